@@ -1,0 +1,198 @@
+"""Everything that can go wrong with a request, as one tree.
+
+::
+
+    GatewayError
+    ├── InvalidArgument        400  the request does not fit the model's signature; carries every Problem
+    ├── FailedPrecondition     400  the model cannot answer such a request
+    ├── OutOfRange             400
+    ├── Unauthenticated        401
+    ├── PermissionDenied       403
+    ├── NotFound               404  no such model, version or route
+    ├── MethodNotAllowed       405  carries the methods that are allowed
+    ├── AlreadyExists          409
+    ├── Aborted                409
+    ├── PayloadTooLarge        413  the HTTP body is over the limit
+    ├── ResourceExhausted      429
+    ├── Cancelled              499
+    ├── Unknown                500
+    ├── Internal               500
+    ├── DataLoss               500
+    ├── Unimplemented          501
+    ├── Unavailable            503  carries when to try again
+    └── DeadlineExceeded       504
+
+Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
+TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the two HTTP-only ones.
+Each dialect renders the tree in its own shape (``api/errors.py``).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request.
+
+    ``pointer`` is an RFC 6901 JSON pointer into the request's body (empty: the whole body); ``expected`` and ``got`` are short
+    phrases for a person (``int32``, ``string "abc"``).
+    """
+
+    pointer: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or '(body)'}: expected {self.expected}, got {self.got}"
+
+
+class GatewayError(Exception):
+    """A request that gets an error as its answer. ``message`` may be shown to the client."""
+
+    http_status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidArgument(GatewayError):
+    """Raised when a request does not fit: ``problems`` lists what is wrong, ``omitted`` counts those left out of the list."""
+
+    http_status = 400
+    code = "INVALID_ARGUMENT"
+
+    def __init__(self, message: str, problems: Sequence[Problem] = (), omitted: int = 0) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+        self.omitted = omitted
+
+
+class FailedPrecondition(GatewayError):
+    """Raised when the server's state does not allow the request, such as a signature that the model does not have."""
+
+    http_status = 400
+    code = "FAILED_PRECONDITION"
+
+
+class OutOfRange(GatewayError):
+    """Raised when an operation of the model went past its valid range."""
+
+    http_status = 400
+    code = "OUT_OF_RANGE"
+
+
+class Unauthenticated(GatewayError):
+    """Raised when the caller is not known."""
+
+    http_status = 401
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(GatewayError):
+    """Raised when the caller is known but may not do this."""
+
+    http_status = 403
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(GatewayError):
+    """Raised when there is no such model, version or route."""
+
+    http_status = 404
+    code = "NOT_FOUND"
+
+
+class MethodNotAllowed(GatewayError):
+    """Raised when the route exists for other methods, which ``allowed`` names."""
+
+    http_status = 405
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, message: str, allowed: Iterable[str]) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
+
+
+class AlreadyExists(GatewayError):
+    """Raised when what was to be made exists."""
+
+    http_status = 409
+    code = "ALREADY_EXISTS"
+
+
+class Aborted(GatewayError):
+    """Raised when the backend gave the request up for another one."""
+
+    http_status = 409
+    code = "ABORTED"
+
+
+class PayloadTooLarge(GatewayError):
+    """Raised when the HTTP body is over the configured limit."""
+
+    http_status = 413
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class ResourceExhausted(GatewayError):
+    """Raised when a quota or the backend's memory is used up."""
+
+    http_status = 429
+    code = "RESOURCE_EXHAUSTED"
+
+
+class Cancelled(GatewayError):
+    """Raised when the call was cancelled before it ended."""
+
+    http_status = 499
+    code = "CANCELLED"
+
+
+class Unknown(GatewayError):
+    """Raised when the backend failed without saying of what kind."""
+
+    http_status = 500
+    code = "UNKNOWN"
+
+
+class Internal(GatewayError):
+    """Raised when an invariant is broken, here or in the backend."""
+
+    http_status = 500
+    code = "INTERNAL"
+
+
+class DataLoss(GatewayError):
+    """Raised when the backend lost or could not read data."""
+
+    http_status = 500
+    code = "DATA_LOSS"
+
+
+class Unimplemented(GatewayError):
+    """Raised when neither the gateway nor the backend can do this, such as a dtype that has no JSON form."""
+
+    http_status = 501
+    code = "UNIMPLEMENTED"
+
+
+class Unavailable(GatewayError):
+    """Raised when the backend cannot be reached or is overloaded; ``retry_after_s`` says when to try again."""
+
+    http_status = 503
+    code = "UNAVAILABLE"
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(GatewayError):
+    """Raised when the request's time is used up."""
+
+    http_status = 504
+    code = "DEADLINE_EXCEEDED"

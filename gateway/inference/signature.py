@@ -1,0 +1,77 @@
+"""The frozen values that every layer shares: which model is meant, and what it takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from gateway.inference.dtypes import DType
+
+DEFAULT_SIGNATURE = "serving_default"
+
+Tensors: TypeAlias = Mapping[str, npt.NDArray[Any]]  # by input or output name
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """The model that a request names: its latest version, a version by number, or a version by label (never both)."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A named tensor of a signature. ``shape`` has None for a free dimension and is None itself when the rank is unknown.
+
+    ``has_default``: the signature holds a value for it, so that a Predict call may leave it out.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int | None, ...] | None
+    has_default: bool = False
+
+    @property
+    def has_free_batch(self) -> bool:
+        """Whether dimension 0 exists and is free, so that examples can be stacked along it."""
+        return bool(self.shape) and self.shape[0] is None  # type: ignore[index]
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.dtype} of any rank"
+        return f"{self.dtype}[{','.join('-1' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One SignatureDef: ``inputs`` and ``outputs`` sorted by name. Hashable, so that what is made from it can be cached by it.
+
+    ``method`` is the SignatureDef's method_name (``tensorflow/serving/predict``, ``.../classify``, ``.../regress``).
+    """
+
+    name: str
+    method: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One version of a model that answers requests, with its signatures by name."""
+
+    name: str
+    version: int
+    signatures: Mapping[str, Signature] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answered: its output tensors by name, and which version and signature gave them."""
+
+    model: str
+    version: int
+    signature: str
+    outputs: Tensors
