@@ -1,0 +1,97 @@
+"""``python -m gateway`` runs the gateway under gunicorn; ``python -m gateway settings`` tells every setting.
+
+Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a wrong command line.
+"""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from gateway import logs, settings
+from gateway.settings import Settings, SettingsError
+
+
+class StartError(click.ClickException):
+    """Raised when the gateway cannot start; the message has one line for each reason."""
+
+    exit_code = 1
+
+    def show(self, file: object = None) -> None:
+        """Print the reasons, each on a line of its own."""
+        for line in self.message.splitlines():
+            click.echo(f"gateway: {line}", err=True)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Run the gateway. Everything is configured by GATEWAY_* environment variables: see `settings`."""
+    if context.invoked_subcommand is None:
+        _serve(_settings())
+
+
+@main.command("settings")
+def show_settings() -> None:
+    """Print every setting with its default and meaning, as a Markdown table."""
+    click.echo("| variable | default | meaning |\n|---|---|---|")
+    for row in settings.rows():
+        default = f"`{row.default}`" if row.default else ""
+        click.echo(f"| `{row.variable}` | {default} | {row.meaning} |")
+
+
+def _settings() -> Settings:
+    try:
+        return settings.from_environment(os.environ)
+    except SettingsError as error:
+        raise StartError(str(error)) from error
+
+
+def _serve(current: Settings) -> None:
+    _check_model_config(current)
+    _check_port(current.host, current.port)
+    logs.configure(current.log_level)
+    # gRPC's own chatter is no event of ours; must be set before its import.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    metrics_dir = Path(tempfile.mkdtemp(prefix="gateway-metrics-"))
+    # prometheus_client looks at the variable when it is imported, which the server's import does.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+    owner = os.getpid()
+    try:
+        from gateway.server import GatewayServer  # noqa: PLC0415
+
+        GatewayServer(current, metrics_dir).run()
+    finally:
+        # Workers leave through here too.
+        if os.getpid() == owner:
+            shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def _check_model_config(current: Settings) -> None:
+    from gateway.backend.model_config import ModelConfigError, model_names  # noqa: PLC0415
+
+    if current.model_config_file is None:
+        return
+    try:
+        model_names(current.model_config_file)
+    except ModelConfigError as error:
+        raise StartError(f"GATEWAY_MODEL_CONFIG_FILE: {error}") from error
+
+
+def _check_port(host: str, port: int) -> None:
+    """gunicorn tries a taken port for seconds, and several workers would share it with another gateway."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(f"GATEWAY_HOST={host} GATEWAY_PORT={port}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Any error -> the dialect's JSON. A client never sees a stack trace."""
+
+from collections.abc import Callable
+
+import orjson
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+from werkzeug.exceptions import NotFound as NoRoute
+
+from gateway import errors
+from gateway.errors import GatewayError
+from gateway.logs import logger
+
+log = logger("request")
+
+Renderer = Callable[[GatewayError], bytes]
+
+_SIMPLE_CODES = {400: "BAD_INPUT", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
+
+
+class InternalError(errors.Internal):
+    """Raised for what nobody foresaw: the client learns the request's id, the log has the rest."""
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of ``app`` in the dialect of the route that was asked for."""
+
+    @app.errorhandler(GatewayError)
+    def refuse(error: GatewayError) -> Response:
+        return _answer(error)
+
+    @app.errorhandler(HTTPException)
+    def refuse_http(error: HTTPException) -> Response:
+        return _answer(_from_http(error))
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        log.error("request.failed", id=g.get("request_id"), path=request.path, exc_info=error)
+        return _answer(InternalError(f"something went wrong here; the log knows more of request {g.get('request_id')}"))
+
+
+def _answer(error: GatewayError) -> Response:
+    g.error = error.code
+    render = tfserving_json if request.path[:4].lower() == "/v1/" else simple_json
+    response = Response(render(error), status=error.http_status, content_type="application/json")
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    return response
+
+
+def tfserving_json(error: GatewayError) -> bytes:
+    """TensorFlow Serving's error body: an object with the single key ``error``."""
+    return orjson.dumps({"error": error.message})
+
+
+def simple_json(error: GatewayError) -> bytes:
+    """The error body of ``/predict`` and of every route that belongs to no other dialect."""
+    body = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message, "details": _details(error)}
+    return orjson.dumps(body)
+
+
+def _simple_code(error: GatewayError) -> str:
+    if isinstance(error, InternalError):
+        return "INTERNAL_ERROR"
+    if error.http_status >= 500:
+        return "PREDICT_FAILED"
+    return _SIMPLE_CODES.get(error.http_status, error.code)
+
+
+def _details(error: GatewayError) -> list[dict[str, str]]:
+    if not isinstance(error, errors.InvalidArgument):
+        return []
+    return [{"pointer": problem.pointer, "expected": problem.expected, "got": problem.got} for problem in error.problems]
+
+
+def _from_http(error: HTTPException) -> GatewayError:
+    """What Flask refuses by itself, as an error of the tree."""
+    if isinstance(error, NoRoute):
+        return errors.NotFound(f"there is no route {request.path}")
+    if isinstance(error, WrongMethod):
+        allowed = sorted(error.valid_methods or ())
+        return errors.MethodNotAllowed(f"{request.path} takes {', '.join(allowed)}, not {request.method}", allowed)
+    if isinstance(error, RequestEntityTooLarge):
+        return errors.PayloadTooLarge(f"the body is over the limit of {request.max_content_length} bytes")
+    return errors.InvalidArgument(error.description or error.name)

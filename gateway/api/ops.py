@@ -1,0 +1,62 @@
+"""For those who run it: /healthz (this process lives), /readyz (every model answers), /metrics, and /health for clients."""
+
+from collections.abc import Callable
+
+import orjson
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.inference.status import ModelStatus
+
+
+def blueprint(
+    required: Callable[[], tuple[ModelStatus, ...]],
+    is_reachable: Callable[[], bool],
+    is_draining: Callable[[], bool],
+    render_metrics: Callable[[], bytes],
+) -> Blueprint:
+    """The operational routes. ``required`` gives the models that must be served for the gateway to be ready."""
+    ops = Blueprint("ops", __name__)
+
+    @ops.get("/health")
+    def health() -> Response:
+        return _json({"ok": True, "status": "up"})
+
+    @ops.get("/healthz")
+    def healthz() -> Response:
+        """Never asks the backend: a restart of this process would not bring the model server back."""
+        return _json({"status": "alive"})
+
+    @ops.get("/readyz")
+    def readyz() -> Response:
+        models = required()
+        reasons = _reasons(models, is_reachable(), is_draining())
+        body = {"ready": not reasons, "reasons": reasons, "models": [_model(model) for model in models]}
+        return _json(body, 503 if reasons else 200)
+
+    @ops.get("/metrics")
+    def metrics() -> Response:
+        return Response(render_metrics(), content_type=CONTENT_TYPE_LATEST)
+
+    return ops
+
+
+def _reasons(models: tuple[ModelStatus, ...], is_reachable: bool, is_draining: bool) -> list[str]:
+    if is_draining:
+        return ["the gateway is shutting down"]
+    if not models and not is_reachable:
+        return ["the model server cannot be reached"]
+    return [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
+
+
+def _model(model: ModelStatus) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "ready": model.is_ready,
+        "available": [str(version) for version in model.available],
+        "problems": list(model.problems),
+    }
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status=status, content_type="application/json")

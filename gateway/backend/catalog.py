@@ -1,0 +1,205 @@
+"""Which models, versions and signatures exist: asked of the server, followed by polling, remembered between polls.
+
+The server's model config file says which models there should be. A name that is not in it is asked for when a request brings
+it, and followed from then on for as long as the server serves it. Thread-safe; one polling thread for each process.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf import json_format
+
+from gateway.backend import codec
+from gateway.backend.client import BackendClient
+from gateway.backend.model_config import ModelConfigFile
+from gateway.backend.stubs import GetModelMetadataResponse, ModelVersionStatus, SignatureDefMap
+from gateway.errors import GatewayError, NotFound, Unavailable
+from gateway.inference.deadline import Deadline
+from gateway.inference.signature import ModelRef, ServedModel
+from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.logs import logger
+
+log = logger("catalog")
+
+_POLL_DEADLINE_S = 2.0
+# While the server is away a poll costs next to nothing, and its return should be noticed soon.
+_AWAY_POLL_S = 0.25
+_NOT_ASKED_YET = "the model server has not been asked yet"
+
+
+class Catalog:
+    """``served`` answers from memory when it can; ``status`` and ``metadata`` ask the server each time."""
+
+    def __init__(self, client: BackendClient, config_file: ModelConfigFile | None, poll_s: float) -> None:
+        self._client = client
+        self._config_file = config_file
+        self._poll_s = poll_s
+        self._lock = threading.Lock()
+        self._statuses: dict[str, ModelStatus] = {}
+        self._served: dict[tuple[str, int], ServedModel] = {}
+        self._labels: dict[tuple[str, str], tuple[float, ServedModel]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="catalog", daemon=True)
+        self._take_up_names()
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop polling."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """What the last poll found of every configured or followed model, by name."""
+        with self._lock:
+            return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def required(self) -> tuple[ModelStatus, ...]:
+        """What the last poll found of the models that must be served: those of the config file, or all when there is none."""
+        return tuple(model for model in self.models() if self._config_file is None or model.name in self._config_file.names)
+
+    def is_reachable(self) -> bool:
+        """Whether the connection to the server stands."""
+        return self._client.is_connected
+
+    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means now, with its signatures.
+
+        Raises:
+            NotFound: no such model or version is served.
+            InvalidArgument: no such label.
+            GatewayError: the server could not be asked.
+        """
+        return self._remembered(model) or self.refreshed(model, deadline)
+
+    def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means at this moment, asked of the server. Raises as ``served``."""
+        served = _served_model(self._client.metadata(model, deadline))
+        with self._lock:
+            self._served[served.name, served.version] = served
+            if model.label is not None:
+                self._labels[model.name, model.label] = (time.monotonic() + self._poll_s, served)
+            self._statuses.setdefault(served.name, ModelStatus(served.name, problem=_NOT_ASKED_YET))
+        return served
+
+    def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
+        """The versions of ``model`` as the server reports them now; a label is resolved first. Raises as ``served``."""
+        if model.label is not None:
+            model = ModelRef(model.name, self.served(model, deadline).version)
+        status = ModelStatus(model.name, _versions(self._client.status(model, deadline).model_version_status))
+        if model.version is None:
+            self._note(status)
+        return status
+
+    def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
+        """The JSON of TensorFlow Serving's metadata route for ``model``. Raises as ``served``."""
+        response = self._client.metadata(model, deadline)
+        return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": _json(_signature_defs(response))}}
+
+    def _remembered(self, model: ModelRef) -> ServedModel | None:
+        with self._lock:
+            if model.label is not None:
+                expires_s, served = self._labels.get((model.name, model.label), (0.0, None))
+                return served if time.monotonic() < expires_s else None
+            status = self._statuses.get(model.name)
+            if status is None or not status.is_ready:
+                return None
+            version = status.available[0] if model.version is None else model.version
+            return self._served.get((model.name, version)) if version in status.available else None
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._poll()
+            except Exception:  # the catalog must go on following, whatever one look brought
+                log.exception("catalog.poll_failed")
+            self._stop.wait(self._poll_s if self._client.is_connected else min(_AWAY_POLL_S, self._poll_s))
+
+    def _poll(self) -> None:
+        """Look at every model once. When the server is away, one look says so for all of them."""
+        if self._config_file is not None:
+            self._config_file.refresh()
+        names = self._take_up_names()
+        for position, name in enumerate(names):
+            try:
+                self._note(self._look_at(name))
+            except Unavailable as error:
+                for rest in names[position:]:
+                    self._note(ModelStatus(rest, problem=error.message))
+                return
+
+    def _take_up_names(self) -> tuple[str, ...]:
+        """The names to look at: what the config file holds by now, and what is followed because a request brought it."""
+        configured = () if self._config_file is None else self._config_file.names
+        with self._lock:
+            for name in configured:
+                self._statuses.setdefault(name, ModelStatus(name, problem=_NOT_ASKED_YET))
+            return tuple(self._statuses)
+
+    def _look_at(self, name: str) -> ModelStatus:
+        model, deadline = ModelRef(name), Deadline.after(_POLL_DEADLINE_S)
+        try:
+            status = ModelStatus(name, _versions(self._client.status(model, deadline).model_version_status))
+            if status.available:
+                self._prefetch(ModelRef(name, status.available[0]), deadline)
+        except Unavailable:
+            raise
+        except GatewayError as error:
+            return ModelStatus(name, problem=error.message)
+        return status
+
+    def _prefetch(self, model: ModelRef, deadline: Deadline) -> None:
+        """So that the first request for a new version does not wait for its signatures."""
+        try:
+            if (model.name, model.version) not in self._served:
+                self.refreshed(model, deadline)
+        except NotFound:
+            log.info("version.gone", model=model.name, version=model.version)
+
+    def _note(self, status: ModelStatus) -> None:
+        with self._lock:
+            if self._statuses.get(status.name) != status:
+                log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
+            self._statuses[status.name] = status
+            if status.problem is None:
+                # A version that left may come back as another model under the same number.
+                for key in [key for key in self._served if key[0] == status.name and key[1] not in status.available]:
+                    del self._served[key]
+            if not status.is_ready and not self._is_configured(status.name) and self._client.is_connected:
+                del self._statuses[status.name]
+
+    def _is_configured(self, name: str) -> bool:
+        return self._config_file is not None and name in self._config_file.names
+
+
+def _versions(entries: Iterable[ModelVersionStatus]) -> tuple[VersionStatus, ...]:
+    return tuple(_version(entry) for entry in sorted(entries, key=lambda entry: entry.version, reverse=True))
+
+
+def _version(entry: ModelVersionStatus) -> VersionStatus:
+    as_json = _json(entry)
+    error = as_json["status"]
+    return VersionStatus(entry.version, as_json["state"], error["error_code"], error["error_message"])
+
+
+def _signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
+    signatures = SignatureDefMap()
+    if not response.metadata["signature_def"].Unpack(signatures):
+        raise Unavailable("the model server's metadata holds no signatures")
+    return signatures
+
+
+def _served_model(response: GetModelMetadataResponse) -> ServedModel:
+    protos = _signature_defs(response).signature_def
+    signatures = {name: codec.signature_from_proto(name, proto) for name, proto in protos.items()}
+    return ServedModel(response.model_spec.name, response.model_spec.version.value, signatures)
+
+
+def _json(message: Any) -> dict[str, Any]:
+    """Proto3 JSON as the REST port prints it: original field names, defaults included."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)

@@ -1,0 +1,34 @@
+"""The one deadline of a request: set when the request arrives, counted down through every step."""
+
+import time
+from dataclasses import dataclass
+
+from gateway.errors import DeadlineExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time, in seconds of ``time.monotonic``, and the budget that led to it, for messages."""
+
+    at_s: float
+    budget_s: float
+
+    @classmethod
+    def after(cls, budget_s: float) -> "Deadline":
+        """The deadline that lies ``budget_s`` seconds ahead."""
+        return cls(time.monotonic() + budget_s, budget_s)
+
+    def remaining_s(self) -> float:
+        """Seconds left.
+
+        Raises:
+            DeadlineExceeded: none are left.
+        """
+        left_s = self.at_s - time.monotonic()
+        if left_s <= 0:
+            raise self.exceeded()
+        return left_s
+
+    def exceeded(self) -> DeadlineExceeded:
+        """The error that says that the time is used up, beginning with TensorFlow Serving's own words for it."""
+        return DeadlineExceeded(f"Timed out waiting for notification: no answer within {self.budget_s * 1000:.0f} ms")

@@ -1,0 +1,127 @@
+"""The path of one prediction: which version is meant, tensors for its signature, the backend, the answer."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument
+from gateway.inference.deadline import Deadline
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
+
+BuildInputs = Callable[[Signature], Tensors]
+
+
+class Catalog(Protocol):
+    """Knows which versions are served, with which signatures. Both calls raise GatewayError."""
+
+    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means, as far as is known."""
+
+    def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means at this moment."""
+
+
+class Backend(Protocol):
+    """Runs models."""
+
+    def predict(
+        self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+    ) -> Prediction:
+        """Run a signature; ``outputs`` names the wanted ones (none: all). Raises GatewayError."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """A prediction under way: what is asked for, and what is known so far for its log line and metrics, also if it fails.
+
+    Times are in seconds: making tensors, waiting for a batch, the backend. ``rows`` is dimension 0 of the inputs if all agree.
+    """
+
+    model: ModelRef
+    signature: str = DEFAULT_SIGNATURE
+    version: int | None = None
+    rows: int | None = None
+    build_s: float = 0.0
+    queue_s: float = 0.0
+    backend_s: float = 0.0
+
+
+class Predictor:
+    """Predicts. Thread-safe: holds nothing of a request."""
+
+    def __init__(self, catalog: Catalog, backend: Backend) -> None:
+        self._catalog = catalog
+        self._backend = backend
+
+    def predict(self, trace: Trace, build: BuildInputs, deadline: Deadline) -> Prediction:
+        """Predict with the version that ``trace.model`` means, on the tensors that ``build`` makes for its signature.
+
+        A rollout may fall between the look into the catalog and the call. So when the request does not fit the known version,
+        or another one answered, and the version of this moment has another signature, it is built and sent once more.
+
+        Raises:
+            GatewayError: whatever ``build``, the catalog or the backend raise.
+            InvalidArgument: the version has no such signature.
+        """
+        served = self._catalog.served(trace.model, deadline)
+        try:
+            prediction = self._attempt(trace, served, build, deadline)
+        except (InvalidArgument, FailedPrecondition):
+            current = self._replaced(trace, served, deadline)
+            if current is None:
+                raise
+        else:
+            if prediction.version == served.version:
+                return prediction
+            current = self._catalog.served(ModelRef(prediction.model, prediction.version), deadline)
+            if not _differ(current, served, trace.signature):
+                return prediction
+        return self._attempt(trace, current, build, deadline)
+
+    def _attempt(self, trace: Trace, served: ServedModel, build: BuildInputs, deadline: Deadline) -> Prediction:
+        trace.version = served.version
+        signature = _signature(served, trace.signature)
+        started_s = time.perf_counter()
+        inputs = build(signature)
+        built_s = time.perf_counter()
+        trace.build_s += built_s - started_s
+        trace.rows = _rows(inputs)
+        try:
+            prediction = self._backend.predict(trace.model, signature, inputs, (), deadline)
+        finally:
+            trace.backend_s += time.perf_counter() - built_s
+        trace.version = prediction.version
+        return prediction
+
+    def _replaced(self, trace: Trace, served: ServedModel, deadline: Deadline) -> ServedModel | None:
+        """The version that has taken the place of ``served`` and differs in the signature, if there is one."""
+        if trace.model.version is not None:
+            return None
+        try:
+            current = self._catalog.refreshed(trace.model, deadline)
+        except GatewayError:
+            # The caller has an answer already: what is wrong with the request.
+            return None
+        return current if _differ(current, served, trace.signature) else None
+
+
+def _signature(served: ServedModel, name: str) -> Signature:
+    signature = served.signatures.get(name)
+    if signature is None:
+        # Words of tensorflow_serving/util/json_tensor.cc and its callers.
+        known = ", ".join(sorted(known for known in served.signatures if not known.startswith("__")))
+        raise InvalidArgument(
+            f'Serving signature name: "{name}" not found in signature def. '
+            f"Version {served.version} of {served.name} has: {known}"
+        )
+    return signature
+
+
+def _differ(one: ServedModel, other: ServedModel, signature: str) -> bool:
+    return one.signatures.get(signature) != other.signatures.get(signature)
+
+
+def _rows(inputs: Tensors) -> int | None:
+    sizes = {array.shape[0] if array.ndim else None for array in inputs.values()}
+    return sizes.pop() if len(sizes) == 1 else None

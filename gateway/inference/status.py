@@ -1,0 +1,61 @@
+"""How the versions of a model fare on the server, as the layers above see it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One version's entry of GetModelStatus.
+
+    ``state`` is START, LOADING, AVAILABLE, UNLOADING or END; ``error_code`` is a canonical code name (``OK``:
+    nothing is wrong).
+    """
+
+    version: int
+    state: str
+    error_code: str = "OK"
+    error_message: str = ""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the version answers requests."""
+        return self.state == "AVAILABLE"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the version ended with an error, rather than by being unloaded."""
+        return self.error_code != "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What is known of one model: its versions, newest first, and why they cannot be known (``problem``), if so."""
+
+    name: str
+    versions: tuple[VersionStatus, ...] = ()
+    problem: str | None = None
+
+    @property
+    def available(self) -> tuple[int, ...]:
+        """The numbers of the versions that answer requests, highest first."""
+        return tuple(status.version for status in self.versions if status.is_available)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request for the latest version would be answered."""
+        return self.problem is None and bool(self.available)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What an operator should know: why the model is not ready, and which versions failed."""
+        if self.problem is not None:
+            return (self.problem,)
+        failed = tuple(
+            f"version {status.version} failed: {status.error_code}: {status.error_message}"
+            for status in self.versions
+            if status.has_failed
+        )
+        if self.available:
+            return failed
+        loading = tuple(f"version {status.version} is {status.state}" for status in self.versions if not status.has_failed)
+        return ("no version is AVAILABLE", *failed, *loading)

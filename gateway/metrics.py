@@ -1,0 +1,28 @@
+"""The Prometheus metrics, declared in one place.
+
+Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless the catalog knows them, so that no client can make
+new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
+"""
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_MODEL = ("model", "version", "signature")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
+REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
+BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
+ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)
+MODEL_READY = Gauge(
+    "gateway_model_ready", "1 when a version of the model answers requests.", ("model",), multiprocess_mode="livemin"
+)
+
+
+def render(multiprocess_dir: str | None) -> bytes:
+    """Every metric in Prometheus' text format, joined over all workers when they share ``multiprocess_dir``."""
+    if multiprocess_dir is None:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
