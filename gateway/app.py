@@ -34,7 +34,13 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     requests.init_app(app, settings.predict_timeout_ms / 1000)
     errors.init_app(app)
     app.register_blueprint(
-        ops.blueprint(catalog.required, catalog.is_reachable, is_draining, partial(metrics.render, metrics_dir))
+        ops.blueprint(
+            catalog.required,
+            partial(metrics.models_not_ready, metrics_dir),
+            catalog.is_reachable,
+            is_draining,
+            partial(metrics.render, metrics_dir),
+        )
     )
     app.register_blueprint(simple.blueprint(predictor, catalog.models, settings.predict_model))
     app.register_blueprint(tfserving.blueprint(predictor, catalog))

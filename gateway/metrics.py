@@ -14,9 +14,16 @@ REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HT
 REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
 BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
 ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)
-MODEL_READY = Gauge(
-    "gateway_model_ready", "1 when a version of the model answers requests.", ("model",), multiprocess_mode="livemin"
-)
+MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+
+
+def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
+    """The models that some worker does not see ready; none without a shared directory, when this process is the only one."""
+    if multiprocess_dir is None:
+        return frozenset()
+    families = MultiProcessCollector(CollectorRegistry(), path=multiprocess_dir).collect()  # type: ignore[no-untyped-call]
+    samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
+    return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 
 
 def render(multiprocess_dir: str | None) -> bytes:

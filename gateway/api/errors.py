@@ -9,6 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
+from gateway.api.tfserving_path import malformed
 from gateway.errors import GatewayError
 from gateway.logs import logger
 
@@ -42,13 +43,17 @@ def init_app(app: Flask) -> None:
 
 def _answer(error: GatewayError) -> Response:
     g.error = error.code
-    render = tfserving_json if request.path[:4].lower() == "/v1/" else simple_json
+    render = tfserving_json if _is_tfserving() else simple_json
     response = Response(render(error), status=error.http_status, content_type="application/json")
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
     return response
+
+
+def _is_tfserving() -> bool:
+    return request.path[:4].lower() == "/v1/"
 
 
 def tfserving_json(error: GatewayError) -> bytes:
@@ -79,6 +84,8 @@ def _details(error: GatewayError) -> list[dict[str, str]]:
 def _from_http(error: HTTPException) -> GatewayError:
     """What Flask refuses by itself, as an error of the tree."""
     if isinstance(error, NoRoute):
+        if _is_tfserving():
+            return malformed(request.method, request.path)
         return errors.NotFound(f"there is no route {request.path}")
     if isinstance(error, WrongMethod):
         allowed = sorted(error.valid_methods or ())

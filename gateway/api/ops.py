@@ -11,11 +11,16 @@ from gateway.inference.status import ModelStatus
 
 def blueprint(
     required: Callable[[], tuple[ModelStatus, ...]],
+    not_ready_elsewhere: Callable[[], frozenset[str]],
     is_reachable: Callable[[], bool],
     is_draining: Callable[[], bool],
     render_metrics: Callable[[], bytes],
 ) -> Blueprint:
-    """The operational routes. ``required`` gives the models that must be served for the gateway to be ready."""
+    """The operational routes.
+
+    ``required`` gives the models that must be served for the gateway to be ready, ``not_ready_elsewhere`` the names of those
+    that another worker cannot reach: who is told that the gateway is ready may meet any worker next.
+    """
     ops = Blueprint("ops", __name__)
 
     @ops.get("/health")
@@ -30,7 +35,7 @@ def blueprint(
     @ops.get("/readyz")
     def readyz() -> Response:
         models = required()
-        reasons = _reasons(models, is_reachable(), is_draining())
+        reasons = _reasons(models, not_ready_elsewhere(), is_reachable(), is_draining())
         body = {"ready": not reasons, "reasons": reasons, "models": [_model(model) for model in models]}
         return _json(body, 503 if reasons else 200)
 
@@ -41,12 +46,13 @@ def blueprint(
     return ops
 
 
-def _reasons(models: tuple[ModelStatus, ...], is_reachable: bool, is_draining: bool) -> list[str]:
+def _reasons(models: tuple[ModelStatus, ...], elsewhere: frozenset[str], is_reachable: bool, is_draining: bool) -> list[str]:
     if is_draining:
         return ["the gateway is shutting down"]
     if not models and not is_reachable:
         return ["the model server cannot be reached"]
-    return [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
+    here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
+    return here or [f"{model.name}: not every worker can reach it yet" for model in models if model.name in elsewhere]
 
 
 def _model(model: ModelStatus) -> dict[str, object]:

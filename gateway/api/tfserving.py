@@ -39,9 +39,8 @@ def blueprint(predictor: Predictor, catalog: Catalog) -> Blueprint:
     """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
     routes = Blueprint("tfserving", __name__)
 
-    @routes.route("/<any(v1,V1):prefix>/", methods=_METHODS, provide_automatic_options=False)
     @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=_METHODS, provide_automatic_options=False)
-    def dispatch(prefix: str, rest: str = "") -> Response:
+    def dispatch(prefix: str, rest: str) -> Response:
         path = _raw_path()
         if request.method == "GET" and path.lower() == "/v1/models":
             return _json({"models": [_listed(model) for model in catalog.models()]})

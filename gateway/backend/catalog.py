@@ -20,6 +20,7 @@ from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.logs import logger
+from gateway.metrics import MODEL_READY
 
 log = logger("catalog")
 
@@ -138,7 +139,9 @@ class Catalog:
         configured = () if self._config_file is None else self._config_file.names
         with self._lock:
             for name in configured:
-                self._statuses.setdefault(name, ModelStatus(name, problem=_NOT_ASKED_YET))
+                if name not in self._statuses:
+                    self._statuses[name] = ModelStatus(name, problem=_NOT_ASKED_YET)
+                    MODEL_READY.labels(name).set(False)
             return tuple(self._statuses)
 
     def _look_at(self, name: str) -> ModelStatus:
@@ -166,6 +169,7 @@ class Catalog:
             if self._statuses.get(status.name) != status:
                 log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
             self._statuses[status.name] = status
+            MODEL_READY.labels(status.name).set(status.is_ready)
             if status.problem is None:
                 # A version that left may come back as another model under the same number.
                 for key in [key for key in self._served if key[0] == status.name and key[1] not in status.available]:

@@ -59,10 +59,11 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_send_message_length", -1),
     # Retries are ours: one, inside the request's deadline.
     ("grpc.enable_retries", 0),
-    # A server that comes back is found within a second, at a new address too.
+    # A server that comes back is found at once, at a new address within a second. (The "minimum" is how long one attempt to
+    # connect may take, in gRPC's words.)
     ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # Several replicas behind one name share the calls; one HTTP/2 connection alone would stay with one of them.
     ("grpc.lb_policy_name", "round_robin"),

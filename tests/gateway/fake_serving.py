@@ -61,7 +61,7 @@ class FakeServing(
     def __init__(self) -> None:
         self.models: dict[str, dict[int, Version]] = {"m": {1: Version()}}
         self.labels: dict[tuple[str, str], int] = {}
-        self.failures: list[tuple[grpc.StatusCode, str]] = []
+        self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict calls
         self.calls: list[str] = []
         self.deadlines_s: list[float] = []
         self.release = threading.Event()
@@ -105,7 +105,7 @@ class FakeServing(
     def _begin(self, call, context):
         self.calls.append(call)
         self.deadlines_s.append(context.time_remaining())
-        if self.failures:
+        if call == "Predict" and self.failures:
             context.abort(*self.failures.pop(0))
 
     def _lookup(self, spec, context):

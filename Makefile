@@ -1,0 +1,52 @@
+# The project's commands; a bare `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--generate-hashes --no-annotate --no-header --quiet
+
+.PHONY: help
+help:  ## List the commands
+	grep -hE '^[a-z][a-z-]*:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
+
+.PHONY: serve
+serve: $(VENV)/.serve  ## Run model server and gateway here, without Docker (GATEWAY_PORT, SERVING_PORT, MODELS_DIR)
+	exec $(BIN)/python -m deploy.serve
+
+.PHONY: test
+test: $(VENV)/.dev  ## Pass all tests, on real processes (all but compose-test)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: compose-test
+compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
+	$(BIN)/python -m pytest tests/compose -m compose
+
+.PHONY: lock
+lock:  ## Pin the dependencies of pyproject.toml anew, into requirements/ (needs uv)
+	$(UV_COMPILE) --extra tensorflow --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) --extra tensorflow -c requirements/dev.txt -o requirements/serve.txt
+	$(UV_COMPILE) --no-config --override requirements/no-tensorflow.txt -c requirements/dev.txt -o requirements/gateway.txt
+
+.PHONY: clean
+clean:  ## Remove the virtual environment, logs and caches (not the models)
+	rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.serve: requirements/serve.txt
+	deploy/venv.sh $(VENV) $<
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt
+	deploy/venv.sh $(VENV) $<
+	touch $@ $(VENV)/.serve

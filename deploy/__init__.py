@@ -1,0 +1,1 @@
+"""What surrounds the stack: setting it up and running it on one machine."""

@@ -1,0 +1,29 @@
+"""Bytes in JSON: an object with the one member ``b64``, whose value is base64 text (``util/json_tensor.cc``)."""
+
+import base64
+import binascii
+from typing import Any, Final
+
+KEY: Final = "b64"
+_ASCII_SPACE: Final = b" \t\n\v\f\r"
+_PADDING: Final = b"=."  # absl::Base64Unescape takes a dot for it too
+
+
+def is_b64(value: Any) -> bool:
+    """Whether ``value`` is a b64 object; what its text holds is not looked at."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(KEY), str)
+
+
+def decode(text: str) -> bytes:
+    """The bytes of base64 ``text``: standard alphabet, white space ignored, padding right or absent. Raises ValueError."""
+    data = text.encode("ascii").translate(None, _ASCII_SPACE)
+    digits = data.rstrip(_PADDING)
+    missing = -len(digits) % 4
+    if len(data) - len(digits) not in (0, missing):
+        raise ValueError("wrong padding")
+    return binascii.a2b_base64(digits + b"=" * missing, strict_mode=True)
+
+
+def encode(data: bytes) -> dict[str, str]:
+    """The b64 object of ``data``, padded."""
+    return {KEY: base64.b64encode(data).decode("ascii")}

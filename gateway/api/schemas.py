@@ -1,0 +1,113 @@
+"""Decoded JSON bodies -> tensors, for the two dialects; the truth about what each accepts.
+
+The order of checks and the texts of the compatible dialect are those of ``FillPredictRequestFromJson`` in
+``util/json_tensor.cc``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.api import columnar, row
+from gateway.api.element import Array, element
+from gateway.api.json_dialect import dump
+from gateway.api.problems import Problems, pointer
+from gateway.api.tensor_field import InvalidTensors, load
+from gateway.errors import InvalidArgument, Unimplemented
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+
+SIGNATURE_KEY: Final = "signature_name"
+DATA_KEY: Final = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictBody:
+    """A :predict body: its tensors by input name, and whether they came in row format, which the answer then has too."""
+
+    row: bool
+    tensors: dict[str, Array]
+
+
+def signature_name(document: Any) -> str:
+    """The signature that a TensorFlow Serving body asks for; the default one where it names none. Raises InvalidArgument."""
+    if not isinstance(document, dict):
+        raise _unlike(document, "Is not object")
+    name = document.get(SIGNATURE_KEY, "")
+    if not isinstance(name, str):
+        raise _unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
+    return name or DEFAULT_SIGNATURE
+
+
+def load_predict(document: Any, signature: Signature) -> PredictBody:
+    """The tensors of a :predict body.
+
+    Declared shapes are not checked, other keys are ignored, and a signature's default values are not used, as upstream does.
+    Raises InvalidArgument, whose message begins with upstream's text and which lists every problem, or Unimplemented.
+    """
+    signature_name(document)
+    if not signature.inputs:
+        raise InvalidArgument(f"Failed to get input map for signature: {document.get(SIGNATURE_KEY) or 'DEFAULT'}")
+    if row.KEY in document:
+        return PredictBody(row=True, tensors=row.to_tensors(_instances(document), signature))
+    if columnar.KEY in document:
+        return PredictBody(row=False, tensors=columnar.to_tensors(document[columnar.KEY], signature))
+    raise InvalidArgument(f"Missing '{columnar.KEY}' or '{row.KEY}' key")
+
+
+def load_simple(document: Any, signature: Signature) -> dict[str, Array]:
+    """The tensors of a ``/predict`` body, which is one example: an object of the inputs, or ``{"data": ...}`` for the only one.
+
+    Where an input's dimension 0 is free, it is the batch and the example is given without it; the tensor has it, with size 1.
+    Inputs with a default value may be left out. Raises InvalidArgument, whose message tells every problem in one line, or
+    Unimplemented for an input whose dtype has no JSON form.
+    """
+    _refuse_unsupported(signature)
+    names = ", ".join(spec.name for spec in signature.inputs)
+    if not isinstance(document, dict):
+        problems = Problems()
+        problems.add((), f"an object with {names}", document)
+        raise problems.summary()
+    short_for = _input_given_as_data(document, signature)
+    inputs = {short_for if name == DATA_KEY else name: value for name, value in document.items()} if short_for else document
+    try:
+        return load(signature, inputs, strict=True)
+    except InvalidTensors as invalid:
+        problems = Problems()
+        problems.extend(invalid.problems(), lambda place: _as_sent(place, short_for))
+        raise problems.summary() from None
+
+
+def _input_given_as_data(document: Mapping[str, Any], signature: Signature) -> str | None:
+    """The name of the only input, if the body calls it ``data`` instead."""
+    if len(signature.inputs) != 1 or DATA_KEY not in document:
+        return None
+    name = signature.inputs[0].name
+    return None if name in document else name
+
+
+def _as_sent(place: str, short_for: str | None) -> str:
+    name = pointer((short_for,)) if short_for else ""
+    is_renamed = bool(name) and (place == name or place.startswith(name + "/"))
+    return f"/{DATA_KEY}{place.removeprefix(name)}" if is_renamed else place
+
+
+def _refuse_unsupported(signature: Signature) -> None:
+    for spec in signature.inputs:
+        if not element(spec.dtype, strict=True).is_supported:
+            raise Unimplemented(f"the input {spec.name} is {spec.dtype}, which has no JSON form")
+
+
+def _instances(document: Mapping[str, Any]) -> list[Any]:
+    if columnar.KEY in document:
+        keys = f"'{columnar.KEY}' or '{row.KEY}' keys to exist "
+        raise _unlike(document, f"Not formatted correctly expecting only one of {keys}")
+    instances = document[row.KEY]
+    if not isinstance(instances, list):
+        raise _unlike(document, f"Expecting '{row.KEY}' to be an list/array")
+    if not instances:
+        raise _unlike(document, f"No values in '{row.KEY}' array")
+    return instances
+
+
+def _unlike(document: Any, text: str) -> InvalidArgument:
+    return InvalidArgument(f"JSON Value: {dump(document)} {text}")

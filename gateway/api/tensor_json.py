@@ -1,0 +1,139 @@
+"""Output tensors -> JSON bytes, for the two dialects.
+
+Numbers are as short as their dtype allows and read back to the same value in it: a float32 is never widened to a double's
+digits. Integers are plain, floats keep a ``.0`` or an exponent. Whatever the tensors hold, strings are valid UTF-8.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from gateway.api import b64
+from gateway.api.element import Array
+from gateway.errors import InvalidArgument, Unimplemented
+from gateway.inference import dtypes
+from gateway.inference.signature import Tensors
+
+_BYTES_SUFFIX: Final = "_bytes"
+_DTYPES: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
+_NO_COMPATIBLE_FORM: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
+
+
+def dump_predict(outputs: Tensors, row: bool) -> bytes:
+    """A :predict answer as ``util/json_tensor.cc`` has it.
+
+    ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are the bare
+    tokens NaN, Infinity and -Infinity. A string of an output whose name ends in ``_bytes``, or one that is not UTF-8 (where
+    upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text.
+    """
+    if not outputs:
+        raise InvalidArgument("Cannot convert empty tensor map to JSON")
+    if row:
+        _check_batch(outputs)
+        return orjson.dumps({"predictions": _rows(outputs)}, option=_OPTIONS)
+    values = {name: _compatible(name, array) for name, array in outputs.items()}
+    return orjson.dumps({"outputs": _bare_if_one(values)}, option=_OPTIONS)
+
+
+def dump_simple(outputs: Tensors, batched: bool) -> bytes:
+    """The value of ``prediction`` in a ``/predict`` answer: the bare value of one output, an object of several.
+
+    ``batched``: dimension 0 of the outputs counts examples, of which there was one, and is taken off. Numbers that are not
+    finite are null. Raises Unimplemented for a complex output.
+    """
+    values = {name: _legal(name, _without_batch(array) if batched else array) for name, array in outputs.items()}
+    return orjson.dumps(_bare_if_one(values), option=_OPTIONS)
+
+
+def _without_batch(array: Array) -> Array:
+    # An output that has no batch dimension, such as a total, stays as it is.
+    return array.reshape(array.shape[1:]) if array.shape[:1] == (1,) else array
+
+
+def _bare_if_one(values: dict[str, Any]) -> Any:
+    return next(iter(values.values())) if len(values) == 1 else values
+
+
+def _check_batch(outputs: Tensors) -> None:
+    sizes = [len(array) for array in outputs.values() if array.ndim]
+    for name, array in outputs.items():
+        if not array.ndim:
+            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+        if len(array) != sizes[0]:
+            raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {sizes[0]}")
+
+
+def _rows(outputs: Tensors) -> Any:
+    """One row for each example: the values of the only output, or objects of all."""
+    if len(outputs) == 1:
+        return _bare_if_one({name: _compatible(name, array) for name, array in outputs.items()})
+    columns = [_split(name, array) for name, array in outputs.items()]
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _split(name: str, array: Array) -> Iterable[Any]:
+    """What orjson writes for each slice along dimension 0."""
+    whole = _compatible(name, array)
+    return [_with_tokens(part) for part in _native(array)] if isinstance(whole, orjson.Fragment) else whole
+
+
+def _compatible(name: str, array: Array) -> Any:
+    """What orjson writes for ``array`` in the compatible dialect."""
+    dtype = _DTYPES[array.dtype]
+    if dtype in _NO_COMPATIBLE_FORM:
+        if array.size:
+            raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype}")
+        return np.zeros(array.shape).tolist()
+    if dtype == dtypes.STRING:
+        return _strings(name, array)
+    array = _native(array)
+    return array if array.dtype.kind != "f" or np.isfinite(array).all() else _with_tokens(array)
+
+
+def _legal(name: str, array: Array) -> Any:
+    """What orjson writes for ``array`` in JSON that every parser reads."""
+    dtype = _DTYPES[array.dtype]
+    if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
+        raise Unimplemented(f"the output {name} is {dtype}, which has no JSON form")
+    if dtype == dtypes.STRING:
+        return _strings(name, array)
+    return _native(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)
+
+
+def _native(array: Array) -> Any:
+    """``array`` as orjson takes it: contiguous, and a scalar where it has no dimensions."""
+    return np.asarray(array, order="C") if array.ndim else array[()]
+
+
+def _with_tokens(numbers: Any) -> orjson.Fragment:
+    """Floats with the bare tokens of what is not finite, which orjson writes as null."""
+    flat = np.ravel(numbers)
+    tokens = [_token(number) for number in flat[~np.isfinite(flat)]]
+    first, *others = orjson.dumps(numbers, option=_OPTIONS).split(b"null")
+    return orjson.Fragment(b"".join([first, *chain.from_iterable(zip(tokens, others, strict=True))]))
+
+
+def _token(number: Any) -> bytes:
+    if np.isnan(number):
+        return b"NaN"
+    return b"Infinity" if number > 0 else b"-Infinity"
+
+
+def _strings(name: str, array: Array) -> Any:
+    """Nested lists of text and b64 objects; a bare one where ``array`` has no dimensions."""
+    texts = np.empty(array.size, dtype=object)
+    texts[:] = [_text(name, data) for data in array.flat]
+    return texts.reshape(array.shape).tolist()
+
+
+def _text(name: str, data: bytes) -> str | dict[str, str]:
+    if name.endswith(_BYTES_SUFFIX):
+        return b64.encode(data)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return b64.encode(data)

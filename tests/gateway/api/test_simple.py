@@ -1,0 +1,103 @@
+"""POST /predict[/<model>]: one example in, one prediction out."""
+
+import grpc
+import numpy as np
+import pytest
+
+from gateway.backend.stubs import DataType
+from tests.gateway.fake_serving import Version, signature
+
+SEVERAL = signature(
+    {"name": (DataType.DT_STRING, [-1]), "amount": (DataType.DT_INT32, [-1])},
+    {"text": (DataType.DT_STRING, [-1]), "total": (DataType.DT_FLOAT, [-1])},
+)
+
+
+def several(inputs):
+    return {"text": inputs["name"], "total": inputs["amount"].astype(np.float32) / 2}
+
+
+@pytest.mark.parametrize("document", [{"x": [1, 2]}, {"data": [1, 2]}], ids=["by name", "data"])
+def test_one_example_gets_one_prediction(client, document):
+    response = client.post("/predict/m", document)
+    assert response.status_code == 200
+    assert response.json == {"ok": True, "status": "success", "prediction": [2.0, 4.0], "model": "m", "model_version": "1"}
+    assert response.headers["X-Model-Version"] == "1"
+
+
+def test_several_inputs_and_outputs_go_by_name(client):
+    client.fake.models["s"] = {3: Version(several, {"serving_default": SEVERAL})}
+    response = client.post("/predict/s", {"name": "caf\u00e9", "amount": 5})
+    assert response.json["prediction"] == {"text": "caf\u00e9", "total": 2.5}
+    assert response.json["model_version"] == "3"
+
+
+def test_bare_predict_means_the_only_model(client):
+    assert client.post("/predict", {"x": [1, 2]}).json["model"] == "m"
+
+
+def test_bare_predict_with_several_models_and_no_setting_names_them(client):
+    client.fake.models["s"] = {3: Version(several, {"serving_default": SEVERAL})}
+    client.post("/predict/s", {"name": "a", "amount": 1})
+    response = client.post("/predict", {"x": [1, 2]})
+    assert (response.status_code, response.json["error"]) == (404, "NOT_FOUND")
+    assert "m, s" in response.json["message"]
+    assert "GATEWAY_PREDICT_MODEL" in response.json["message"]
+
+
+def test_bare_predict_means_the_model_of_the_setting(make_client):
+    client = make_client(predict_model="s")
+    client.fake.models["s"] = {3: Version(several, {"serving_default": SEVERAL})}
+    assert client.post("/predict", {"name": "a", "amount": 1}).json["model"] == "s"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/m"])
+def test_predictions_are_post_only(client, method, path):
+    response = client.http.open(path, method=method)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
+
+
+def test_every_problem_is_in_one_answer_and_no_call_is_made(client):
+    response = client.post("/predict/m", {"x": [1, "two"], "z": 1})
+    assert response.status_code == 400
+    assert (response.json["ok"], response.json["status"], response.json["error"]) == (False, "error", "BAD_INPUT")
+    assert {problem["pointer"] for problem in response.json["details"]} == {"/x/1", "/z"}
+    assert all(problem["expected"] and problem["got"] for problem in response.json["details"])
+    assert "Predict" not in client.fake.calls
+
+
+def test_a_shape_that_does_not_fit_is_refused_before_any_call(client):
+    response = client.post("/predict/m", {"x": [1, 2, 3]})
+    assert response.status_code == 400
+    assert [problem["pointer"] for problem in response.json["details"]] == ["/x"]
+    assert "Predict" not in client.fake.calls
+
+
+def test_an_unknown_model_is_404(client):
+    response = client.post("/predict/nope", {"x": [1, 2]})
+    assert (response.status_code, response.json["error"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("status", "http_status"),
+    [
+        (grpc.StatusCode.INTERNAL, 500),
+        (grpc.StatusCode.UNKNOWN, 500),
+        (grpc.StatusCode.UNIMPLEMENTED, 501),
+        (grpc.StatusCode.UNAVAILABLE, 503),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 504),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_failure_of_the_backend_is_predict_failed(client, status, http_status):
+    client.post("/predict/m", {"x": [1, 2]})
+    client.fake.failures = [(status, "why")] * 2
+    response = client.post("/predict/m", {"x": [1, 2]})
+    assert (response.status_code, response.json["error"]) == (http_status, "PREDICT_FAILED")
+
+
+def test_health_is_a_constant(client):
+    response = client.get("/health")
+    assert (response.status_code, response.json) == (200, {"ok": True, "status": "up"})

@@ -1,0 +1,142 @@
+"""Who may import whom: the table of the design, held against every import statement in the tree."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("gateway", "model_server", "model_export", "deploy")
+
+# Part -> what of the project it may import, besides itself. A part is the longest prefix of a module's name in this table.
+MAY_IMPORT = {
+    "gateway.errors": set(),
+    "gateway.logs": set(),
+    "gateway.metrics": set(),
+    "gateway.settings": set(),
+    "gateway.inference": {"gateway.errors", "gateway.metrics", "gateway.logs"},
+    "gateway.backend": {"gateway.inference", "gateway.errors", "gateway.metrics", "gateway.logs"},
+    "gateway.api": {"gateway.inference", "gateway.errors", "gateway.metrics", "gateway.logs"},
+    "gateway": {"gateway"},
+    "model_server": set(),
+    "model_export": set(),
+    # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
+    "deploy": {"gateway.backend"},
+}
+
+# Third-party package -> the parts that may import it.
+HOME = {
+    "flask": {"gateway.api", "gateway"},
+    "werkzeug": {"gateway.api"},
+    "marshmallow": {"gateway.api", "gateway.settings"},
+    "grpc": {"gateway.backend", "model_server"},
+    "google": {"gateway.backend", "model_server", "model_export", "deploy"},
+    "tensorflow": {"gateway.backend", "model_server", "model_export"},
+    "tensorflow_serving": {"gateway.backend", "model_server", "model_export"},
+    "gunicorn": {"gateway"},
+    "prometheus_client": {"gateway.metrics", "gateway.api", "gateway", "model_server"},
+    "orjson": {"gateway.api"},
+    "structlog": {"gateway.logs", "model_server"},
+    "click": {"gateway", "model_export"},
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def part_of(module: str) -> str:
+    return max((part for part in MAY_IMPORT if module == part or module.startswith(part + ".")), key=len)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that the file imports, as absolute names; a relative import is an error by the linter's rules."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                names.add(full if full in MODULES else str(node.module))
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_part_may(module):
+    own = part_of(module)
+    allowed = MAY_IMPORT[own] | {own}
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] in PACKAGES:
+            assert part_of(name) in allowed or "gateway" in allowed, f"{module} imports {name}"
+        homes = HOME.get(name.split(".")[0])
+        assert homes is None or own in homes, f"{module} imports {name}, whose home is {sorted(homes)}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module: imports(path) & set(MODULES) for module, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for imported in sorted(graph[module]):
+                visit(imported, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", [name for name, path in MODULES.items() if path.name == "__init__.py"])
+def test_a_package_file_holds_a_docstring_and_nothing_else(module):
+    body = ast.parse(MODULES[module].read_text()).body
+    assert len(body) == 1
+    assert ast.get_docstring(ast.Module(body, []))
+
+
+def test_only_the_settings_know_the_environment():
+    """``__main__`` hands it to them, and sets what libraries want to find there before they are imported."""
+    readers = {name for name, path in MODULES.items() if name.startswith("gateway") and "environ" in names_used(path)}
+    assert readers - {"gateway.settings", "gateway.__main__"} == {"gateway.api.tfserving"}, "request.environ is WSGI's"
+    assert "os" not in imports(MODULES["gateway.api.tfserving"])
+
+
+def names_used(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return names | {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_gateway_loads_no_tensorflow_runtime_and_stays_small():
+    report = run_python(
+        "import gateway.app, resource, sys;"
+        "print('tensorflow.python' in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    loaded, kilobytes = report.split()
+    assert loaded == "False"
+    assert int(kilobytes) < 100_000
+
+
+def test_tensorflow_can_still_be_imported_after_the_gateways_stubs():
+    report = run_python(
+        "import warnings; warnings.simplefilter('ignore');"
+        "import gateway.backend.stubs as stubs; import tensorflow as tf;"
+        "print(stubs.TensorProto is type(tf.make_tensor_proto([1.0])))"
+    )
+    assert report.strip() == "True"
