@@ -1,0 +1,154 @@
+"""Bad requests through the whole stack: each a 4xx that names the right place, and one line in the log."""
+
+import pytest
+
+from tests.waiting import wait_for
+
+HALF = "/v1/models/half_plus_two:predict"
+DIGITS = "/v1/models/digits:predict"
+BASKET = "/v1/models/basket:predict"
+TEN = [0.5] * 10
+ROW = {"sku": "a", "quantity": 1, "unit_price": 1.0, "express": False}
+IMAGE = [[0.0] * 8] * 8
+
+
+def row(**changes):
+    return {key: value for key, value in (ROW | changes).items() if value is not ...}
+
+
+# Path, body, and what the answer must hold: JSON pointers or other words.
+CASES = [
+    # The body as a whole.
+    (HALF, "", ["The document is empty"]),
+    (HALF, "   ", ["The document is empty"]),
+    (HALF, "{", ["JSON Parse error"]),
+    (HALF, "not json", ["JSON Parse error: Invalid value"]),
+    (HALF, '{"instances": [1.0,]}', ["JSON Parse error"]),
+    (HALF, "{'instances': [1.0]}", ["JSON Parse error"]),
+    (HALF, '{"instances": [01]}', ["JSON Parse error"]),
+    (HALF, '{"instances": [1e400]}', ["Number too big to be stored in double"]),
+    (HALF, b'{"instances": ["\xff"]}', ["JSON Parse error"]),
+    (HALF, "[" * 100_000, ["JSON Parse error"]),
+    (HALF, "[1, 2]", ["Is not object"]),
+    (HALF, "null", ["Is not object"]),
+    (HALF, {}, ["Missing 'inputs' or 'instances' key"]),
+    (HALF, {"instances": [1.0], "inputs": [1.0]}, ["expecting only one of"]),
+    (HALF, {"signature_name": 7, "instances": [1.0]}, ["'signature_name' key must be a string value"]),
+    (HALF, {"signature_name": "nope", "instances": [1.0]}, ['"nope" not found in signature def', "serving_default"]),
+    # Row format.
+    (HALF, {"instances": 1.0}, ["Expecting 'instances' to be an list/array"]),
+    (HALF, {"instances": {}}, ["Expecting 'instances' to be an list/array"]),
+    (HALF, {"instances": []}, ["No values in 'instances' array"]),
+    (HALF, {"instances": ["a"]}, ["/instances/0: expected", 'string "a"']),
+    (HALF, {"instances": [1.0, None, "b"]}, ["/instances/1: expected", "/instances/2: expected"]),
+    (HALF, {"instances": [1.0, True]}, ["/instances/1: expected"]),
+    (HALF, {"instances": [[1.0], [2.0, 3.0]]}, ["/instances/1: expected", "list of 2"]),
+    (HALF, {"instances": [[1.0], 2.0]}, ["/instances/1: expected"]),
+    (HALF, {"instances": [{"x": [1.0]}, [2.0]]}, ["/instances/1"]),
+    (HALF, {"instances": [[1.0], {"x": [2.0]}]}, ["/instances/1"]),
+    (HALF, {"instances": [{"z": [1.0]}]}, ["/instances/0/z", "/instances/0/x"]),
+    (HALF, {"instances": [{"x": [1.0], "z": 2}]}, ["/instances/0/z"]),
+    (HALF, {"instances": [{"x": {"b64": "AA=="}}]}, ["/instances/0/x"]),
+    (DIGITS, {"instances": [[[1.0]] * 8, [[1.0]] * 7]}, ["/instances/1"]),
+    (DIGITS, {"instances": [[[1.0] * 8] * 9]}, ["float[-1,8,8]", "[1, 9, 8]"]),
+    (DIGITS, {"instances": [1.0]}, ["float[-1,8,8]"]),
+    (DIGITS, {"signature_name": "png", "instances": [{"b64": "%%%"}]}, ["/instances/0", "base64"]),
+    (DIGITS, {"signature_name": "png", "instances": [{"b64": "AA=A"}]}, ["/instances/0", "base64"]),
+    (DIGITS, {"signature_name": "png", "instances": [17]}, ["/instances/0: expected"]),
+    (BASKET, {"instances": [1]}, ["instances is a plain list"]),
+    (BASKET, {"instances": [row(sku=7)]}, ["/instances/0/sku: expected"]),
+    (BASKET, {"instances": [ROW, row(quantity=1.5)]}, ["/instances/1/quantity: expected", "1.5"]),
+    (BASKET, {"instances": [row(quantity="2")]}, ["/instances/0/quantity: expected"]),
+    (BASKET, {"instances": [row(quantity=2**31)]}, ["/instances/0/quantity: expected", "2147483648"]),
+    (BASKET, {"instances": [row(express=0)]}, ["/instances/0/express: expected"]),
+    (BASKET, {"instances": [row(sku=...)]}, ["/instances/0/sku"]),
+    (BASKET, {"instances": [row(sku=..., more=1)]}, ["/instances/0/sku", "/instances/0/more"]),
+    (BASKET, {"instances": [row(sku=1, quantity="x"), row(express=None)]},
+     ["/instances/0/sku", "/instances/0/quantity", "/instances/1/express"]),
+    (BASKET, {"instances": [row(unit_price=[1.0]), row(unit_price=[1.0, 2.0])]}, ["/instances/1/unit_price"]),
+    # Columnar format.
+    (HALF, {"inputs": "a"}, ["/inputs: expected"]),
+    (HALF, {"inputs": [[1.0], ["b"]]}, ["/inputs/1/0: expected"]),
+    (HALF, {"inputs": [[1.0], [2.0, 3.0]]}, ["/inputs/1: expected"]),
+    (HALF, {"inputs": {}}, ["Missing named input: x"]),
+    (HALF, {"inputs": {"z": [1.0]}}, ["Missing named input: x"]),
+    (HALF, {"inputs": {"x": [None]}}, ["/inputs/x/0: expected", "null"]),
+    (BASKET, {"inputs": [1]}, ["inputs is a plain value/list"]),
+    (BASKET, {"inputs": {"sku": ["a"]}}, ["Missing named input", "/inputs/quantity"]),
+    (BASKET, {"inputs": {"sku": ["a"], "quantity": [1], "unit_price": ["x"], "express": [1]}},
+     ["/inputs/unit_price/0: expected", "/inputs/express/0: expected"]),
+    # The simple dialect, strict.
+    ("/predict", "", ["BAD_INPUT"]),
+    ("/predict", "{", ["BAD_INPUT", "JSON Parse error"]),
+    ("/predict", "[]", ["BAD_INPUT"]),
+    ("/predict", {}, ["/features"]),
+    ("/predict", {"features": TEN, "more": 1}, ["/more"]),
+    ("/predict", {"feature": TEN}, ["/feature", "/features"]),
+    ("/predict", {"features": TEN[:9]}, ["/features", "list of 9"]),
+    ("/predict", {"features": [*TEN, 1]}, ["/features", "list of 11"]),
+    ("/predict", {"features": [TEN]}, ["/features"]),
+    ("/predict", {"features": 1.0}, ["/features"]),
+    ("/predict", {"features": None}, ["/features", "null"]),
+    ("/predict", {"features": [*TEN[:8], "a", None]}, ["/features/8", "/features/9"]),
+    ("/predict", {"features": [*TEN[:9], True]}, ["/features/9", "true"]),
+    ("/predict", {"features": [*TEN[:9], 1e39]}, ["/features/9"]),
+    ("/predict", '{"features": [1,1,1,1,1,1,1,1,1,NaN]}', ["/features/9"]),
+    ("/predict", {"data": TEN[:3]}, ["/data", "list of 3"]),
+    ("/predict/digits", {"image": IMAGE[:7]}, ["/image"]),
+    ("/predict/digits", {"image": [*IMAGE[:7], [0.0] * 7]}, ["/image/7"]),
+    ("/predict/digits", {"image": [*IMAGE[:7], [0.0] * 7 + ["x"]]}, ["/image/7/7"]),
+    ("/predict/basket", {"sku": 1, "quantity": 1.0, "unit_price": "x", "express": 1},
+     ["/sku", "/quantity", "/unit_price", "/express"]),
+    ("/predict/basket", row(quantity=2**31), ["/quantity", "2147483648"]),
+    ("/predict/basket", row(sku=...), ["/sku"]),
+    ("/predict/basket", row(sku={"b64": "?"}), ["/sku", "base64"]),
+    ("/predict/basket", row(sku=["a"]), ["/sku"]),
+    ("/predict/basket", {"data": 1}, ["/data", "/sku", "/quantity", "/unit_price", "/express"]),
+]  # fmt: skip
+
+LOOKUPS = [
+    ("/v1/models/nope:predict", 404, "Servable not found for request: Latest(nope)"),
+    ("/v1/models/dense/versions/77:predict", 404, "Servable not found for request: Specific(dense, 77)"),
+    ("/v1/models/dense/labels/nope:predict", 400, "Unrecognized servable version label: nope"),
+    ("/v1/models/dense/versions/99999999999999999999:predict", 400, "Failed to convert version"),
+    ("/v1/models/dense:explain", 400, "Malformed request"),
+    ("/predict/nope", 404, "NOT_FOUND"),
+    ("/nothing/here", 404, "NOT_FOUND"),
+]
+
+
+def only_request_lines(stack, request_id):
+    """The log's events of one request, once its line is written."""
+    return wait_for(lambda: [event for event in stack.log_events() if event.get("id") == request_id])
+
+
+def test_the_table_is_long_enough():
+    assert len(CASES) + len(LOOKUPS) >= 60
+
+
+@pytest.mark.parametrize(("path", "body", "named"), CASES, ids=range(len(CASES)))
+def test_bad_input_is_400_and_names_the_place(stack, path, body, named):
+    response = stack.post(path, body)
+    assert response.status_code == 400, response.text
+    assert response.headers["Content-Type"] == "application/json"
+    document = response.json()
+    for words in named:
+        assert words in response.json().get("message", "") + document["error"]
+    for leak in ("Traceback", "<class", "object at 0x", "dtype(", "numpy"):
+        assert leak not in response.text
+    assert len(response.text) < 5000
+    events = only_request_lines(stack, response.headers["X-Request-Id"])
+    assert [(event["event"], event["status"], event["level"]) for event in events] == [("request", 400, "info")]
+
+
+@pytest.mark.parametrize(("path", "status", "words"), LOOKUPS, ids=[path for path, _, _ in LOOKUPS])
+def test_what_is_not_there_is_refused(stack, path, status, words):
+    response = stack.post(path, {"instances": [1.0]})
+    assert response.status_code == status
+    assert words in response.json()["error"]
+    assert len(only_request_lines(stack, response.headers["X-Request-Id"])) == 1
+
+
+def test_after_all_of_it_the_log_holds_nothing_but_known_events(stack):
+    events = {event["event"] for event in stack.log_events()}
+    assert events <= {"request", "backend.connected", "backend.disconnected", "model.changed"}
