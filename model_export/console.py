@@ -1,0 +1,57 @@
+"""What the commands print: results on stdout, progress on stderr. Plain lines wherever that is not a terminal."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Rows = Sequence[Sequence[str]]
+
+
+@contextmanager
+def progress(subject: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that says which step the work on `subject` has reached, with a spinner on a terminal."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda step: click.echo(f"{subject}: {step}", err=True)
+        return
+    with console.status(escape(subject)) as status:
+
+        def report(step: str) -> None:
+            console.print(f"[dim]{escape(subject)}: {escape(step)}[/dim]")
+            status.update(f"{escape(subject)}: {escape(step)}")
+
+        yield report
+
+
+def warn(text: str) -> None:
+    """Say on stderr what the operator should know although the command succeeds."""
+    click.secho(f"warning: {text}", fg="yellow", err=True)
+
+
+def fail(text: str) -> None:
+    """Say on stderr, in one line, why the command failed."""
+    click.secho(f"error: {text}", fg="red", err=True)
+
+
+def table(columns: Sequence[str], rows: Rows) -> None:
+    """Print a table on stdout; aligned columns without frames or wrapping when stdout is not a terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        _plain_table(columns, rows)
+        return
+    framed = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        framed.add_row(*(escape(cell) for cell in row))
+    console.print(framed)
+
+
+def _plain_table(columns: Sequence[str], rows: Rows) -> None:
+    lines = [columns, *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,70 @@
+"""Keras models as SavedModels that a session can load.
+
+Goes through Keras' ExportArchive: with Keras 3, `tf.saved_model.save` on an object that holds a Keras model writes every
+variable under a second handle, which the TF1 loader, and so TensorFlow Serving, then finds uninitialized.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from model_export.errors import ExportError, first_line
+
+Endpoint = tuple[Callable[..., Any], list[tf.TensorSpec]]
+
+
+def save(model: tf.keras.Model, endpoints: Mapping[str, Endpoint], folder: Path) -> None:
+    """Write a SavedModel with these signatures: name -> (function of the model, its inputs, each with its name)."""
+    archive = tf.keras.export.ExportArchive()
+    archive.track(model)
+    for name, (function, inputs) in endpoints.items():
+        archive.add_endpoint(name, function, input_signature=inputs)
+    archive.write_out(str(folder), verbose=False)
+
+
+def save_as_is(model: tf.keras.Model, folder: Path) -> None:
+    """Write a SavedModel whose `serving_default` calls the model, with a free first dimension.
+
+    Inputs are named as in the model, outputs by their keys or else by the layers that make them; a subclassed model,
+    which names neither, gets Keras' own names. Raises ExportError for a model that was never built or cannot be traced.
+    """
+    try:
+        if getattr(model, "inputs", None):
+            save(model, {"serving_default": _call_endpoint(model)}, folder)
+        else:
+            model.export(str(folder), verbose=False)
+    except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise ExportError(f"the Keras model cannot be exported: {first_line(error)}") from error
+
+
+def make_loadable(module: tf.Module) -> None:
+    """Let the TF1 loader restore the Keras variables that the module and its submodules hold as attributes."""
+    holders = (module, *getattr(module, "submodules", ()))
+    values = [value for holder in holders for value in tf.nest.flatten(list(vars(holder).values()))]
+    layers = [value for value in values if isinstance(value, tf.keras.layers.Layer)]
+    if layers:
+        module.keras_variables = [variable.value for layer in layers for variable in layer.variables]
+
+
+def _call_endpoint(model: tf.keras.Model) -> Endpoint:
+    structure = model.inputs[0] if isinstance(model, tf.keras.Sequential) else model.input
+
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        arguments = tf.nest.pack_sequence_as(structure, list(tensors))
+        return dict(_named_outputs(model, model(arguments, training=False)))
+
+    inputs = tf.nest.flatten(structure)
+    return call, [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, tensor.name) for tensor in inputs]
+
+
+def _named_outputs(model: tf.keras.Model, outputs: Any) -> Iterator[tuple[str, tf.Tensor]]:
+    if isinstance(outputs, Mapping):
+        yield from outputs.items()
+        return
+    tensors = tf.nest.flatten(outputs)
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
+    if len(set(names)) != len(tensors):
+        names = [f"output_{position}" for position in range(len(tensors))]
+    yield from zip(names, tensors, strict=True)

@@ -1,0 +1,37 @@
+"""The server's list of models (`serving_config/models.config`), read to tell whether a published model is on it."""
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from model_export.errors import ExportError, first_line
+
+ENTRY = """\
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+  }}"""
+
+
+def listed_models(config_file: Path) -> set[str]:
+    """Return the names in a ModelServerConfig text file. Raises ExportError when it cannot be read as one."""
+    config = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(config_file.read_text(encoding="utf-8"), config)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ExportError(f"{config_file} cannot be read as a list of models: {first_line(error)}") from error
+    return {model.name for model in config.model_config_list.config}
+
+
+def advice(config_file: Path, name: str) -> str:
+    """Return what to do so that servers take the model, or nothing when it is listed. Raises like `listed_models`."""
+    entry = missing_entry(config_file, name)
+    heading = f"{config_file} does not list {name} yet; servers load it once model_config_list there holds:"
+    return f"\n{heading}\n\n{entry}\n" if entry else ""
+
+
+def missing_entry(config_file: Path, name: str) -> str | None:
+    """Return the lines to add inside `model_config_list` so that servers take the model, or None when it is listed."""
+    return None if name in listed_models(config_file) else ENTRY.format(name=name)

@@ -1,0 +1,124 @@
+"""SavedModels on disk: their signatures, read from `saved_model.pb` alone, and a session that has one loaded.
+
+Loading goes through TensorFlow's TF1 loader into a session, as TensorFlow Serving does it: what loads here loads there.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from model_export.errors import ExportError, first_line
+
+SERVING_TAG = "serve"
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+
+# Signatures that TF2 exporters add for the loader; they are no part of what a model offers.
+_LOADER_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of a signature. `tensor` is its name in the graph, empty for a sparse or composite one.
+
+    `shape` holds None for a free dimension; `shape` itself is None when not even the rank is known.
+    """
+
+    name: str
+    tensor: str
+    dtype: tf.DType
+    shape: tuple[int | None, ...] | None
+
+    @property
+    def dtype_name(self) -> str:
+        """The dtype as the serving protocols name it: float, int64, string."""
+        return str(types_pb2.DataType.Name(self.dtype.as_datatype_enum)).removeprefix("DT_").lower()
+
+    @property
+    def shape_text(self) -> str:
+        """The shape as in `[-1,10]`, or `[?]` when the rank is not known."""
+        return "[?]" if self.shape is None else f"[{','.join('-1' if d is None else str(d) for d in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a model, as its SignatureDef declares it."""
+
+    name: str
+    method: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def read_meta_graph(path: Path) -> meta_graph_pb2.MetaGraphDef:
+    """Return the graph that serves, from the SavedModel directory `path`, without running anything.
+
+    Raises ExportError when there is no readable SavedModel, or none of its graphs has the tag `serve`.
+    """
+    proto = _read_proto(path)
+    tagged = [graph for graph in proto.meta_graphs if set(graph.meta_info_def.tags) == {SERVING_TAG}]
+    if not tagged:
+        tags = "; ".join(",".join(graph.meta_info_def.tags) for graph in proto.meta_graphs) or "no graph at all"
+        raise ExportError(f"{path} cannot be served: no graph has the tag set {{{SERVING_TAG}}}, found: {tags}")
+    return tagged[0]
+
+
+def signatures_of(graph: meta_graph_pb2.MetaGraphDef) -> tuple[Signature, ...]:
+    """Return the signatures that a client can call, by name."""
+    return tuple(
+        Signature(name, definition.method_name, _tensors(definition.inputs), _tensors(definition.outputs))
+        for name, definition in sorted(graph.signature_def.items())
+        if name not in _LOADER_SIGNATURES
+    )
+
+
+def read_signatures(path: Path) -> tuple[Signature, ...]:
+    """Return the signatures of the SavedModel directory `path`. Raises ExportError like `read_meta_graph`."""
+    return signatures_of(read_meta_graph(path))
+
+
+@contextmanager
+def loaded(path: Path) -> Iterator[tf.compat.v1.Session]:
+    """Give a session in which the model is loaded and initialised. Raises ExportError when it cannot be."""
+    graph, config = tf.Graph(), tf.compat.v1.ConfigProto(allow_soft_placement=True)
+    with closing(tf.compat.v1.Session(graph=graph, config=config)) as session:
+        try:
+            with graph.as_default():
+                tf.compat.v1.saved_model.load(session, [SERVING_TAG], str(path))
+        except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise ExportError(f"the model does not load: {first_line(error)}") from error
+        yield session
+
+
+def _read_proto(path: Path) -> saved_model_pb2.SavedModel:
+    proto = saved_model_pb2.SavedModel()
+    binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
+    try:
+        if binary.is_file():
+            proto.ParseFromString(binary.read_bytes())
+        elif text.is_file():
+            text_format.Parse(text.read_text(), proto)
+        else:
+            raise ExportError(f"{path} is not a SavedModel: it holds no saved_model.pb")
+    except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path} is not a SavedModel: its saved_model.pb is damaged ({first_line(error)})") from error
+    return proto
+
+
+def _tensors(infos: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    return tuple(_tensor(name, info) for name, info in sorted(infos.items()))
+
+
+def _tensor(name: str, info: Any) -> Tensor:
+    shape = info.tensor_shape
+    dims = None if shape.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)
+    return Tensor(name, info.name, tf.dtypes.as_dtype(info.dtype), dims)

@@ -1,0 +1,84 @@
+"""The warm-up file that TensorFlow Serving replays before it calls a version AVAILABLE.
+
+`assets.extra/tf_serving_warmup_requests` is a TFRecord of tensorflow.serving.PredictionLog. A record that fails makes the
+whole load fail, so only requests that the model has just answered are written, each in the API that accepts it.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import (
+    classification_pb2,
+    input_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
+
+from model_export.check import Answered
+from model_export.saved_model import CLASSIFY_METHOD, REGRESS_METHOD
+
+PATH = Path("assets.extra", "tf_serving_warmup_requests")
+
+
+def write(version_dir: Path, model: str, answered: Iterable[Answered]) -> None:
+    """Write the warm-up file of a version: one request for each signature that answered."""
+    path = version_dir / PATH
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for answer in answered:
+            writer.write(prediction_log(model, answer).SerializeToString())
+
+
+def prediction_log(model: str, answer: Answered) -> Any:
+    """Return the request as a PredictionLog: Classify or Regress where the server's rules for them hold, else Predict."""
+    spec = model_pb2.ModelSpec(name=model, signature_name=answer.signature.name)
+    if answer.signature.method == CLASSIFY_METHOD and _classifies(answer):
+        classify = classification_pb2.ClassificationRequest(model_spec=spec, input=_examples(answer))
+        return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
+    if answer.signature.method == REGRESS_METHOD and _regresses(answer):
+        regress = regression_pb2.RegressionRequest(model_spec=spec, input=_examples(answer))
+        return prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
+    predict = predict_pb2.PredictRequest(model_spec=spec)
+    for tensor in answer.signature.inputs:
+        value = tf.make_tensor_proto(answer.inputs[tensor.name], dtype=tensor.dtype)
+        predict.inputs[tensor.name].CopyFrom(value)
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=predict))
+
+
+def _classifies(answer: Answered) -> bool:
+    """As TensorFlow Serving's classifier.cc: classes and scores, one or both, of equal shape [rows, classes]."""
+    expected = {"scores": tf.float32, "classes": tf.string}
+    fits = all(tensor.dtype == expected.get(tensor.name) for tensor in answer.signature.outputs)
+    shapes = {np.shape(value) for value in answer.outputs.values()}
+    return _takes_examples(answer) and fits and len(shapes) == 1 and all(len(shape) == 2 for shape in shapes)
+
+
+def _regresses(answer: Answered) -> bool:
+    """As TensorFlow Serving's regressor.cc: one number for each row."""
+    fits = [(tensor.name, tensor.dtype) for tensor in answer.signature.outputs] == [("outputs", tf.float32)]
+    return _takes_examples(answer) and fits and np.shape(answer.outputs["outputs"]) in {(1,), (1, 1)}
+
+
+def _takes_examples(answer: Answered) -> bool:
+    """Whether there is one string tensor called `inputs`, which took a serialized example in shape [rows]."""
+    tensors = answer.signature.inputs
+    named = len(tensors) == 1 and tensors[0].name == "inputs" and tensors[0].dtype == tf.string
+    return named and answer.inputs["inputs"].ndim == 1 and _is_example(answer.inputs["inputs"][0])
+
+
+def _is_example(serialized: bytes) -> bool:
+    try:
+        return bool(tf.train.Example.FromString(serialized).features.feature)
+    except DecodeError:
+        return False
+
+
+def _examples(answer: Answered) -> Any:
+    examples = [tf.train.Example.FromString(serialized) for serialized in answer.inputs["inputs"]]
+    return input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
