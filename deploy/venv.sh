@@ -17,7 +17,7 @@ find_python() {
       return
     fi
   done
-  fail "Python 3.11 or 3.12 is needed and ${PYTHON:-none of python3.11, python3.12, python3} is one; on Debian: apt-get install python3 python3-venv"
+  fail "Python 3.11 or 3.12 is needed; tried: ${PYTHON:-python3.11 python3.12 python3}; on Debian: apt-get install python3 python3-venv"
 }
 
 if [[ ! -x $folder/bin/pip ]]; then
