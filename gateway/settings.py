@@ -63,7 +63,9 @@ class _Environment(Schema):
         "127.0.0.1:8500",
         "The model server: `host:port`, or a gRPC target such as `dns:///serving:8500`.",
         "host:port or a gRPC target",
-        validate.Regexp(r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):\S+\Z"),
+        validate.Regexp(
+            r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/*[^\s/]\S*\Z"
+        ),
     )
     model_config_file = _text(
         "",

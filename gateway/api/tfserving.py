@@ -5,7 +5,7 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 """
 
 import time
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -31,7 +31,7 @@ class Catalog(Protocol):
     def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """The versions of a model."""
 
-    def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, object]:
+    def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
         """The JSON of the metadata route."""
 
 
@@ -48,7 +48,7 @@ def blueprint(predictor: Predictor, catalog: Catalog) -> Blueprint:
         if target.action == "status":
             return _status(catalog.status(target.model, requests.deadline()))
         if target.action == "metadata":
-            return _json(catalog.metadata(target.model, requests.deadline()))
+            return _metadata(catalog.metadata(target.model, requests.deadline()))
         if target.action == "predict":
             return _predict(target.model, predictor)
         raise Unimplemented(f":{target.action} is not served over HTTP yet; the model server answers it over gRPC")
@@ -112,6 +112,12 @@ def _status(status: ModelStatus) -> Response:
         for version in status.versions
     ]
     return _json({"model_version_status": entries})
+
+
+def _metadata(document: dict[str, Any]) -> Response:
+    response = _json(document)
+    response.headers["X-Model-Version"] = document["model_spec"]["version"]
+    return response
 
 
 def _listed(model: ModelStatus) -> dict[str, object]:

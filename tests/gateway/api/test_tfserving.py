@@ -118,7 +118,9 @@ def test_status_of_an_unknown_model_is_404(client):
 
 
 def test_metadata_is_that_of_the_rest_port(client):
-    document = client.get("/v1/models/m/metadata").json
+    response = client.get("/v1/models/m/metadata")
+    assert response.headers["X-Model-Version"] == "1"
+    document = response.json
     assert document["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
     assert list(document["metadata"]["signature_def"]["signature_def"]) == ["serving_default"]
 

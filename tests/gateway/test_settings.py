@@ -1,0 +1,83 @@
+"""Settings come from the environment, whole and valid, or the start stops with the reason."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import SettingsError, from_environment, rows
+
+# A value that each setting refuses; what takes any text has none.
+BAD = {
+    "GATEWAY_PORT": ["0", "65536", "-1", "8080.5", "http"],
+    "GATEWAY_WORKERS": ["0", "two"],
+    "GATEWAY_THREADS": ["0"],
+    "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
+    "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
+    "GATEWAY_MAX_BODY_BYTES": ["0", "64MiB"],
+    "GATEWAY_CATALOG_POLL_MS": ["49"],
+    "GATEWAY_DRAIN_DELAY_MS": ["-1"],
+    "GATEWAY_GRACEFUL_TIMEOUT_S": ["0"],
+    "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
+}
+ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL"}
+
+
+def test_an_empty_environment_gives_the_documented_defaults():
+    settings = from_environment({"PATH": "/bin"})
+    for row in rows():
+        value = getattr(settings, row.variable.removeprefix("GATEWAY_").lower())
+        assert (value is None and row.default == "") or str(value) == row.default
+
+
+def test_every_setting_is_read_from_its_variable():
+    environ = {
+        "GATEWAY_HOST": "0.0.0.0",
+        "GATEWAY_PORT": "1",
+        "GATEWAY_WORKERS": "3",
+        "GATEWAY_THREADS": "4",
+        "GATEWAY_SERVING_TARGET": "dns:///serving:8500",
+        "GATEWAY_MODEL_CONFIG_FILE": "/a/b",
+        "GATEWAY_PREDICT_MODEL": "m",
+        "GATEWAY_PREDICT_TIMEOUT_MS": "5",
+        "GATEWAY_MAX_BODY_BYTES": "6",
+        "GATEWAY_CATALOG_POLL_MS": "70",
+        "GATEWAY_DRAIN_DELAY_MS": "8",
+        "GATEWAY_GRACEFUL_TIMEOUT_S": "9",
+        "GATEWAY_LOG_LEVEL": "DEBUG",
+    }
+    assert set(environ) == {row.variable for row in rows()}
+    settings = from_environment(environ)
+    for variable, text in environ.items():
+        assert str(getattr(settings, variable.removeprefix("GATEWAY_").lower())) == text
+    assert settings.model_config_file == Path("/a/b")
+
+
+@pytest.mark.parametrize("variable", [row.variable for row in rows()])
+def test_a_bad_value_is_named_with_what_was_expected(variable):
+    assert (variable in BAD) != (variable in ANY_TEXT)
+    for value in BAD.get(variable, []):
+        with pytest.raises(SettingsError) as caught:
+            from_environment({variable: value})
+        assert str(caught.value).startswith(f"{variable}={value!r}: expected ")
+
+
+@pytest.mark.parametrize(
+    "target", ["127.0.0.1:8500", "serving:8500", "[::1]:8500", "dns:///serving:8500", "unix:/run/serving.sock"]
+)
+def test_every_form_of_target_that_grpc_knows_is_taken(target):
+    assert from_environment({"GATEWAY_SERVING_TARGET": target}).serving_target == target
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_known_one():
+    with pytest.raises(SettingsError, match=r"GATEWAY_WORKER: there is no such setting; did you mean GATEWAY_WORKERS\?"):
+        from_environment({"GATEWAY_WORKER": "2"})
+
+
+def test_every_problem_is_told_at_once():
+    with pytest.raises(SettingsError) as caught:
+        from_environment({"GATEWAY_PORT": "x", "GATEWAY_THREADS": "y", "GATEWAY_NOPE": "z"})
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_an_empty_value_means_the_default():
+    assert from_environment({"GATEWAY_PORT": ""}).port == 8080
