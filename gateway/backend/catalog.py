@@ -166,7 +166,8 @@ class Catalog:
 
     def _note(self, status: ModelStatus) -> None:
         with self._lock:
-            if self._statuses.get(status.name) != status:
+            before = self._statuses.get(status.name)
+            if before is None or (before.available, before.problems) != (status.available, status.problems):
                 log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
             self._statuses[status.name] = status
             MODEL_READY.labels(status.name).set(status.is_ready)

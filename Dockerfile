@@ -1,0 +1,99 @@
+# Three images from one file:
+#   gateway       the HTTP process: Flask, gRPC, numpy, and TensorFlow's message modules without its runtime
+#   model_server  the stand-in for tensorflow/serving: same flags, ports, paths and files
+#   export        the build script
+# The last two share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# What every image starts from. Bytecode is compiled here, once: the containers' file systems are read-only.
+FROM ${PYTHON_IMAGE} AS runtime
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+RUN groupadd --gid 1000 app \
+    && useradd --uid 1000 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
+WORKDIR /app
+
+# What packages are installed with. Nothing of this stage but the virtual environment gets into an image.
+FROM ${PYTHON_IMAGE} AS installer
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/venv
+WORKDIR /build
+
+# TensorFlow's wheel, fetched once for all images: its name and version for this platform are the lock's.
+FROM installer AS tensorflow_wheel
+COPY requirements/serve.txt .
+RUN awk '/^[^ ]/ { wanted = /^tensorflow(-cpu)?==/ } wanted' serve.txt > tensorflow.txt \
+    && pip download --no-deps --require-hashes --dest /wheels --requirement tensorflow.txt
+
+FROM installer AS gateway_packages
+COPY requirements/gateway.txt .
+# Tests, type stubs, headers and Fortran tools are of no use in production.
+RUN pip --python /opt/venv/bin/python install --no-deps --require-hashes --requirement gateway.txt \
+    && cd /opt/venv/lib/python*/site-packages \
+    && rm -rf numpy/f2py numpy/distutils \
+    && find . -type d -name tests -prune -exec rm -r {} + \
+    && find . -type f '(' -name '*.pyi' -o -name '*.h' -o -name '*.a' ')' -delete
+# Of TensorFlow only the messages, as a package without a body: what gateway/backend/stubs.py asks for.
+COPY --from=tensorflow_wheel /wheels /wheels
+RUN cd /opt/venv/lib/python*/site-packages \
+    && python -c 'import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1]); wheel.extractall(members=[name \
+       for name in wheel.namelist() if name.startswith("tensorflow/") and name.endswith("_pb2.py")])' /wheels/*.whl \
+    && /opt/venv/bin/python -m compileall -q tensorflow
+
+FROM runtime AS gateway
+LABEL org.opencontainers.image.title="serving-gateway" \
+      org.opencontainers.image.description="HTTP front door of TensorFlow Serving"
+COPY --from=gateway_packages /opt/venv /opt/venv
+COPY gateway gateway
+RUN python -m compileall -q gateway \
+    && python -c 'import gateway.server'
+ENV GATEWAY_HOST=0.0.0.0 \
+    GATEWAY_PORT=8080
+USER app
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "gateway"]
+
+FROM installer AS tensorflow_packages
+COPY requirements/serve.txt .
+COPY --from=tensorflow_wheel /wheels /wheels
+# The C++ headers are for those who compile against TensorFlow: 218 MB.
+RUN pip --python /opt/venv/bin/python install --no-deps --require-hashes --find-links /wheels --requirement serve.txt \
+    && rm -r /opt/venv/lib/python*/site-packages/tensorflow/include
+
+FROM runtime AS tensorflow
+COPY --from=tensorflow_packages /opt/venv /opt/venv
+# An empty named volume takes the owner of the folder under it from each container that is made with it. The file ends that
+# with the first one: /models of tensorflow/serving belongs to root.
+RUN echo 'Model versions lie in NAME/NUMBER. See `python -m model_export --help`.' > README \
+    && install -d -o app -g app /models \
+    && install -o app -g app -m 644 README /models/README \
+    && rm README
+
+FROM tensorflow AS model_server
+LABEL org.opencontainers.image.title="serving-gateway-model-server" \
+      org.opencontainers.image.description="Stand-in for tensorflow/serving: the same gRPC, flags, ports, paths and files"
+COPY model_server model_server
+COPY deploy/tf_serving_entrypoint.sh /usr/bin/tf_serving_entrypoint.sh
+RUN python -m compileall -q model_server \
+    && printf '#!/bin/sh\nexec python -m model_server "$@"\n' > /usr/bin/tensorflow_model_server \
+    && chmod 755 /usr/bin/tensorflow_model_server /usr/bin/tf_serving_entrypoint.sh
+ENV MODEL_BASE_PATH=/models \
+    MODEL_NAME=model
+USER app
+EXPOSE 8500 8501
+ENTRYPOINT ["/usr/bin/tf_serving_entrypoint.sh"]
+
+FROM tensorflow AS export
+LABEL org.opencontainers.image.title="serving-gateway-export" \
+      org.opencontainers.image.description="Builds, publishes and rolls back the model versions that TensorFlow Serving hosts"
+COPY model_export model_export
+RUN python -m compileall -q model_export
+ENV MODELS_DIR=/models
+USER app
+ENTRYPOINT ["python", "-m", "model_export"]
+CMD ["build", "--all", "--if-missing"]

@@ -1,0 +1,100 @@
+"""What docker-compose.yml, .env.example and serving_config/ say agrees with the code that reads it."""
+
+import re
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from gateway import settings
+from model_export.models import EXAMPLES
+from model_server import flags
+from model_server.batching_config import batching_plan
+from model_server.monitoring import monitoring_settings
+from tests.compose.engine import REPOSITORY
+
+SETTINGS = {row.variable: row.default for row in settings.rows()}
+CONFIG = REPOSITORY / "serving_config"
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def environment(services):
+    """What compose gives the gateway: a variable's value, or None where it hands the operator's through."""
+    entries = (entry.partition("=") for entry in services["gateway"]["environment"])
+    return {name: value if given else None for name, given, value in entries}
+
+
+@pytest.fixture(scope="module")
+def example():
+    """The lines of .env.example that set something, commented out as they are."""
+    lines = re.findall(r"^#([A-Z_]+)=(.*)$", (REPOSITORY / ".env.example").read_text(), re.MULTILINE)
+    return dict(lines)
+
+
+@pytest.mark.parametrize("variable", SETTINGS)
+def test_compose_gives_or_hands_through_every_setting(environment, variable):
+    assert variable in environment
+
+
+def test_compose_knows_no_other_settings(environment):
+    assert set(environment) <= set(SETTINGS)
+
+
+def test_the_example_file_tells_every_setting_that_is_handed_through(environment, example):
+    handed_through = {name for name, value in environment.items() if value is None}
+    assert {name: example.get(name) for name in handed_through} == {name: SETTINGS[name] for name in handed_through}
+
+
+def test_the_example_file_tells_every_variable_of_the_compose_file_and_its_default(example):
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    assert {name: example.get(name) for name, _ in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)} == dict(
+        re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)
+    )
+
+
+def test_the_example_file_tells_nothing_that_nobody_reads(environment, example):
+    read = set(re.findall(r"\$\{([A-Z_]+)", (REPOSITORY / "docker-compose.yml").read_text())) | set(environment)
+    assert set(example) <= read
+
+
+def test_the_gateway_gets_the_time_that_its_settings_ask_for(services):
+    (grace_s,) = re.fullmatch(r"\$\{STOP_GRACE_PERIOD:-(\d+)s\}", services["gateway"]["stop_grace_period"]).groups()
+    assert int(grace_s) > int(SETTINGS["GATEWAY_GRACEFUL_TIMEOUT_S"]) + int(SETTINGS["GATEWAY_DRAIN_DELAY_MS"]) / 1000
+
+
+def test_the_model_server_gets_only_flags_that_it_knows(services):
+    command_line = flags.parse(services["serving"]["command"])
+    assert not command_line.unknown
+    assert not command_line.ignored
+
+
+def test_models_config_lists_every_example_where_the_export_service_puts_it():
+    config = text_format.Parse((CONFIG / "models.config").read_text(), ModelServerConfig())
+    assert {model.name: model.base_path for model in config.model_config_list.config} == {
+        name: f"/models/{name}" for name in EXAMPLES
+    }
+
+
+def test_what_models_config_shows_in_comments_is_accepted():
+    """The indented lines of its comments are entries to copy."""
+    shown = re.findall(r"^# {5}(\S.*[{}].*)$", (CONFIG / "models.config").read_text(), re.MULTILINE)
+    assert len(shown) >= 4
+    for line in shown:
+        text_format.Parse(f"model_config_list {{ config {{ {line} }} }}", ModelServerConfig())
+
+
+def test_batching_config_is_accepted():
+    path = CONFIG / "batching.config"
+    plan = batching_plan(flags.Flags(enable_batching=True, batching_parameters_file=str(path)))
+    assert plan.limits.max_batch_size == 64
+
+
+def test_monitoring_config_turns_metrics_on():
+    options = flags.Flags(rest_api_port=8501, monitoring_config_file=str(CONFIG / "monitoring.config"))
+    assert monitoring_settings(options).path == "/monitoring/prometheus/metrics"
