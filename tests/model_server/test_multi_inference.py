@@ -1,0 +1,105 @@
+"""MultiInference over a real socket."""
+
+from typing import Any
+
+import grpc
+import pytest
+from tensorflow_serving.apis import inference_pb2
+
+from tests.model_server.savedmodels import CLASSIFY, PREDICT, REGRESS
+from tests.model_server.serving import Client, fill_spec, refused
+from tests.model_server.test_examples import example
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+Task = tuple[str, str, str]
+
+
+def multi(client: Client, *tasks: Task, xs: tuple[float, ...] = (2.0,), version: int | None = None) -> Any:
+    """Each task is (model, signature, method); the first one gets the version."""
+    request = inference_pb2.MultiInferenceRequest()
+    for number, (model, signature, method) in enumerate(tasks):
+        task = request.tasks.add(method_name=method)
+        fill_spec(task.model_spec, model, version if number == 0 else None, signature=signature)
+    request.input.example_list.examples.extend(example(x=x, x2=x) for x in xs)
+    return client.prediction.MultiInference(request, timeout=30)
+
+
+def test_every_head_answers_in_the_order_of_the_tasks(client: Client):
+    reply = multi(
+        client,
+        ("half", "regress_x_to_y2", REGRESS),
+        ("half", "classify_x_to_y", CLASSIFY),
+        ("half", "regress_x_to_y", REGRESS),
+        xs=(2.0, 4.0),
+    )
+    first, second, third = reply.results
+    assert [row.value for row in first.regression_result.regressions] == [4.0, 5.0]
+    assert [row.classes[0].score for row in second.classification_result.classifications] == [3.0, 4.0]
+    assert [row.value for row in third.regression_result.regressions] == [3.0, 4.0]
+    names = [(r.model_spec.name, r.model_spec.version.value, r.model_spec.signature_name) for r in reply.results]
+    assert names == [
+        ("half", 123, "regress_x_to_y2"),
+        ("half", 123, "classify_x_to_y"),
+        ("half", 123, "regress_x_to_y"),
+    ]
+
+
+def test_the_first_task_chooses_the_version(client: Client):
+    reply = multi(client, ("versions", "regress_x_to_y", REGRESS), ("versions", "regress_x_to_y2", REGRESS), version=1)
+    assert [result.model_spec.version.value for result in reply.results] == [1, 1]
+    assert reply.results[0].regression_result.regressions[0].value == 2.0
+
+
+GOOD = ("half", "regress_x_to_y", REGRESS)
+REFUSED: dict[str, tuple[tuple[Task, ...], grpc.StatusCode, str]] = {
+    "no tasks": ((), INVALID, "ModelSpec has no name specified."),
+    "first task without a model": ((("", "", REGRESS),), INVALID, "ModelSpec has no name specified."),
+    "later task without a model": (
+        (GOOD, ("", "regress_x_to_y2", REGRESS)),
+        INVALID,
+        "Found ModelSpec with an empty model name.",
+    ),
+    "another model": (
+        (GOOD, ("odd", "regress", REGRESS)),
+        INVALID,
+        "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+    ),
+    "same signature twice": ((GOOD, GOOD), INVALID, "Duplicate evaluation of signature: regress_x_to_y"),
+    "unknown signature": (
+        (GOOD, ("half", "nope", REGRESS)),
+        INVALID,
+        "Requested signature not found in model graph: nope",
+    ),
+    "unsupported method": (
+        (GOOD, ("half", "serving_default", PREDICT)),
+        grpc.StatusCode.UNIMPLEMENTED,
+        "Unsupported signature method_name: tensorflow/serving/predict",
+    ),
+    "different input tensors": (
+        (("odd", "regress", REGRESS), ("odd", "regress_other_input", REGRESS)),
+        INVALID,
+        "Input tensor must be the same for all Signatures.",
+    ),
+    "unknown model": (
+        (("nope", "", REGRESS),),
+        grpc.StatusCode.NOT_FOUND,
+        "Servable not found for request: Latest(nope)",
+    ),
+    "signature that does not fit": (
+        (("odd", "regress_two_outputs", REGRESS),),
+        INVALID,
+        "Expected one output Tensor.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tasks", "code", "text"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(client: Client, tasks: tuple[Task, ...], code: grpc.StatusCode, text: str):
+    with refused(code, text):
+        multi(client, *tasks)
+
+
+def test_empty_input(client: Client):
+    with refused(INVALID, "Input is empty."):
+        multi(client, GOOD, xs=())
