@@ -10,6 +10,7 @@ from model_server.batch_scheduler import Scheduler
 from model_server.batching import Batching
 from model_server.config_poller import ConfigPoller
 from model_server.core import Core, CoreSettings
+from model_server.first_session import open_quietly
 from model_server.flags import Flags
 from model_server.grpc_server import GrpcServer
 from model_server.harness import LoadSettings
@@ -108,11 +109,13 @@ class Server:
 
 def _loader(plan: Plan, predict_settings: PredictSettings, scheduler: Scheduler | None) -> Loader:
     flags = plan.flags
+    config = session_config(flags)
+    open_quietly(config)
     batching = Batching(plan.batching, scheduler) if plan.batching and scheduler else None
     options: dict[str, Any] = {"wrap": batching.wrap} if batching else {}
     return Loader(
         tags=frozenset(flags.saved_model_tags.split(",")),
-        session_config=session_config(flags),
+        session_config=config,
         warm_up=flags.enable_model_warmup,
         warm_up_iterations=flags.num_request_iterations_for_warmup,
         predict_settings=predict_settings,
