@@ -12,14 +12,14 @@ UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --
 
 .PHONY: help
 help:  ## List the commands
-	grep -hE '^[a-z][a-z-]*:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
+	awk -F ':.*  ## ' '/^[a-z][a-z-]*:.*  ## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(VENV)/.serve  ## Run model server and gateway here, without Docker (GATEWAY_PORT, SERVING_PORT, MODELS_DIR)
 	exec $(BIN)/python -m deploy.serve
 
 .PHONY: test
-test: $(VENV)/.dev  ## Pass all tests, on real processes (all but compose-test)
+test: $(VENV)/.dev  ## Pass all tests, on real processes (all but compose-test); SCHEMATHESIS_REQUESTS=5000 for more of them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: check
@@ -27,6 +27,10 @@ check: $(VENV)/.dev  ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: conformance
+conformance: $(VENV)/.dev  ## Hold /v1 against TensorFlow Serving's REST port (CASES=file MODELS=folder for other cases than ours)
+	CONFORMANCE_CASES="$(CASES)" CONFORMANCE_MODELS="$(MODELS)" $(BIN)/python -m pytest tests/conformance $(PYTEST_ARGS)
 
 .PHONY: compose-test
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image

@@ -1,7 +1,7 @@
 """``make serve``: the whole stack on this machine without Docker. Exported models, model server, gateway, until Ctrl-C.
 
 Settings from the environment: GATEWAY_PORT, SERVING_PORT, MODELS_DIR; every other GATEWAY_* setting reaches the gateway as is.
-What goes wrong is told in one line. Exit codes: 0 after Ctrl-C or SIGTERM, 1 when something failed.
+What goes wrong is told in one line. Exit codes: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 when something failed.
 """
 
 import os
@@ -12,31 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import FrameType
 
-from google.protobuf import text_format
-
-from gateway.backend.stubs import ModelServerConfig
+from deploy import readiness
+from deploy.errors import ServeError, Stopped
+from deploy.model_list import model_list
+from deploy.part import Part, check_running, running
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 180
-# The gateway's own graceful timeout is 30 s by default; whoever is still there after this is killed.
-STOP_TIMEOUT_S = 40
-LOG_LINES_SHOWN = 15
-
-
-class ServeError(Exception):
-    """Raised when the stack cannot run; the message is one line for the person at the terminal."""
-
-
-class Stopped(Exception):
-    """Raised by Ctrl-C or SIGTERM."""
+# What is waited for is told after this long, and again when it has become something else.
+PATIENCE_S = 5
 
 
 @dataclass(frozen=True)
@@ -49,23 +39,17 @@ class Stack:
     logs_dir: Path
 
 
-@dataclass(frozen=True)
-class Part:
-    """One running process of the stack and its log file."""
-
-    name: str
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-
 def main() -> int:
     """Run the stack; the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Whoever started this with nohup wants it to outlive the terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
         _serve(_stack())
     except Stopped:
-        _say("stopped")
+        with suppress(OSError):  # the terminal may be gone
+            _say("stopped")
         return 0
     except ServeError as error:
         print(f"serve: {error}", file=sys.stderr)
@@ -74,6 +58,8 @@ def main() -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    # A terminal that closes may tell it twice, which must not look like somebody's impatience.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise Stopped
 
 
@@ -116,14 +102,18 @@ def _check_writable(folder: Path, remedy: str) -> None:
 
 def _serve(stack: Stack) -> None:
     _export(stack.models_dir)
-    with ExitStack() as running:
-        config = Path(running.enter_context(_run_folder())) / "models.config"
-        config.write_text(_model_config(stack.models_dir), encoding="utf-8")
+    models = model_list(ROOT / "serving_config" / "models.config", stack.models_dir)
+    for line in models.left_out:
+        _say(f"left out: {line}")
+    with ExitStack() as parts:
+        config = Path(parts.enter_context(_run_folder())) / "models.config"
+        config.write_text(models.text, encoding="utf-8")
         _say("starting the model server and the gateway")
         # Stopped in the opposite order: the gateway ends what is in flight while the model server still answers.
-        server = running.enter_context(_running("model_server", stack, _server_flags(stack, config), {}))
-        gateway = running.enter_context(_running("gateway", stack, [], _gateway_environment(stack, config)))
-        _wait_until_ready(stack, [server, gateway])
+        server = parts.enter_context(_python("model_server", stack, _server_flags(stack, config), {}))
+        gateway = parts.enter_context(_python("gateway", stack, [], _gateway_environment(stack, config)))
+        for failure in _wait_until_ready(stack, [server, gateway]):
+            _say(f"warning: {failure}")
         _greet(stack)
         _watch([server, gateway])
 
@@ -143,30 +133,10 @@ def _run_folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _model_config(models_dir: Path) -> str:
-    """serving_config/models.config with its base paths in ``models_dir``, and an entry for each other model that lies there."""
-    config = _parsed_config(ROOT / "serving_config" / "models.config")
-    models = config.model_config_list.config
-    for model in models:
-        path = PurePosixPath(model.base_path)
-        if path.is_relative_to("/models"):
-            model.base_path = str(models_dir / path.relative_to("/models"))
-    known = {model.name for model in models}
-    for folder in sorted(models_dir.iterdir()):
-        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in known:
-            models.add(name=folder.name, base_path=str(folder), model_platform="tensorflow")
-    return text_format.MessageToString(config)
-
-
-def _parsed_config(path: Path) -> ModelServerConfig:
-    try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise ServeError(f"{path}: {error}") from error
-
-
 def _server_flags(stack: Stack, config: Path) -> list[str]:
-    return [f"--port={stack.serving_port}", f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
+    """Only this machine may reach the model server: whoever can may also change what it serves."""
+    listening = ["--host=127.0.0.1", f"--port={stack.serving_port}"]
+    return [*listening, f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
 
 
 def _gateway_environment(stack: Stack, config: Path) -> dict[str, str]:
@@ -178,71 +148,30 @@ def _gateway_environment(stack: Stack, config: Path) -> dict[str, str]:
     return given | {"GATEWAY_PREDICT_MODEL": os.environ.get("GATEWAY_PREDICT_MODEL") or "dense"}
 
 
-@contextmanager
-def _running(name: str, stack: Stack, flags: list[str], environment: dict[str, str]) -> Iterator[Part]:
-    """One part as a process that Ctrl-C at the terminal does not reach: it is stopped here, in its turn."""
-    log = stack.logs_dir / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", name, *flags],
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    try:
-        yield Part(name, process, log)
-    finally:
-        _end(process)
+def _python(module: str, stack: Stack, flags: list[str], environment: dict[str, str]) -> AbstractContextManager[Part]:
+    return running([sys.executable, "-m", module, *flags], environment, stack.logs_dir / f"{module}.log")
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except (subprocess.TimeoutExpired, Stopped):
-        # Out of patience, ours or that of whoever pressed Ctrl-C again.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait_until_ready(stack: Stack, parts: list[Part]) -> None:
-    until_s = time.monotonic() + READY_TIMEOUT_S
+def _wait_until_ready(stack: Stack, parts: list[Part]) -> tuple[str, ...]:
+    """Wait until each model serves or has failed; a line for each failure. Raises ServeError when it takes too long."""
+    began_s = told_s = time.monotonic()
+    told = ""
     while True:
-        _check_running(parts)
-        reason = _not_ready(stack.gateway_port)
-        if reason is None:
-            return
-        if time.monotonic() > until_s:
-            raise ServeError(f"not ready after {READY_TIMEOUT_S} s: {reason}")
+        check_running(parts)
+        state, now_s = readiness.ask(stack.gateway_port), time.monotonic()
+        if not state.waiting_for:
+            return state.failures
+        if now_s - began_s > READY_TIMEOUT_S:
+            raise ServeError(f"not ready after {READY_TIMEOUT_S} s: {state.waiting_for}")
+        if now_s - told_s > PATIENCE_S and state.waiting_for != told:
+            told, told_s = state.waiting_for, now_s
+            _say(f"waiting: {told}")
         time.sleep(0.2)
-
-
-def _not_ready(port: int) -> str | None:
-    """Why the gateway is not ready, or None when it is."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-            return None
-    except urllib.error.HTTPError as error:
-        return error.read().decode(errors="replace")
-    except OSError as error:
-        return str(error)
-
-
-def _check_running(parts: list[Part]) -> None:
-    for part in parts:
-        code = part.process.poll()
-        if code is not None:
-            end = part.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-            print("\n".join(end), file=sys.stderr)
-            raise ServeError(f"the {part.name.replace('_', ' ')} ended with exit code {code}; its log: {part.log}")
 
 
 def _watch(parts: list[Part]) -> None:
     while True:
-        _check_running(parts)
+        check_running(parts)
         time.sleep(0.5)
 
 

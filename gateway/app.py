@@ -6,11 +6,14 @@ from functools import partial
 from flask import Flask
 
 from gateway import metrics
-from gateway.api import errors, ops, requests, simple, tfserving
+from gateway.api import cors, docs, errors, openinference, ops, requests, simple, tfserving
+from gateway.api.openapi import Limits
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
-from gateway.inference.predictor import Predictor
+from gateway.inference.batcher import Batcher, BatchLimits
+from gateway.inference.example_predictor import ExamplePredictor
+from gateway.inference.predictor import Backend, Predictor
 from gateway.settings import Settings
 
 
@@ -24,7 +27,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     """
     client = BackendClient(settings.serving_target)
     catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000)
-    predictor = Predictor(catalog, client)
+    predictor = Predictor(catalog, _batched(client, settings))
 
     app = Flask("gateway", static_folder=None)
     # The dialects see the path as it was sent: no redirect to a tidier one.
@@ -33,17 +36,16 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     requests.init_app(app, settings.predict_timeout_ms / 1000)
     errors.init_app(app)
-    app.register_blueprint(
-        ops.blueprint(
-            catalog.required,
-            partial(metrics.models_not_ready, metrics_dir),
-            catalog.is_reachable,
-            is_draining,
-            partial(metrics.render, metrics_dir),
-        )
-    )
-    app.register_blueprint(simple.blueprint(predictor, catalog.models, settings.predict_model))
-    app.register_blueprint(tfserving.blueprint(predictor, catalog))
+    cors.init_app(app, enabled=settings.tfserving_cors == "on")
+    elsewhere = partial(metrics.models_not_ready, metrics_dir)
+    why_not_ready = partial(ops.why_not_ready, catalog.required, elsewhere, catalog.is_reachable, is_draining)
+    app.register_blueprint(ops.blueprint(catalog.required, why_not_ready, partial(metrics.render, metrics_dir)))
+    app.register_blueprint(openinference.blueprint(predictor, catalog, why_not_ready))
+    app.register_blueprint(simple.blueprint(predictor, catalog.configured, settings.predict_model))
+    examples = ExamplePredictor(catalog, client)
+    app.register_blueprint(tfserving.blueprint(predictor, examples, catalog, settings.non_finite))
+    limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
+    app.register_blueprint(docs.blueprint(catalog, settings.predict_model, limits))
     app.extensions["gateway.close"] = partial(_close, catalog, client)
     catalog.start()
     return app
@@ -52,6 +54,18 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
 def close(app: Flask) -> None:
     """Stop following the models and close the channel of an app that ``create_app`` made."""
     app.extensions["gateway.close"]()
+
+
+def _batched(client: BackendClient, settings: Settings) -> Backend:
+    if not settings.batch_max_rows:
+        return client
+    limits = BatchLimits(
+        max_rows=settings.batch_max_rows,
+        max_wait_s=settings.batch_max_wait_us / 1e6,
+        max_in_flight=settings.batch_max_in_flight,
+        max_queued_rows=settings.batch_max_queued_rows,
+    )
+    return Batcher(client, limits)
 
 
 def _model_config(settings: Settings) -> ModelConfigFile | None:

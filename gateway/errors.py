@@ -10,6 +10,7 @@
     ├── PermissionDenied       403
     ├── NotFound               404  no such model, version or route
     ├── MethodNotAllowed       405  carries the methods that are allowed
+    ├── RequestTimeout         408  the HTTP body did not arrive in time
     ├── AlreadyExists          409
     ├── Aborted                409
     ├── PayloadTooLarge        413  the HTTP body is over the limit
@@ -23,7 +24,7 @@
     └── DeadlineExceeded       504
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
-TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the two HTTP-only ones.
+TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the three HTTP-only ones.
 Each dialect renders the tree in its own shape (``api/errors.py``).
 """
 
@@ -115,6 +116,13 @@ class MethodNotAllowed(GatewayError):
     def __init__(self, message: str, allowed: Iterable[str]) -> None:
         super().__init__(message)
         self.allowed = tuple(allowed)
+
+
+class RequestTimeout(GatewayError):
+    """Raised when the client takes too long to send its body."""
+
+    http_status = 408
+    code = "REQUEST_TIMEOUT"
 
 
 class AlreadyExists(GatewayError):

@@ -5,16 +5,24 @@ Standard-library loggers (gunicorn, grpc) are rendered the same way. Any module 
 
 import logging
 import logging.config
+import os
 import sys
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+
+def _add_pid(logger: object, method: str, event: EventDict) -> EventDict:
+    event["pid"] = os.getpid()
+    return event
+
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
+    _add_pid,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
 )
 

@@ -4,16 +4,27 @@ Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless th
 new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
 """
 
+import glob
+import os
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 _MODEL = ("model", "version", "signature")
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
 REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
 BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
 ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)
+BATCH_ROWS = Histogram("gateway_batch_rows", "Rows in one call of the model server.", ("model",), buckets=_COUNTS)
+BATCH_REQUESTS = Histogram("gateway_batch_requests", "Requests that share one call.", ("model",), buckets=_COUNTS)
+BATCH_QUEUE_SECONDS = Histogram(
+    "gateway_batch_queue_seconds", "From a request's turn to its call.", ("model",), buckets=_SECONDS
+)
+BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full.", ("model", "reason"))
+BATCH_REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
 
 
@@ -21,7 +32,9 @@ def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
     """The models that some worker does not see ready; none without a shared directory, when this process is the only one."""
     if multiprocess_dir is None:
         return frozenset()
-    families = MultiProcessCollector(CollectorRegistry(), path=multiprocess_dir).collect()  # type: ignore[no-untyped-call]
+    # Only the files of such gauges: the histograms' are large.
+    files = glob.glob(os.path.join(glob.escape(multiprocess_dir), "gauge_livemin_*.db"))
+    families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
     samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
     return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 

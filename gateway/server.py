@@ -6,7 +6,10 @@ exits; the whole exits with 0.
 """
 
 import logging
+import selectors
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +21,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import multiprocess
 
 from gateway.app import close, create_app
+from gateway.connection import JsonErrors, PatientSocket
 from gateway.settings import Settings
 
 # Longer than the idle timeouts of the usual load balancers, so that they close a connection and never find it closed.
@@ -53,6 +57,9 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_timeout_s + settings.drain_delay_ms // 1000,
             "keepalive": _KEEPALIVE_S,
+            # No header of a client decides on path, scheme or script name.
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
             "control_socket_disable": True,
             "logger_class": PropagatingLogger,
             "loglevel": settings.log_level.lower(),
@@ -63,6 +70,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
     def _post_fork(self, arbiter: object, worker: "DrainingWorker") -> None:
         worker.drain_delay_s = self._settings.drain_delay_ms / 1000
+        worker.read_timeout_s = self._settings.read_timeout_ms / 1000
         self._worker = worker
 
     def _worker_exit(self, arbiter: object, worker: "DrainingWorker") -> None:
@@ -74,21 +82,54 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's thread worker, that goes on serving as not ready for ``drain_delay_s`` before it stops."""
+    """gunicorn's thread worker, with an orderly end and patience that ends.
+
+    After SIGTERM it goes on serving as not ready for ``drain_delay_s`` and lets go of its clients, then it stops. A thread
+    waits ``read_timeout_s`` for a request, and a connection that has sent nothing yet costs none.
+    """
 
     is_draining = False
     drain_delay_s = 0.0
+    read_timeout_s = 10.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. A second one ends the delay."""
-        if self.is_draining or not self.drain_delay_s:
-            self.is_draining = True
+        is_first = not self.is_draining
+        self.is_draining = True
+        # From now on every answer says Connection: close.
+        self.cfg.set("keepalive", 0)
+        if not is_first or not self.drain_delay_s:
             super().handle_exit(sig, frame)
             return
-        self.is_draining = True
         delay = threading.Timer(self.drain_delay_s, super().handle_exit, (sig, None))
         delay.daemon = True
         delay.start()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """A new connection waits in the poller, not in a thread, for its first byte."""
+        if isinstance(conn.sock, PatientSocket):
+            super().enqueue_req(conn)
+            return
+        conn.sock = PatientSocket(conn.sock)
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.read_timeout_s
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Nor are those waited for, when stopping, that have sent nothing yet."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer one request, whose head and body must arrive in time."""
+        conn.sock.patience_ends_s = time.monotonic() + self.read_timeout_s
+        return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """What is refused before it reaches the application: a client gets JSON here too."""
+        super().handle_error(req, JsonErrors(client), addr, exc)
 
 
 class PropagatingLogger(Logger):  # type: ignore[misc]

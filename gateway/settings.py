@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
@@ -31,10 +31,17 @@ class Settings:
     predict_model: str
     predict_timeout_ms: int
     max_body_bytes: int
+    read_timeout_ms: int
     catalog_poll_ms: int
+    batch_max_rows: int
+    batch_max_wait_us: int
+    batch_max_in_flight: int
+    batch_max_queued_rows: int
     drain_delay_ms: int
     graceful_timeout_s: int
     log_level: str
+    non_finite: Literal["tokens", "null", "error"]
+    tfserving_cors: Literal["on", "off"]
 
 
 def _number(default: int, meaning: str, least: int, most: int) -> fields.Field[Any]:
@@ -74,8 +81,22 @@ class _Environment(Schema):
     )
     predict_model = _text("", "The model of a bare `POST /predict`. Empty: the only one that is served.", "a model's name")
     predict_timeout_ms = _number(2000, "The deadline of a request, in milliseconds, the model's time included.", 1, 3_600_000)
-    max_body_bytes = _number(67_108_864, "The largest HTTP body; above it the answer is 413.", 1, 2**31 - 1)
+    max_body_bytes = _number(33_554_432, "The largest HTTP body; above it the answer is 413.", 1, 2**31 - 1)
+    read_timeout_ms = _number(
+        10_000,
+        "How long a client may take to send one request, in milliseconds; then 408, or the connection is closed.",
+        100,
+        600_000,
+    )
     catalog_poll_ms = _number(1000, "How often the server is asked for its models' versions, in milliseconds.", 50, 60_000)
+    batch_max_rows = _number(
+        64, "The largest batch that waiting requests are joined into, in rows; 0: requests are never joined.", 0, 65_536
+    )
+    batch_max_wait_us = _number(500, "Under load, how long a batch waits for more rows, in microseconds.", 0, 1_000_000)
+    batch_max_in_flight = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
+    batch_max_queued_rows = _number(
+        4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000
+    )
     drain_delay_ms = _number(
         0, "After SIGTERM, how long `/readyz` says 503 while requests are still taken, in milliseconds.", 0, 600_000
     )
@@ -85,6 +106,18 @@ class _Environment(Schema):
         "Log events from this level up: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
         "DEBUG, INFO, WARNING or ERROR",
         validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR")),
+    )
+    non_finite = _text(
+        "tokens",
+        "NaN and infinities in answers under `/v1/`: `tokens` (bare, as TensorFlow Serving), `null`, or `error` (400 instead).",
+        "tokens, null or error",
+        validate.OneOf(("tokens", "null", "error")),
+    )
+    tfserving_cors = _text(
+        "off",
+        "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
+        "on or off",
+        validate.OneOf(("on", "off")),
     )
 
 
@@ -114,21 +147,27 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: a value is bad or a ``GATEWAY_*`` name unknown.
     """
-    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    given = {_key(name): value for name, value in environ.items() if name.startswith(PREFIX) and value}
     try:
-        values = _SCHEMA.load({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+        values = _SCHEMA.load(given)
     except ValidationError as error:
-        raise SettingsError("\n".join(_problem(name, environ) for name in error.messages_dict)) from error
+        raise SettingsError("\n".join(_problem(key, given[key]) for key in error.messages_dict)) from error
     path = values.pop("model_config_file")
     return Settings(model_config_file=Path(path) if path else None, **values)
 
 
-def _problem(name: str, environ: Mapping[str, str]) -> str:
-    variable = _variable(name)
-    if name in _SCHEMA.fields:
-        return f"{variable}={environ[variable]!r}: expected {_SCHEMA.fields[name].metadata['expected']}"
-    nearest = difflib.get_close_matches(variable, [row.variable for row in rows()], n=1)
+def _problem(key: str, value: str) -> str:
+    if key in _SCHEMA.fields:
+        return f"{_variable(key)}={value!r}: expected {_SCHEMA.fields[key].metadata['expected']}"
+    variable = _variable(key) if key == key.lower() else PREFIX + key
+    nearest = difflib.get_close_matches(variable.upper(), [row.variable for row in rows()], n=1)
     return f"{variable}: there is no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+
+
+def _key(variable: str) -> str:
+    """The field that a variable sets; what is not in capitals sets none, and is left as it is."""
+    name = variable.removeprefix(PREFIX)
+    return name.lower() if name == name.upper() else name
 
 
 def _variable(name: str) -> str:

@@ -97,7 +97,7 @@ def publish(path: str, name: str, model_config_file: Path | None, root: Path) ->
     console.table(listing.SIGNATURE_COLUMNS, listing.signature_rows(released.verdict.signatures))
     config = model_config_file or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
     if config:
-        _tell_missing_entry(config, name)
+        _tell_missing_entry(config, name, root)
 
 
 @cli.command(name="list")
@@ -206,11 +206,11 @@ def _start_tensorflow(report: Report) -> None:
         runtime.start()
 
 
-def _tell_missing_entry(config: Path, name: str) -> None:
+def _tell_missing_entry(config: Path, name: str, root: Path) -> None:
     from model_export.model_config import advice  # noqa: PLC0415 - after TensorFlow has started
 
     try:
-        click.echo(advice(config, name), nl=False)
+        click.echo(advice(config, name, models_dir.is_served_here(root)), nl=False)
     except ExportError as error:
         console.warn(str(error))
 

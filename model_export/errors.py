@@ -1,7 +1,7 @@
 """The one error that this package raises on purpose."""
 
 # What TensorFlow says before it says what went wrong.
-_PREAMBLE = ("Graph execution error", "Detected at node", "Node: ", "Exception encountered", "in user code:", "File ")
+_PREAMBLE = ("Graph execution error", "Detected at node", "Node: ", "Exception encountered", "in user code:", 'File "')
 
 
 class ExportError(Exception):

@@ -25,11 +25,17 @@ def listed_models(config_file: Path) -> set[str]:
     return {model.name for model in config.model_config_list.config}
 
 
-def advice(config_file: Path, name: str) -> str:
-    """Return what to do so that servers take the model, or nothing when it is listed. Raises like `listed_models`."""
+def advice(config_file: Path, name: str, lies_in_served_folder: bool) -> str:
+    """Return what to do so that servers take the model, or nothing when it is listed. Raises like `listed_models`.
+
+    `make serve` needs no entry: when it starts, it takes whatever lies in its folder.
+    """
     entry = missing_entry(config_file, name)
-    heading = f"{config_file} does not list {name} yet; servers load it once model_config_list there holds:"
-    return f"\n{heading}\n\n{entry}\n" if entry else ""
+    if not entry:
+        return ""
+    heading = f"{config_file} does not list {name} yet."
+    runner = "To serve it with `make serve`, start that again.\n" if lies_in_served_folder else ""
+    return f"\n{heading}\n\n{runner}For docker compose or tensorflow/serving, add inside model_config_list there:\n\n{entry}\n"
 
 
 def missing_entry(config_file: Path, name: str) -> str | None:

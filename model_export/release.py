@@ -1,5 +1,6 @@
 """From something that can write a SavedModel to a version that servers load: write, check, warm up, publish."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,14 @@ def release(models_dir: Path, model: str, write: Writer, report: Report) -> Rele
     check_model_name(model)
 
     def prepare(folder: Path) -> Verdict:
-        report("writing")
-        write(folder)
-        report("checking every signature")
-        verdict = check(folder)
-        _add_warmup(folder, model, verdict, report)
+        try:
+            report("writing")
+            write(folder)
+            report("checking every signature")
+            verdict = check(folder)
+            _add_warmup(folder, model, verdict, report)
+        except ExportError as error:  # by the time that it is read, this folder is gone
+            raise ExportError(str(error).replace(f"{folder}{os.sep}", "")) from error
         return verdict
 
     try:

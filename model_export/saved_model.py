@@ -109,8 +109,12 @@ def _read_proto(path: Path) -> saved_model_pb2.SavedModel:
             text_format.Parse(text.read_text(), proto)
         else:
             raise ExportError(f"{path} is not a SavedModel: it holds no saved_model.pb")
-    except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path} is not a SavedModel: its saved_model.pb is damaged ({first_line(error)})") from error
+    except DecodeError as error:
+        size = binary.stat().st_size
+        reason = f"its saved_model.pb ({size} bytes) is damaged or some other file"
+        raise ExportError(f"{path} is not a SavedModel: {reason}") from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path} is not a SavedModel: its saved_model.pbtxt is damaged ({first_line(error)})") from error
     return proto
 
 

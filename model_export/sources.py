@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import traceback
+import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import tensorflow as tf
 from model_export import keras_export
 from model_export.errors import ExportError, first_line
 from model_export.release import Writer
+from model_export.saved_model import read_meta_graph
 from model_export.versions import in_service
 
 _FORMS = "expected a .keras file, a SavedModel directory (it holds saved_model.pb) or module:function"
@@ -33,6 +35,7 @@ def writer_for(source: str) -> Writer:
         model = _load_keras(path)
         return lambda folder: keras_export.save_as_is(model, folder)
     if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
+        read_meta_graph(path)  # refused here, where the path is still the user's own
         return lambda folder: _copy_tree(path, folder)
     if function and not path.exists():
         made = _call(function["module"], function["function"])
@@ -53,6 +56,8 @@ def _describe(path: Path) -> str:
 
 
 def _load_keras(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):  # Keras would say that the file is not found
+        raise ExportError(f"{path}: Keras cannot load it: it is damaged or no .keras file, which is a zip archive")
     try:
         return tf.keras.models.load_model(path, compile=False)
     except Exception as error:  # a model file can fail in any way that its layers can

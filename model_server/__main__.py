@@ -21,6 +21,8 @@ from model_server.status import ServingError, failed_precondition
 log = structlog.get_logger()
 
 FAILURE = 255
+# How long a signal that the system gave to another thread may go unseen by the main thread, which runs the handlers.
+_WAKE_S = 0.5
 
 
 def main(arguments: list[str]) -> int:
@@ -79,7 +81,8 @@ class Signals:
 
     def wait(self) -> None:
         """Wait for a signal."""
-        self._arrived.wait()
+        while not self._arrived.wait(_WAKE_S):
+            pass
 
     def _handle(self, number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)

@@ -33,7 +33,8 @@ _THREADS = 4 * (os.cpu_count() or 1)
 class Flags:
     """Every flag that does something, with upstream's name and default unless its help says otherwise."""
 
-    port: int = _flag(8500, "gRPC port on all IPv4 addresses; 0 opens none")
+    port: int = _flag(8500, "gRPC port; 0 opens none")
+    host: str = _flag("0.0.0.0", "IPv4 address that the ports are opened on (not in upstream)")  # noqa: S104 - upstream's
     grpc_socket_path: str = _flag("", "listen on this UNIX socket too; a stale one is replaced")
     rest_api_port: int = _flag(0, "HTTP port for Prometheus metrics (the REST API is the gateway's); 0 opens none")
     model_name: str = _flag("default", "name of the single model; ignored with --model_config_file")

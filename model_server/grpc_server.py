@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from model_server.health import Health
-from model_server.listening import ADDRESS, ListenSettings
+from model_server.listening import ListenSettings
 from model_server.services import ModelService, PredictionService
 from model_server.status import ServingError
 
@@ -37,7 +37,7 @@ class GrpcServer:
     def start(self) -> None:
         """Open the ports; raises ServingError naming the flag if one cannot be bound."""
         if self._settings.port:
-            self._bind(f"{ADDRESS}:{self._settings.port}", "port")
+            self._bind(f"{self._settings.host}:{self._settings.port}", "port")
         if self._settings.socket_path:
             _remove_stale_socket(Path(self._settings.socket_path))
             self._bind(f"unix:{self._settings.socket_path}", "grpc_socket_path")

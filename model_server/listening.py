@@ -1,5 +1,6 @@
 """Where and how to listen, checked before anything is loaded. Nothing here imports TensorFlow."""
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,13 @@ from model_server.flags import Flags
 from model_server.messages import SSLConfig, read_text_proto
 from model_server.status import ServingError, invalid_argument
 
-ADDRESS = "0.0.0.0"  # noqa: S104 - upstream listens on all addresses
-
 
 @dataclass(frozen=True)
 class ListenSettings:
     """Where and how to listen; ``credentials`` of None means plain text."""
 
     port: int
+    host: str
     socket_path: str = ""
     max_threads: int = 8
     health: bool = False
@@ -32,12 +32,14 @@ def listen_settings(flags: Flags) -> ListenSettings:
             "At least one of server_options.grpc_port (--port) or"
             " server_options.grpc_socket_path (--grpc_socket_path) must be set."
         )
+    _check_host(flags.host)
     _check_port(flags.port, "port")
     _check_port(flags.rest_api_port, "rest_api_port")
     if flags.grpc_max_threads < 1:
         raise invalid_argument(f"--grpc_max_threads must be positive; was {flags.grpc_max_threads}")
     return ListenSettings(
         flags.port,
+        flags.host,
         flags.grpc_socket_path,
         flags.grpc_max_threads,
         flags.enable_grpc_healthcheck_service,
@@ -46,18 +48,25 @@ def listen_settings(flags: Flags) -> ListenSettings:
     )
 
 
-def check_port_free(port: int, flag: str) -> None:
-    """Raise ServingError naming the flag if nobody can listen on ``port`` now; 0 is no port."""
+def check_port_free(host: str, port: int, flag: str) -> None:
+    """Raise ServingError naming the flag if nobody can listen on ``host:port`` now; 0 is no port."""
     if not port:
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind((host, port))
         except OSError as error:
             raise ServingError(
-                grpc.StatusCode.UNAVAILABLE, f"--{flag}: cannot listen on {ADDRESS}:{port}: {error.strerror}"
+                grpc.StatusCode.UNAVAILABLE, f"--{flag}: cannot listen on {host}:{port}: {error.strerror}"
             ) from error
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise invalid_argument(f"--host={host}: expected an IPv4 address, as 127.0.0.1 or 0.0.0.0 (all)") from error
 
 
 def _check_port(port: int, flag: str) -> None:

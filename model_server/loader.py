@@ -17,7 +17,7 @@ from tensorflow.core.protobuf import config_pb2
 from model_server.predict import PredictSettings
 from model_server.servable import Servable, Signature
 from model_server.session import GraphSession, Runner
-from model_server.status import ServingError, from_number, not_found
+from model_server.status import ServingError, from_number, invalid_argument, not_found
 from model_server.warmup import warm_up
 
 log = structlog.get_logger()
@@ -76,6 +76,13 @@ class Loader:
         try:
             with session.graph.as_default():
                 return tf.compat.v1.saved_model.load(session, list(self.tags), directory)
+        except OSError as error:
+            if "Cannot parse file" not in str(error):
+                raise
+            # TensorFlow's text goes on in terms of Python and protobuf, which no client speaks.
+            raise invalid_argument(
+                f"{_model_file(Path(directory))} is no SavedModel, or is damaged: it cannot be parsed"
+            ) from error
         except RuntimeError as error:
             if "MetaGraphDef associated with tags" not in str(error):
                 raise
@@ -95,11 +102,17 @@ class Loader:
 def _check_directory(directory: Path) -> None:
     if (directory / "export.meta").exists():
         raise ServingError(StatusCode.UNIMPLEMENTED, "Session Bundle is deprecated and removed.")
-    if not any((directory / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
+    if not _model_file(directory).exists():
         raise not_found(
             "Specified file path does not appear to contain a SavedModel bundle"
             f" (should have a file called `saved_model.pb`)\nSpecified file path: {directory}"
         )
+
+
+def _model_file(directory: Path) -> Path:
+    """The file that TensorFlow reads: the text form only where there is no binary one."""
+    binary, text = directory / "saved_model.pb", directory / "saved_model.pbtxt"
+    return binary if binary.exists() or not text.exists() else text
 
 
 def _compiled(definitions: dict[str, Any], session: GraphSession) -> dict[str, Signature]:

@@ -16,6 +16,7 @@ _ELSEWHERE = "This model server speaks gRPC, and REST through the gateway; here 
 class MonitoringSettings:
     """Where metrics are served; ``path`` is None when they are not."""
 
+    host: str
     port: int
     path: str | None
 
@@ -23,16 +24,17 @@ class MonitoringSettings:
 def monitoring_settings(flags: Flags) -> MonitoringSettings:
     """Read ``--monitoring_config_file``; raises ServingError."""
     if not flags.monitoring_config_file:
-        return MonitoringSettings(flags.rest_api_port, None)
+        return MonitoringSettings(flags.host, flags.rest_api_port, None)
     message = read_text_proto(flags.monitoring_config_file, MonitoringConfig(), "monitoring_config_file")
     prometheus = message.prometheus_config
-    return MonitoringSettings(flags.rest_api_port, (prometheus.path or _DEFAULT_PATH) if prometheus.enable else None)
+    path = (prometheus.path or _DEFAULT_PATH) if prometheus.enable else None
+    return MonitoringSettings(flags.host, flags.rest_api_port, path)
 
 
 class MetricsServer:
     """Serves metrics over HTTP in the background; raises OSError if the port cannot be bound."""
 
-    def __init__(self, port: int, path: str, metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, path: str, metrics: Metrics) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == path:
@@ -57,7 +59,7 @@ class MetricsServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Scrapes are not worth a log line."""
 
-        self._server = ThreadingHTTPServer(("0.0.0.0", port), Handler)  # noqa: S104
+        self._server = ThreadingHTTPServer((host, port), Handler)
         Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def stop(self) -> None:

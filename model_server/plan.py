@@ -28,9 +28,9 @@ def make_plan(flags: Flags) -> Plan:
     config.check_platforms(models)
     _check_parallelism(flags)
     plan = Plan(flags, models, listen, monitoring_settings(flags), batching_plan(flags))
-    check_port_free(flags.port, "port")
+    check_port_free(flags.host, flags.port, "port")
     if plan.monitoring.path is not None and flags.rest_api_port != flags.port:
-        check_port_free(flags.rest_api_port, "rest_api_port")
+        check_port_free(flags.host, flags.rest_api_port, "rest_api_port")
     return plan
 
 

@@ -104,7 +104,7 @@ class Server:
         elif monitoring.port == self._plan.flags.port:
             log.error("rest.off", port=monitoring.port, why="--rest_api_port cannot be same as --port")
         else:
-            self._http = MetricsServer(monitoring.port, monitoring.path, self._metrics)
+            self._http = MetricsServer(monitoring.host, monitoring.port, monitoring.path, self._metrics)
 
 
 def _loader(plan: Plan, predict_settings: PredictSettings, scheduler: Scheduler | None) -> Loader:

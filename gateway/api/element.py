@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gateway.api import b64
+from gateway.api import b64, raw_text
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 
@@ -138,7 +138,7 @@ def _floats(items: list[Any], kind: Element) -> Array | None:
 def _strings(items: list[Any], kind: Element) -> Array | None:
     values = np.empty(len(items), dtype=object)
     try:
-        values[:] = [item.encode() if isinstance(item, str) else _decoded(item) for item in items]
+        values[:] = [raw_text.encode(item) if isinstance(item, str) else _decoded(item) for item in items]
     except ValueError:
         return None
     return values

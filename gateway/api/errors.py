@@ -17,7 +17,13 @@ log = logger("request")
 
 Renderer = Callable[[GatewayError], bytes]
 
-_SIMPLE_CODES = {400: "BAD_INPUT", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
+_SIMPLE_CODES = {
+    400: "BAD_INPUT",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    413: "PAYLOAD_TOO_LARGE",
+}
 
 
 class InternalError(errors.Internal):
@@ -43,8 +49,7 @@ def init_app(app: Flask) -> None:
 
 def _answer(error: GatewayError) -> Response:
     g.error = error.code
-    render = tfserving_json if _is_tfserving() else simple_json
-    response = Response(render(error), status=error.http_status, content_type="application/json")
+    response = Response(_renderer()(error), status=error.http_status, content_type="application/json")
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.MethodNotAllowed):
@@ -56,8 +61,16 @@ def _is_tfserving() -> bool:
     return request.path[:4].lower() == "/v1/"
 
 
-def tfserving_json(error: GatewayError) -> bytes:
-    """TensorFlow Serving's error body: an object with the single key ``error``."""
+def _is_openinference() -> bool:
+    return request.path == "/v2" or request.path.startswith("/v2/")
+
+
+def _renderer() -> Renderer:
+    return message_json if _is_tfserving() or _is_openinference() else simple_json
+
+
+def message_json(error: GatewayError) -> bytes:
+    """The error body of TensorFlow Serving's REST port and of the Open Inference Protocol: an object with the key ``error``."""
     return orjson.dumps({"error": error.message})
 
 

@@ -1,8 +1,8 @@
 """JSON text as TensorFlow Serving's REST port reads it, and the short form in which its messages quote a value.
 
 Bytes after the document are ignored, a byte order mark is skipped, the first of two equal keys wins and an integer beyond
-uint64 is a double. Always holds: what is read has no lone surrogates and no number that was too big for a double, and integers
-and floats stay apart.
+uint64 is a double. Always holds: what is read has no lone surrogates (but those of raw bytes, where they are asked for) and no
+number that was too big for a double, and integers and floats stay apart.
 
 Most bodies are plain JSON and orjson reads them. What it refuses, or may read otherwise, goes to ``rapidjson``.
 """
@@ -14,13 +14,16 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api import rapidjson
+from gateway.api import rapidjson, raw_text
 
 _DUMP_BYTES: Final = 256
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, *, raw_strings: bool = False) -> Any:
     """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
+
+    With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
+    the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
     dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels).
@@ -28,8 +31,8 @@ def parse(body: bytes) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return rapidjson.parse(body)
-    return document if _has_no_repeated_key(document, body) else rapidjson.parse(body)
+        return rapidjson.parse(body, raw_strings)
+    return document if _has_no_repeated_key(document, body) else rapidjson.parse(body, raw_strings)
 
 
 def dump(value: Any) -> str:
@@ -43,8 +46,8 @@ def dump(value: Any) -> str:
         if piece is None or size >= _DUMP_BYTES:
             break
         pieces.append(piece)
-        size += len(piece.encode())
-    return "".join(pieces).encode()[:_DUMP_BYTES].decode(errors="ignore")
+        size += len(raw_text.encode(piece))
+    return raw_text.encode(raw_text.legible("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
 
 
 def _pieces(value: Any, depth: int) -> Iterator[str | None]:

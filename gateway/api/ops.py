@@ -11,16 +11,10 @@ from gateway.inference.status import ModelStatus
 
 def blueprint(
     required: Callable[[], tuple[ModelStatus, ...]],
-    not_ready_elsewhere: Callable[[], frozenset[str]],
-    is_reachable: Callable[[], bool],
-    is_draining: Callable[[], bool],
+    why_not_ready: Callable[[], list[str]],
     render_metrics: Callable[[], bytes],
 ) -> Blueprint:
-    """The operational routes.
-
-    ``required`` gives the models that must be served for the gateway to be ready, ``not_ready_elsewhere`` the names of those
-    that another worker cannot reach: who is told that the gateway is ready may meet any worker next.
-    """
+    """The operational routes. ``required`` and ``why_not_ready`` are as in the function of that name."""
     ops = Blueprint("ops", __name__)
 
     @ops.get("/health")
@@ -34,9 +28,8 @@ def blueprint(
 
     @ops.get("/readyz")
     def readyz() -> Response:
-        models = required()
-        reasons = _reasons(models, not_ready_elsewhere(), is_reachable(), is_draining())
-        body = {"ready": not reasons, "reasons": reasons, "models": [_model(model) for model in models]}
+        reasons = why_not_ready()
+        body = {"ready": not reasons, "reasons": reasons, "models": [_model(model) for model in required()]}
         return _json(body, 503 if reasons else 200)
 
     @ops.get("/metrics")
@@ -46,13 +39,26 @@ def blueprint(
     return ops
 
 
-def _reasons(models: tuple[ModelStatus, ...], elsewhere: frozenset[str], is_reachable: bool, is_draining: bool) -> list[str]:
-    if is_draining:
+def why_not_ready(
+    required: Callable[[], tuple[ModelStatus, ...]],
+    not_ready_elsewhere: Callable[[], frozenset[str]],
+    is_reachable: Callable[[], bool],
+    is_draining: Callable[[], bool],
+) -> list[str]:
+    """The reasons for which the gateway should get no requests; none: it is ready.
+
+    ``required`` gives the models that must be served for that, ``not_ready_elsewhere`` the names of those that another worker
+    cannot reach: who is told that the gateway is ready may meet any worker next.
+    """
+    models = required()
+    if is_draining():
         return ["the gateway is shutting down"]
-    if not models and not is_reachable:
+    if not models and not is_reachable():
         return ["the model server cannot be reached"]
     here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
-    return here or [f"{model.name}: not every worker can reach it yet" for model in models if model.name in elsewhere]
+    return here or [
+        f"{model.name}: not every worker can reach it yet" for model in models if model.name in not_ready_elsewhere()
+    ]
 
 
 def _model(model: ModelStatus) -> dict[str, object]:

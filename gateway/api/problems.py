@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.api import b64
+from gateway.api import b64, raw_text
 from gateway.errors import InvalidArgument, Problem
 
 MAX_PROBLEMS: Final = 100  # kept with their place; the others are only counted
@@ -99,5 +99,5 @@ def _quoted(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """``text``, or its first ``length`` characters and an ellipsis."""
-    return text if len(text) <= length else text[:length] + "…"
+    """``text`` made legible, or its first ``length`` characters and an ellipsis."""
+    return raw_text.legible(text if len(text) <= length else text[:length] + "…")

@@ -9,6 +9,7 @@ import math
 import re
 from typing import Any, Final
 
+from gateway.api import raw_text
 from gateway.errors import InvalidArgument
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -18,30 +19,51 @@ _BRACKETS: Final = re.compile(_STRING + r"|[][{}]", re.DOTALL)
 _SPELLINGS: Final = re.compile(_STRING + r"|-?Inf(?:inity)?|-NaN", re.DOTALL)
 _SPELLING: Final = re.compile(r"-?Inf|-NaN")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+# A pair is matched whole, so that its second half is not taken for a low surrogate alone.
+_LOW_SURROGATES: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
+_UNCLOSED: Final = "Missing a closing quotation mark in string."
+_BAD_ESCAPE: Final = "Invalid escape character in string."
 # The standard library's reasons (by their beginning) in RapidJSON's words (``rapidjson/error/en.h``).
 _REASONS: Final = {
     "Expecting property name": "Missing a name for object member.",
     "Illegal trailing comma before end of object": "Missing a name for object member.",
     "Expecting ':'": "Missing a colon after a name of object member.",
-    "Unterminated string": "Missing a closing quotation mark in string.",
-    "Invalid control character": "Invalid escape character in string.",
-    "Invalid \\escape": "Invalid escape character in string.",
+    "Unterminated string": _UNCLOSED,
+    "Invalid control character": _BAD_ESCAPE,
+    "Invalid \\escape": _BAD_ESCAPE,
     "Invalid \\uXXXX": "Incorrect hex digit after \\u escape in string.",
 }
 _TOO_BIG: Final = "Number too big to be stored in double."
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, raw_strings: bool = False) -> Any:
     """As ``json_dialect.parse``, whose common case has been tried before."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     offset = len(_BOM) if body.startswith(_BOM) else 0
+    if raw_strings:
+        return _decode_raw(_LOW_SURROGATES.sub(_as_bytes, raw_text.decode(body[offset:])), offset)
     try:
         return _decode(body[offset:].decode(), offset)
     except UnicodeDecodeError as error:
         return _decode_before(body, offset, error.start)
+
+
+def _decode_raw(text: str, offset: int) -> Any:
+    """The document of a body whose strings, but for names, may hold any bytes."""
+    try:
+        return _decode(text, offset, raw=True)
+    except _RawName as error:
+        raise _refusal("Invalid encoding in string.", _place(text, text.find(error.name), offset)) from None
+
+
+def _as_bytes(escape: re.Match[str]) -> str:
+    """A low surrogate without its high one as the bytes that RapidJSON's encoder makes of it; any other escape as it is."""
+    return raw_text.decode(chr(int(escape[1], 16)).encode(errors="surrogatepass")) if escape[1] else escape[0]
 
 
 def _decode_before(body: bytes, offset: int, size: int) -> Any:
@@ -52,17 +74,17 @@ def _decode_before(body: bytes, offset: int, size: int) -> Any:
         raise _refusal("Invalid encoding in string.", offset + size) from None
 
 
-def _decode(text: str, offset: int) -> Any:
+def _decode(text: str, offset: int, raw: bool = False) -> Any:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise _refusal("The document is empty.", offset + start)
     try:
-        document, end = _DECODER.raw_decode(text, start)
+        document, end = (_RAW_DECODER if raw else _DECODER).raw_decode(text, start)
     except _TooBig as error:
         raise _refusal(_TOO_BIG, _place(text, text.find(error.literal), offset)) from None
     except json.JSONDecodeError as error:
         if _SPELLING.match(text, error.pos) and (usual := _SPELLINGS.sub(_usual_spelling, text)) != text:
-            return _decode(usual, offset)
+            return _decode(usual, offset, raw)
         raise _refusal(_reason(error), _place(text, error.pos, offset)) from None
     except RecursionError:
         raise InvalidArgument("JSON Parse error: The document is nested too deeply.") from None
@@ -89,7 +111,8 @@ def _refuse_lone_surrogates(text: str, offset: int) -> None:
 def _reason(error: json.JSONDecodeError) -> str:
     for beginning, reason in _REASONS.items():
         if error.msg.startswith(beginning):
-            return reason
+            # A NUL ends RapidJSON's stream.
+            return _UNCLOSED if reason == _BAD_ESCAPE and error.doc.startswith("\0", error.pos) else reason
     if not error.msg.startswith("Expecting ','"):
         return "Invalid value."
     after_digit = error.doc[error.pos - 1].isdigit()
@@ -141,7 +164,24 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+class _RawName(Exception):
+    """Raised by the decoder's hook for a ``name`` that is not UTF-8: no tensor and no feature has it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _utf8_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = _first_wins(pairs)
+    for name in members:
+        if not raw_text.is_utf8(name):
+            raise _RawName(name)
+    return members
+
+
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_first_wins, parse_float=_float, parse_int=_integer)
+_RAW_DECODER: Final = json.JSONDecoder(object_pairs_hook=_utf8_names, parse_float=_float, parse_int=_integer)
 
 
 def _usual_spelling(token: re.Match[str]) -> str:
@@ -149,7 +189,7 @@ def _usual_spelling(token: re.Match[str]) -> str:
 
 
 def _place(text: str, position: int, offset: int) -> int:
-    return offset + len(text[:position].encode())
+    return offset + len(raw_text.encode(text[:position]))
 
 
 def _refusal(reason: str, offset: int) -> InvalidArgument:

@@ -97,10 +97,11 @@ def _of_scalar(value: Any, level: int, rank: int, kind: Element) -> GatewayError
     if not isinstance(value, dict) and not kind.is_supported:
         return Unimplemented(f"Conversion of JSON Value: {dump(value)} to type: {kind.dtype}")
     expected = f"is not of expected type: {kind.dtype}"
-    return InvalidArgument(f"JSON Value: {dump(value)} Type: {_type_name(value)} {expected}")
+    return InvalidArgument(f"JSON Value: {dump(value)} Type: {json_type(value)} {expected}")
 
 
-def _type_name(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The JSON type of ``value`` as upstream's messages call it."""
     if value is None or value is False:
         return "Null" if value is None else "False"
     return _TYPE_NAMES[type(value)]

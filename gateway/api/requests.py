@@ -60,8 +60,7 @@ def parse_timed(started_s: float) -> None:
 
 
 def _measure(trace: Trace, status: int) -> None:
-    known = trace.version is not None
-    labels = (trace.model.name, str(trace.version), trace.signature) if known else ("", "", "")
+    labels = (trace.model.name, str(trace.version), trace.signature) if trace.is_known else ("", "", "")
     metrics.REQUESTS.labels(*labels, str(status)).inc()
     metrics.REQUEST_SECONDS.labels(*labels).observe(time.perf_counter() - g.started_s)
     if trace.backend_s:

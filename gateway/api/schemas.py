@@ -11,13 +11,14 @@ from typing import Any, Final
 from gateway.api import columnar, row
 from gateway.api.element import Array, element
 from gateway.api.json_dialect import dump
-from gateway.api.problems import Problems, pointer
+from gateway.api.problems import Problems, cut, pointer
 from gateway.api.tensor_field import InvalidTensors, load
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 SIGNATURE_KEY: Final = "signature_name"
 DATA_KEY: Final = "data"
+_NAME_LENGTH: Final = 500  # of a signature, in messages and logs; what is longer is no signature's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def signature_name(document: Any) -> str:
     name = document.get(SIGNATURE_KEY, "")
     if not isinstance(name, str):
         raise _unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
-    return name or DEFAULT_SIGNATURE
+    return cut(name, _NAME_LENGTH) or DEFAULT_SIGNATURE
 
 
 def load_predict(document: Any, signature: Signature) -> PredictBody:
@@ -46,7 +47,8 @@ def load_predict(document: Any, signature: Signature) -> PredictBody:
     """
     signature_name(document)
     if not signature.inputs:
-        raise InvalidArgument(f"Failed to get input map for signature: {document.get(SIGNATURE_KEY) or 'DEFAULT'}")
+        named = signature_name(document) if document.get(SIGNATURE_KEY) else "DEFAULT"
+        raise InvalidArgument(f"Failed to get input map for signature: {named}")
     if row.KEY in document:
         return PredictBody(row=True, tensors=row.to_tensors(_instances(document), signature))
     if columnar.KEY in document:

@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from gateway.api import json_dialect, requests, schemas, tensor_json
+from gateway.api import array_body, body, json_dialect, requests, schemas, tensor_json
 from gateway.errors import NotFound
+from gateway.inference.hints import listed
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
 
 
-def blueprint(predictor: Predictor, known: Callable[[], tuple[ModelStatus, ...]], default_model: str) -> Blueprint:
-    """The routes. A bare /predict means ``default_model``, or when that is empty the only one that is ``known``."""
+def blueprint(predictor: Predictor, configured: Callable[[], tuple[ModelStatus, ...]], default_model: str) -> Blueprint:
+    """The routes. A bare /predict means ``default_model``, or when that is empty the only one that is ``configured``."""
     routes = Blueprint("simple", __name__)
 
     @routes.route("/predict", methods=["POST"], provide_automatic_options=False)
     def predict_default() -> Response:
-        return _predict(predictor, default_model or _only(known()))
+        return _predict(predictor, default_model or _only(configured()))
 
     @routes.route("/predict/<model>", methods=["POST"], provide_automatic_options=False)
     def predict(model: str) -> Response:
@@ -31,33 +33,38 @@ def blueprint(predictor: Predictor, known: Callable[[], tuple[ModelStatus, ...]]
 def _only(models: tuple[ModelStatus, ...]) -> str:
     if len(models) == 1:
         return models[0].name
-    names = ", ".join(model.name for model in models) or "none so far"
-    raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL; served are: {names}")
+    served = f"; served are: {listed(model.name for model in models)}" if models else ""
+    raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
 
 def _predict(predictor: Predictor, model: str) -> Response:
     started_s = time.perf_counter()
     trace = requests.begin_trace(ModelRef(model))
-    document = json_dialect.parse(request.get_data())
+    load = array_body.received(is_example=True) or _json_received()
     requests.parse_timed(started_s)
     used: list[Signature] = []
 
     def build(signature: Signature) -> Tensors:
         used.append(signature)
-        return schemas.load_simple(document, signature)
+        return load(signature)
 
     prediction = predictor.predict(trace, build, requests.deadline())
-    return Response(_render(prediction, used[-1]), content_type="application/json")
+    # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
+    batched = any(spec.has_free_batch for spec in used[-1].inputs)
+    arrays = array_body.answer(prediction.outputs, is_example=batched)
+    return arrays or Response(_render(prediction, batched), content_type="application/json")
 
 
-def _render(prediction: Prediction, signature: Signature) -> bytes:
-    """The answer; the example was given a batch dimension of 1 where the signature has one, which is taken off again."""
-    batched = any(spec.has_free_batch for spec in signature.inputs)
-    body = {
+def _json_received() -> Callable[[Signature], Tensors]:
+    return partial(schemas.load_simple, json_dialect.parse(body.read()))
+
+
+def _render(prediction: Prediction, batched: bool) -> bytes:
+    answer = {
         "ok": True,
         "status": "success",
         "prediction": orjson.Fragment(tensor_json.dump_simple(prediction.outputs, batched)),
         "model": prediction.model,
         "model_version": str(prediction.version),
     }
-    return orjson.dumps(body)
+    return orjson.dumps(answer)

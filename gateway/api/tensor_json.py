@@ -6,16 +6,19 @@ digits. Integers are plain, floats keep a ``.0`` or an exponent. Whatever the te
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import orjson
 
 from gateway.api import b64
 from gateway.api.element import Array
-from gateway.errors import InvalidArgument, Unimplemented
+from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Tensors
+
+NonFinite: TypeAlias = Literal["tokens", "null", "error"]
+"""How numbers that are not finite are written: see ``floats``."""
 
 _BYTES_SUFFIX: Final = "_bytes"
 _DTYPES: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
@@ -23,19 +26,20 @@ _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
 _NO_COMPATIBLE_FORM: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
 
 
-def dump_predict(outputs: Tensors, row: bool) -> bytes:
+def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") -> bytes:
     """A :predict answer as ``util/json_tensor.cc`` has it.
 
-    ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are the bare
-    tokens NaN, Infinity and -Infinity. A string of an output whose name ends in ``_bytes``, or one that is not UTF-8 (where
-    upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text.
+    ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are
+    written as ``non_finite`` says. A string of an output whose name ends in ``_bytes``, or one that is not UTF-8 (where
+    upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text, and
+    OutOfRange as ``floats``.
     """
     if not outputs:
         raise InvalidArgument("Cannot convert empty tensor map to JSON")
     if row:
         _check_batch(outputs)
-        return orjson.dumps({"predictions": _rows(outputs)}, option=_OPTIONS)
-    values = {name: _compatible(name, array) for name, array in outputs.items()}
+        return orjson.dumps({"predictions": _rows(outputs, non_finite)}, option=_OPTIONS)
+    values = {name: _compatible(name, array, non_finite) for name, array in outputs.items()}
     return orjson.dumps({"outputs": _bare_if_one(values)}, option=_OPTIONS)
 
 
@@ -67,21 +71,21 @@ def _check_batch(outputs: Tensors) -> None:
             raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {sizes[0]}")
 
 
-def _rows(outputs: Tensors) -> Any:
+def _rows(outputs: Tensors, non_finite: NonFinite) -> Any:
     """One row for each example: the values of the only output, or objects of all."""
     if len(outputs) == 1:
-        return _bare_if_one({name: _compatible(name, array) for name, array in outputs.items()})
-    columns = [_split(name, array) for name, array in outputs.items()]
+        return _bare_if_one({name: _compatible(name, array, non_finite) for name, array in outputs.items()})
+    columns = [_split(name, array, non_finite) for name, array in outputs.items()]
     return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _split(name: str, array: Array) -> Iterable[Any]:
+def _split(name: str, array: Array, non_finite: NonFinite) -> Iterable[Any]:
     """What orjson writes for each slice along dimension 0."""
-    whole = _compatible(name, array)
+    whole = _compatible(name, array, non_finite)
     return [_with_tokens(part) for part in _native(array)] if isinstance(whole, orjson.Fragment) else whole
 
 
-def _compatible(name: str, array: Array) -> Any:
+def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
     """What orjson writes for ``array`` in the compatible dialect."""
     dtype = _DTYPES[array.dtype]
     if dtype in _NO_COMPATIBLE_FORM:
@@ -90,8 +94,7 @@ def _compatible(name: str, array: Array) -> Any:
         return np.zeros(array.shape).tolist()
     if dtype == dtypes.STRING:
         return _strings(name, array)
-    array = _native(array)
-    return array if array.dtype.kind != "f" or np.isfinite(array).all() else _with_tokens(array)
+    return floats(name, _native(array), non_finite) if array.dtype.kind == "f" else _native(array)
 
 
 def _legal(name: str, array: Array) -> Any:
@@ -107,6 +110,21 @@ def _legal(name: str, array: Array) -> Any:
 def _native(array: Array) -> Any:
     """``array`` as orjson takes it: contiguous, and a scalar where it has no dimensions."""
     return np.asarray(array, order="C") if array.ndim else array[()]
+
+
+def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
+    """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
+
+    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which is no legal JSON. ``null``: that. ``error``: raises
+    OutOfRange.
+    """
+    finite = np.isfinite(numbers)
+    if non_finite == "null" or finite.all():
+        return numbers
+    if non_finite == "error":
+        count = np.size(finite) - np.count_nonzero(finite)
+        raise OutOfRange(f"{count} of the {np.size(finite)} numbers in {name} are not finite, which JSON cannot tell")
+    return _with_tokens(numbers)
 
 
 def _with_tokens(numbers: Any) -> orjson.Fragment:

@@ -5,21 +5,27 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 """
 
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 from flask import Blueprint, Response, request
 
-from gateway.api import json_dialect, requests, schemas, tensor_json, tfserving_path
+from gateway.api import array_body, body, cors, examples_json, json_dialect, requests, schemas, tensor_json, tfserving_path
+from gateway.api import examples as example_bodies
 from gateway.api.shapes import mismatches
-from gateway.errors import InvalidArgument, Unimplemented
+from gateway.api.tensor_json import NonFinite
+from gateway.api.tfserving_path import ModelPath
+from gateway.errors import InvalidArgument
 from gateway.inference.deadline import Deadline
-from gateway.inference.predictor import Predictor
+from gateway.inference.example_predictor import ExamplePredictor
+from gateway.inference.predictor import Predictor, Trace
 from gateway.inference.signature import ModelRef, Signature, Tensors
 from gateway.inference.status import ModelStatus
 
-_METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
+Document = TypeVar("Document")
 
 
 class Catalog(Protocol):
@@ -35,44 +41,56 @@ class Catalog(Protocol):
         """The JSON of the metadata route."""
 
 
-def blueprint(predictor: Predictor, catalog: Catalog) -> Blueprint:
+def blueprint(predictor: Predictor, examples: ExamplePredictor, catalog: Catalog, non_finite: NonFinite) -> Blueprint:
     """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
     routes = Blueprint("tfserving", __name__)
 
-    @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=_METHODS, provide_automatic_options=False)
+    @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=cors.METHODS, provide_automatic_options=False)
     def dispatch(prefix: str, rest: str) -> Response:
         path = _raw_path()
-        if request.method == "GET" and path.lower() == "/v1/models":
-            return _json({"models": [_listed(model) for model in catalog.models()]})
         target = tfserving_path.parse(request.method, path)
-        if target.action == "status":
-            return _status(catalog.status(target.model, requests.deadline()))
-        if target.action == "metadata":
-            return _metadata(catalog.metadata(target.model, requests.deadline()))
-        if target.action == "predict":
-            return _predict(target.model, predictor)
-        raise Unimplemented(f":{target.action} is not served over HTTP yet; the model server answers it over gRPC")
+        match target.verb:
+            case "predict":
+                return _predict(target.model, predictor, non_finite)
+            case "classify":
+                return _classify(target.model, examples, non_finite)
+            case "regress":
+                return _regress(target.model, examples, non_finite)
+            case "":
+                return _look_up(target, catalog)
+        # Upstream's pattern takes :PREDICT, its handler does not.
+        raise tfserving_path.malformed(request.method, path)
 
     return routes
+
+
+def _look_up(target: ModelPath, catalog: Catalog) -> Response:
+    if not target.model.name:
+        return _json({"models": [_listed(model) for model in catalog.models()]})
+    if target.subresource == "metadata":
+        return _metadata(catalog.metadata(target.model, requests.deadline()))
+    # Upstream's pattern takes /METADATA, its handler takes that for no subresource.
+    return _status(catalog.status(target.model, requests.deadline()))
 
 
 def _raw_path() -> str:
     """The path as the client sent it: the URL pattern is matched before percent escapes are decoded."""
     target: str = request.environ.get("RAW_URI") or request.full_path
-    return urlsplit(target).path
+    # Two slashes at the front are part of the path, and no host.
+    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
 
 
 class _PredictDocument:
     """A :predict body between its parsing and its answer: how it was made into tensors is needed again for both."""
 
-    def __init__(self, document: object) -> None:
-        self._document = document
+    def __init__(self, load: Callable[[Signature], schemas.PredictBody]) -> None:
+        self._load = load
         self._signature: Signature | None = None
         self._body: schemas.PredictBody | None = None
 
     def build(self, signature: Signature) -> Tensors:
         self._signature, self._body = signature, None
-        self._body = schemas.load_predict(self._document, signature)
+        self._body = self._load(signature)
         return self._body.tensors
 
     @property
@@ -88,18 +106,42 @@ class _PredictDocument:
         return InvalidArgument(message, problems)
 
 
-def _predict(model: ModelRef, predictor: Predictor) -> Response:
-    started_s = time.perf_counter()
-    trace = requests.begin_trace(model)
-    parsed = json_dialect.parse(request.get_data())
-    trace.signature = schemas.signature_name(parsed)
-    requests.parse_timed(started_s)
-    document = _PredictDocument(parsed)
+def _predict(model: ModelRef, predictor: Predictor, non_finite: NonFinite) -> Response:
+    arrays = array_body.received(is_example=False)
+    if arrays is None:
+        trace, document = _begin(model, lambda parsed: _PredictDocument(partial(schemas.load_predict, parsed)))
+    else:
+        trace = requests.begin_trace(model)
+        document = _PredictDocument(lambda signature: schemas.PredictBody(row=False, tensors=dict(arrays(signature))))
     try:
         prediction = predictor.predict(trace, document.build, requests.deadline())
     except InvalidArgument as error:
         raise document.explain(error) from error
-    return _answer(tensor_json.dump_predict(prediction.outputs, document.is_row))
+    in_arrays = array_body.answer(prediction.outputs, is_example=False)
+    return in_arrays or _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
+
+
+def _classify(model: ModelRef, predictor: ExamplePredictor, non_finite: NonFinite) -> Response:
+    trace, examples = _begin(model, example_bodies.load)
+    answer = predictor.classify(trace, examples, requests.deadline())
+    return _answer(examples_json.dump_classifications(answer, non_finite))
+
+
+def _regress(model: ModelRef, predictor: ExamplePredictor, non_finite: NonFinite) -> Response:
+    trace, examples = _begin(model, example_bodies.load)
+    answer = predictor.regress(trace, examples, requests.deadline())
+    return _answer(examples_json.dump_regressions(answer, non_finite))
+
+
+def _begin(model: ModelRef, load: Callable[[dict[str, Any]], Document]) -> tuple[Trace, Document]:
+    """The trace of a request for ``model``, and what ``load`` makes of its body, an object that names a signature or none."""
+    started_s = time.perf_counter()
+    trace = requests.begin_trace(model)
+    document = json_dialect.parse(body.read(), raw_strings=True)
+    trace.signature = schemas.signature_name(document)
+    loaded = load(document)
+    requests.parse_timed(started_s)
+    return trace, loaded
 
 
 def _status(status: ModelStatus) -> Response:
@@ -129,9 +171,9 @@ def _listed(model: ModelStatus) -> dict[str, object]:
     }
 
 
-def _json(body: object) -> Response:
-    return _answer(orjson.dumps(body))
+def _json(content: object) -> Response:
+    return _answer(orjson.dumps(content))
 
 
-def _answer(body: bytes) -> Response:
-    return Response(body, content_type="application/json")
+def _answer(content: bytes) -> Response:
+    return Response(content, content_type="application/json")

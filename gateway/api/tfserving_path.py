@@ -1,7 +1,7 @@
 """The URLs of TensorFlow Serving's REST port, parsed as it does (tensorflow_serving/model_servers/http_rest_api_util.cc).
 
 The pattern is matched against the path as it was sent, percent escapes and all; names and labels are decoded afterwards, so
-that ``%2F`` and ``%3A`` may stand in a name. It ignores case, the verb and ``metadata`` do not.
+that ``%2F`` and ``%3A`` may stand in a name. It ignores case; the verb and the subresource are given as they were written.
 """
 
 import re
@@ -11,48 +11,46 @@ from urllib.parse import unquote
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import ModelRef
 
-VERBS = ("predict", "classify", "regress")
 _INT64_MAX = 2**63 - 1
-_PATTERN = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-    r"(?P<rest>:(?:classify|regress|predict)|/metadata)?",
-    re.IGNORECASE | re.ASCII,
-)
+_ALL_MODELS = "/v1/models"
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_PATTERNS = {
+    "POST": re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII),
+    "GET": re.compile(_MODEL + r"(?:/(?P<subresource>metadata))?", re.IGNORECASE | re.ASCII),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPath:
-    """A path that names a model. ``action`` is one of VERBS, ``metadata``, or ``status``."""
+    """A path that names a model, or every model where ``model.name`` is empty.
+
+    ``verb`` is what a POST asks for (``predict``); ``subresource`` what a GET asks for (``metadata``, empty: the status).
+    """
 
     model: ModelRef
-    action: str
+    verb: str = ""
+    subresource: str = ""
 
 
 def parse(method: str, path: str) -> ModelPath:
-    """The model and the action that ``method`` and ``path`` (percent escapes still in it, no query) ask for.
+    """The model and the verb or subresource that ``method`` and ``path`` (percent escapes still in it, no query) ask for.
 
     Raises:
         InvalidArgument: nothing is served there, or the version does not fit an int64.
     """
-    match = _PATTERN.fullmatch(path)
+    if method == "GET" and path.lower() == _ALL_MODELS:
+        return ModelPath(ModelRef(""))
+    pattern = _PATTERNS.get(method)
+    match = pattern.fullmatch(path) if pattern else None
     if match is None:
         raise malformed(method, path)
-    verb, subresource = _rest(match["rest"] or "")
-    if (verb and (method != "POST" or verb not in VERBS)) or (not verb and method != "GET"):
-        raise malformed(method, path)
-    return ModelPath(_model(match), verb or subresource)
+    captured = match.groupdict()
+    return ModelPath(_model(match), captured.get("verb") or "", captured.get("subresource") or "")
 
 
 def malformed(method: str, path: str) -> InvalidArgument:
     """The error for whatever is not one of the dialect's routes, methods included: this dialect has no 405."""
     return InvalidArgument(f"Malformed request: {method} {path}")
-
-
-def _rest(rest: str) -> tuple[str, str]:
-    if rest.startswith(":"):
-        return rest[1:], ""
-    # Upstream matches /METADATA too and then takes it for no subresource.
-    return "", "metadata" if rest == "/metadata" else "status"
 
 
 def _model(match: re.Match[str]) -> ModelRef:

@@ -6,19 +6,18 @@ it, and followed from then on for as long as the server serves it. Thread-safe; 
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from google.protobuf import json_format
-
-from gateway.backend import codec
+from gateway.backend import replies
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
-from gateway.backend.stubs import GetModelMetadataResponse, ModelVersionStatus, SignatureDefMap
-from gateway.errors import GatewayError, NotFound, Unavailable
+from gateway.errors import DeadlineExceeded, GatewayError, InvalidArgument, NotFound, Unavailable
+from gateway.inference import hints
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel
-from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.status import ModelStatus
 from gateway.logs import logger
 from gateway.metrics import MODEL_READY
 
@@ -27,6 +26,7 @@ log = logger("catalog")
 _POLL_DEADLINE_S = 2.0
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S = 0.25
+_NO_ANSWER = "the model server cannot be reached"
 _NOT_ASKED_YET = "the model server has not been asked yet"
 
 
@@ -64,6 +64,10 @@ class Catalog:
         """What the last poll found of the models that must be served: those of the config file, or all when there is none."""
         return tuple(model for model in self.models() if self._config_file is None or model.name in self._config_file.names)
 
+    def configured(self) -> tuple[ModelStatus, ...]:
+        """As ``required``, and none without a config file: every worker answers the same."""
+        return () if self._config_file is None else self.required()
+
     def is_reachable(self) -> bool:
         """Whether the connection to the server stands."""
         return self._client.is_connected
@@ -80,7 +84,8 @@ class Catalog:
 
     def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means at this moment, asked of the server. Raises as ``served``."""
-        served = _served_model(self._client.metadata(model, deadline))
+        with self._telling_what_there_is(model):
+            served = replies.served_model(self._client.metadata(model, deadline))
         with self._lock:
             self._served[served.name, served.version] = served
             if model.label is not None:
@@ -92,15 +97,26 @@ class Catalog:
         """The versions of ``model`` as the server reports them now; a label is resolved first. Raises as ``served``."""
         if model.label is not None:
             model = ModelRef(model.name, self.served(model, deadline).version)
-        status = ModelStatus(model.name, _versions(self._client.status(model, deadline).model_version_status))
+        with self._telling_what_there_is(model):
+            status = ModelStatus(model.name, replies.versions(self._client.status(model, deadline).model_version_status))
         if model.version is None:
             self._note(status)
         return status
 
     def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
         """The JSON of TensorFlow Serving's metadata route for ``model``. Raises as ``served``."""
-        response = self._client.metadata(model, deadline)
-        return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": _json(_signature_defs(response))}}
+        with self._telling_what_there_is(model):
+            response = self._client.metadata(model, deadline)
+        return replies.metadata_json(response)
+
+    @contextmanager
+    def _telling_what_there_is(self, model: ModelRef) -> Iterator[None]:
+        """A refusal of what is not there also says, from memory, what is."""
+        try:
+            yield
+        except (NotFound, InvalidArgument) as error:
+            labels = () if self._config_file is None else self._config_file.labels.get(model.name, ())
+            raise hints.not_found(error, model, hints.Known(self.models(), labels)) from None
 
     def _remembered(self, model: ModelRef) -> ServedModel | None:
         with self._lock:
@@ -129,9 +145,9 @@ class Catalog:
         for position, name in enumerate(names):
             try:
                 self._note(self._look_at(name))
-            except Unavailable as error:
+            except (Unavailable, DeadlineExceeded):
                 for rest in names[position:]:
-                    self._note(ModelStatus(rest, problem=error.message))
+                    self._note(ModelStatus(rest, problem=_NO_ANSWER))
                 return
 
     def _take_up_names(self) -> tuple[str, ...]:
@@ -147,10 +163,10 @@ class Catalog:
     def _look_at(self, name: str) -> ModelStatus:
         model, deadline = ModelRef(name), Deadline.after(_POLL_DEADLINE_S)
         try:
-            status = ModelStatus(name, _versions(self._client.status(model, deadline).model_version_status))
+            status = ModelStatus(name, replies.versions(self._client.status(model, deadline).model_version_status))
             if status.available:
                 self._prefetch(ModelRef(name, status.available[0]), deadline)
-        except Unavailable:
+        except (Unavailable, DeadlineExceeded):
             raise
         except GatewayError as error:
             return ModelStatus(name, problem=error.message)
@@ -180,31 +196,3 @@ class Catalog:
 
     def _is_configured(self, name: str) -> bool:
         return self._config_file is not None and name in self._config_file.names
-
-
-def _versions(entries: Iterable[ModelVersionStatus]) -> tuple[VersionStatus, ...]:
-    return tuple(_version(entry) for entry in sorted(entries, key=lambda entry: entry.version, reverse=True))
-
-
-def _version(entry: ModelVersionStatus) -> VersionStatus:
-    as_json = _json(entry)
-    error = as_json["status"]
-    return VersionStatus(entry.version, as_json["state"], error["error_code"], error["error_message"])
-
-
-def _signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
-    signatures = SignatureDefMap()
-    if not response.metadata["signature_def"].Unpack(signatures):
-        raise Unavailable("the model server's metadata holds no signatures")
-    return signatures
-
-
-def _served_model(response: GetModelMetadataResponse) -> ServedModel:
-    protos = _signature_defs(response).signature_def
-    signatures = {name: codec.signature_from_proto(name, proto) for name, proto in protos.items()}
-    return ServedModel(response.model_spec.name, response.model_spec.version.value, signatures)
-
-
-def _json(message: Any) -> dict[str, Any]:
-    """Proto3 JSON as the REST port prints it: original field names, defaults included."""
-    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)

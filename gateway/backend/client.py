@@ -10,7 +10,9 @@ import grpc
 
 from gateway import errors
 from gateway.backend import codec
+from gateway.backend import examples as example_codec
 from gateway.backend.stubs import (
+    ClassificationRequest,
     GetModelMetadataRequest,
     GetModelMetadataResponse,
     GetModelStatusRequest,
@@ -20,8 +22,10 @@ from gateway.backend.stubs import (
     PredictionServiceStub,
     PredictRequest,
     PredictResponse,
+    RegressionRequest,
 )
 from gateway.inference.deadline import Deadline
+from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.logs import logger
 
@@ -52,6 +56,9 @@ ERROR_OF_STATUS: dict[grpc.StatusCode, Callable[[str], errors.GatewayError]] = {
 # there and overloaded: calling again at once would only add to it, and its text is worth showing.
 _QUEUE_FULL = "batch scheduling queue"
 
+# Nobody here cancels a call: a server that stops does, to those that it does not wait for.
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
 _AWAY = "the model server cannot be reached"
 
 _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -65,6 +72,10 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A server that hangs, or whose host is lost, is noticed too. The catalog's polls keep data flowing between these pings, so
+    # that the server does not take them for abuse.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 3000),
     # Several replicas behind one name share the calls; one HTTP/2 connection alone would stay with one of them.
     ("grpc.lb_policy_name", "round_robin"),
 )
@@ -78,6 +89,8 @@ class BackendClient:
         self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
         prediction_service = PredictionServiceStub(self._channel)
         self._predict = prediction_service.Predict
+        self._classify = prediction_service.Classify
+        self._regress = prediction_service.Regress
         self._get_metadata = prediction_service.GetModelMetadata
         self._get_status = ModelServiceStub(self._channel).GetModelStatus
         self.is_connected = False
@@ -111,6 +124,16 @@ class BackendClient:
             outputs={name: codec.decode(proto) for name, proto in response.outputs.items()},
         )
 
+    def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
+        """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
+        request = ClassificationRequest(model_spec=_model_spec(model, signature), input=example_codec.encode(examples))
+        return example_codec.classifications(model.name, self._call(self._classify, request, deadline))
+
+    def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
+        """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
+        request = RegressionRequest(model_spec=_model_spec(model, signature), input=example_codec.encode(examples))
+        return example_codec.regressions(model.name, self._call(self._regress, request, deadline))
+
     def metadata(self, model: ModelRef, deadline: Deadline) -> GetModelMetadataResponse:
         """The GetModelMetadata reply for ``model``. Raises GatewayError as ``predict`` does."""
         request = GetModelMetadataRequest(model_spec=_model_spec(model), metadata_field=["signature_def"])
@@ -133,7 +156,7 @@ class BackendClient:
 
     def _translate(self, error: Any, deadline: Deadline) -> errors.GatewayError:
         code, details = error.code(), error.details() or ""
-        if code is grpc.StatusCode.UNAVAILABLE:
+        if code in _GONE:
             # gRPC's own words name addresses of the inside: they are for the log, not for the client.
             return errors.Unavailable(details if _QUEUE_FULL in details else _AWAY)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -150,7 +173,7 @@ class BackendClient:
 
 
 def _worth_a_retry(error: Any) -> bool:
-    return error.code() is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL not in (error.details() or "")
+    return error.code() in _GONE and _QUEUE_FULL not in (error.details() or "")
 
 
 def _model_spec(model: ModelRef, signature: str = "") -> ModelSpec:

@@ -1,5 +1,6 @@
-"""The server's own model config file, read for the names of the models that it should serve."""
+"""The server's own model config file, read for the names of the models that it should serve, and for their labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -20,6 +21,11 @@ def model_names(path: Path) -> tuple[str, ...]:
     Raises:
         ModelConfigError: the file cannot be read or parsed.
     """
+    return tuple(_read(path))
+
+
+def _read(path: Path) -> dict[str, tuple[str, ...]]:
+    """The labels of each model, by the models' names. Raises as ``model_names``."""
     try:
         config = text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
     except OSError as error:
@@ -28,7 +34,7 @@ def model_names(path: Path) -> tuple[str, ...]:
         raise ModelConfigError(f"{path}: not UTF-8 text: {error}") from error
     except text_format.ParseError as error:
         raise ModelConfigError(f"{path}: no ModelServerConfig in text format: {error}") from error
-    return tuple(entry.name for entry in config.model_config_list.config)
+    return {entry.name: tuple(sorted(entry.version_labels)) for entry in config.model_config_list.config}
 
 
 class ModelConfigFile:
@@ -37,11 +43,16 @@ class ModelConfigFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int] | None = None
-        self.names: tuple[str, ...] = ()
+        self.labels: Mapping[str, tuple[str, ...]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models in the file, in its order."""
+        return tuple(self.labels)
 
     def load(self) -> None:
         """Read the file for the first time. Raises ModelConfigError as ``model_names``."""
-        self.names = model_names(self._path)
+        self.labels = _read(self._path)
         self._seen = self._fingerprint()
 
     def refresh(self) -> None:
@@ -51,7 +62,7 @@ class ModelConfigFile:
             return
         self._seen = seen
         try:
-            self.names = model_names(self._path)
+            self.labels = _read(self._path)
         except ModelConfigError as error:
             log.warning("model_config.unreadable", reason=str(error))
             return

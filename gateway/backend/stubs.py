@@ -34,9 +34,11 @@ def _tensorflow_without_runtime() -> Iterator[None]:
 
 
 with _tensorflow_without_runtime():
+    from tensorflow.core.example.example_pb2 import Example as ExampleProto
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.types_pb2 import DataType
     from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
+    from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
     from tensorflow_serving.apis.get_model_metadata_pb2 import (
         GetModelMetadataRequest,
         GetModelMetadataResponse,
@@ -47,18 +49,24 @@ with _tensorflow_without_runtime():
         GetModelStatusResponse,
         ModelVersionStatus,
     )
+    from tensorflow_serving.apis.input_pb2 import Input
     from tensorflow_serving.apis.model_pb2 import ModelSpec
     from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+    from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 __all__ = [
+    "ClassificationRequest",
+    "ClassificationResponse",
     "DataType",
+    "ExampleProto",
     "GetModelMetadataRequest",
     "GetModelMetadataResponse",
     "GetModelStatusRequest",
     "GetModelStatusResponse",
+    "Input",
     "ModelServerConfig",
     "ModelServiceStub",
     "ModelSpec",
@@ -66,6 +74,8 @@ __all__ = [
     "PredictRequest",
     "PredictResponse",
     "PredictionServiceStub",
+    "RegressionRequest",
+    "RegressionResponse",
     "SignatureDef",
     "SignatureDefMap",
     "TensorInfo",

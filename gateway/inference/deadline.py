@@ -18,6 +18,10 @@ class Deadline:
         """The deadline that lies ``budget_s`` seconds ahead."""
         return cls(time.monotonic() + budget_s, budget_s)
 
+    def at_most(self, budget_s: float) -> "Deadline":
+        """This deadline, or the one that lies ``budget_s`` seconds ahead, whichever comes first."""
+        return min(self, Deadline.after(budget_s), key=lambda deadline: deadline.at_s)
+
     def remaining_s(self) -> float:
         """Seconds left.
 

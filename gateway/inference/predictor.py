@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument
+from gateway.inference import hints
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
+
+# How long a refusal may wait for the news that another version has come meanwhile.
+_LOOK_AGAIN_S = 0.25
 
 BuildInputs = Callable[[Signature], Tensors]
 
@@ -35,12 +39,15 @@ class Backend(Protocol):
 class Trace:
     """A prediction under way: what is asked for, and what is known so far for its log line and metrics, also if it fails.
 
+    ``signature`` is the client's own word until ``is_known``, when the version turned out to have it.
+
     Times are in seconds: making tensors, waiting for a batch, the backend. ``rows`` is dimension 0 of the inputs if all agree.
     """
 
     model: ModelRef
     signature: str = DEFAULT_SIGNATURE
     version: int | None = None
+    is_known: bool = False
     rows: int | None = None
     build_s: float = 0.0
     queue_s: float = 0.0
@@ -54,8 +61,10 @@ class Predictor:
         self._catalog = catalog
         self._backend = backend
 
-    def predict(self, trace: Trace, build: BuildInputs, deadline: Deadline) -> Prediction:
+    def predict(self, trace: Trace, build: BuildInputs, deadline: Deadline, outputs: tuple[str, ...] = ()) -> Prediction:
         """Predict with the version that ``trace.model`` means, on the tensors that ``build`` makes for its signature.
+
+        ``outputs`` names the wanted ones (none: all); ``build`` must have refused what the signature does not give.
 
         A rollout may fall between the look into the catalog and the call. So when the request does not fit the known version,
         or another one answered, and the version of this moment has another signature, it is built and sent once more.
@@ -66,7 +75,7 @@ class Predictor:
         """
         served = self._catalog.served(trace.model, deadline)
         try:
-            prediction = self._attempt(trace, served, build, deadline)
+            prediction = self._attempt(trace, served, build, deadline, outputs)
         except (InvalidArgument, FailedPrecondition):
             current = self._replaced(trace, served, deadline)
             if current is None:
@@ -77,20 +86,25 @@ class Predictor:
             current = self._catalog.served(ModelRef(prediction.model, prediction.version), deadline)
             if not _differ(current, served, trace.signature):
                 return prediction
-        return self._attempt(trace, current, build, deadline)
+        return self._attempt(trace, current, build, deadline, outputs)
 
-    def _attempt(self, trace: Trace, served: ServedModel, build: BuildInputs, deadline: Deadline) -> Prediction:
+    def _attempt(
+        self, trace: Trace, served: ServedModel, build: BuildInputs, deadline: Deadline, outputs: tuple[str, ...]
+    ) -> Prediction:
         trace.version = served.version
-        signature = _signature(served, trace.signature)
+        signature = signature_of(served, trace.signature)
+        trace.is_known = True
         started_s = time.perf_counter()
         inputs = build(signature)
         built_s = time.perf_counter()
         trace.build_s += built_s - started_s
         trace.rows = _rows(inputs)
         try:
-            prediction = self._backend.predict(trace.model, signature, inputs, (), deadline)
+            prediction = self._backend.predict(trace.model, signature, inputs, outputs, deadline)
         finally:
             trace.backend_s += time.perf_counter() - built_s
+        trace.queue_s += prediction.queue_s
+        trace.backend_s -= prediction.queue_s
         trace.version = prediction.version
         return prediction
 
@@ -99,22 +113,20 @@ class Predictor:
         if trace.model.version is not None:
             return None
         try:
-            current = self._catalog.refreshed(trace.model, deadline)
+            current = self._catalog.refreshed(trace.model, deadline.at_most(_LOOK_AGAIN_S))
         except GatewayError:
             # The caller has an answer already: what is wrong with the request.
             return None
         return current if _differ(current, served, trace.signature) else None
 
 
-def _signature(served: ServedModel, name: str) -> Signature:
+def signature_of(served: ServedModel, name: str) -> Signature:
+    """The signature ``name`` of a version. Raises InvalidArgument, which names those that there are."""
     signature = served.signatures.get(name)
     if signature is None:
         # Words of tensorflow_serving/util/json_tensor.cc and its callers.
-        known = ", ".join(sorted(known for known in served.signatures if not known.startswith("__")))
-        raise InvalidArgument(
-            f'Serving signature name: "{name}" not found in signature def. '
-            f"Version {served.version} of {served.name} has: {known}"
-        )
+        text = f'Serving signature name: "{hints.cut(name)}" not found in signature def'
+        raise hints.with_hint(InvalidArgument(text), hints.no_signature(name, served))
     return signature
 
 

@@ -1,6 +1,6 @@
 """The frozen values that every layer shares: which model is meant, and what it takes and gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -39,6 +39,12 @@ class TensorSpec:
         """Whether dimension 0 exists and is free, so that examples can be stacked along it."""
         return bool(self.shape) and self.shape[0] is None  # type: ignore[index]
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of this shape is one that the declaration allows."""
+        if self.shape is None:
+            return True
+        return len(shape) == len(self.shape) and all(want in (None, size) for size, want in zip(shape, self.shape, strict=True))
+
     def __str__(self) -> str:
         if self.shape is None:
             return f"{self.dtype} of any rank"
@@ -69,9 +75,13 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model answered: its output tensors by name, and which version and signature gave them."""
+    """What a model answered: its output tensors by name, and which version and signature gave them.
+
+    ``queue_s``: seconds that the request waited for its batch.
+    """
 
     model: str
     version: int
     signature: str
     outputs: Tensors
+    queue_s: float = 0.0

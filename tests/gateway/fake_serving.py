@@ -10,10 +10,13 @@ import grpc
 
 from gateway.backend import codec
 from gateway.backend.stubs import (
+    ClassificationResponse,
     DataType,
     GetModelMetadataResponse,
     GetModelStatusResponse,
+    Input,
     PredictResponse,
+    RegressionResponse,
     SignatureDef,
     SignatureDefMap,
 )
@@ -45,6 +48,15 @@ def double(inputs: Tensors) -> Tensors:
     return {"y": inputs["x"] * 2}
 
 
+def label_all(request: Input) -> list[list[tuple[str, float]]]:
+    """For each example the number of its features, as a label's score."""
+    return [[("features", float(len(example.features.feature)))] for example in request.example_list.examples]
+
+
+def count_all(request: Input) -> list[float]:
+    return [float(len(example.features.feature)) for example in request.example_list.examples]
+
+
 @dataclass
 class Version:
     run: Callable[[Tensors], Tensors] = double
@@ -52,6 +64,8 @@ class Version:
     state: int = AVAILABLE
     error_code: int = 0
     error_message: str = ""
+    classify: Callable[[Input], list[list[tuple[str, float]]]] = label_all
+    regress: Callable[[Input], list[float]] = count_all
 
 
 class FakeServing(
@@ -61,7 +75,7 @@ class FakeServing(
     def __init__(self) -> None:
         self.models: dict[str, dict[int, Version]] = {"m": {1: Version()}}
         self.labels: dict[tuple[str, str], int] = {}
-        self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict calls
+        self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict, Classify or Regress calls
         self.calls: list[str] = []
         self.deadlines_s: list[float] = []
         self.release = threading.Event()
@@ -76,6 +90,26 @@ class FakeServing(
         response.model_spec.version.value = number
         for name, array in version.run({key: codec.decode(proto) for key, proto in request.inputs.items()}).items():
             response.outputs[name].CopyFrom(codec.encode(array))
+        return response
+
+    def Classify(self, request, context):  # noqa: N802
+        self._begin("Classify", context)
+        number, version = self._lookup(request.model_spec, context)
+        response = ClassificationResponse()
+        response.model_spec.version.value = number
+        for row in version.classify(request.input):
+            classes = response.result.classifications.add().classes
+            for label, score in row:
+                classes.add(label=label, score=score)
+        return response
+
+    def Regress(self, request, context):  # noqa: N802
+        self._begin("Regress", context)
+        number, version = self._lookup(request.model_spec, context)
+        response = RegressionResponse()
+        response.model_spec.version.value = number
+        for value in version.regress(request.input):
+            response.result.regressions.add(value=value)
         return response
 
     def GetModelMetadata(self, request, context):  # noqa: N802
@@ -105,7 +139,7 @@ class FakeServing(
     def _begin(self, call, context):
         self.calls.append(call)
         self.deadlines_s.append(context.time_remaining())
-        if call == "Predict" and self.failures:
+        if call in ("Predict", "Classify", "Regress") and self.failures:
             context.abort(*self.failures.pop(0))
 
     def _lookup(self, spec, context):

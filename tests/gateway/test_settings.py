@@ -14,10 +14,17 @@ BAD = {
     "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
     "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
     "GATEWAY_MAX_BODY_BYTES": ["0", "64MiB"],
+    "GATEWAY_READ_TIMEOUT_MS": ["99"],
     "GATEWAY_CATALOG_POLL_MS": ["49"],
+    "GATEWAY_BATCH_MAX_ROWS": ["-1"],
+    "GATEWAY_BATCH_MAX_WAIT_US": ["0.5"],
+    "GATEWAY_BATCH_MAX_IN_FLIGHT": ["0"],
+    "GATEWAY_BATCH_MAX_QUEUED_ROWS": ["0"],
     "GATEWAY_DRAIN_DELAY_MS": ["-1"],
     "GATEWAY_GRACEFUL_TIMEOUT_S": ["0"],
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
+    "GATEWAY_NON_FINITE": ["nan", "Null"],
+    "GATEWAY_TFSERVING_CORS": ["true", "*"],
 }
 ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL"}
 
@@ -40,10 +47,17 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_PREDICT_MODEL": "m",
         "GATEWAY_PREDICT_TIMEOUT_MS": "5",
         "GATEWAY_MAX_BODY_BYTES": "6",
+        "GATEWAY_READ_TIMEOUT_MS": "700",
         "GATEWAY_CATALOG_POLL_MS": "70",
+        "GATEWAY_BATCH_MAX_ROWS": "16",
+        "GATEWAY_BATCH_MAX_WAIT_US": "30",
+        "GATEWAY_BATCH_MAX_IN_FLIGHT": "2",
+        "GATEWAY_BATCH_MAX_QUEUED_ROWS": "99",
         "GATEWAY_DRAIN_DELAY_MS": "8",
         "GATEWAY_GRACEFUL_TIMEOUT_S": "9",
         "GATEWAY_LOG_LEVEL": "DEBUG",
+        "GATEWAY_NON_FINITE": "null",
+        "GATEWAY_TFSERVING_CORS": "on",
     }
     assert set(environ) == {row.variable for row in rows()}
     settings = from_environment(environ)
@@ -71,6 +85,11 @@ def test_every_form_of_target_that_grpc_knows_is_taken(target):
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():
     with pytest.raises(SettingsError, match=r"GATEWAY_WORKER: there is no such setting; did you mean GATEWAY_WORKERS\?"):
         from_environment({"GATEWAY_WORKER": "2"})
+
+
+def test_a_name_in_small_letters_is_no_setting():
+    with pytest.raises(SettingsError, match=r"GATEWAY_Port: there is no such setting; did you mean GATEWAY_PORT\?"):
+        from_environment({"GATEWAY_Port": "8080"})
 
 
 def test_every_problem_is_told_at_once():

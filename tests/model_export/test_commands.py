@@ -126,6 +126,13 @@ class TestPublish:
         assert made.exit_code == 0
         lines = made.stdout.splitlines()
         assert lines[0] == "published model=mine version=1 path=models/mine/1"
+        assert lines[-10:-5] == [
+            "serving_config/models.config does not list mine yet.",
+            "",
+            "To serve it with `make serve`, start that again.",
+            "For docker compose or tensorflow/serving, add inside model_config_list there:",
+            "",
+        ]
         assert lines[-5:] == [
             "  config {",
             '    name: "mine"',
@@ -134,6 +141,13 @@ class TestPublish:
             "  }",
         ]
         assert ["serving_default", "predict", "in", "x", "float", "[-1,1]"] in [line.split() for line in lines]
+
+    def test_make_serve_is_not_mentioned_for_a_folder_that_it_does_not_serve(self, invoke, built, tmp_path):
+        (tmp_path / "models.config").write_text("model_config_list { }")
+        options = ("--model-config-file", "models.config", "--models-dir", "other")
+        made = invoke("publish", str(built / "half_plus_two" / "1"), "--name", "mine", *options)
+
+        assert "models.config does not list mine yet.\n\nFor docker compose" in made.stdout
 
     def test_a_path_of_no_known_form_exits_with_1_and_one_line(self, run, tmp_path):
         refused = run("publish", "nowhere", "--name", "mine")

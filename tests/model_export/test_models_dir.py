@@ -2,11 +2,12 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from model_export.errors import ExportError
-from model_export.models_dir import describe, require_writable
+from model_export.models_dir import describe, is_served_here, require_writable
 from model_export.publication import publish
 
 
@@ -40,6 +41,28 @@ def test_a_failure_of_the_system_is_one_line_with_the_path_and_what_to_do(number
 
     assert described.startswith(f"{os.strerror(number)} (models/digits); ")
     assert "\n" not in described
+
+
+@pytest.mark.parametrize(
+    ("folder", "environment", "served"),
+    [("models", "", True), ("models", "other", False), ("other", "other", True), ("other", "", False)],
+)
+def test_make_serve_takes_the_folder_of_the_environment_or_models(tmp_path, monkeypatch, folder, environment, served):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODELS_DIR", environment)
+
+    assert is_served_here(Path(folder)) is served
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_in_a_container_the_remedy_is_the_user_of_the_container(number, monkeypatch):
+    error = OSError(number, "Permission denied", "/models/digits")
+    assert "--models-dir" in describe(error)
+
+    monkeypatch.setenv("MODELS_DIR", "/models")
+    told = "Permission denied (/models/digits); set SERVING_UID and SERVING_GID to its owner's, as .env.example shows"
+    assert describe(error) == told
+    assert not is_served_here(Path("/models"))
 
 
 def test_a_failure_without_a_known_remedy_is_still_told():

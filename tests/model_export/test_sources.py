@@ -1,7 +1,9 @@
 """What users may publish, and what the check before a publication accepts and refuses."""
 
 import os
+import re
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from model_export import warmup
-from model_export.errors import ExportError
+from model_export.errors import ExportError, first_line
 from model_export.release import release
 from model_export.sources import writer_for
 from model_export.versions import in_service
@@ -163,7 +165,21 @@ def test_a_damaged_saved_model_is_refused(publish, tmp_path, damage):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "saved_model.pb").write_bytes(damage)
 
-    with pytest.raises(ExportError, match=r"cannot be served|not a SavedModel"):
+    with pytest.raises(ExportError, match=r"cannot be served|not a SavedModel") as refusal:
+        publish(tmp_path / "own")
+    assert str(refusal.value).startswith(f"{tmp_path}/own ")
+    assert "tensorflow.SavedModel" not in str(refusal.value)
+
+
+def test_a_damaged_saved_model_is_told_with_its_size_and_where_its_text_goes_wrong(publish, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "saved_model.pb").write_bytes(b"\xff" * 4)
+    reason = "is not a SavedModel: its saved_model.pb (4 bytes) is damaged or some other file"
+    with pytest.raises(ExportError, match=re.escape(f"{tmp_path}/own {reason}")):
+        publish(tmp_path / "own")
+
+    (tmp_path / "own" / "saved_model.pb").rename(tmp_path / "own" / "saved_model.pbtxt").write_text("meta_graphs { nope")
+    with pytest.raises(ExportError, match=r"own is not a SavedModel: its saved_model\.pbtxt is damaged \(1:15 : .*nope"):
         publish(tmp_path / "own")
 
 
@@ -171,17 +187,38 @@ def test_a_saved_model_without_its_variables_is_refused(publish, built, tmp_path
     shutil.copytree(built / "digits" / "1", tmp_path / "own")
     shutil.rmtree(tmp_path / "own" / "variables")
 
-    with pytest.raises(ExportError, match=r"does not load|fails with inputs"):
+    with pytest.raises(ExportError, match=r"does not load|fails with inputs") as refusal:
         publish(tmp_path / "own")
+    assert ".tmp-" not in str(refusal.value), "the folder that the copy was made in is gone"
     assert not (tmp_path / "models" / "mine").exists()
 
 
 def test_a_damaged_keras_file_is_refused(tmp_path):
     (tmp_path / "m.keras").write_bytes(b"not a zip file")
 
-    with pytest.raises(ExportError, match="Keras cannot load it") as refusal:
+    with pytest.raises(ExportError, match=r"Keras cannot load it: it is damaged or no \.keras file") as refusal:
         writer_for(str(tmp_path / "m.keras"))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_keras_file_that_keras_refuses_is_told_in_its_words(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("notes.txt", "nothing that Keras knows")
+
+    with pytest.raises(ExportError, match=r"Keras cannot load it: .*config\.json"):
+        writer_for(str(tmp_path / "m.keras"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("File not found: filepath=m.keras. Please ...", "File not found: filepath=m.keras. Please ..."),
+        ('in user code:\n\n    File "train.py", line 3, in call\n        wrong shape', "wrong shape"),
+        ("", "ValueError"),
+    ],
+)
+def test_the_first_line_is_the_first_that_says_something(text, told):
+    assert first_line(ValueError(text)) == told
 
 
 def test_a_signature_whose_text_cannot_be_guessed_is_published_with_a_warning(publish, tmp_path):

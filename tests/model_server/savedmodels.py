@@ -221,8 +221,8 @@ def matrix(directory: Path) -> Path:
     return save(directory, build)
 
 
-def broken(directory: Path) -> Path:
+def broken(directory: Path, name: str = "saved_model.pb") -> Path:
     """A directory with a saved_model.pb that is none."""
     directory.mkdir(parents=True)
-    (directory / "saved_model.pb").write_bytes(b"not a graph")
+    (directory / name).write_bytes(b"not a graph")
     return directory

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.model_server.serving import Client, Process, predict_request
+from tests.model_server.serving import ROOT, Client, Process, predict_request
 from tests.waiting import free_port, wait_for
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -89,6 +90,10 @@ ARGUMENTS = {
     "no model": ((), "Both server_options.model_base_path and server_options.model_config_file are empty!"),
     "relative base path": (("--model_base_path=m",), "Expected model default to have an absolute path or URI"),
     "nothing to listen on": (("--model_base_path=/m", "--port=0"), "--grpc_socket_path"),
+    "host that is no address": (
+        ("--model_base_path=/m", "--host=localhost"),
+        "--host=localhost: expected an IPv4 address, as 127.0.0.1 or 0.0.0.0 (all)",
+    ),
     "impossible port": (("--model_base_path=/m", "--port=70000"), "--port=70000"),
     "batching file without batching": (
         ("--model_base_path=/m", "--batching_parameters_file=/b"),
@@ -188,6 +193,34 @@ def test_a_request_that_outlives_the_grace_period_does_not_hold_the_exit_up(
     gated.process.signal()
     assert gated.process.exit_status() == 0
     assert gated.reply.exception().code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+SIGNAL_IN_ANOTHER_THREAD = """
+import signal, sys, threading, time
+from model_server.__main__ import Signals
+
+def deliver():
+    while not main_thread_waits():
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+def main_thread_waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    codes = []
+    while frame:
+        codes.append(frame.f_code)
+        frame = frame.f_back
+    return codes[0] is threading.Condition.wait.__code__ and Signals.wait.__code__ in codes
+
+signals = Signals()
+threading.Thread(target=deliver, daemon=True).start()
+signals.wait()
+"""
+
+
+def test_a_signal_that_the_system_gives_to_another_thread_is_not_lost():
+    """Python runs handlers in the main thread alone, and a signal for another thread does not wake it."""
+    subprocess.run([sys.executable, "-c", SIGNAL_IN_ANOTHER_THREAD], cwd=ROOT, timeout=20, check=True)
 
 
 def test_a_signal_while_models_load_ends_the_server_at_once(start_process: Callable[..., Process], models: Path):

@@ -39,7 +39,12 @@ UPSTREAM_DEFAULTS = {
     "enable_signature_method_name_check": False,
     "version": False,
 }
-OUR_DEFAULTS = {"max_num_load_retries": 2, "load_retry_interval_micros": 1_000_000, "shutdown_grace_seconds": 30}
+OUR_DEFAULTS = {
+    "host": "0.0.0.0",
+    "max_num_load_retries": 2,
+    "load_retry_interval_micros": 1_000_000,
+    "shutdown_grace_seconds": 30,
+}
 
 
 def test_every_default_is_upstreams_or_known_to_differ():

@@ -95,6 +95,15 @@ def test_a_broken_version_keeps_the_old_one_and_is_reported(base: Path):
         assert client.served_version("m") == 1
 
 
+@pytest.mark.parametrize("name", ["saved_model.pb", "saved_model.pbtxt"])
+def test_a_savedmodel_that_cannot_be_read_is_named_in_plain_words(base: Path, name: str):
+    savedmodels.broken(base / "2", name)
+    with serve(base) as client:
+        client.wait_for_states("m", {2: END})
+        status = client.status("m", 2).model_version_status[0].status
+        assert status.error_message == f"{base / '2' / name} is no SavedModel, or is damaged: it cannot be parsed"
+
+
 def test_a_version_without_a_savedmodel_is_reported_with_upstreams_text(base: Path):
     (base / "2").mkdir()
     with serve(base) as client:

@@ -49,6 +49,22 @@ def test_a_unix_socket_serves_beside_or_instead_of_the_port_and_replaces_a_stale
             stale.bind(str(path))
 
 
+def reaches(port: int) -> bool:
+    """Whether an address of this machine that is not 127.0.0.1 leads to a listener."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.2", port)) == 0
+
+
+def test_the_ports_are_open_on_all_addresses_or_on_the_given_one(models: Path, tmp_path: Path):
+    (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
+    flags = {"model_base_path": str(models / "half"), "monitoring_config_file": str(tmp_path / "monitoring.config")}
+    for host, expected in (("0.0.0.0", True), ("127.0.0.1", False)):
+        port, metrics_port = free_port(), free_port()
+        with serving(**flags, host=host, port=port, rest_api_port=metrics_port) as client:
+            assert client.y("default") == [3.0]
+            assert (reaches(port), reaches(metrics_port)) == (expected, expected)
+
+
 def test_channel_arguments_reach_grpc(models: Path):
     arguments = "grpc.max_receive_message_length=1000,grpc.primary_user_agent=x"
     plan = make_plan(Flags(model_base_path="/m", port=free_port(), grpc_channel_arguments=arguments))

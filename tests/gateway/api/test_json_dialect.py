@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api import raw_text
 from gateway.api.json_dialect import dump, parse
 from gateway.errors import InvalidArgument
 
@@ -204,3 +205,40 @@ def test_dump_is_indented_with_lists_on_one_line(value, text):
 @pytest.mark.parametrize("value", ["x" * 10**6, ["\u00e9" * 10**6], list(range(10**6)), {"k" * 10**6: 1}, [[[1] * 500] * 500]])
 def test_dump_is_cut_at_256_bytes(value):
     assert 250 < len(dump(value).encode()) <= 256
+
+
+@pytest.mark.parametrize(
+    ("body", "strings"),
+    [
+        (b'["\xff", "ok"]', [b"\xff", b"ok"]),
+        (b'["\xc3\xa9\xe9\\n"]', [b"\xc3\xa9\xe9\n"]),
+        (b'["\\ude00"]', [b"\xed\xb8\x80"]),
+        (b'["\\ud83d\\ude00\\udc80"]', ["\U0001f600".encode() + b"\xed\xb2\x80"]),
+        (b'["\\\\ude00", "\xff"]', [b"\\ude00", b"\xff"]),
+        (b'["a"]\xff', [b"a"]),
+        (b'[Inf, "\xff"]', None),
+    ],
+)
+def test_raw_strings_hold_any_bytes(body, strings):
+    document = parse(body, raw_strings=True)
+    assert strings is None or [raw_text.encode(text) for text in document] == strings
+
+
+@pytest.mark.parametrize("body", [b'{"\xff": 1}', b'{"\\ude00": 1}', b'[{"a": {"\xc3": "\xc3"}}]'])
+def test_names_are_text_even_among_raw_strings(body):
+    with pytest.raises(InvalidArgument, match=r"Invalid encoding in string\. at offset:"):
+        parse(body, raw_strings=True)
+
+
+def test_a_quoted_raw_string_is_legible():
+    assert dump(parse(b'{"a": "\xff"}', raw_strings=True)) == '{\n    "a": "\ufffd"\n}'
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_with_raw_strings_too(body):
+    try:
+        document = parse(b"[" + body, raw_strings=True)
+    except InvalidArgument as error:
+        error.message.encode()
+    else:
+        dump(document).encode()

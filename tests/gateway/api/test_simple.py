@@ -36,9 +36,20 @@ def test_bare_predict_means_the_only_model(client):
     assert client.post("/predict", {"x": [1, 2]}).json["model"] == "m"
 
 
-def test_bare_predict_with_several_models_and_no_setting_names_them(client):
-    client.fake.models["s"] = {3: Version(several, {"serving_default": SEVERAL})}
-    client.post("/predict/s", {"name": "a", "amount": 1})
+def test_bare_predict_without_setting_or_config_file_asks_for_one(make_client):
+    client = make_client()
+    client.post("/predict/m", {"x": [1, 2]})
+    response = client.post("/predict", {"x": [1, 2]})
+    assert response.status_code == 404
+    assert response.json["message"] == "say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL"
+
+
+def test_bare_predict_with_several_models_and_no_setting_names_them(make_client, fake, tmp_path):
+    config_file = tmp_path / "both.config"
+    entries = "".join(f'config {{ name: "{name}" base_path: "/models/{name}" }}' for name in ("m", "s"))
+    config_file.write_text(f"model_config_list {{ {entries} }}")
+    fake.models["s"] = {3: Version(several, {"serving_default": SEVERAL})}
+    client = make_client(model_config_file=config_file)
     response = client.post("/predict", {"x": [1, 2]})
     assert (response.status_code, response.json["error"]) == (404, "NOT_FOUND")
     assert "m, s" in response.json["message"]

@@ -47,12 +47,12 @@ def test_when_the_model_then_refuses_the_answer_holds_its_words_and_the_expected
 @pytest.mark.parametrize(
     ("path", "status", "error"),
     [
-        ("/v1/models/nope:predict", 404, "Servable not found for request: Latest(nope)"),
-        ("/v1/models/m/versions/9:predict", 404, "Servable not found for request: Specific(m, 9)"),
-        ("/v1/models/m/labels/nope:predict", 400, "Unrecognized servable version label: nope"),
+        ("/v1/models/nope:predict", 404, "Servable not found for request: Latest(nope). Served are: m"),
+        ("/v1/models/m/versions/9:predict", 404, "Servable not found for request: Specific(m, 9). m has the versions: 1"),
+        ("/v1/models/m/labels/nope:predict", 400, "Unrecognized servable version label: nope. m has the versions: 1"),
+        ("/v1/models/nope/labels/nope:predict", 400, "Unrecognized servable version label: nope. Served are: m"),
         ("/v1/models/m:PREDICT", 400, "Malformed request: POST /v1/models/m:PREDICT"),
         ("/v1/models/m/versions/99999999999999999999:predict", 400, "Failed to convert version"),
-        ("/v1/models/m:classify", 501, "gRPC"),
     ],
 )
 def test_what_is_not_there_is_named(client, path, status, error):
@@ -114,7 +114,8 @@ def test_status_lists_every_version_newest_first_with_its_error(client):
 
 def test_status_of_an_unknown_model_is_404(client):
     response = client.get("/v1/models/nope")
-    assert (response.status_code, response.json) == (404, {"error": "Could not find any versions of model nope"})
+    assert response.status_code == 404
+    assert response.json == {"error": "Could not find any versions of model nope. Served are: m"}
 
 
 def test_metadata_is_that_of_the_rest_port(client):
@@ -164,3 +165,76 @@ def test_a_request_that_fits_both_versions_is_built_for_the_one_that_answers(mak
     client.fake.models["m"][2] = Version(run, {"serving_default": integers})
     assert client.post("/v1/models/m:predict", {"instances": [[1, 2]]}).json == {"predictions": [[1, 2]]}
     assert seen[-1] == np.int32
+
+
+def test_an_unknown_trace_method_is_refused_in_json(client):
+    response = client.http.open("/v1/models/m", method="TRACE")
+    assert (response.status_code, list(response.json)) == (501, ["error"])
+
+
+def test_head_is_refused_without_a_body(client):
+    response = client.http.head("/v1/models/m")
+    assert (response.status_code, response.data) == (400, b"")
+
+
+def test_strings_pass_through_whatever_their_bytes(client):
+    texts = signature({"s": (DataType.DT_STRING, [-1])}, {"t_bytes": (DataType.DT_STRING, [-1])})
+    client.fake.models["texts"] = {1: Version(lambda inputs: {"t_bytes": inputs["s"]}, {"serving_default": texts})}
+    response = client.post("/v1/models/texts:predict", b'{"instances": ["\xff", "ok"]}')
+    assert response.json == {"predictions": [{"b64": "/w=="}, {"b64": "b2s="}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"signature_name": "\xff", "instances": [[1, 2]]}',
+        b'{"instances": ["\xff"]}',
+        b'{"instances": [{"\xff": 1}]}',
+        b'{"instances": [{"x": ["\xff", 1]}]}',
+        b'"\xff"',
+    ],
+    ids=["signature", "element", "name", "element of an object", "top level"],
+)
+def test_a_refusal_that_quotes_raw_bytes_is_valid_json(client, body):
+    response = client.post("/v1/models/m:predict", body)
+    assert response.status_code == 400
+    assert response.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("tokens", (200, b'{"predictions":[1.0,NaN,-Infinity]}')),
+        ("null", (200, b'{"predictions":[1.0,null,null]}')),
+        ("error", (400, b'{"error":"2 of the 3 numbers in y are not finite, which JSON cannot tell"}')),
+    ],
+)
+def test_the_setting_chooses_how_numbers_that_are_not_finite_are_written(make_client, config_file, choice, expected):
+    client = make_client(model_config_file=config_file, non_finite=choice)
+    response = client.post("/v1/models/m:predict", '{"instances": [0.5, NaN, -Infinity]}')
+    assert (response.status_code, response.data) == expected
+
+
+@pytest.mark.parametrize("verb", ["predict", "classify", "regress"])
+def test_a_hostile_signature_name_is_neither_echoed_whole_nor_logged_whole(client, verb):
+    document = {"signature_name": "s" * 100_000, "instances": [[1, 2]], "examples": [{}]}
+    client.fake.failures = [] if verb == "predict" else [(grpc.StatusCode.INVALID_ARGUMENT, "No signature was found")]
+    response = client.post(f"/v1/models/m:{verb}", document)
+    assert response.status_code == 400
+    assert len(response.json["error"]) < 1000
+    assert "serving_default" in response.json["error"]
+
+
+def test_an_unknown_label_is_answered_with_those_of_the_config_file(make_client, tmp_path):
+    path = tmp_path / "models.config"
+    labels = 'version_labels { key: "stable" value: 1 } version_labels { key: "next" value: 2 }'
+    path.write_text(f'model_config_list {{ config {{ name: "m" base_path: "/m" model_platform: "tensorflow" {labels} }} }}')
+    response = make_client(model_config_file=path).get("/v1/models/m/labels/sable/metadata")
+    assert response.json["error"].endswith("m has the versions: 1; labels in the server's config: next, stable")
+
+
+def test_what_there_is_is_told_from_memory(client):
+    client.get("/v1/models/nope/metadata")
+    client.fake.calls.clear()
+    assert "Served are: m" in client.get("/v1/models/nope/metadata").json["error"]
+    assert client.fake.calls.count("GetModelMetadata") == 1

@@ -8,38 +8,43 @@ from gateway.inference.signature import ModelRef
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "model", "action"),
+    ("method", "path", "expected"),
     [
-        ("GET", "/v1/models/m", ModelRef("m"), "status"),
-        ("GET", "/v1/models/m/versions/12", ModelRef("m", version=12), "status"),
-        ("GET", "/v1/models/m/versions/0012", ModelRef("m", version=12), "status"),
-        ("GET", "/v1/models/m/labels/stable", ModelRef("m", label="stable"), "status"),
-        ("GET", "/v1/models/m/metadata", ModelRef("m"), "metadata"),
-        ("GET", "/v1/models/m/versions/3/metadata", ModelRef("m", version=3), "metadata"),
-        ("GET", "/v1/models/metadata", ModelRef("metadata"), "status"),
-        ("GET", "/v1/models/m/METADATA", ModelRef("m"), "status"),
-        ("GET", "/V1/Models/m", ModelRef("m"), "status"),
-        ("POST", "/v1/models/m:predict", ModelRef("m"), "predict"),
-        ("POST", "/v1/models/m/versions/9223372036854775807:predict", ModelRef("m", version=2**63 - 1), "predict"),
-        ("POST", "/v1/models/m/labels/a%2Fb%3Ac:predict", ModelRef("m", label="a/b:c"), "predict"),
-        ("POST", "/v1/models/a%2Fb%3A%20c:regress", ModelRef("a/b: c"), "regress"),
-        ("POST", "/v1/models/a+b:classify", ModelRef("a+b"), "classify"),
+        ("GET", "/v1/models/m", ModelPath(ModelRef("m"))),
+        ("GET", "/v1/models/m/versions/12", ModelPath(ModelRef("m", version=12))),
+        ("GET", "/v1/models/m/versions/0012", ModelPath(ModelRef("m", version=12))),
+        ("GET", "/v1/models/m/labels/stable", ModelPath(ModelRef("m", label="stable"))),
+        ("GET", "/v1/models/m/metadata", ModelPath(ModelRef("m"), subresource="metadata")),
+        ("GET", "/v1/models/m/versions/3/metadata", ModelPath(ModelRef("m", version=3), subresource="metadata")),
+        ("GET", "/v1/models/metadata", ModelPath(ModelRef("metadata"))),
+        ("GET", "/v1/models/m/METADATA", ModelPath(ModelRef("m"), subresource="METADATA")),
+        ("GET", "/V1/Models/m", ModelPath(ModelRef("m"))),
+        ("GET", "/v1/models", ModelPath(ModelRef(""))),
+        ("POST", "/v1/models/m:PREDICT", ModelPath(ModelRef("m"), verb="PREDICT")),
+        ("POST", "/v1/models/m:predict", ModelPath(ModelRef("m"), verb="predict")),
+        (
+            "POST",
+            "/v1/models/m/versions/9223372036854775807:predict",
+            ModelPath(ModelRef("m", version=2**63 - 1), verb="predict"),
+        ),
+        ("POST", "/v1/models/m/labels/a%2Fb%3Ac:predict", ModelPath(ModelRef("m", label="a/b:c"), verb="predict")),
+        ("POST", "/v1/models/a%2Fb%3A%20c:regress", ModelPath(ModelRef("a/b: c"), verb="regress")),
+        ("POST", "/v1/models/a+b:classify", ModelPath(ModelRef("a+b"), verb="classify")),
     ],
 )
-def test_a_path_names_a_model_and_an_action(method, path, model, action):
-    assert parse(method, path) == ModelPath(model, action)
+def test_a_path_names_a_model_and_what_is_asked_of_it(method, path, expected):
+    assert parse(method, path) == expected
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/v1/models"),
         ("GET", "/v1/models/"),
         ("GET", "/v1/models/m/"),
         ("GET", "/v1/models/m:predict"),
         ("POST", "/v1/models/m"),
         ("POST", "/v1/models/m/metadata"),
-        ("POST", "/v1/models/m:PREDICT"),
+        ("POST", "/v1/models"),
         ("POST", "/v1/models/m:explain"),
         ("POST", "/v1/models/m/version/5:predict"),
         ("POST", "/v1/models/m/versions/x:predict"),

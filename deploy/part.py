@@ -1,0 +1,65 @@
+"""A program of the stack as a process with a log file. What the run before logged is kept beside it, in NAME.log.1."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import ServeError, Stopped
+
+# The gateway's own graceful timeout is 30 s by default; whoever is still there after this is killed.
+STOP_TIMEOUT_S = 40
+LOG_LINES_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """One running process of the stack and its log file."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Part]:
+    """Run ``command`` as a process that no signal of the terminal reaches: it is stopped here, in its turn."""
+    with suppress(FileNotFoundError):
+        log.replace(log.with_name(f"{log.name}.1"))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        yield Part(log.stem.replace("_", " "), process, log)
+    finally:
+        _end(process)
+
+
+def check_running(parts: Sequence[Part]) -> None:
+    """Raise ServeError, and show the end of its log, when one of the processes has ended."""
+    for part in parts:
+        code = part.process.poll()
+        if code is not None:
+            end = part.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+            print("\n".join(end), file=sys.stderr)
+            raise ServeError(f"the {part.name} ended with exit code {code}; its log: {part.log}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, Stopped):
+        # Out of patience, ours or that of whoever pressed Ctrl-C again.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

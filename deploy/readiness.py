@@ -1,0 +1,64 @@
+"""What the gateway's /readyz says of the models while the stack comes up."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+
+_FAILED = re.compile(r"version -?[0-9]+ failed: ")
+_PENDING = re.compile(r"version -?[0-9]+ is (START|LOADING)")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """One answer. ``waiting_for`` is one line, empty when waiting longer changes nothing: each model serves or has failed.
+
+    ``failures`` has a line for each version that failed.
+    """
+
+    waiting_for: str
+    failures: tuple[str, ...] = ()
+
+
+def ask(port: int) -> Readiness:
+    """Ask the gateway on this port of the loopback interface."""
+    try:
+        return _read(_body(port))
+    except (OSError, HTTPException, ValueError) as error:
+        return Readiness(f"the gateway does not answer yet ({error})")
+
+
+def _body(port: int) -> bytes:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.read()
+
+
+def _read(body: bytes) -> Readiness:
+    told = json.loads(body)
+    unready = [model for model in told["models"] if not model["ready"]]
+    failures = tuple(
+        _one_line(f"{model['name']}: {problem}")
+        for model in told["models"]
+        for problem in model["problems"]
+        if _FAILED.match(problem)
+    )
+    if told["ready"] or (unready and all(map(_has_failed, unready))):
+        return Readiness("", failures)
+    first, *others = told["reasons"]
+    return Readiness(_one_line(first) + (f" (and {len(others)} more)" if others else ""), failures)
+
+
+def _has_failed(model: dict[str, Any]) -> bool:
+    """Whether no version of a model that is not ready may still come up."""
+    problems = model["problems"]
+    return any(map(_FAILED.match, problems)) and not any(map(_PENDING.match, problems))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

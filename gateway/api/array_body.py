@@ -1,0 +1,136 @@
+"""Bodies of arrays instead of JSON, both ways: npy for one tensor, npz for tensors by name.
+
+``received`` is for a request, by its Content-Type, and ``answer`` for its answer, by its Accept. Numbers keep every bit, and
+the dtypes are the signature's own: nothing is cast.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from flask import Response, request
+from werkzeug.datastructures import MIMEAccept
+
+from gateway.api import body, npy, npz
+from gateway.api.binary_tensor import Unreadable
+from gateway.api.element import Array
+from gateway.api.problems import Problems, cut
+from gateway.api.shapes import fits
+from gateway.errors import InvalidArgument
+from gateway.inference.signature import Signature, Tensors, TensorSpec
+
+NPY: Final = "application/x-npy"
+NPZ: Final = "application/x-npz"
+_JSON: Final = "application/json"
+_FORMATS: Final = {NPY: NPY, "application/npy": NPY, NPZ: NPZ, "application/npz": NPZ, "application/zip": NPZ}
+_MAX_NAMES: Final = 200  # characters of a list of names in a message
+
+
+def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
+    """What makes tensors of this request's body, as ``read`` does; None if the body is not one of arrays."""
+    if not is_sent(request.mimetype):
+        return None
+    return read(body.read(), request.mimetype, request.max_content_length or 0, is_example=is_example)
+
+
+def answer(outputs: Tensors, *, is_example: bool) -> Response | None:
+    """This request's answer as ``write`` makes it; None if the client would rather have JSON."""
+    media_type = wanted(request.accept_mimetypes)
+    if media_type is None:
+        return None
+    return Response(write(outputs, media_type, is_example=is_example), content_type=media_type)
+
+
+def is_sent(mimetype: str) -> bool:
+    """Whether a body of this Content-Type (without its parameters) is one of arrays."""
+    return mimetype in _FORMATS
+
+
+def wanted(accept: MIMEAccept) -> str | None:
+    """NPY or NPZ if the client would rather have that than JSON."""
+    best = accept.best_match([_JSON, *_FORMATS], default=_JSON)
+    return _FORMATS.get(best)
+
+
+def read(data: bytes, mimetype: str, limit: int, *, is_example: bool) -> Callable[[Signature], Tensors]:
+    """What makes tensors for a signature of a body ``data``, whose arrays may have ``limit`` bytes in all.
+
+    ``is_example``: the arrays are one example, whose shapes must be as declared; a free dimension 0, which they lack, is added.
+    Otherwise they are whole tensors, whose shapes are not looked at. What is returned raises InvalidArgument with every
+    problem.
+    """
+
+    def build(signature: Signature) -> Tensors:
+        problems = Problems()
+        files = _named(data, signature) if _FORMATS[mimetype] == NPY else _unpacked(data, signature, limit, problems)
+        specs = {spec.name: spec for spec in signature.inputs}
+        tensors = {name: _array(file, specs[name], place, is_example, problems) for name, (file, place) in files.items()}
+        if problems.count:
+            raise problems.summary()
+        return {name: array for name, array in tensors.items() if array is not None}
+
+    return build
+
+
+def write(outputs: Tensors, media_type: str, *, is_example: bool) -> bytes:
+    """``outputs`` as NPY or NPZ; ``is_example``: a dimension 0 of size 1 counts examples and is taken off.
+
+    Raises InvalidArgument for several outputs as NPY, Unimplemented for strings that the formats cannot hold.
+    """
+    files = {name: npy.encode(name, _without_batch(array) if is_example else array) for name, array in outputs.items()}
+    if media_type == NPZ:
+        return npz.pack(files)
+    if len(files) != 1:
+        raise InvalidArgument(f"{NPY} holds one array and there are {len(files)} outputs: accept {NPZ}")
+    return next(iter(files.values()))
+
+
+def _named(data: bytes, signature: Signature) -> dict[str, tuple[bytes, tuple[str, ...]]]:
+    """The one file, for the input that it must be."""
+    needed = [spec.name for spec in signature.inputs if not spec.has_default] or [spec.name for spec in signature.inputs]
+    if len(needed) != 1:
+        names = cut(", ".join(needed), _MAX_NAMES)
+        raise InvalidArgument(f"{NPY} holds one array and the inputs are {names or 'none'}: send {NPZ}, with their names")
+    return {needed[0]: (data, ())}
+
+
+def _unpacked(data: bytes, signature: Signature, limit: int, problems: Problems) -> Mapping[str, tuple[bytes, tuple[str, ...]]]:
+    """The files by input, less those that belong to none."""
+    files: dict[str, tuple[bytes, tuple[str, ...]]] = {}
+    names = [spec.name for spec in signature.inputs]
+    try:
+        for name, file in npz.unpack(data, limit):
+            if name not in names or name in files:
+                expected = "each input once" if name in files else f"only the inputs {cut(', '.join(names), _MAX_NAMES)}"
+                problems.note((name,), expected, "a repeated name" if name in files else "an unknown name")
+            else:
+                files[name] = (file, (name,))
+    except Unreadable as unreadable:
+        problems.note((), unreadable.expected, unreadable.got)
+        return files
+    for spec in signature.inputs:
+        if spec.name not in files and not spec.has_default:
+            problems.note((spec.name,), f"an array of {spec}", "nothing")
+    return files
+
+
+def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bool, problems: Problems) -> Array | None:
+    try:
+        array = npy.decode(file, spec.dtype)
+    except Unreadable as unreadable:
+        problems.note(place, unreadable.expected, unreadable.got)
+        return None
+    if not is_example:
+        return array
+    batch = (1,) if spec.has_free_batch else ()
+    if not fits((*batch, *array.shape), spec.shape):
+        problems.note(place, f"an array of shape {_example_shape(spec)}", f"shape {list(array.shape)}")
+    return array.reshape((*batch, *array.shape))
+
+
+def _example_shape(spec: TensorSpec) -> str:
+    sizes = (spec.shape or ())[1 if spec.has_free_batch else 0 :]
+    return "[" + ", ".join("any" if size is None else str(size) for size in sizes) + "]"
+
+
+def _without_batch(array: Array) -> Array:
+    return array.reshape(array.shape[1:]) if array.shape[:1] == (1,) else array

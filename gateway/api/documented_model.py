@@ -1,0 +1,91 @@
+"""A model as the documentation has it: what of it can be called in a dialect, and the examples for that."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from gateway.api.element import element
+from gateway.inference import dtypes
+from gateway.inference.dtypes import DType
+from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
+
+_CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
+"""The verbs for tf.Examples, and the method names of the signatures that take them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedModel:
+    """The version of a model that answers when none is named, the others that are served, and an identifier for the model."""
+
+    served: ServedModel
+    others: tuple[int, ...]
+    identifier: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.served.name
+
+    @property
+    def in_path(self) -> str:
+        """The name as a path has it."""
+        return quote(self.name, safe="")
+
+    @property
+    def is_one_segment(self) -> bool:
+        """Whether the routes that are matched after percent escapes are decoded can tell the name from a path."""
+        return "/" not in self.name
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures that clients call, the default one first. TensorFlow's own bookkeeping is none of them."""
+        named = [signature for name, signature in sorted(self.served.signatures.items()) if not name.startswith("__")]
+        return tuple(sorted(named, key=lambda signature: signature.name != DEFAULT_SIGNATURE))
+
+    @property
+    def default(self) -> Signature | None:
+        """The signature of a request that names none."""
+        return self.served.signatures.get(DEFAULT_SIGNATURE)
+
+    def callable_with(self, is_supported: Callable[[DType], bool]) -> tuple[Signature, ...]:
+        """The signatures that have inputs, all of supported dtypes."""
+        return tuple(signature for signature in self.signatures if signature.inputs and _all(signature.inputs, is_supported))
+
+    def of_method(self, verb: str) -> tuple[Signature, ...]:
+        """The signatures that ``verb``, one of METHODS, can call: they take serialized tf.Examples."""
+        return tuple(
+            signature
+            for signature in self.signatures
+            if signature.method == METHODS[verb] and [spec.dtype for spec in signature.inputs] == [dtypes.STRING]
+        )
+
+    def summary(self) -> str:
+        """The versions and the signatures, in Markdown."""
+        others = f" (also served: {', '.join(map(str, self.others))})" if self.others else ""
+        lines = [f"Version {self.served.version}{others}. Signatures:", "", *map(described, self.signatures)]
+        return "\n".join(lines)
+
+
+def described(signature: Signature) -> str:
+    """One line of Markdown: name, inputs and outputs."""
+    inputs, outputs = (", ".join(map(_tensor, specs)) or "nothing" for specs in (signature.inputs, signature.outputs))
+    return f"- `{signature.name}`: {inputs} → {outputs}"
+
+
+def has_compatible_form(dtype: DType) -> bool:
+    """Whether TensorFlow Serving's JSON has ``dtype``."""
+    return element(dtype, strict=False).is_supported
+
+
+def has_strict_form(dtype: DType) -> bool:
+    """Whether the JSON of /predict has ``dtype``."""
+    return element(dtype, strict=True).is_supported
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"`{spec.name}` {spec}" + (" (has a default)" if spec.has_default else "")
+
+
+def _all(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType], bool]) -> bool:
+    return all(is_supported(spec.dtype) for spec in specs)

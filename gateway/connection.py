@@ -1,0 +1,57 @@
+"""What gunicorn's worker is given instead of a bare socket: patience that ends, and refusals in JSON."""
+
+import errno
+import http
+import json
+import socket
+import time
+from typing import Any
+
+
+class PatientSocket:
+    """A client's socket whose ``recv`` ends with TimeoutError at ``patience_ends_s`` (``time.monotonic``).
+
+    A time-out for each ``recv`` would start anew with every byte that a slow client sends.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.patience_ends_s = float("inf")
+
+    def recv(self, size: int) -> bytes:
+        """As ``socket.recv``. Raises TimeoutError when patience has ended."""
+        blocking = self._sock.gettimeout()
+        if blocking == 0 or self.patience_ends_s == float("inf"):
+            return self._sock.recv(size)
+        left_s = max(0.001, self.patience_ends_s - time.monotonic())
+        self._sock.settimeout(left_s if blocking is None else min(left_s, blocking))
+        try:
+            return self._sock.recv(size)
+        except TimeoutError as error:
+            # For gunicorn the number makes it one more client that went away, and no failure to be logged.
+            raise TimeoutError(errno.ECONNRESET, "the client took too long to send its request") from error
+        finally:
+            self._sock.settimeout(blocking)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class JsonErrors:
+    """A socket for gunicorn's error pages: what is sent as HTML leaves as JSON, without the words that quote the request."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def sendall(self, page: bytes) -> None:
+        """Send the status of gunicorn's ``page`` with a body of our own."""
+        status = int(page.split(b" ", 2)[1])
+        phrase = http.HTTPStatus(status).phrase
+        body = json.dumps({"error": f"{phrase}: this is no HTTP request that can be served here"}).encode()
+        head = f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        self._sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    send = sendall
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)

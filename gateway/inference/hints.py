@@ -1,0 +1,115 @@
+"""What an error says besides upstream's words: what there is instead of what was asked for. Bounded, and made from memory."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import GatewayError, InvalidArgument, NotFound
+from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
+from gateway.inference.status import ModelStatus
+
+_MOST_NAMES: Final = 10
+_NAME_LENGTH: Final = 100
+_HINT_LENGTH: Final = 1000
+
+# model_server's (and upstream's classifier.cc, regressor.cc) refusals of a signature, some of which end in a dump of the proto.
+_WRONG_SIGNATURE: Final = re.compile(
+    r"\A(Expected one (or two )?(in|out)put Tensors?|No (classification|regression) |Expected (classification|regression) sig)"
+)
+_PROTO_DUMP: Final = re.compile(r"(SignatureDef:|Signature was:).*", re.DOTALL)
+_INTEGER_FOR_FLOAT: Final = "Data type: int64 but expected type: float"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a catalog remembers when something was not found: every model, and the labels in the server's config file."""
+
+    models: Sequence[ModelStatus]
+    labels: Sequence[str] = ()
+
+
+def not_found(error: GatewayError, model: ModelRef, known: Known) -> GatewayError:
+    """``error``, a backend's refusal to find ``model``, with what there is instead. Any other error is given back as it is."""
+    if isinstance(error, NotFound) or (isinstance(error, InvalidArgument) and model.label is not None):
+        return with_hint(error, _instead(model, known))
+    return error
+
+
+def no_signature(name: str, served: ServedModel) -> str:
+    """The signatures of a version that has none called ``name``."""
+    names = [known for known in served.signatures if not known.startswith("__")]
+    return f"Version {served.version} of {cut(served.name)} has: {_nearest_first(name, names)}"
+
+
+def wrong_examples(error: InvalidArgument, method: str, signature: str, served: ServedModel) -> GatewayError:
+    """A backend's refusal of a :classify or :regress call (``method``), with what the version has instead.
+
+    Protocol buffers' debug text in it gives way to words.
+    """
+    definition = served.signatures.get(signature)
+    if definition is None:
+        return with_hint(error, no_signature(signature, served))
+    if _INTEGER_FOR_FLOAT in error.message:
+        return with_hint(error, "A number without a decimal point is an integer: for a float write 2.0, not 2")
+    if not _WRONG_SIGNATURE.match(error.message):
+        return error
+    suited = [name for name, other in served.signatures.items() if _takes_examples(other, method)]
+    text = _PROTO_DUMP.sub(r"\1", error.message)
+    instead = f"For :{method} there {'are' if suited else 'is no other'}{': ' + listed(suited) if suited else ''}"
+    return InvalidArgument(f"{text} {_in_words(definition)}. {instead}", error.problems, error.omitted)
+
+
+def with_hint(error: GatewayError, hint: str) -> GatewayError:
+    """``error`` with ``hint`` as another sentence of its message."""
+    message = f"{error.message.rstrip('.')}. {hint if len(hint) <= _HINT_LENGTH else hint[:_HINT_LENGTH] + '…'}"
+    if isinstance(error, InvalidArgument):
+        return InvalidArgument(message, error.problems, error.omitted)
+    return type(error)(message)
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first names, and how many more there are."""
+    every = [cut(str(name)) for name in names]
+    more = f" and {len(every) - _MOST_NAMES} more" if len(every) > _MOST_NAMES else ""
+    return (", ".join(every[:_MOST_NAMES]) or "none") + more
+
+
+def cut(name: str) -> str:
+    """A client's name, shortened if it is absurdly long."""
+    return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
+
+
+def _instead(model: ModelRef, known: Known) -> str:
+    status = next((status for status in known.models if status.name == model.name), None)
+    if status is None:
+        return _models(model.name, [status.name for status in known.models if status.is_ready])
+    if not status.available:
+        return f"{cut(model.name)}: {'; '.join(status.problems)}"
+    versions = f"{cut(model.name)} has the versions: {listed(status.available)}"
+    return f"{versions}; labels in the server's config: {listed(known.labels)}" if model.label and known.labels else versions
+
+
+def _models(name: str, served: list[str]) -> str:
+    close = difflib.get_close_matches(cut(name), served, n=3)
+    return f"Did you mean {' or '.join(map(cut, close))}?" if close else f"Served are: {listed(served)}"
+
+
+def _nearest_first(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(cut(name), names, n=3)
+    return listed([*close, *sorted(set(names) - set(close))])
+
+
+def _in_words(signature: Signature) -> str:
+    return f"{cut(signature.name)} takes {_tensors(signature.inputs)} and gives {_tensors(signature.outputs)}"
+
+
+def _tensors(specs: Sequence[TensorSpec]) -> str:
+    return listed(f"{spec.name} ({spec})" for spec in specs)
+
+
+def _takes_examples(signature: Signature, method: str) -> bool:
+    outputs = {spec.name for spec in signature.outputs}
+    wanted = outputs & {"classes", "scores"} if method == "classify" else outputs == {"outputs"}
+    return bool(wanted) and [spec.name for spec in signature.inputs] == ["inputs"]

@@ -1,0 +1,77 @@
+"""Compressed bodies: read, refused in upstream's words, and never more memory than the body limit allows."""
+
+import contextlib
+import gzip
+import json
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.api.body import inflate
+from gateway.errors import InvalidArgument, PayloadTooLarge
+
+ROW = json.dumps({"instances": [[1, 2]]}).encode()
+GZIP = {"Content-Encoding": "gzip"}
+# What each dialect sends to say the same.
+ROUTES = {"/v1/models/m:predict": ROW, "/predict": b'{"x": [1, 2]}'}
+
+
+@pytest.mark.parametrize(("path", "body"), ROUTES.items())
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
+def test_a_gzip_body_is_read(client, path, body, encoding):
+    plain = client.post(path, body)
+    packed = client.post(path, gzip.compress(body), headers={"Content-Encoding": encoding})
+    assert (packed.status_code, packed.data) == (200, plain.data)
+    assert "Content-Encoding" not in packed.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (ROW, "incorrect header check"),
+        (b"", "ends too early"),
+        (gzip.compress(ROW)[:-1], "ends too early"),
+        (gzip.compress(ROW) + b"x", "bytes follow its end"),
+        (zlib.compress(ROW), "incorrect header check"),
+        (gzip.compress(ROW)[:-8] + bytes(8), "incorrect data check"),
+    ],
+    ids=["not gzip", "nothing", "cut", "more", "zlib", "checksum"],
+)
+def test_what_does_not_inflate_counts_as_empty_and_says_why(client, body, reason):
+    response = client.post("/v1/models/m:predict", body, headers=GZIP)
+    assert response.status_code == 400
+    assert response.json["error"].startswith("JSON Parse error: The document is empty")
+    assert reason in response.json["error"]
+
+
+def test_a_bomb_is_refused_and_takes_no_more_memory_than_the_limit():
+    bomb = gzip.compress(bytes(200 * 2**20), 9)
+    tracemalloc.start()
+    with pytest.raises(PayloadTooLarge, match="inflates to more than the limit of 1000000 bytes"):
+        inflate(bomb, 1_000_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_the_limit_of_bodies_is_that_of_what_they_inflate_to(make_client, config_file, path):
+    client = make_client(model_config_file=config_file, max_body_bytes=1000)
+    response = client.post(path, gzip.compress(b" " * 1001), headers=GZIP)
+    assert response.status_code == 413
+    assert "inflates to more than the limit of 1000 bytes" in response.text
+    assert client.post(path, gzip.compress(ROUTES[path].ljust(1000)), headers=GZIP).status_code == 200
+
+
+@given(st.binary(max_size=2000))
+def test_inflating_undoes_compressing(data):
+    assert inflate(gzip.compress(data), len(data)) == data
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_inflated_or_refused(data):
+    with contextlib.suppress(InvalidArgument, PayloadTooLarge):
+        assert len(inflate(data, 1000)) <= 1000

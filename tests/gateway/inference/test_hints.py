@@ -1,0 +1,70 @@
+"""What an error says besides upstream's words: true, nearest first, and never longer than it helps."""
+
+import pytest
+
+from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable
+from gateway.inference.hints import Known, listed, no_signature, not_found, with_hint
+from gateway.inference.signature import ModelRef, ServedModel, Signature
+from gateway.inference.status import ModelStatus, VersionStatus
+
+LOADED = VersionStatus(2, "AVAILABLE")
+BROKEN = VersionStatus(3, "END", "INVALID_ARGUMENT", "no graph")
+
+
+def status(name, *versions):
+    return ModelStatus(name, versions)
+
+
+MODELS = (status("digits", BROKEN, LOADED), status("dense", LOADED), status("broken", BROKEN))
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "hint"),
+    [
+        (ModelRef("digts"), (), "Did you mean digits?"),
+        (ModelRef("zzz"), (), "Served are: digits, dense"),
+        (ModelRef("zzz", label="a"), (), "Served are: digits, dense"),
+        (ModelRef("broken"), (), "broken: no version is AVAILABLE; version 3 failed: INVALID_ARGUMENT: no graph"),
+        (ModelRef("digits", 7), (), "digits has the versions: 2"),
+        (ModelRef("digits", label="a"), (), "digits has the versions: 2"),
+        (
+            ModelRef("digits", label="a"),
+            ("best", "new"),
+            "digits has the versions: 2; labels in the server's config: best, new",
+        ),
+    ],
+)
+def test_what_is_not_found_is_answered_with_what_there_is(model, labels, hint):
+    error = (InvalidArgument if model.label else NotFound)("upstream's words")
+    explained = not_found(error, model, Known(MODELS, labels))
+    assert type(explained) is type(error)
+    assert explained.message == f"upstream's words. {hint}"
+
+
+def test_nothing_served_is_said():
+    assert not_found(NotFound("no"), ModelRef("m"), Known(())).message == "no. Served are: none"
+
+
+@pytest.mark.parametrize(("error", "model"), [(Unavailable("away"), ModelRef("m")), (InvalidArgument("bad"), ModelRef("m", 1))])
+def test_other_errors_stay_as_they_are(error, model):
+    assert not_found(error, model, Known(MODELS)) is error
+
+
+def test_a_hint_keeps_the_problems_of_an_error():
+    problem = Problem("/x", "a", "b")
+    hinted = with_hint(InvalidArgument("no.", [problem], omitted=3), "why")
+    assert (hinted.message, hinted.problems, hinted.omitted) == ("no. why", (problem,), 3)
+
+
+def test_hints_are_bounded_whatever_the_names():
+    models = tuple(status(f"model{number}" + "x" * 5000, LOADED) for number in range(1000))
+    hint = not_found(NotFound("no"), ModelRef("y" * 5000), Known(models)).message
+    assert len(hint) < 1100
+    assert "and 990 more" in listed(range(1000))
+
+
+def test_the_signatures_of_a_version_are_told_nearest_first():
+    signatures = {name: Signature(name, "", (), ()) for name in ("__init", "regress_x", "classify_x", "serving_default")}
+    assert no_signature("classify", ServedModel("m", 2, signatures)) == (
+        "Version 2 of m has: classify_x, regress_x, serving_default"
+    )
