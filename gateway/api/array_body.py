@@ -14,7 +14,6 @@ from gateway.api import body, npy, npz
 from gateway.api.binary_tensor import Unreadable
 from gateway.api.element import Array
 from gateway.api.problems import Problems, cut
-from gateway.api.shapes import fits
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import Signature, Tensors, TensorSpec
 
@@ -122,7 +121,7 @@ def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bo
     if not is_example:
         return array
     batch = (1,) if spec.has_free_batch else ()
-    if not fits((*batch, *array.shape), spec.shape):
+    if not spec.fits((*batch, *array.shape)):
         problems.note(place, f"an array of shape {_example_shape(spec)}", f"shape {list(array.shape)}")
     return array.reshape((*batch, *array.shape))
 

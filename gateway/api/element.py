@@ -74,7 +74,7 @@ _STRING_TYPES: Final = frozenset({str, dict})
 def element(dtype: DType, strict: bool) -> Element:
     """The elements that ``dtype`` takes in the strict or in the compatible dialect."""
     if dtype.numpy is None or dtype in _NO_FORM or (dtype in _NO_COMPATIBLE_FORM and not strict):
-        return Element(dtype, frozenset(), dtype.name, dtype.name)
+        return Element(dtype, frozenset(), f"{dtype.name}, which has no JSON form here", f"{dtype.name} elements")
     if dtype == dtypes.STRING:
         return Element(dtype, _STRING_TYPES, "string", "strings")
     if dtype == dtypes.BOOL:

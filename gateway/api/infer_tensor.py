@@ -10,7 +10,6 @@ from gateway.api.dense import find_problems, to_array
 from gateway.api.element import Array, element
 from gateway.api.infer_schema import Path
 from gateway.api.problems import MISSING, Problems, pointer
-from gateway.api.shapes import fits
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import TensorSpec
 
@@ -54,7 +53,7 @@ def _check_declared(given: Given, spec: TensorSpec, problems: Problems) -> None:
     if datatype is not None and datatype != expected:
         problems.add((*given.path, "datatype"), expected, datatype)
     shape = given.members.get("shape")
-    if shape is not None and not fits(shape, spec.shape):
+    if shape is not None and not spec.fits(shape):
         problems.note((*given.path, "shape"), shape_text(spec), str(list(shape)))
 
 

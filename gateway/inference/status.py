@@ -47,13 +47,13 @@ class ModelStatus:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What an operator should know: why the model is not ready, and which versions failed."""
+        """What an operator should know: why the model is not ready, and which versions newer than those served failed."""
         if self.problem is not None:
             return (self.problem,)
         failed = tuple(
             f"version {status.version} failed: {status.error_code}: {status.error_message}"
             for status in self.versions
-            if status.has_failed
+            if status.has_failed and status.version > max(self.available, default=-1)
         )
         if self.available:
             return failed
