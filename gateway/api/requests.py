@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 
 from gateway import metrics
 from gateway.inference.deadline import Deadline
+from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef
 from gateway.logs import logger
@@ -72,7 +73,7 @@ def _measure(trace: Trace, status: int) -> None:
 def _log(trace: Trace | None, status: int) -> None:
     fields: dict[str, Any] = {"id": g.request_id, "method": request.method, "path": request.path, "status": status}
     if trace is not None:
-        fields |= {"model": trace.model.name, "version": trace.version, "signature": trace.signature, "rows": trace.rows}
+        fields |= {"model": trace.model.name, "version": trace.version, "signature": cut(trace.signature), "rows": trace.rows}
         fields |= {
             "parse_ms": _ms(g.parse_s + trace.build_s),
             "queue_ms": _ms(trace.queue_s),

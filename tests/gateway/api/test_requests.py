@@ -116,3 +116,14 @@ def test_requests_at_the_same_time_do_not_see_each_other(client):
     for number, response in answers.items():
         assert response.json == {"predictions": [[2.0 * number, 2.0 * number]]}
         assert response.headers["X-Request-Id"] == f"id-{number}"
+
+
+def test_a_signature_name_of_absurd_length_reaches_neither_answer_nor_log_nor_metrics(client, capsys):
+    name = "evil" * 100_000
+    response = client.post("/v1/models/m:predict", {"signature_name": name, "inputs": [[1, 2]]})
+    assert response.status_code == 400
+    assert len(response.data) < 2000
+    assert "evil" not in client.get("/metrics").text
+    written = capsys.readouterr()
+    assert "evil" in written.out + written.err
+    assert len(written.out + written.err) < 10_000
