@@ -6,7 +6,7 @@ from functools import partial
 from flask import Flask
 
 from gateway import metrics
-from gateway.api import cors, docs, errors, openinference, ops, requests, simple, tfserving
+from gateway.api import body, cors, docs, errors, openinference, ops, requests, simple, tfserving
 from gateway.api.openapi import Limits
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
@@ -36,6 +36,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     requests.init_app(app, settings.predict_timeout_ms / 1000)
     errors.init_app(app)
+    body.init_app(app)
     cors.init_app(app, enabled=settings.tfserving_cors == "on")
     elsewhere = partial(metrics.models_not_ready, metrics_dir)
     why_not_ready = partial(ops.why_not_ready, catalog.required, elsewhere, catalog.is_reachable, is_draining)

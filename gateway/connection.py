@@ -7,16 +7,27 @@ import socket
 import time
 from typing import Any
 
+_PIECE = 65536
+
 
 class PatientSocket:
-    """A client's socket whose ``recv`` ends with TimeoutError at ``patience_ends_s`` (``time.monotonic``).
+    """A client's socket that loses patience.
 
-    A time-out for each ``recv`` would start anew with every byte that a slow client sends.
+    ``recv`` ends with TimeoutError at ``patience_ends_s`` (``time.monotonic``), ``sendall`` when the client takes
+    ``patience_s`` for one piece of an answer.
+
+    A time-out for each ``recv`` would start anew with every byte that a slow client sends. An answer may be long and its reader
+    slow, as long as it goes on reading.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, patience_s: float) -> None:
         self._sock = sock
+        self._patience_s = patience_s
         self.patience_ends_s = float("inf")
+
+    def begin_request(self) -> None:
+        """From now on ``patience_s`` is what the client has for its next request."""
+        self.patience_ends_s = time.monotonic() + self._patience_s
 
     def recv(self, size: int) -> bytes:
         """As ``socket.recv``. Raises TimeoutError when patience has ended."""
@@ -30,6 +41,22 @@ class PatientSocket:
         except TimeoutError as error:
             # For gunicorn the number makes it one more client that went away, and no failure to be logged.
             raise TimeoutError(errno.ECONNRESET, "the client took too long to send its request") from error
+        finally:
+            self._sock.settimeout(blocking)
+
+    def sendall(self, data: bytes) -> None:
+        """As ``socket.sendall``. Raises TimeoutError when nobody reads."""
+        blocking = self._sock.gettimeout()
+        if blocking == 0:
+            self._sock.sendall(data)
+            return
+        self._sock.settimeout(self._patience_s)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._sock.send(rest[:_PIECE]) :]
+        except TimeoutError as error:
+            raise TimeoutError(errno.ECONNRESET, "the client does not read its answer") from error
         finally:
             self._sock.settimeout(blocking)
 

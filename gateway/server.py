@@ -110,7 +110,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         if isinstance(conn.sock, PatientSocket):
             super().enqueue_req(conn)
             return
-        conn.sock = PatientSocket(conn.sock)
+        conn.sock = PatientSocket(conn.sock, self.read_timeout_s)
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.read_timeout_s
         self.pending_conns.append(conn)
@@ -124,7 +124,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """Answer one request, whose head and body must arrive in time."""
-        conn.sock.patience_ends_s = time.monotonic() + self.read_timeout_s
+        conn.sock.begin_request()
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:

@@ -84,7 +84,7 @@ class _Environment(Schema):
     max_body_bytes = _number(33_554_432, "The largest HTTP body; above it the answer is 413.", 1, 2**31 - 1)
     read_timeout_ms = _number(
         10_000,
-        "How long a client may take to send one request, in milliseconds; then 408, or the connection is closed.",
+        "How long a client may take to send a request, or to read the next part of its answer, in milliseconds.",
         100,
         600_000,
     )

@@ -123,6 +123,7 @@ def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bo
     batch = (1,) if spec.has_free_batch else ()
     if not spec.fits((*batch, *array.shape)):
         problems.note(place, f"an array of shape {_example_shape(spec)}", f"shape {list(array.shape)}")
+        return None
     return array.reshape((*batch, *array.shape))
 
 

@@ -1,39 +1,93 @@
 """The body of a request, as the dialects that take JSON read it: inflated where it is gzip, and never beyond the body limit."""
 
+import threading
 import zlib
 from typing import Final
 
-from flask import request
+from flask import Flask, current_app, g, request
 
-from gateway.errors import InvalidArgument, PayloadTooLarge, RequestTimeout
+from gateway.api import requests
+from gateway.api.problems import cut
+from gateway.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
+_ENCODINGS: Final[dict[str, int | None]] = {
+    "": None,
+    "identity": None,
+    "gzip": _GZIP,
+    "x-gzip": _GZIP,
+    "deflate": zlib.MAX_WBITS,
+}
+_PLACES: Final = "gateway.large_bodies"
+
+LARGE_BYTES: Final = 1 << 20
+LARGE_BODIES: Final = 4  # of one worker at a time
+
+
+def init_app(app: Flask) -> None:
+    """Bound how many large bodies ``app`` has in work at a time: parsed, each is many times its size in memory."""
+    places = threading.BoundedSemaphore(LARGE_BODIES)
+    app.extensions[_PLACES] = places
+
+    @app.teardown_request
+    def leave(error: BaseException | None) -> None:
+        if g.pop("holds_large_body", False):
+            places.release()
 
 
 def read() -> bytes:
     """The bytes of this request's body.
 
-    A ``Content-Encoding`` that contains ``gzip`` is undone, as ``net_http`` of TensorFlow Serving does. What comes out may be
-    as large as any body may, so that a small body cannot become memory without bound.
+    A ``Content-Encoding`` that contains ``gzip`` is undone, as ``net_http`` of TensorFlow Serving does; any other is ignored,
+    as it does too. What comes out may be as large as any body may, so that a small body cannot become memory without bound.
 
     Raises:
         PayloadTooLarge: the body, or what it inflates to, is over the limit.
         RequestTimeout: the body did not arrive in time.
+        Unavailable: too many large bodies are in work.
         InvalidArgument: the body is no gzip. Upstream takes it for empty then, and says so; so does this text.
     """
-    data = _received()
-    if "gzip" not in request.headers.get("Content-Encoding", "").lower():
-        return data
-    return inflate(data, request.max_content_length or 0)
+    is_gzip = "gzip" in _encoding()
+    data = _received(is_large=is_gzip)
+    return inflate(data, request.max_content_length or 0) if is_gzip else data
 
 
-def _received() -> bytes:
-    """The bytes as they were sent. A body of unknown length is read to the limit and one byte on, never cut there."""
+def read_strictly() -> bytes:
+    """As ``read``, for dialects that need not follow upstream: ``deflate`` is undone too, another encoding refused by name."""
+    encoding = _encoding()
+    if encoding not in _ENCODINGS:
+        raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
+    window = _ENCODINGS[encoding]
+    data = _received(is_large=window is not None)
+    return data if window is None else inflate(data, request.max_content_length or 0, window)
+
+
+def _encoding() -> str:
+    return request.headers.get("Content-Encoding", "").strip().lower()
+
+
+def _take_place() -> None:
+    """Wait, within the deadline, until one of the places for large bodies is free."""
+    places: threading.BoundedSemaphore | None = current_app.extensions.get(_PLACES)
+    if places is None or "holds_large_body" in g:
+        return
+    if not places.acquire(timeout=requests.deadline().remaining_s()):
+        raise Unavailable("too many large bodies are in work")
+    g.holds_large_body = True
+
+
+def _received(*, is_large: bool) -> bytes:
+    """The bytes as they were sent; ``is_large``: whatever their number, they may become many.
+
+    A body of unknown length is read to the limit and one byte on, never cut there.
+    """
     limit, announced = request.max_content_length, request.content_length
     if limit is None:
         raise ValueError("a body is only read where there is a limit to it")
     if announced is not None and announced > limit:
         raise _too_large(limit)
+    if is_large or announced is None or announced > LARGE_BYTES:
+        _take_place()
     try:
         data: bytes = request.environ["wsgi.input"].read(limit + 1 if announced is None else announced)
     except TimeoutError as error:
@@ -51,22 +105,22 @@ def _too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"the body is over the limit of {limit} bytes")
 
 
-def inflate(data: bytes, limit: int) -> bytes:
-    """What the one gzip member ``data`` holds, at most ``limit`` bytes. Raises as ``read``."""
-    member = zlib.decompressobj(_GZIP)
+def inflate(data: bytes, limit: int, window: int = _GZIP) -> bytes:
+    """What the one compressed member ``data`` holds, at most ``limit`` bytes. Raises as ``read``."""
+    member = zlib.decompressobj(window)
     try:
         inflated = member.decompress(data, limit + 1)
     except zlib.error as error:
-        raise _is_no_gzip(str(error)) from None
+        raise _is_not_what_it_says("it is damaged, or something else") from error
     if len(inflated) > limit:
         raise PayloadTooLarge(f"the body inflates to more than the limit of {limit} bytes")
     if not member.eof:
-        raise _is_no_gzip("it ends too early")
+        raise _is_not_what_it_says("it ends too early")
     if member.unused_data:
-        raise _is_no_gzip("bytes follow its end")
+        raise _is_not_what_it_says("bytes follow its end")
     return inflated
 
 
-def _is_no_gzip(reason: str) -> InvalidArgument:
-    text = "JSON Parse error: The document is empty: its Content-Encoding says gzip, and as that it cannot be read"
+def _is_not_what_it_says(reason: str) -> InvalidArgument:
+    text = "JSON Parse error: The document is empty: as its Content-Encoding has it, it cannot be read"
     return InvalidArgument(f"{text} ({reason})")

@@ -134,7 +134,7 @@ class InferRequest:
 def _length(text: str, body_bytes: int) -> int:
     if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= body_bytes:
         return int(text)
-    raise InvalidArgument(f"{HEADER_LENGTH}: expected the length of the JSON, from 0 to {body_bytes}, got {cut(text, 40)!r}")
+    raise InvalidArgument(f'{HEADER_LENGTH}: expected the length of the JSON, from 0 to {body_bytes}, got "{cut(text, 40)}"')
 
 
 def _inputs(items: list[Any], binary: memoryview, problems: Problems) -> Iterator[Given]:

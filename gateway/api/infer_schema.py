@@ -52,7 +52,7 @@ class Shape(fields.Field[tuple[int, ...]]):
             raise ValidationError({index: [f"a size from 0 to {_MAX_SIZE}"] for index in bad})
         # Sizes beside a 0 count too: TensorFlow multiplies in order.
         if math.prod(size or 1 for size in value) > _MAX_ELEMENTS:
-            raise ValidationError(["sizes whose product is at most 2**59"])
+            raise ValidationError(["sizes whose product is at most 576460752303423488"])
         return tuple(value)
 
 

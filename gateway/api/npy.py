@@ -70,7 +70,7 @@ def _header(data: bytes) -> _Header:
     start = len(_MAGIC) + 2
     width = _LENGTH_BYTES.get(data[len(_MAGIC) : start])
     if not data.startswith(_MAGIC) or width is None:
-        raise Unreadable("an npy file of version 1.0 or 2.0", f"{len(data)} bytes that begin with {data[:8]!r}")
+        raise Unreadable("an npy file of version 1.0 or 2.0", f"{len(data)} bytes that begin otherwise")
     length = int.from_bytes(data[start : start + width], "little")
     end = start + width + length
     if length > _MAX_HEADER or end > len(data):
@@ -85,7 +85,7 @@ def _parsed(text: str, end: int) -> _Header:
         raise Unreadable(wanted, cut(repr(text.strip()), 200))
     sizes = _SIZE.findall(shape[1])
     if len(sizes) > MAX_RANK or math.prod(int(size) or 1 for size in sizes) > _MAX_ELEMENTS:
-        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most 2**59", f"shape {cut(shape[1], 100)}")
+        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most 576460752303423488", f"shape {cut(shape[1], 100)}")
     return _Header(descr[1], "True" in text.replace(descr[0], ""), tuple(map(int, sizes)), end)
 
 

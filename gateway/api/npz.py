@@ -39,8 +39,8 @@ def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
                 file = _inflated(archive, entry, limit)
                 limit -= len(file)
                 yield entry.filename.removesuffix(_SUFFIX), file
-    except _BROKEN as error:
-        raise Unreadable("a zip archive of npy files", f"one that is broken ({type(error).__name__})") from None
+    except _BROKEN:
+        raise Unreadable("a zip archive of npy files", "one that is broken") from None
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -62,7 +62,7 @@ def _check_directory(data: bytes) -> None:
 
 def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
     if entry.compress_type not in _METHODS or entry.flag_bits & 1:
-        raise Unreadable("npy files, stored or deflated", f"{entry.filename[:100]!r} compressed or encrypted otherwise")
+        raise Unreadable("npy files, stored or deflated", f'"{entry.filename[:100]}" compressed or encrypted otherwise')
     with archive.open(entry) as file:
         data = file.read(limit + 1)
     if len(data) > limit:

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 
 from gateway.api import body, datatypes, infer_response, infer_schema, json_dialect, requests
 from gateway.api.infer_request import HEADER_LENGTH, InferRequest
-from gateway.api.problems import Problems, cut
+from gateway.api.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Predictor, signature_of
@@ -96,7 +96,7 @@ def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[]
 def _infer(predictor: Predictor, model: ModelRef) -> Response:
     started_s = time.perf_counter()
     trace = requests.begin_trace(model)
-    infer_request = InferRequest(_body(), request.headers.get(HEADER_LENGTH))
+    infer_request = InferRequest(body.read_strictly(), request.headers.get(HEADER_LENGTH))
     trace.signature = infer_request.signature
     requests.parse_timed(started_s)
     wanted = tuple(dict.fromkeys(output.name for output in infer_request.outputs()))
@@ -106,13 +106,6 @@ def _infer(predictor: Predictor, model: ModelRef) -> Response:
         return Response(answer.body, content_type="application/json")
     headers = {HEADER_LENGTH: str(answer.header_length)}
     return Response(answer.body, content_type="application/octet-stream", headers=headers)
-
-
-def _body() -> bytes:
-    encoding = request.headers.get("Content-Encoding", "").lower()
-    if encoding not in ("", "identity", "gzip"):
-        raise InvalidArgument(f"Content-Encoding: expected gzip or none, got {cut(encoding, 40)}")
-    return body.read()
 
 
 def _model_ref(name: str, version: str | None, catalog: Catalog) -> ModelRef:
@@ -179,7 +172,7 @@ def _reason(version: VersionStatus) -> str:
 
 def _wants_only_ready() -> bool:
     problems = Problems()
-    sent = _body()
+    sent = body.read_strictly()
     document = json_dialect.parse(sent) if sent else {}
     members = infer_schema.read(infer_schema.REPOSITORY_INDEX, document, (), problems)
     if problems.count:

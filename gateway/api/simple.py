@@ -56,7 +56,7 @@ def _predict(predictor: Predictor, model: str) -> Response:
 
 
 def _json_received() -> Callable[[Signature], Tensors]:
-    return partial(schemas.load_simple, json_dialect.parse(body.read()))
+    return partial(schemas.load_simple, json_dialect.parse(body.read_strictly()))
 
 
 def _render(prediction: Prediction, batched: bool) -> bytes:

@@ -8,13 +8,15 @@ Always holds: a request's answer and its error never depend on what shared its b
 - Nobody waits longer than its own deadline, and one that gives up leaves its batch-mates as they were.
 - With nothing in flight a request goes at once; what arrives meanwhile becomes the next batch. The queue is bounded.
 
-No thread of its own: whoever opens a batch makes its call, and the first who waits takes over after it.
+Whoever opens a batch sees to its call, and the first who waits takes over after it; a call that several share is made by a
+thread of the batcher, so that each of them can leave.
 """
 
 import copy
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -24,6 +26,12 @@ from gateway.inference import rows as row_wise
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.logs import logger
+
+log = logger("batcher")
+
+# Calls of shared batches at a time; more of them wait for one to end, within their members' deadlines.
+_CARRIERS = 32
 
 # What tells something of the backend and nothing of what was sent: alone, the members would only hear it again.
 _NOT_OF_THE_CONTENT = (Unavailable, DeadlineExceeded)
@@ -90,6 +98,7 @@ class Batcher:
         self._backend = backend
         self._limits = limits
         self._lock = threading.Lock()
+        self._carriers = ThreadPoolExecutor(_CARRIERS, "batch")
         self._lanes: dict[object, _Lane] = {}
         self._queued_rows = 0
 
@@ -164,13 +173,27 @@ class Batcher:
         if lane.is_shared and lane.queued_rows + leader.rows < self._limits.max_rows:
             lane.full.wait(self._limits.max_wait_s)
         batch = self._board(lane, leader)
-        self._measure(call.model.name, batch, leader)
+        reason = self._reason(batch, leader)
+        if len(batch) == 1:
+            self._carry(call, key, lane, batch, reason)
+            return
+        # Each member has a deadline of its own, and may give up: so the call of several is nobody's own.
+        with self._lock:
+            leader.role = _Role.RIDING
+            leader.woken.clear()
+        self._carriers.submit(self._carry, call, key, lane, batch, reason)
+        self._await_turn(key, lane, leader)
+
+    def _carry(self, call: _Call, key: object, lane: _Lane, batch: list[_Member], reason: str) -> None:
+        """Make the call of a batch, and land it whatever happens: with no outcome, each member is called alone."""
+        outcomes: list[Prediction | GatewayError | None] = [None] * len(batch)
         try:
+            self._measure(call.model.name, batch, reason)
             outcomes = self._run(call, batch)
-        except BaseException:
-            self._land(key, lane, batch, [None] * len(batch))
-            raise
-        self._land(key, lane, batch, outcomes)
+        except Exception:  # a batch must not be lost to whatever nobody foresaw
+            log.exception("batch.failed", model=call.model.name, requests=len(batch))
+        finally:
+            self._land(key, lane, batch, outcomes)
 
     def _board(self, lane: _Lane, leader: _Member) -> list[_Member]:
         """The leader and, in their order, those who wait and fit in."""
@@ -201,15 +224,17 @@ class Batcher:
             return [None] * len(batch)
         return [replace(part, queue_s=started_s - member.arrived_s) for part, member in zip(parts, batch, strict=True)]
 
-    def _measure(self, model: str, batch: list[_Member], leader: _Member) -> None:
+    def _reason(self, batch: list[_Member], leader: _Member) -> str:
+        if not leader.woken.is_set():
+            return "idle"
+        return "full" if sum(member.rows for member in batch) >= self._limits.max_rows else "next"
+
+    def _measure(self, model: str, batch: list[_Member], reason: str) -> None:
         now_s = time.perf_counter()
         for member in batch:
             metrics.BATCH_QUEUE_SECONDS.labels(model).observe(now_s - member.arrived_s)
-        total = sum(member.rows for member in batch)
-        metrics.BATCH_ROWS.labels(model).observe(total)
+        metrics.BATCH_ROWS.labels(model).observe(sum(member.rows for member in batch))
         metrics.BATCH_REQUESTS.labels(model).observe(len(batch))
-        waited = leader.woken.is_set()
-        reason = "idle" if not waited else "full" if total >= self._limits.max_rows else "next"
         metrics.BATCH_SENT.labels(model, reason).inc()
 
     def _land(self, key: object, lane: _Lane, batch: list[_Member], outcomes: "list[Prediction | GatewayError | None]") -> None:

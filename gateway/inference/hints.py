@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import GatewayError, InvalidArgument, NotFound
+from gateway.inference.dtypes import STRING
 from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus
 
@@ -112,4 +113,4 @@ def _tensors(specs: Sequence[TensorSpec]) -> str:
 def _takes_examples(signature: Signature, method: str) -> bool:
     outputs = {spec.name for spec in signature.outputs}
     wanted = outputs & {"classes", "scores"} if method == "classify" else outputs == {"outputs"}
-    return bool(wanted) and [spec.name for spec in signature.inputs] == ["inputs"]
+    return bool(wanted) and [(spec.name, spec.dtype) for spec in signature.inputs] == [("inputs", STRING)]

@@ -128,6 +128,24 @@ def test_slow_bodies_end_with_408_and_do_not_take_the_gateway_down(own_stack):
             sock.close()
 
 
+def test_clients_that_do_not_read_their_answers_do_not_take_the_gateway_down(own_stack):
+    """Twice as many as there are threads, each asking for more than the buffers on its way hold."""
+    deaf = []
+    for _ in range(8):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", own_stack.gateway_port))
+        sock.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
+        deaf.append(sock)
+    try:
+        time.sleep(0.5)
+        for _ in range(4):
+            assert own_stack.get("/healthz").status_code == 200
+    finally:
+        for sock in deaf:
+            sock.close()
+
+
 def test_connections_that_send_nothing_hold_no_thread(own_stack):
     idle = [connect(own_stack) for _ in range(50)]
     try:

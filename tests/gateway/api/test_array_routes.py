@@ -128,3 +128,12 @@ def test_any_bytes_are_refused_without_a_5xx(model, data, content_type, path):
     prefix = b"\x93NUMPY\1\0" if content_type == NPY else b"PK\3\4"
     for body in (data, prefix + data):
         assert post(model, path, body, content_type).status_code in (200, 400)
+
+
+def test_an_array_of_too_many_dimensions_is_refused(client):
+    """One dimension more, that of the batch, would be more than numpy has."""
+    file = io.BytesIO()
+    np.save(file, np.zeros((1,) * 64, np.float32))
+    response = client.http.post("/predict/m", data=file.getvalue(), headers={"Content-Type": "application/x-npy"})
+    assert response.status_code == 400
+    assert "expected an array of shape [2]" in response.json["message"]

@@ -302,7 +302,44 @@ def test_several_batches_may_be_in_flight(backend):
     assert batcher._lanes == {}
 
 
-def test_a_bug_in_the_call_of_a_batch_reaches_only_its_leader(callers, batcher, backend):
+def test_one_whose_deadline_comes_first_leaves_then_though_the_call_is_that_of_its_batch(callers, batcher, backend):
+    """The first who waits has the earliest deadline, and its batch is called under the latest one."""
+    backend.gate.clear()
+    first = callers.start(100)
+    wait_for(lambda: len(backend.calls) == 1)
+    early = callers.start(1, timeout_s=1.0)
+    wait_for(lambda: queued(batcher) == 1)
+    late = callers.start(2)
+    wait_for(lambda: queued(batcher) == 2)
+    second_gate = threading.Event()
+    run = backend.predict
+
+    def slow(*arguments):
+        second_gate.wait(10)
+        return run(*arguments)
+
+    backend.predict = slow
+    backend.gate.set()
+    answer(first)
+    with pytest.raises(DeadlineExceeded, match="1000 ms"):
+        answer(early)
+    assert not late.done()
+    second_gate.set()
+    assert answer(late) == alone(2)
+
+
+def test_a_failure_around_the_call_leaves_no_lane_behind(callers, batcher, backend):
+    first, others = hold(backend, batcher, callers, [1], [2])
+
+    def broken(*arguments):
+        raise OSError(28, "No space left on device")
+
+    batcher._measure = broken
+    backend.gate.set()
+    assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2)]
+
+
+def test_a_bug_in_the_call_of_a_batch_costs_its_members_nothing(callers, batcher, backend):
     first, others = hold(backend, batcher, callers, [1], [2])
     run = backend.predict
 
@@ -314,9 +351,7 @@ def test_a_bug_in_the_call_of_a_batch_reaches_only_its_leader(callers, batcher, 
     backend.predict = buggy
     backend.gate.set()
     answer(first)
-    with pytest.raises(ZeroDivisionError):
-        answer(others[0])
-    assert answer(others[1]) == alone(2)
+    assert [answer(other) for other in others] == [alone(1), alone(2)]
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 3])
