@@ -76,7 +76,10 @@ def message_json(error: GatewayError) -> bytes:
 
 def simple_json(error: GatewayError) -> bytes:
     """The error body of ``/predict`` and of every route that belongs to no other dialect."""
-    body = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message, "details": _details(error)}
+    body: dict[str, object] = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message}
+    body["details"] = _details(error)
+    if isinstance(error, errors.InvalidArgument) and error.omitted:
+        body["omitted"] = error.omitted
     return orjson.dumps(body)
 
 

@@ -26,7 +26,9 @@ _SIMPLE_ERROR: Final = record(
         "error": TEXT | {"description": "A code, such as BAD_INPUT"},
         "message": TEXT,
         "details": array(_PROBLEM),
-    }
+        "omitted": {"type": "integer", "minimum": 1, "description": "Problems that are not in details"},
+    },
+    optional=("omitted",),
 )
 _ERRORS: Final[dict[Dialect, Json]] = {
     "tfserving": record({"error": TEXT}) | {"description": "TensorFlow Serving's error body"},

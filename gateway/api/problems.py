@@ -8,9 +8,8 @@ from typing import Any, Final
 from gateway.api import b64, raw_text
 from gateway.errors import InvalidArgument, Problem
 
-MAX_PROBLEMS: Final = 100  # kept with their place; the others are only counted
+MAX_PROBLEMS: Final = 20  # told with their place; the others are only counted
 MAX_COUNTED: Final = 10_000  # those who look for problems stop there
-MAX_LINES: Final = 20  # told in a message
 _TEXT_LENGTH: Final = 40
 _NAME_LENGTH: Final = 200
 
@@ -70,8 +69,8 @@ class Problems:
         return "" if self.room else "at least "
 
     def _lines(self) -> list[str]:
-        lines = [str(problem) for problem in self.kept[:MAX_LINES]]
-        return lines + ([f"… and {self._at_least}{self.count - MAX_LINES} more"] if self.count > MAX_LINES else [])
+        lines = [str(problem) for problem in self.kept]
+        return lines + ([f"… and {self._at_least}{self.count - MAX_PROBLEMS} more"] if self.count > MAX_PROBLEMS else [])
 
 
 def pointer(path: Iterable[str | int]) -> str:

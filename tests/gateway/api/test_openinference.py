@@ -4,6 +4,7 @@ import gzip
 import json
 import struct
 import tomllib
+import zlib
 from pathlib import Path
 
 import grpc
@@ -360,13 +361,12 @@ def test_what_the_protocol_leaves_open_is_ignored(client):
     assert "id" not in response.json
 
 
-def test_a_gzip_body_is_inflated_and_another_encoding_refused(client):
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_is_inflated(client, encoding, compress):
     header = json.dumps({"inputs": [BINARY_X]}).encode()
-    headers = {HEADER_LENGTH: str(len(header)), "Content-Encoding": "gzip"}
-    response = client.http.post(INFER, data=gzip.compress(header + FOUR.tobytes()), headers=headers)
+    headers = {HEADER_LENGTH: str(len(header)), "Content-Encoding": encoding}
+    response = client.http.post(INFER, data=compress(header + FOUR.tobytes()), headers=headers)
     assert response.json["outputs"][0]["data"] == [2.0, 4.0, 6.0, 8.0]
-    response = client.http.post(INFER, data=b"x", headers={"Content-Encoding": "deflate"})
-    assert (response.status_code, "deflate" in response.json["error"]) == (400, True)
 
 
 def test_a_request_without_rows_is_answered_without_rows(client):

@@ -4,7 +4,7 @@
 import pytest
 
 from gateway.api.json_dialect import parse
-from gateway.api.problems import MAX_LINES
+from gateway.api.problems import MAX_PROBLEMS
 from gateway.api.schemas import load_predict, load_simple
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import (
@@ -197,7 +197,7 @@ def test_the_tables_are_as_long_as_they_were_meant_to_be():
 
 def test_a_message_tells_twenty_problems_and_how_many_there_are_besides():
     lines = refused(load_predict, x(INT32), '{"instances": [' + "null, " * 49 + "null]}").message.split("\n")
-    assert len(lines) == 1 + MAX_LINES + 1
+    assert len(lines) == 1 + MAX_PROBLEMS + 1
     assert lines[-1] == "… and 30 more"
 
 
@@ -213,7 +213,7 @@ def test_simple_message_tells_twenty_problems_and_how_many_there_are_besides():
     refusal = refused(load_simple, signature(x=(INT32, (None, None))), '{"x": [' + "null, " * 49 + "null]}")
     assert refusal.message.startswith("50 problems: ")
     assert refusal.message.endswith("; … and 30 more")
-    assert len(refusal.problems) == 50
+    assert (len(refusal.problems), refusal.omitted) == (20, 30)
 
 
 def test_long_values_and_names_are_cut():

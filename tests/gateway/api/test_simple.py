@@ -112,3 +112,12 @@ def test_a_failure_of_the_backend_is_predict_failed(client, status, http_status)
 def test_health_is_a_constant(client):
     response = client.get("/health")
     assert (response.status_code, response.json) == (200, {"ok": True, "status": "up"})
+
+
+def test_twenty_problems_are_told_and_the_others_counted(client):
+    response = client.post("/predict/m", {f"n{number}": 1 for number in range(49)} | {"x": [1, 2]})
+    assert response.status_code == 400
+    assert len(response.json["details"]) == 20
+    assert response.json["omitted"] == 29
+    assert response.json["message"].endswith("… and 29 more")
+    assert "omitted" not in client.post("/predict/m", {"z": 1}).json
