@@ -15,15 +15,14 @@ thread of the batcher, so that each of them can leave.
 import copy
 import threading
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from dataclasses import dataclass, replace
 
 from gateway import metrics
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference import rows as row_wise
 from gateway.inference.deadline import Deadline
+from gateway.inference.lane import Lane, Member, Role
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.logs import logger
@@ -50,27 +49,6 @@ class BatchLimits:
     max_queued_rows: int
 
 
-class _Role(Enum):
-    WAITING = auto()
-    LEADING = auto()  # makes the call for its batch
-    RIDING = auto()  # another member makes the call
-    DONE = auto()
-    GONE = auto()  # gave up
-
-
-@dataclass(slots=True, eq=False)
-class _Member:
-    """One request. Its fields are the lock's, but for those that are set before ``woken`` is."""
-
-    inputs: Tensors
-    rows: int
-    deadline: Deadline
-    arrived_s: float = field(default_factory=time.perf_counter)
-    role: _Role = _Role.WAITING
-    woken: threading.Event = field(default_factory=threading.Event)
-    outcome: "Prediction | GatewayError | None" = None  # None when done: to be called alone
-
-
 @dataclass(frozen=True, slots=True)
 class _Call:
     """What all members of a batch have in common, but for their tensors."""
@@ -78,17 +56,6 @@ class _Call:
     model: ModelRef
     signature: Signature
     outputs: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Lane:
-    """The requests of one key."""
-
-    in_flight: int = 0
-    queued_rows: int = 0
-    is_shared: bool = False  # whether the last batch had several members
-    waiting: "deque[_Member]" = field(default_factory=deque)
-    full: threading.Event = field(default_factory=threading.Event)
 
 
 class Batcher:
@@ -99,7 +66,7 @@ class Batcher:
         self._limits = limits
         self._lock = threading.Lock()
         self._carriers = ThreadPoolExecutor(_CARRIERS, "batch")
-        self._lanes: dict[object, _Lane] = {}
+        self._lanes: dict[object, Lane] = {}
         self._queued_rows = 0
 
     def predict(
@@ -111,11 +78,11 @@ class Batcher:
         if count is None or count > self._limits.max_rows:
             return self._alone(call, inputs, deadline)
         key = (call, row_wise.layout(inputs))
-        member = _Member(inputs, count, deadline)
+        member = Member(inputs, count, deadline)
         lane = self._join(key, member)
-        if member.role is not _Role.LEADING:
+        if member.role is not Role.LEADING:
             self._await_turn(key, lane, member)
-        if member.role is _Role.LEADING:
+        if member.role is Role.LEADING:
             self._lead(call, key, lane, member)
         if member.outcome is None:
             return self._alone(call, inputs, deadline)
@@ -127,14 +94,14 @@ class Batcher:
     def _alone(self, call: _Call, inputs: Tensors, deadline: Deadline) -> Prediction:
         return self._backend.predict(call.model, call.signature, inputs, call.outputs, deadline)
 
-    def _join(self, key: object, member: _Member) -> _Lane:
+    def _join(self, key: object, member: Member) -> Lane:
         """Open a batch if one may be in flight now, else take a place in the queue."""
         with self._lock:
-            lane = self._lanes.setdefault(key, _Lane())
+            lane = self._lanes.setdefault(key, Lane())
             if lane.in_flight < self._limits.max_in_flight and not lane.waiting:
                 lane.in_flight += 1
                 lane.is_shared = False
-                member.role = _Role.LEADING
+                member.role = Role.LEADING
             elif self._queued_rows + member.rows > self._limits.max_queued_rows:
                 metrics.BATCH_REFUSALS.inc()
                 raise Unavailable("too many requests are waiting for the model")
@@ -142,34 +109,34 @@ class Batcher:
                 self._enqueue(lane, member)
         return lane
 
-    def _enqueue(self, lane: _Lane, member: _Member) -> None:
+    def _enqueue(self, lane: Lane, member: Member) -> None:
         lane.waiting.append(member)
         lane.queued_rows += member.rows
         self._queued_rows += member.rows
         if lane.queued_rows >= self._limits.max_rows:
             lane.full.set()
 
-    def _dequeue(self, lane: _Lane, member: _Member) -> None:
+    def _dequeue(self, lane: Lane, member: Member) -> None:
         lane.waiting.remove(member)
         lane.queued_rows -= member.rows
         self._queued_rows -= member.rows
 
-    def _await_turn(self, key: object, lane: _Lane, member: _Member) -> None:
+    def _await_turn(self, key: object, lane: Lane, member: Member) -> None:
         """Return when the member is to lead or is done. Raises DeadlineExceeded when that is not in time."""
         if member.woken.wait(max(0.0, member.deadline.at_s - time.monotonic())):
             return
         with self._lock:
-            if member.role is _Role.DONE:
+            if member.role is Role.DONE:
                 return
-            if member.role is _Role.WAITING:
+            if member.role is Role.WAITING:
                 self._dequeue(lane, member)
-            elif member.role is _Role.LEADING:
+            elif member.role is Role.LEADING:
                 # Chosen at the very moment of giving up: those behind must not wait for it.
                 self._pass_on(key, lane)
-            member.role = _Role.GONE
+            member.role = Role.GONE
         raise member.deadline.exceeded()
 
-    def _lead(self, call: _Call, key: object, lane: _Lane, leader: _Member) -> None:
+    def _lead(self, call: _Call, key: object, lane: Lane, leader: Member) -> None:
         if lane.is_shared and lane.queued_rows + leader.rows < self._limits.max_rows:
             lane.full.wait(self._limits.max_wait_s)
         batch = self._board(lane, leader)
@@ -179,12 +146,12 @@ class Batcher:
             return
         # Each member has a deadline of its own, and may give up: so the call of several is nobody's own.
         with self._lock:
-            leader.role = _Role.RIDING
+            leader.role = Role.RIDING
             leader.woken.clear()
         self._carriers.submit(self._carry, call, key, lane, batch, reason)
         self._await_turn(key, lane, leader)
 
-    def _carry(self, call: _Call, key: object, lane: _Lane, batch: list[_Member], reason: str) -> None:
+    def _carry(self, call: _Call, key: object, lane: Lane, batch: list[Member], reason: str) -> None:
         """Make the call of a batch, and land it whatever happens: with no outcome, each member is called alone."""
         outcomes: list[Prediction | GatewayError | None] = [None] * len(batch)
         try:
@@ -195,21 +162,21 @@ class Batcher:
         finally:
             self._land(key, lane, batch, outcomes)
 
-    def _board(self, lane: _Lane, leader: _Member) -> list[_Member]:
+    def _board(self, lane: Lane, leader: Member) -> list[Member]:
         """The leader and, in their order, those who wait and fit in."""
         batch, total = [leader], leader.rows
         with self._lock:
             while lane.waiting and total + lane.waiting[0].rows <= self._limits.max_rows:
                 member = lane.waiting[0]
                 self._dequeue(lane, member)
-                member.role = _Role.RIDING
+                member.role = Role.RIDING
                 batch.append(member)
                 total += member.rows
             lane.full.clear()
             lane.is_shared = len(batch) > 1
         return batch
 
-    def _run(self, call: _Call, batch: list[_Member]) -> "list[Prediction | GatewayError | None]":
+    def _run(self, call: _Call, batch: list[Member]) -> "list[Prediction | GatewayError | None]":
         """The outcome for each member; None for one that must be called alone."""
         started_s = time.perf_counter()
         deadline = max((member.deadline for member in batch), key=lambda deadline: deadline.at_s)
@@ -224,12 +191,12 @@ class Batcher:
             return [None] * len(batch)
         return [replace(part, queue_s=started_s - member.arrived_s) for part, member in zip(parts, batch, strict=True)]
 
-    def _reason(self, batch: list[_Member], leader: _Member) -> str:
+    def _reason(self, batch: list[Member], leader: Member) -> str:
         if not leader.woken.is_set():
             return "idle"
         return "full" if sum(member.rows for member in batch) >= self._limits.max_rows else "next"
 
-    def _measure(self, model: str, batch: list[_Member], reason: str) -> None:
+    def _measure(self, model: str, batch: list[Member], reason: str) -> None:
         now_s = time.perf_counter()
         for member in batch:
             metrics.BATCH_QUEUE_SECONDS.labels(model).observe(now_s - member.arrived_s)
@@ -237,20 +204,20 @@ class Batcher:
         metrics.BATCH_REQUESTS.labels(model).observe(len(batch))
         metrics.BATCH_SENT.labels(model, reason).inc()
 
-    def _land(self, key: object, lane: _Lane, batch: list[_Member], outcomes: "list[Prediction | GatewayError | None]") -> None:
+    def _land(self, key: object, lane: Lane, batch: list[Member], outcomes: "list[Prediction | GatewayError | None]") -> None:
         with self._lock:
             for member, outcome in zip(batch, outcomes, strict=True):
-                if member.role is not _Role.GONE:
-                    member.role, member.outcome = _Role.DONE, outcome
+                if member.role is not Role.GONE:
+                    member.role, member.outcome = Role.DONE, outcome
                     member.woken.set()
             self._pass_on(key, lane)
 
-    def _pass_on(self, key: object, lane: _Lane) -> None:
+    def _pass_on(self, key: object, lane: Lane) -> None:
         """Let the first who waits lead the next batch; with nobody waiting, one batch fewer is in flight."""
         if lane.waiting:
             leader = lane.waiting[0]
             self._dequeue(lane, leader)
-            leader.role = _Role.LEADING
+            leader.role = Role.LEADING
             leader.woken.set()
             return
         lane.in_flight -= 1
