@@ -78,7 +78,5 @@ class JsonErrors:
         head = f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         self._sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
-    send = sendall
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)

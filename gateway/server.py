@@ -6,6 +6,7 @@ exits; the whole exits with 0.
 """
 
 import logging
+import math
 import selectors
 import threading
 import time
@@ -55,7 +56,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "workers": settings.workers,
             "worker_class": DrainingWorker,
             "threads": settings.threads,
-            "graceful_timeout": settings.graceful_timeout_s + settings.drain_delay_ms // 1000,
+            "graceful_timeout": settings.graceful_timeout_s + math.ceil(settings.drain_delay_ms / 1000),
             "keepalive": _KEEPALIVE_S,
             # No header of a client decides on path, scheme or script name.
             "forwarder_headers": "",
@@ -141,6 +142,7 @@ class PropagatingLogger(Logger):  # type: ignore[misc]
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()
             logger.propagate = True
+        # What gunicorn calls information, such as the number of each worker, is of use to those who debug.
         self.error_log.setLevel(logging.WARNING if cfg.loglevel == "info" else self.loglevel)
 
 

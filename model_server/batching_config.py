@@ -21,7 +21,6 @@ class BatchLimits:
     max_enqueued_batches: int = 10
     allowed_batch_sizes: tuple[int, ...] = ()
     pad_variable_length_inputs: bool = False
-    split_large_batches: bool = False
     max_execution_batch_size: int = 1000
 
     def rounded_up(self, rows: int) -> int:
@@ -76,9 +75,7 @@ def _limits(message: Any) -> BatchLimits:
     _check_allowed(allowed, execution)
     if execution > limit:
         raise invalid_argument(f"max_execution_batch_size must be at most max_batch_size {limit}; was {execution}")
-    return BatchLimits(
-        limit, timeout / 1e6, max(1, enqueued), allowed, message.pad_variable_length_inputs, splitting, execution
-    )
+    return BatchLimits(limit, timeout / 1e6, max(1, enqueued), allowed, message.pad_variable_length_inputs, execution)
 
 
 def _number(message: Any, name: str, default: int, at_least: int) -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gateway.backend import replies
-from gateway.backend.client import BackendClient
+from gateway.backend.client import AWAY, BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidArgument, NotFound, Unavailable
 from gateway.inference import hints
@@ -26,7 +26,6 @@ log = logger("catalog")
 _POLL_DEADLINE_S = 2.0
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S = 0.25
-_NO_ANSWER = "the model server cannot be reached"
 _NOT_ASKED_YET = "the model server has not been asked yet"
 
 
@@ -147,7 +146,7 @@ class Catalog:
                 self._note(self._look_at(name))
             except (Unavailable, DeadlineExceeded):
                 for rest in names[position:]:
-                    self._note(ModelStatus(rest, problem=_NO_ANSWER))
+                    self._note(ModelStatus(rest, problem=AWAY))
                 return
 
     def _take_up_names(self) -> tuple[str, ...]:

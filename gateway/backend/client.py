@@ -59,7 +59,7 @@ _QUEUE_FULL = "batch scheduling queue"
 # Nobody here cancels a call: a server that stops does, to those that it does not wait for.
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
-_AWAY = "the model server cannot be reached"
+AWAY = "the model server cannot be reached"
 
 _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", -1),
@@ -158,9 +158,9 @@ class BackendClient:
         code, details = error.code(), error.details() or ""
         if code in _GONE:
             # gRPC's own words name addresses of the inside: they are for the log, not for the client.
-            return errors.Unavailable(details if _QUEUE_FULL in details else _AWAY)
+            return errors.Unavailable(details if _QUEUE_FULL in details else AWAY)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return deadline.exceeded() if self.is_connected else errors.Unavailable(_AWAY)
+            return deadline.exceeded() if self.is_connected else errors.Unavailable(AWAY)
         return ERROR_OF_STATUS.get(code, errors.Unknown)(details)
 
     def _on_connectivity(self, state: grpc.ChannelConnectivity) -> None:

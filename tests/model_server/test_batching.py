@@ -227,7 +227,7 @@ def test_a_request_larger_than_a_batch_is_refused(setup: Callable[..., Setup]):
 
 
 def test_a_large_request_is_split_where_asked_for(setup: Callable[..., Setup]):
-    s = setup(max_batch_size=10, max_execution_batch_size=2, split_large_batches=True)
+    s = setup(max_batch_size=10, max_execution_batch_size=2)
     assert s.ask([[float(n)] for n in range(5)]).ravel().tolist() == [0.0, 2.0, 4.0, 6.0, 8.0]
     assert [len(batch) for batch in s.graph.batches] == [2, 2, 1]
     with pytest.raises(ServingError, match="Task size 11 is larger than maximum input batch size 10"):
@@ -286,11 +286,11 @@ def test_parameters_are_read_in_upstreams_syntax(tmp_path: Path):
         " allowed_batch_sizes: 128 pad_variable_length_inputs: true",
     )
     assert read.num_batch_threads == 3
-    assert read.limits == BatchLimits(128, 0.0015, 1, (32, 128), True, False, 128)
+    assert read.limits == BatchLimits(128, 0.0015, 1, (32, 128), True, 128)
 
 
 def test_defaults_are_upstreams(tmp_path: Path):
-    assert batching_plan(Flags(enable_batching=True)).limits == BatchLimits(1000, 0.0, 10, (), False, False, 1000)
+    assert batching_plan(Flags(enable_batching=True)).limits == BatchLimits(1000, 0.0, 10, (), False, 1000)
     assert batching_plan(Flags()) is None
 
 
