@@ -7,11 +7,14 @@ from flask import Flask
 
 from gateway import metrics
 from gateway.api import body, cors, docs, errors, openinference, ops, requests, simple, tfserving
+from gateway.api.application import Application
 from gateway.api.openapi import Limits
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.batcher import Batcher, BatchLimits
+from gateway.inference.cache import PredictionCache
+from gateway.inference.cache_store import CacheLimits, CacheStore
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.predictor import Backend, Predictor
 from gateway.settings import Settings
@@ -27,9 +30,9 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     """
     client = BackendClient(settings.serving_target)
     catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000)
-    predictor = Predictor(catalog, _batched(client, settings))
+    predictor = Predictor(catalog, _batched(client, settings), _cache(settings))
 
-    app = Flask("gateway", static_folder=None)
+    app = Application("gateway", static_folder=None)
     # The dialects see the path as it was sent: no redirect to a tidier one.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
@@ -67,6 +70,13 @@ def _batched(client: BackendClient, settings: Settings) -> Backend:
         max_queued_rows=settings.batch_max_queued_rows,
     )
     return Batcher(client, limits)
+
+
+def _cache(settings: Settings) -> PredictionCache | None:
+    if not settings.cache:
+        return None
+    limits = {model.name: CacheLimits(model.entries, model.seconds) for model in settings.cache}
+    return PredictionCache(CacheStore(limits, settings.cache_max_bytes))
 
 
 def _model_config(settings: Settings) -> ModelConfigFile | None:

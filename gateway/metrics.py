@@ -6,6 +6,7 @@ new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` be
 
 import glob
 import os
+from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,17 +16,69 @@ _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
+REFUSALS = Counter("gateway_refusals_total", "Requests refused before a look at them, because too many were in work.")
 REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
 BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
 ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)
 BATCH_ROWS = Histogram("gateway_batch_rows", "Rows in one call of the model server.", ("model",), buckets=_COUNTS)
 BATCH_REQUESTS = Histogram("gateway_batch_requests", "Requests that share one call.", ("model",), buckets=_COUNTS)
 BATCH_QUEUE_SECONDS = Histogram(
-    "gateway_batch_queue_seconds", "From a request's turn to its call.", ("model",), buckets=_SECONDS
+    "gateway_batch_queue_seconds",
+    "The longest that one of a batch's requests waited for the call.",
+    ("model",),
+    buckets=_SECONDS,
 )
 BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full.", ("model", "reason"))
 BATCH_REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
+CACHE_REQUESTS = Counter(
+    "gateway_cache_requests_total", "Requests to models whose answers are kept: hit, miss, shared.", ("model", "outcome")
+)
+CACHE_EVICTIONS = Counter(
+    "gateway_cache_evictions_total", "Answers given up before their time, for want of: entries, bytes.", ("model", "reason")
+)
+CACHE_ENTRIES = Gauge("gateway_cache_entries", "Answers kept, over all workers.", ("model",), multiprocess_mode="livesum")
+CACHE_BYTES = Gauge("gateway_cache_bytes", "What they take in memory.", ("model",), multiprocess_mode="livesum")
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+
+
+class OfModel:
+    """The metrics of one model, version and signature, looked up once."""
+
+    def __init__(self, labels: tuple[str, str, str]) -> None:
+        self._labels = labels
+        self._requests: dict[int, Counter] = {}
+        self.request_seconds = REQUEST_SECONDS.labels(*labels)
+        self.backend_seconds = BACKEND_SECONDS.labels(*labels)
+        self.rows = ROWS.labels(*labels)
+
+    def requests(self, status: int) -> Counter:
+        """The counter of those that were answered with ``status``."""
+        counter = self._requests.get(status)
+        if counter is None:
+            counter = self._requests[status] = REQUESTS.labels(*self._labels, str(status))
+        return counter
+
+
+class OfBatches:
+    """The metrics of the batches of one model, looked up once."""
+
+    def __init__(self, model: str) -> None:
+        self.rows = BATCH_ROWS.labels(model)
+        self.requests = BATCH_REQUESTS.labels(model)
+        self.queue_seconds = BATCH_QUEUE_SECONDS.labels(model)
+        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full")}
+
+
+@lru_cache(maxsize=4096)
+def of_batches(model: str) -> OfBatches:
+    """The metrics of the batches of ``model``."""
+    return OfBatches(model)
+
+
+@lru_cache(maxsize=4096)
+def of_model(model: str, version: str, signature: str) -> OfModel:
+    """The metrics with these labels."""
+    return OfModel((model, version, signature))
 
 
 def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:

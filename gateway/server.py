@@ -7,26 +7,24 @@ exits; the whole exits with 0.
 
 import logging
 import math
-import selectors
-import threading
-import time
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import multiprocess
 
+from gateway.api.overload import Overload
 from gateway.app import close, create_app
-from gateway.connection import JsonErrors, PatientSocket
 from gateway.settings import Settings
+from gateway.worker.loop import LoopWorker
+from gateway.worker.thread import DrainingWorker
 
 # Longer than the idle timeouts of the usual load balancers, so that they close a connection and never find it closed.
 _KEEPALIVE_S = 75
+
+_WORKERS = {"loop": LoopWorker, "thread": DrainingWorker}
 
 
 class GatewayServer(BaseApplication):  # type: ignore[misc]
@@ -54,7 +52,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
         return {
             "bind": [_bind_address(settings.host, settings.port)],
             "workers": settings.workers,
-            "worker_class": DrainingWorker,
+            "worker_class": _WORKERS[settings.worker],
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_timeout_s + math.ceil(settings.drain_delay_ms / 1000),
             "keepalive": _KEEPALIVE_S,
@@ -72,6 +70,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
     def _post_fork(self, arbiter: object, worker: "DrainingWorker") -> None:
         worker.drain_delay_s = self._settings.drain_delay_ms / 1000
         worker.read_timeout_s = self._settings.read_timeout_ms / 1000
+        if isinstance(worker, LoopWorker):
+            worker.max_in_flight = self._settings.max_in_flight
+            worker.max_body_bytes = self._settings.max_body_bytes
+            worker.runs_in_thread = _takes_long
+            worker.refuse = Overload().answer
         self._worker = worker
 
     def _worker_exit(self, arbiter: object, worker: "DrainingWorker") -> None:
@@ -80,57 +83,6 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
     def _is_draining(self) -> bool:
         return self._worker is not None and self._worker.is_draining
-
-
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's thread worker, with an orderly end and patience that ends.
-
-    After SIGTERM it goes on serving as not ready for ``drain_delay_s`` and lets go of its clients, then it stops. A thread
-    waits ``read_timeout_s`` for a request, and a connection that has sent nothing yet costs none.
-    """
-
-    is_draining = False
-    drain_delay_s = 0.0
-    read_timeout_s = 10.0
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM. A second one ends the delay."""
-        is_first = not self.is_draining
-        self.is_draining = True
-        # From now on every answer says Connection: close.
-        self.cfg.set("keepalive", 0)
-        if not is_first or not self.drain_delay_s:
-            super().handle_exit(sig, frame)
-            return
-        delay = threading.Timer(self.drain_delay_s, super().handle_exit, (sig, None))
-        delay.daemon = True
-        delay.start()
-
-    def enqueue_req(self, conn: Any) -> None:
-        """A new connection waits in the poller, not in a thread, for its first byte."""
-        if isinstance(conn.sock, PatientSocket):
-            super().enqueue_req(conn)
-            return
-        conn.sock = PatientSocket(conn.sock, self.read_timeout_s)
-        conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self.read_timeout_s
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Nor are those waited for, when stopping, that have sent nothing yet."""
-        super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
-
-    def handle(self, conn: Any) -> Any:
-        """Answer one request, whose head and body must arrive in time."""
-        conn.sock.begin_request()
-        return super().handle(conn)
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """What is refused before it reaches the application: a client gets JSON here too."""
-        super().handle_error(req, JsonErrors(client), addr, exc)
 
 
 class PropagatingLogger(Logger):  # type: ignore[misc]
@@ -144,6 +96,11 @@ class PropagatingLogger(Logger):  # type: ignore[misc]
             logger.propagate = True
         # What gunicorn calls information, such as the number of each worker, is of use to those who debug.
         self.error_log.setLevel(logging.WARNING if cfg.loglevel == "info" else self.loglevel)
+
+
+def _takes_long(path: str) -> bool:
+    """Whether handling a GET for ``path`` takes so long that others should not wait meanwhile."""
+    return path.startswith(("/metrics", "/docs", "/openapi.json"))
 
 
 def _child_exit(arbiter: object, worker: DrainingWorker) -> None:

@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from gateway import cache_setting
+from gateway.cache_setting import CachedModel, CachedModels
+
 PREFIX = "GATEWAY_"
 
 
@@ -24,8 +27,10 @@ class Settings:
 
     host: str
     port: int
+    worker: Literal["loop", "thread"]
     workers: int
     threads: int
+    max_in_flight: int
     serving_target: str
     model_config_file: Path | None
     predict_model: str
@@ -37,6 +42,8 @@ class Settings:
     batch_max_wait_us: int
     batch_max_in_flight: int
     batch_max_queued_rows: int
+    cache: tuple[CachedModel, ...]
+    cache_max_bytes: int
     drain_delay_ms: int
     graceful_timeout_s: int
     log_level: str
@@ -64,8 +71,17 @@ class _Environment(Schema):
 
     host = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address", validate.Length(min=1))
     port = _number(8080, "Port to listen on.", 1, 65535)
+    worker = _text(
+        "loop",
+        "How a worker handles requests: `loop` (one thread for all that are plain and small), `thread` (a thread for each).",
+        "loop or thread",
+        validate.OneOf(("loop", "thread")),
+    )
     workers = _number(2, "Worker processes.", 1, 256)
-    threads = _number(32, "Requests that one worker handles at a time.", 1, 1024)
+    threads = _number(
+        32, "Requests that one worker handles in threads at a time: all of them, or under `loop` those that are large.", 1, 1024
+    )
+    max_in_flight = _number(512, "Requests that one `loop` worker has in work at a time; above that 503 at once.", 1, 65_536)
     serving_target = _text(
         "127.0.0.1:8500",
         "The model server: `host:port`, or a gRPC target such as `dns:///serving:8500`.",
@@ -96,6 +112,18 @@ class _Environment(Schema):
     batch_max_in_flight = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
     batch_max_queued_rows = _number(
         4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000
+    )
+    cache = CachedModels(
+        load_default=(),
+        metadata={
+            "meaning": "The models whose answers are kept, how many and for how long: `digits:1000:60s,dense:500:2.5s`. "
+            "Empty: none.",
+            "expected": cache_setting.EXPECTED,
+            "default": "",
+        },
+    )
+    cache_max_bytes = _number(
+        67_108_864, "What the kept answers of all models may take in one worker, in bytes.", 65_536, 2**40
     )
     drain_delay_ms = _number(
         0, "After SIGTERM, how long `/readyz` says 503 while requests are still taken, in milliseconds.", 0, 600_000
@@ -136,7 +164,7 @@ class SettingRow:
 def rows() -> tuple[SettingRow, ...]:
     """Every setting, in the order in which they are documented."""
     return tuple(
-        SettingRow(_variable(name), str(field.load_default), field.metadata["meaning"])
+        SettingRow(_variable(name), field.metadata.get("default", str(field.load_default)), field.metadata["meaning"])
         for name, field in _SCHEMA.fields.items()
     )
 
@@ -151,14 +179,16 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     try:
         values = _SCHEMA.load(given)
     except ValidationError as error:
-        raise SettingsError("\n".join(_problem(key, given[key]) for key in error.messages_dict)) from error
+        raise SettingsError("\n".join(_problem(key, given[key], why) for key, why in error.messages_dict.items())) from error
     path = values.pop("model_config_file")
     return Settings(model_config_file=Path(path) if path else None, **values)
 
 
-def _problem(key: str, value: str) -> str:
+def _problem(key: str, value: str, why: list[str]) -> str:
     if key in _SCHEMA.fields:
-        return f"{_variable(key)}={value!r}: expected {_SCHEMA.fields[key].metadata['expected']}"
+        field = _SCHEMA.fields[key]
+        which = f" ({'; '.join(why)})" if isinstance(field, CachedModels) else ""
+        return f"{_variable(key)}={value!r}: expected {field.metadata['expected']}{which}"
     variable = _variable(key) if key == key.lower() else PREFIX + key
     nearest = difflib.get_close_matches(variable.upper(), [row.variable for row in rows()], n=1)
     return f"{variable}: there is no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")

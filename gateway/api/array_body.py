@@ -7,10 +7,10 @@ the dtypes are the signature's own: nothing is cast.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from flask import Response, request
+from flask import Response
 from werkzeug.datastructures import MIMEAccept
 
-from gateway.api import body, npy, npz
+from gateway.api import body, npy, npz, requests
 from gateway.api.binary_tensor import Unreadable
 from gateway.api.element import Array
 from gateway.api.problems import Problems, cut
@@ -21,19 +21,22 @@ NPY: Final = "application/x-npy"
 NPZ: Final = "application/x-npz"
 _JSON: Final = "application/json"
 _FORMATS: Final = {NPY: NPY, "application/npy": NPY, NPZ: NPZ, "application/npz": NPZ, "application/zip": NPZ}
+_MOST_ACCEPT: Final = ("", "*/*", _JSON)
 _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
 def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
     """What makes tensors of this request's body, as ``read`` does; None if the body is not one of arrays."""
-    if not is_sent(request.mimetype):
+    mimetype = requests.current().mimetype
+    if not is_sent(mimetype):
         return None
-    return read(body.read(), request.mimetype, request.max_content_length or 0, is_example=is_example)
+    return read(body.read(), mimetype, requests.body_limit(), is_example=is_example)
 
 
 def answer(outputs: Tensors, *, is_example: bool) -> Response | None:
     """This request's answer as ``write`` makes it; None if the client would rather have JSON."""
-    media_type = wanted(request.accept_mimetypes)
+    accept = requests.current().environ.get("HTTP_ACCEPT", "")
+    media_type = None if accept in _MOST_ACCEPT else wanted(requests.current().accept_mimetypes)
     if media_type is None:
         return None
     return Response(write(outputs, media_type, is_example=is_example), content_type=media_type)

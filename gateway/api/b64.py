@@ -16,7 +16,17 @@ def is_b64(value: Any) -> bool:
 
 def decode(text: str) -> bytes:
     """The bytes of base64 ``text``: standard alphabet, white space ignored, padding right or absent. Raises ValueError."""
-    data = text.encode("ascii").translate(None, _ASCII_SPACE)
+    data = text.encode("ascii")
+    # Alone, the strict decoder takes any padding after whole groups.
+    if len(data) % 4 == 0 and not data.endswith(b"==="):
+        try:
+            return binascii.a2b_base64(data, strict_mode=True)
+        except binascii.Error:  # perhaps for what only this dialect takes
+            pass
+    return _decode_loosely(data.translate(None, _ASCII_SPACE))
+
+
+def _decode_loosely(data: bytes) -> bytes:
     digits = data.rstrip(_PADDING)
     missing = -len(digits) % 4
     if len(data) - len(digits) not in (0, missing):

@@ -4,7 +4,7 @@ import threading
 import zlib
 from typing import Final
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app
 
 from gateway.api import requests
 from gateway.api.problems import cut
@@ -31,7 +31,9 @@ def init_app(app: Flask) -> None:
 
     @app.teardown_request
     def leave(error: BaseException | None) -> None:
-        if g.pop("holds_large_body", False):
+        ours = requests.current()
+        if ours.holds_large_body:
+            ours.holds_large_body = False
             places.release()
 
 
@@ -49,7 +51,7 @@ def read() -> bytes:
     """
     is_gzip = "gzip" in _encoding()
     data = _received(is_large=is_gzip)
-    return inflate(data, request.max_content_length or 0) if is_gzip else data
+    return inflate(data, requests.body_limit()) if is_gzip else data
 
 
 def read_strictly() -> bytes:
@@ -59,21 +61,23 @@ def read_strictly() -> bytes:
         raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
     window = _ENCODINGS[encoding]
     data = _received(is_large=window is not None)
-    return data if window is None else inflate(data, request.max_content_length or 0, window)
+    return data if window is None else inflate(data, requests.body_limit(), window)
 
 
 def _encoding() -> str:
-    return request.headers.get("Content-Encoding", "").strip().lower()
+    encoding: str = requests.current().environ.get("HTTP_CONTENT_ENCODING", "")
+    return encoding.strip().lower()
 
 
 def _take_place() -> None:
     """Wait, within the deadline, until one of the places for large bodies is free."""
     places: threading.BoundedSemaphore | None = current_app.extensions.get(_PLACES)
-    if places is None or "holds_large_body" in g:
+    ours = requests.current()
+    if places is None or ours.holds_large_body:
         return
     if not places.acquire(timeout=requests.deadline().remaining_s()):
         raise Unavailable("too many large bodies are in work")
-    g.holds_large_body = True
+    ours.holds_large_body = True
 
 
 def _received(*, is_large: bool) -> bytes:
@@ -81,15 +85,14 @@ def _received(*, is_large: bool) -> bytes:
 
     A body of unknown length is read to the limit and one byte on, never cut there.
     """
-    limit, announced = request.max_content_length, request.content_length
-    if limit is None:
-        raise ValueError("a body is only read where there is a limit to it")
+    ours = requests.current()
+    limit, announced = requests.body_limit(), ours.content_length
     if announced is not None and announced > limit:
         raise _too_large(limit)
     if is_large or announced is None or announced > LARGE_BYTES:
         _take_place()
     try:
-        data: bytes = request.environ["wsgi.input"].read(limit + 1 if announced is None else announced)
+        data: bytes = ours.environ["wsgi.input"].read(limit + 1 if announced is None else announced)
     except TimeoutError as error:
         raise RequestTimeout("the body did not arrive in time") from error
     except Exception as error:  # the web server's own errors: a chunk that is none, a client that went away

@@ -8,6 +8,7 @@ from typing import Final
 
 from flask import Flask, Response, request
 
+from gateway.api import requests
 from gateway.errors import Unimplemented
 
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -24,16 +25,20 @@ def init_app(app: Flask, *, enabled: bool) -> None:
 
     @app.before_request
     def preflight() -> Response | None:
-        if not _is_tfserving() or (request.method in METHODS and request.method != "OPTIONS"):
+        method = requests.current().method
+        if method == "POST" or not _is_tfserving() or (method in METHODS and method != "OPTIONS"):
             return None
-        if request.method != "OPTIONS":
-            raise Unimplemented(f"{request.method} is no method of this dialect")
+        if method != "OPTIONS":
+            raise Unimplemented(f"{method} is no method of this dialect")
         is_page = any(scheme in request.headers.get("Origin", "") for scheme in _SCHEMES)
         return Response(status=200 if is_page else 400, content_type="text/html; charset=ISO-8859-1")
 
+    if not enabled:
+        return
+
     @app.after_request
     def allow(response: Response) -> Response:
-        if enabled and _is_tfserving():
+        if _is_tfserving():
             response.headers.update(_HEADERS)
         return response
 

@@ -21,18 +21,19 @@ _NAMES: Final = {
     dtypes.STRING: "BYTES",
     dtypes.BFLOAT16: "BF16",
 }
+_BY_DTYPE: Final = {dtype.name: name for dtype, name in _NAMES.items()}  # names are faster to look for than dtypes
 BY_NAME: Final = {name: dtype for dtype, name in _NAMES.items()}
 _BY_NUMPY: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
 
 
 def is_supported(dtype: DType) -> bool:
     """Whether the protocol has a datatype for ``dtype``."""
-    return dtype in _NAMES
+    return dtype.name in _BY_DTYPE
 
 
 def name_of(dtype: DType) -> str:
     """The protocol's name of ``dtype``; TensorFlow's own, in capitals, for what the protocol does not know."""
-    return _NAMES.get(dtype) or dtype.name.upper()
+    return _BY_DTYPE.get(dtype.name) or dtype.name.upper()
 
 
 def of_numpy(dtype: object) -> DType:

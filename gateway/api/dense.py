@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from gateway.api.element import Array, Element, encode, fits, misfits
+from gateway.api.element import Array, Element, convert, encode, fits, misfits
+from gateway.api.number_block import NumberBlock
 from gateway.api.problems import Problems
 
 MAX_RANK: Final = 64  # numpy's
@@ -29,12 +30,14 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
-    """``value`` as an array of ``kind`` elements, or None if it is none (or has not the shape that ``dims`` asks for)."""
-    shape = shape_of(value)
+    """``value``, a JSON value or a NumberBlock, as an array of ``kind`` elements.
+
+    None if it is none, or has not the shape that ``dims`` asks for.
+    """
+    shape = value.shape if isinstance(value, NumberBlock) else shape_of(value)
     if len(shape) > MAX_RANK or (dims is not None and not _agree(_full(shape, dims), dims)):
         return None
-    items = _flatten(value, shape)
-    array = None if items is None else encode(items, kind)
+    array = _elements(value, shape, kind)
     return None if array is None else array.reshape(shape if dims is None else _full(shape, dims))
 
 
@@ -52,6 +55,14 @@ def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Proble
         dims = shape
     _walk(value, (), _resolve(shape if dims is None else dims, shape), kind, problems)
     return problems
+
+
+def _elements(value: Any, shape: tuple[int, ...], kind: Element) -> Array | None:
+    """The elements in row-major order, or None."""
+    if isinstance(value, NumberBlock):
+        return convert(value.values, kind)
+    items = _flatten(value, shape)
+    return None if items is None else encode(items, kind)
 
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:

@@ -23,7 +23,7 @@ Array: TypeAlias = npt.NDArray[Any]
 _NO_COMPATIBLE_FORM: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16)
 _NO_FORM: Final = (dtypes.COMPLEX64, dtypes.COMPLEX128)
 # The first doubles that round to infinity. NumPy casts to bfloat16 by way of float32, whose rounding comes first.
-_LIMITS: Final = {
+LIMITS: Final = {
     dtypes.HALF: 65520.0,
     dtypes.BFLOAT16: 2.0**128 - 2.0**119 - 2.0**103,
     dtypes.FLOAT: 2.0**128 - 2.0**103,
@@ -82,7 +82,7 @@ def element(dtype: DType, strict: bool) -> Element:
     if dtype.numpy.kind in "iu":
         bounds = np.iinfo(np.int32 if dtype in _CHECKED_AS_INT32 and not strict else dtype.numpy)
         return Element(dtype, _INTEGER_TYPES, dtype.name, "integers", int(bounds.min), int(bounds.max))
-    return Element(dtype, _FLOAT_TYPES, f"{dtype.numpy.name} number", "numbers", limit=_LIMITS[dtype] if strict else None)
+    return Element(dtype, _FLOAT_TYPES, f"{dtype.numpy.name} number", "numbers", limit=LIMITS[dtype] if strict else None)
 
 
 def encode(items: list[Any], kind: Element) -> Array | None:
@@ -90,6 +90,13 @@ def encode(items: list[Any], kind: Element) -> Array | None:
     if not kind.types.issuperset(map(type, items)):
         return None
     return _ENCODERS.get(kind.types, _plain)(items, kind)
+
+
+def convert(values: Array, kind: Element) -> Array | None:
+    """As ``encode``, of JSON numbers that are an array already: int64 or uint64 where all are integers, otherwise float64."""
+    if kind.types == _INTEGER_TYPES:
+        return _bounded(values, kind) if values.dtype.kind in "iu" else None
+    return _rounded(values.astype(np.float64, copy=False), kind) if kind.types == _FLOAT_TYPES else None
 
 
 def misfits(items: Sequence[Any], kind: Element) -> Iterator[int]:
@@ -121,6 +128,10 @@ def _integers(items: list[Any], kind: Element) -> Array | None:
         values = np.array(items, dtype=wide)
     except OverflowError:
         return None
+    return _bounded(values, kind)
+
+
+def _bounded(values: Array, kind: Element) -> Array | None:
     if values.size and (values.min() < kind.low or values.max() > kind.high):
         return None
     return values.astype(kind.dtype.numpy, copy=False)
@@ -128,8 +139,12 @@ def _integers(items: list[Any], kind: Element) -> Array | None:
 
 def _floats(items: list[Any], kind: Element) -> Array | None:
     # By way of double, as upstream: an integer beyond 2**53 is rounded twice there too.
-    values = np.array(items, dtype=np.float64)
-    if kind.limit is not None and not (np.abs(values) < kind.limit).all():
+    return _rounded(np.array(items, dtype=np.float64), kind)
+
+
+def _rounded(values: Array, kind: Element) -> Array | None:
+    """Doubles as ``kind``; NaN is in no bounds."""
+    if kind.limit is not None and values.size and not (values.min() > -kind.limit and values.max() < kind.limit):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(kind.dtype.numpy, copy=False)

@@ -1,21 +1,18 @@
 """Any error -> the dialect's JSON. A client never sees a stack trace."""
 
-from collections.abc import Callable
-
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
+from gateway.api import requests
 from gateway.api.tfserving_path import malformed
 from gateway.errors import GatewayError
 from gateway.logs import logger
 
 log = logger("request")
-
-Renderer = Callable[[GatewayError], bytes]
 
 _SIMPLE_CODES = {
     400: "BAD_INPUT",
@@ -43,13 +40,14 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
-        log.error("request.failed", id=g.get("request_id"), path=request.path, exc_info=error)
-        return _answer(InternalError(f"something went wrong here; the log knows more of request {g.get('request_id')}"))
+        ours = requests.current()
+        log.error("request.failed", id=ours.id, path=ours.path, exc_info=error)
+        return _answer(InternalError(f"something went wrong here; the log knows more of request {ours.id}"))
 
 
 def _answer(error: GatewayError) -> Response:
-    g.error = error.code
-    response = Response(_renderer()(error), status=error.http_status, content_type="application/json")
+    requests.current().error_code = error.code
+    response = Response(render(error, request.path), status=error.http_status, content_type="application/json")
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.MethodNotAllowed):
@@ -57,16 +55,14 @@ def _answer(error: GatewayError) -> Response:
     return response
 
 
-def _is_tfserving() -> bool:
-    return request.path[:4].lower() == "/v1/"
+def render(error: GatewayError, path: str) -> bytes:
+    """The error body in the dialect of ``path``."""
+    is_openinference = path == "/v2" or path.startswith("/v2/")
+    return message_json(error) if _is_tfserving(path) or is_openinference else simple_json(error)
 
 
-def _is_openinference() -> bool:
-    return request.path == "/v2" or request.path.startswith("/v2/")
-
-
-def _renderer() -> Renderer:
-    return message_json if _is_tfserving() or _is_openinference() else simple_json
+def _is_tfserving(path: str) -> bool:
+    return path[:4].lower() == "/v1/"
 
 
 def message_json(error: GatewayError) -> bytes:
@@ -100,7 +96,7 @@ def _details(error: GatewayError) -> list[dict[str, str]]:
 def _from_http(error: HTTPException) -> GatewayError:
     """What Flask refuses by itself, as an error of the tree."""
     if isinstance(error, NoRoute):
-        if _is_tfserving():
+        if _is_tfserving(request.path):
             return malformed(request.method, request.path)
         return errors.NotFound(f"there is no route {request.path}")
     if isinstance(error, WrongMethod):

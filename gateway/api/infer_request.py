@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.api import datatypes, infer_raw, infer_schema, infer_tensor, json_dialect
+from gateway.api import datatypes, infer_document, infer_raw, infer_schema, infer_tensor, json_dialect
 from gateway.api.element import Array
 from gateway.api.infer_tensor import Given
+from gateway.api.number_block import Unfit
 from gateway.api.problems import Problems, cut
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -42,11 +43,8 @@ class InferRequest:
         length = len(body) if header_length is None else _length(header_length, len(body))
         self._binary = memoryview(body)[length:]
         self._is_raw = header_length is not None and not length
-        self._document = _RAW if self._is_raw else json_dialect.parse(body[:length])
-        self._form_problems = Problems()
-        self._members = infer_schema.read(infer_schema.REQUEST, self._document, (), self._form_problems)
-        if not isinstance(self._document, dict):
-            raise self._form_problems.invalid_argument("this is no inference request:")
+        self._json = body[:length]
+        self._read(_RAW if self._is_raw else infer_document.parse(self._json))
 
     @property
     def id(self) -> str | None:
@@ -74,6 +72,19 @@ class InferRequest:
             InvalidArgument: the request does not fit; it holds every problem.
             Unimplemented: the protocol has no datatype for one of the tensors.
         """
+        try:
+            return self._tensors(signature)
+        except Unfit:
+            self._read(json_dialect.parse(self._json))
+        return self._tensors(signature)
+
+    def _read(self, document: Any) -> None:
+        self._form_problems = Problems()
+        self._members = infer_schema.read(infer_schema.REQUEST, document, (), self._form_problems)
+        if not isinstance(document, dict):
+            raise self._form_problems.invalid_argument("this is no inference request:")
+
+    def _tensors(self, signature: Signature) -> dict[str, Array]:
         _refuse_unsupported(signature.inputs)
         problems = Problems()
         problems.extend(self._form_problems, lambda place: place)

@@ -117,12 +117,39 @@ REPOSITORY_INDEX: Final = RepositoryIndex()
 
 def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
     """The members of ``value``, which stands at ``path``, that are as ``schema`` has them; ``problems`` gets the others."""
+    accepted = _accepted(schema, value)
+    if accepted is not None:
+        return accepted
     try:
         members: dict[str, Any] = schema.load(value)
     except ValidationError as error:
         for inner, expected in _messages(error.messages_dict):
             problems.add((*path, *inner), expected, _at(value, inner))
         members = error.valid_data if isinstance(error.valid_data, dict) else {}
+    return members
+
+
+def _accepted(schema: Schema, value: Any) -> dict[str, Any] | None:
+    """What ``schema`` loads, by its own fields but without its way of telling what is wrong; None if something is."""
+    if not isinstance(value, dict):
+        return None
+    members: dict[str, Any] = {}
+    for name, field in schema.load_fields.items():
+        if name not in value:
+            if field.required:
+                return None
+            continue
+        member = value[name]
+        if isinstance(field, fields.Nested) and member is not None:
+            member = _accepted(field.schema, member)
+            if member is None:
+                return None
+            members[name] = member
+            continue
+        try:
+            members[name] = field.deserialize(member)
+        except ValidationError:
+            return None
     return members
 
 

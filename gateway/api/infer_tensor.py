@@ -9,6 +9,7 @@ from gateway.api import binary_tensor, datatypes
 from gateway.api.dense import find_problems, to_array
 from gateway.api.element import Array, element
 from gateway.api.infer_schema import Path
+from gateway.api.number_block import NumberBlock, Unfit
 from gateway.api.problems import MISSING, Problems, pointer
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import TensorSpec
@@ -27,7 +28,8 @@ def load(given: Given, spec: TensorSpec, problems: Problems) -> Array | None:
     """The tensor of ``given``, or None; ``problems`` gets every reason why it does not fit ``spec``.
 
     The data is held against the shape and the datatype that are given with it, and those against the declaration, so that one
-    mistake is told once. That a member is missing, or that the body ends before the tensor, is for the caller to tell.
+    mistake is told once. That a member is missing, or that the body ends before the tensor, is for the caller to tell. Raises
+    Unfit instead of telling what is wrong with a NumberBlock.
     """
     before = problems.count
     _check_declared(given, spec, problems)
@@ -63,18 +65,27 @@ def _from_json(given: Given, dtype: DType, shape: tuple[int, ...] | None, proble
     if data is None:
         problems.add(place, "the tensor's elements, or binary_data_size among its parameters", MISSING)
         return None
-    is_flat = isinstance(data, list) and not isinstance(next(iter(data), None), list)
-    dims = (math.prod(shape),) if is_flat and shape is not None else shape
+    dims = (math.prod(shape),) if shape is not None and _is_flat(data) else shape
     kind = element(dtype, strict=True)
     array = to_array(data, kind, dims)
+    if array is None and isinstance(data, NumberBlock):
+        raise Unfit
     if array is None:
         problems.extend(find_problems(data, kind, dims), lambda inner: pointer(place) + inner)
         return None
     return None if shape is None else array.reshape(shape)
 
 
+def _is_flat(data: Any) -> bool:
+    if isinstance(data, NumberBlock):
+        return len(data.shape) == 1
+    return isinstance(data, list) and not isinstance(next(iter(data), None), list)
+
+
 def _from_binary(given: Given, dtype: DType, shape: tuple[int, ...] | None, problems: Problems) -> Array | None:
     data, binary = given.members.get("data"), given.binary
+    if isinstance(data, NumberBlock):
+        raise Unfit
     if data is not None:
         problems.add((*given.path, "data"), "nothing, as binary_data_size says that the data is binary", data)
     if shape is None or binary is None or len(binary) < given.members["parameters"]["binary_data_size"]:

@@ -46,6 +46,11 @@ HEADERS: Final[dict[str, Json]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
+    "X-Cache": {
+        "description": "Of a model whose answers are kept (GATEWAY_CACHE): whether this one was, or was called for, or was "
+        "called for by another request that asked the same",
+        "schema": {"enum": ["hit", "miss", "shared"]},
+    },
     "Retry-After": {
         "description": "When to try again, in seconds",
         "required": True,

@@ -104,6 +104,7 @@ def _post(body: Json, answered: Json, examples: Json) -> Json:
     ok = answer(
         "The outputs: JSON, and behind it the data that was asked for as binary", answered, (JSON, BINARY), has_version=True
     )
+    ok["headers"] |= headers("X-Cache")
     ok["headers"][HEADER_LENGTH] = {"description": "How many bytes of the body are JSON, where it is not all", "schema": SIZE}
     # A body without JSON is the raw data of the only input, and may be that of no rows.
     return {

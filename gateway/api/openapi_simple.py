@@ -6,7 +6,7 @@ from typing import Any, Final
 from gateway.api import array_body, json_schema, predict_bodies, sample_values
 from gateway.api.documented_model import DocumentedModel, has_strict_form
 from gateway.api.json_schema import TEXT, Dims, Json, record
-from gateway.api.openapi_answers import JSON, answer, refusals
+from gateway.api.openapi_answers import JSON, answer, headers, refusals
 from gateway.api.schemas import DATA_KEY
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -84,9 +84,10 @@ def _post(body: Json, prediction: Json, examples: Json) -> Json:
     }
     content: Json = {media_type: {"schema": {}} for media_type in _MEDIA_TYPES}
     content[JSON] = {"schema": body} | ({"examples": examples} if examples else {})
+    ok = answer("The prediction", record(properties), _MEDIA_TYPES, has_version=True)
+    ok["headers"] |= headers("X-Cache")
     return {
         "summary": "Predict one example",
         "requestBody": {"required": True, "content": content},
-        "responses": {"200": answer("The prediction", record(properties), _MEDIA_TYPES, has_version=True)}
-        | refusals("simple", asks_backend=True, has_body=True),
+        "responses": {"200": ok} | refusals("simple", asks_backend=True, has_body=True),
     }

@@ -6,7 +6,7 @@ from typing import Final
 from gateway.api import array_body, example_bodies, openapi_models, predict_bodies, sample_values
 from gateway.api.documented_model import METHODS, DocumentedModel, has_compatible_form
 from gateway.api.json_schema import Json
-from gateway.api.openapi_answers import JSON, answer, refusals
+from gateway.api.openapi_answers import JSON, answer, headers, refusals
 from gateway.inference.signature import Signature
 
 TAG: Final = "TensorFlow Serving, any model"
@@ -54,7 +54,7 @@ def _operations(model: DocumentedModel) -> Iterator[tuple[str, str, str, Json]]:
 
 def _any_operations() -> Iterator[tuple[str, str, str, Json]]:
     any_request, any_answer = predict_bodies.ANY_REQUEST, predict_bodies.ANY_ANSWER
-    yield ":predict", "predict", "post", _post("Predict", any_request, _MEDIA_TYPES, any_answer, {})
+    yield ":predict", "predict", "post", _predict_post(any_request, any_answer, {})
     for verb in METHODS:
         body, answered = example_bodies.request(()), example_bodies.answer(verb)
         yield f":{verb}", verb, "post", _post(verb.capitalize(), body, (JSON,), answered, {})
@@ -74,7 +74,13 @@ def _predict(signatures: Sequence[Signature]) -> Json:
             examples[f"{signature.name}.{key}"] = {"summary": f"{signature.name}: {key}", "value": value} | note
     bodies = [body for signature in signatures for body in predict_bodies.requests(signature)]
     answers = [body for signature in signatures for body in predict_bodies.answers(signature)]
-    return _post("Predict", {"oneOf": bodies}, _MEDIA_TYPES, {"anyOf": answers} if answers else {}, examples)
+    return _predict_post({"oneOf": bodies}, {"anyOf": answers} if answers else {}, examples)
+
+
+def _predict_post(body: Json, answered: Json, examples: Json) -> Json:
+    made = _post("Predict", body, _MEDIA_TYPES, answered, examples)
+    made["responses"]["200"]["headers"] |= headers("X-Cache")
+    return made
 
 
 def _examples(verb: str, model: DocumentedModel, signatures: Sequence[Signature]) -> Json:

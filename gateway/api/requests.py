@@ -1,13 +1,14 @@
 """What every request has: an id, a deadline, a log line, its metrics, and the headers that say who answered."""
 
+import random
 import re
 import time
-import uuid
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Response, request
 
 from gateway import metrics
+from gateway.api.application import Application, Request
 from gateway.inference.deadline import Deadline
 from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
@@ -21,68 +22,91 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
-def init_app(app: Flask, timeout_s: float) -> None:
+def init_app(app: Application, timeout_s: float) -> None:
     """Give every request of ``app`` its id and its deadline, and log it when it ends."""
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
-        g.started_s = time.perf_counter()
-        g.deadline = Deadline.after(timeout_s)
-        g.parse_s = 0.0
+        ours = current()
+        ours.started_s = time.perf_counter()
+        ours.deadline = Deadline.after(timeout_s)
+        given = ours.environ.get("HTTP_X_REQUEST_ID", "")
+        # Unique, and nobody's secret.
+        ours.id = given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request_id
-        trace: Trace | None = g.get("trace")
+        ours = current()
+        headers = response.headers
+        headers.add("X-Request-Id", ours.id)
+        trace: Trace | None = ours.trace
         if trace is not None:
             if trace.version is not None:
-                response.headers["X-Model-Version"] = str(trace.version)
-            _measure(trace, response.status_code)
-        _log(trace, response.status_code)
+                headers.add("X-Model-Version", str(trace.version))
+            if trace.cache is not None:
+                headers.add("X-Cache", trace.cache)
+            _measure(ours, trace, response.status_code)
+        _log(ours, trace, response.status_code)
         return response
+
+
+def current() -> Request:
+    """The request that is handled here, itself: through Flask's proxy each look at it costs a search."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
+
+
+def body_limit() -> int:
+    """The most bytes that a body may have, as sent or inflated. Raises ValueError where nothing limits it."""
+    limit = current().max_content_length
+    if limit is None:
+        raise ValueError("a body is only read where there is a limit to it")
+    return limit
 
 
 def begin_trace(model: ModelRef, signature: str | None = None) -> Trace:
     """The trace of this request's prediction: what is put into it reaches the log line, the metrics and the headers."""
-    g.trace = Trace(model) if signature is None else Trace(model, signature)
-    return g.trace  # type: ignore[no-any-return]
+    trace = Trace(model) if signature is None else Trace(model, signature)
+    current().trace = trace
+    return trace
 
 
 def deadline() -> Deadline:
     """The deadline of this request."""
-    return g.deadline  # type: ignore[no-any-return]
+    return current().deadline  # type: ignore[no-any-return]
 
 
 def parse_timed(started_s: float) -> None:
     """Note that this request's body took from ``started_s`` (``time.perf_counter``) until now to parse."""
-    g.parse_s = time.perf_counter() - started_s
+    current().parse_s = time.perf_counter() - started_s
 
 
-def _measure(trace: Trace, status: int) -> None:
+def _measure(ours: Request, trace: Trace, status: int) -> None:
     labels = (trace.model.name, str(trace.version), trace.signature) if trace.is_known else ("", "", "")
-    metrics.REQUESTS.labels(*labels, str(status)).inc()
-    metrics.REQUEST_SECONDS.labels(*labels).observe(time.perf_counter() - g.started_s)
+    of_model = metrics.of_model(*labels)
+    of_model.requests(status).inc()
+    of_model.request_seconds.observe(time.perf_counter() - ours.started_s)
     if trace.backend_s:
-        metrics.BACKEND_SECONDS.labels(*labels).observe(trace.backend_s)
+        of_model.backend_seconds.observe(trace.backend_s)
     if status == 200 and trace.rows is not None:
-        metrics.ROWS.labels(*labels).inc(trace.rows)
+        of_model.rows.inc(trace.rows)
 
 
-def _log(trace: Trace | None, status: int) -> None:
-    fields: dict[str, Any] = {"id": g.request_id, "method": request.method, "path": request.path, "status": status}
+def _log(ours: Request, trace: Trace | None, status: int) -> None:
+    fields: dict[str, Any] = {"id": ours.id, "method": ours.method, "path": ours.path, "status": status}
     if trace is not None:
-        fields |= {"model": trace.model.name, "version": trace.version, "signature": cut(trace.signature), "rows": trace.rows}
-        fields |= {
-            "parse_ms": _ms(g.parse_s + trace.build_s),
-            "queue_ms": _ms(trace.queue_s),
-            "backend_ms": _ms(trace.backend_s),
-        }
-    if "error" in g:
-        fields["error"] = g.error
-    fields["total_ms"] = _ms(time.perf_counter() - g.started_s)
-    write = log.debug if request.path in _PROBES and status < 400 else log.info
+        fields["model"] = trace.model.name
+        fields["version"] = trace.version
+        fields["signature"] = cut(trace.signature)
+        fields["rows"] = trace.rows
+        fields["parse_ms"] = _ms(ours.parse_s + trace.build_s)
+        fields["queue_ms"] = _ms(trace.queue_s)
+        fields["backend_ms"] = _ms(trace.backend_s)
+        if trace.cache is not None:
+            fields["cache"] = trace.cache
+    if ours.error_code is not None:
+        fields["error"] = ours.error_code
+    fields["total_ms"] = _ms(time.perf_counter() - ours.started_s)
+    write = log.debug if status < 400 and ours.path in _PROBES else log.info
     write("request", **fields)
 
 

@@ -29,6 +29,11 @@ class PredictBody:
     tensors: dict[str, Array]
 
 
+def names_signature(document: Any) -> bool:
+    """Whether ``signature_name`` has a name for ``document``."""
+    return isinstance(document, dict) and isinstance(document.get(SIGNATURE_KEY, ""), str)
+
+
 def signature_name(document: Any) -> str:
     """The signature that a TensorFlow Serving body asks for; the default one where it names none. Raises InvalidArgument."""
     if not isinstance(document, dict):

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 import orjson
 from flask import Blueprint, Response
 
-from gateway.api import array_body, body, json_dialect, requests, schemas, tensor_json
+from gateway.api import array_body, body, request_body, requests, tensor_json
+from gateway.api.element import Array
+from gateway.api.request_body import Known, RequestBody
 from gateway.errors import NotFound
 from gateway.inference.hints import listed
 from gateway.inference.predictor import Predictor
@@ -18,14 +19,15 @@ from gateway.inference.status import ModelStatus
 def blueprint(predictor: Predictor, configured: Callable[[], tuple[ModelStatus, ...]], default_model: str) -> Blueprint:
     """The routes. A bare /predict means ``default_model``, or when that is empty the only one that is ``configured``."""
     routes = Blueprint("simple", __name__)
+    known = Known(request_body.SIMPLE)
 
     @routes.route("/predict", methods=["POST"], provide_automatic_options=False)
     def predict_default() -> Response:
-        return _predict(predictor, default_model or _only(configured()))
+        return _predict(predictor, known, default_model or _only(configured()))
 
     @routes.route("/predict/<model>", methods=["POST"], provide_automatic_options=False)
     def predict(model: str) -> Response:
-        return _predict(predictor, model)
+        return _predict(predictor, known, model)
 
     return routes
 
@@ -37,10 +39,11 @@ def _only(models: tuple[ModelStatus, ...]) -> str:
     raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
 
-def _predict(predictor: Predictor, model: str) -> Response:
+def _predict(predictor: Predictor, known: Known[dict[str, Array]], name: str) -> Response:
     started_s = time.perf_counter()
-    trace = requests.begin_trace(ModelRef(model))
-    load = array_body.received(is_example=True) or _json_received()
+    model = ModelRef(name)
+    trace = requests.begin_trace(model)
+    load = array_body.received(is_example=True) or RequestBody(known, model, body.read_strictly()).load
     requests.parse_timed(started_s)
     used: list[Signature] = []
 
@@ -53,10 +56,6 @@ def _predict(predictor: Predictor, model: str) -> Response:
     batched = any(spec.has_free_batch for spec in used[-1].inputs)
     arrays = array_body.answer(prediction.outputs, is_example=batched)
     return arrays or Response(_render(prediction, batched), content_type="application/json")
-
-
-def _json_received() -> Callable[[Signature], Tensors]:
-    return partial(schemas.load_simple, json_dialect.parse(body.read_strictly()))
 
 
 def _render(prediction: Prediction, batched: bool) -> bytes:

@@ -29,7 +29,7 @@ class TensorField(fields.Field[Array]):
 
     def __init__(self, spec: TensorSpec, strict: bool) -> None:
         self.kind = element(spec.dtype, strict)
-        self.dims = _example_dims(spec) if strict else None
+        self.dims = example_dims(spec) if strict else None
         self.is_example = strict and spec.has_free_batch
         super().__init__(
             data_key=spec.name,
@@ -116,7 +116,8 @@ def _inside(name: str) -> Callable[[str], str]:
     return lambda inner: prefix + inner
 
 
-def _example_dims(spec: TensorSpec) -> Dims | None:
+def example_dims(spec: TensorSpec) -> Dims | None:
+    """The sizes of one example, which is given without a dimension 0 that is free; None: whatever they are."""
     if spec.shape is None:
         return None
     return spec.shape[1:] if spec.has_free_batch else spec.shape

@@ -6,15 +6,27 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from gateway.api import array_body, body, cors, examples_json, json_dialect, requests, schemas, tensor_json, tfserving_path
+from gateway.api import (
+    array_body,
+    body,
+    cors,
+    examples_json,
+    json_dialect,
+    request_body,
+    requests,
+    schemas,
+    tensor_json,
+    tfserving_path,
+)
 from gateway.api import examples as example_bodies
+from gateway.api.request_body import Known, RequestBody
+from gateway.api.schemas import PredictBody
 from gateway.api.shapes import mismatches
 from gateway.api.tensor_json import NonFinite
 from gateway.api.tfserving_path import ModelPath
@@ -44,14 +56,15 @@ class Catalog(Protocol):
 def blueprint(predictor: Predictor, examples: ExamplePredictor, catalog: Catalog, non_finite: NonFinite) -> Blueprint:
     """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
     routes = Blueprint("tfserving", __name__)
+    known = Known(request_body.PREDICT)
 
     @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=cors.METHODS, provide_automatic_options=False)
     def dispatch(prefix: str, rest: str) -> Response:
-        path = _raw_path()
-        target = tfserving_path.parse(request.method, path)
+        method, path = requests.current().method, _raw_path()
+        target = tfserving_path.parse(method, path)
         match target.verb:
             case "predict":
-                return _predict(target.model, predictor, non_finite)
+                return _predict(target.model, known, predictor, non_finite)
             case "classify":
                 return _classify(target.model, examples, non_finite)
             case "regress":
@@ -59,7 +72,7 @@ def blueprint(predictor: Predictor, examples: ExamplePredictor, catalog: Catalog
             case "":
                 return _look_up(target, catalog)
         # Upstream's pattern takes :PREDICT, its handler does not.
-        raise tfserving_path.malformed(request.method, path)
+        raise tfserving_path.malformed(method, path)
 
     return routes
 
@@ -75,7 +88,8 @@ def _look_up(target: ModelPath, catalog: Catalog) -> Response:
 
 def _raw_path() -> str:
     """The path as the client sent it: the URL pattern is matched before percent escapes are decoded."""
-    target: str = request.environ.get("RAW_URI") or request.full_path
+    ours = requests.current()
+    target: str = ours.environ.get("RAW_URI") or ours.full_path
     # Two slashes at the front are part of the path, and no host.
     return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
 
@@ -83,10 +97,10 @@ def _raw_path() -> str:
 class _PredictDocument:
     """A :predict body between its parsing and its answer: how it was made into tensors is needed again for both."""
 
-    def __init__(self, load: Callable[[Signature], schemas.PredictBody]) -> None:
+    def __init__(self, load: Callable[[Signature], PredictBody]) -> None:
         self._load = load
         self._signature: Signature | None = None
-        self._body: schemas.PredictBody | None = None
+        self._body: PredictBody | None = None
 
     def build(self, signature: Signature) -> Tensors:
         self._signature, self._body = signature, None
@@ -106,13 +120,17 @@ class _PredictDocument:
         return InvalidArgument(message, problems)
 
 
-def _predict(model: ModelRef, predictor: Predictor, non_finite: NonFinite) -> Response:
+def _predict(model: ModelRef, known: Known[PredictBody], predictor: Predictor, non_finite: NonFinite) -> Response:
+    started_s = time.perf_counter()
     arrays = array_body.received(is_example=False)
+    trace = requests.begin_trace(model)
     if arrays is None:
-        trace, document = _begin(model, lambda parsed: _PredictDocument(partial(schemas.load_predict, parsed)))
+        sent = RequestBody(known, model, body.read())
+        trace.signature = sent.signature
+        document = _PredictDocument(sent.load)
+        requests.parse_timed(started_s)
     else:
-        trace = requests.begin_trace(model)
-        document = _PredictDocument(lambda signature: schemas.PredictBody(row=False, tensors=dict(arrays(signature))))
+        document = _PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
     try:
         prediction = predictor.predict(trace, document.build, requests.deadline())
     except InvalidArgument as error:

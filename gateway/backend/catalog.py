@@ -86,7 +86,7 @@ class Catalog:
         with self._telling_what_there_is(model):
             served = replies.served_model(self._client.metadata(model, deadline))
         with self._lock:
-            self._served[served.name, served.version] = served
+            served = self._kept(served)
             if model.label is not None:
                 self._labels[model.name, model.label] = (time.monotonic() + self._poll_s, served)
             self._statuses.setdefault(served.name, ModelStatus(served.name, problem=_NOT_ASKED_YET))
@@ -127,6 +127,13 @@ class Catalog:
                 return None
             version = status.available[0] if model.version is None else model.version
             return self._served.get((model.name, version)) if version in status.available else None
+
+    def _kept(self, served: ServedModel) -> ServedModel:
+        """The one value of a version for as long as it is served: another value is another model under the same number."""
+        known = self._served.get((served.name, served.version))
+        if known != served:
+            self._served[served.name, served.version] = known = served
+        return known
 
     def _follow(self) -> None:
         while not self._stop.is_set():
@@ -186,12 +193,16 @@ class Catalog:
                 log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
             self._statuses[status.name] = status
             MODEL_READY.labels(status.name).set(status.is_ready)
-            if status.problem is None:
-                # A version that left may come back as another model under the same number.
-                for key in [key for key in self._served if key[0] == status.name and key[1] not in status.available]:
-                    del self._served[key]
+            if status.problem in (None, AWAY):
+                self._forget(status)
             if not status.is_ready and not self._is_configured(status.name) and self._client.is_connected:
                 del self._statuses[status.name]
+
+    def _forget(self, status: ModelStatus) -> None:
+        """A version that left may come back as another model under the same number."""
+        gone = {key for key in self._served if key[0] == status.name and key[1] not in status.available}
+        self._served = {key: served for key, served in self._served.items() if key not in gone}
+        self._labels = {key: known for key, known in self._labels.items() if (key[0], known[1].version) not in gone}
 
     def _is_configured(self, name: str) -> bool:
         return self._config_file is not None and name in self._config_file.names

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from gateway import errors
+from gateway import errors, waiting
 from gateway.backend import codec
 from gateway.backend import examples as example_codec
 from gateway.backend.stubs import (
@@ -115,7 +115,7 @@ class BackendClient:
         """
         request = PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
-            request.inputs[name].CopyFrom(codec.encode(array))
+            codec.encode_into(array, request.inputs[name])
         response: PredictResponse = self._call(self._predict, request, deadline)
         return Prediction(
             model=model.name,
@@ -145,12 +145,12 @@ class BackendClient:
 
     def _call(self, method: Callable[..., Response], request: Any, deadline: Deadline) -> Response:
         try:
-            return method(request, timeout=deadline.remaining_s())
+            return waiting.call(method, request, timeout=deadline.remaining_s())
         except grpc.RpcError as error:
             if not _worth_a_retry(error):
                 raise self._translate(error, deadline) from error
         try:
-            return method(request, timeout=deadline.remaining_s())
+            return waiting.call(method, request, timeout=deadline.remaining_s())
         except grpc.RpcError as error:
             raise self._translate(error, deadline) from error
 

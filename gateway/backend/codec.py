@@ -4,6 +4,7 @@ Tensors go out as ``tensor_content`` (strings: ``string_val``) and are read in b
 the typed fields (``float_val`` ...) unless it runs with ``--enable_serialization_as_tensor_content``.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gateway.backend import wire
 from gateway.backend.stubs import DataType, SignatureDef, TensorInfo, TensorProto
 from gateway.errors import Internal
 from gateway.inference import dtypes
@@ -53,6 +55,9 @@ _TABLE = (
 )
 _BY_ENUM = {row.enum: row for row in _TABLE}
 _BY_NUMPY = {row.dtype.numpy: row for row in _TABLE}
+# What these hold lies on the wire as numpy has it.
+_FIXED_WIDTH = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
+_WORTH_A_BUFFER = 32  # values
 _BIT_CASTS = (dtypes.HALF, dtypes.BFLOAT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
 
 
@@ -62,17 +67,24 @@ def encode(array: Array) -> TensorProto:
     Raises:
         Internal: the array's dtype is none of ``inference.dtypes``.
     """
+    proto = TensorProto()
+    encode_into(array, proto)
+    return proto
+
+
+def encode_into(array: Array, proto: TensorProto) -> None:
+    """As ``encode``, in place: fills an empty TensorProto, such as a new entry of a request's map of inputs."""
     row = _BY_NUMPY.get(array.dtype)
     if row is None:
         raise Internal(f"no TensorProto for numpy dtype {array.dtype}")
-    proto = TensorProto(dtype=row.enum)
+    proto.dtype = row.enum
+    dim = proto.tensor_shape.dim
     for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+        dim.add(size=size)
     if row.dtype is dtypes.STRING:
         proto.string_val.extend(array.ravel().tolist())
     else:
         proto.tensor_content = array.tobytes()
-    return proto
 
 
 def decode(proto: TensorProto) -> Array:
@@ -87,10 +99,11 @@ def decode(proto: TensorProto) -> Array:
     row = _BY_ENUM.get(proto.dtype)
     if row is None:
         raise Internal(f"the backend answered with a tensor of type {dtype_name(proto.dtype)}, which has no array form here")
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if proto.tensor_content:
-        return _from_content(proto.tensor_content, row.dtype, shape)
-    return _from_values(getattr(proto, row.field), row, shape)
+    shape = tuple([dim.size for dim in proto.tensor_shape.dim])
+    content = proto.tensor_content
+    if content:
+        return _from_content(content, row.dtype, shape)
+    return _from_values(proto, row, shape)
 
 
 def _from_content(content: bytes, dtype: DType, shape: tuple[int, ...]) -> Array:
@@ -100,18 +113,29 @@ def _from_content(content: bytes, dtype: DType, shape: tuple[int, ...]) -> Array
         raise Internal(f"the backend answered with {len(content)} bytes for {dtype} {list(shape)}") from error
 
 
-def _from_values(values: Any, row: _Row, shape: tuple[int, ...]) -> Array:
-    size = int(np.prod(shape, dtype=np.int64))
+def _from_values(proto: TensorProto, row: _Row, shape: tuple[int, ...]) -> Array:
+    size = math.prod(shape)
+    values = getattr(proto, row.field)
     if row.dtype is dtypes.STRING:
         return _strings(list(values), size).reshape(shape)
-    flat = np.fromiter(values, dtype=row.wire, count=len(values))
+    flat = _flat(proto, row, values)
     if row.dtype in _BIT_CASTS:
         flat = flat.view(row.dtype.numpy)  # type: ignore[arg-type]  # every dtype of the table has one
     return _fill(flat.astype(row.dtype.numpy, copy=False), size).reshape(shape)
 
 
+def _flat(proto: TensorProto, row: _Row, values: Any) -> Array:
+    """The members of a typed field."""
+    if row.field not in _FIXED_WIDTH or len(values) < _WORTH_A_BUFFER:
+        return np.fromiter(values, dtype=row.wire, count=len(values))
+    number = TensorProto.DESCRIPTOR.fields_by_name[row.field].number
+    return np.frombuffer(wire.packed(proto.SerializeToString(), number), dtype=row.wire)
+
+
 def _fill(flat: Array, size: int) -> Array:
-    if len(flat) >= size:
+    if len(flat) == size:
+        return flat
+    if len(flat) > size:
         return flat[:size]
     filled = np.zeros(size, dtype=flat.dtype)
     filled[: len(flat)] = flat

@@ -8,21 +8,22 @@ Always holds: a request's answer and its error never depend on what shared its b
 - Nobody waits longer than its own deadline, and one that gives up leaves its batch-mates as they were.
 - With nothing in flight a request goes at once; what arrives meanwhile becomes the next batch. The queue is bounded.
 
-Whoever opens a batch sees to its call, and the first who waits takes over after it; a call that several share is made by a
-thread of the batcher, so that each of them can leave.
+The calls are made by threads of the batcher, one for each lane that has something to do. A request only waits, in whatever way
+requests wait here, so that each can give up.
 """
 
 import copy
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
-from gateway import metrics
+from gateway import metrics, waiting
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference import rows as row_wise
 from gateway.inference.deadline import Deadline
-from gateway.inference.lane import Lane, Member, Role
+from gateway.inference.lane import Lane, Member, State
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.logs import logger
@@ -77,13 +78,10 @@ class Batcher:
         count = row_wise.count(signature, inputs)
         if count is None or count > self._limits.max_rows:
             return self._alone(call, inputs, deadline)
-        key = (call, row_wise.layout(inputs))
         member = Member(inputs, count, deadline)
-        lane = self._join(key, member)
-        if member.role is not Role.LEADING:
-            self._await_turn(key, lane, member)
-        if member.role is Role.LEADING:
-            self._lead(call, key, lane, member)
+        lane = self._join(call, member)
+        if not member.done.wait(deadline.at_s - time.monotonic()):
+            self._give_up(lane, member)
         if member.outcome is None:
             return self._alone(call, inputs, deadline)
         if isinstance(member.outcome, GatewayError):
@@ -94,64 +92,108 @@ class Batcher:
     def _alone(self, call: _Call, inputs: Tensors, deadline: Deadline) -> Prediction:
         return self._backend.predict(call.model, call.signature, inputs, call.outputs, deadline)
 
-    def _join(self, key: object, member: Member) -> Lane:
-        """Open a batch if one may be in flight now, else take a place in the queue."""
+    def _join(self, call: _Call, member: Member) -> Lane:
+        """Take a place in the queue, and see to it that a batch is sent when one may be in flight."""
+        key = (call, row_wise.layout(member.inputs))
         with self._lock:
-            lane = self._lanes.setdefault(key, Lane())
-            if lane.in_flight < self._limits.max_in_flight and not lane.waiting:
-                lane.in_flight += 1
-                lane.is_shared = False
-                member.role = Role.LEADING
-            elif self._queued_rows + member.rows > self._limits.max_queued_rows:
+            if self._queued_rows + member.rows > self._limits.max_queued_rows:
                 metrics.BATCH_REFUSALS.inc()
                 raise Unavailable("too many requests are waiting for the model")
-            else:
-                self._enqueue(lane, member)
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane()
+            lane.hub = lane.hub or waiting.here()
+            lane.waiting.append(member)
+            lane.queued_rows += member.rows
+            self._queued_rows += member.rows
+            is_full = lane.queued_rows >= self._limits.max_rows
+            if is_full:
+                lane.full.set()
+            may_go = lane.in_flight < self._limits.max_in_flight and (is_full or not lane.is_called_for)
+            lane.is_called_for = lane.is_called_for or may_go
+        if not may_go:
+            return lane
+        if is_full or lane.hub is None:
+            self._start(call, key, lane, "idle")
+        else:
+            lane.hub.when_idle(partial(self._start, call, key, lane, "idle"), self._limits.max_wait_s)
         return lane
 
-    def _enqueue(self, lane: Lane, member: Member) -> None:
-        lane.waiting.append(member)
-        lane.queued_rows += member.rows
-        self._queued_rows += member.rows
-        if lane.queued_rows >= self._limits.max_rows:
-            lane.full.set()
+    def _start(self, call: _Call, key: object, lane: Lane, reason: str) -> None:
+        """Send a batch, if one may be in flight."""
+        with self._lock:
+            lane.is_called_for = False
+            if not lane.waiting or lane.in_flight >= self._limits.max_in_flight:
+                self._forget_if_unused(key, lane)
+                return
+            lane.in_flight += 1
+        self._carriers.submit(self._serve, call, key, lane, reason)
+
+    def _forget_if_unused(self, key: object, lane: Lane) -> None:
+        if not (lane.in_flight or lane.waiting or lane.is_called_for):
+            self._lanes.pop(key, None)
 
     def _dequeue(self, lane: Lane, member: Member) -> None:
         lane.waiting.remove(member)
         lane.queued_rows -= member.rows
         self._queued_rows -= member.rows
 
-    def _await_turn(self, key: object, lane: Lane, member: Member) -> None:
-        """Return when the member is to lead or is done. Raises DeadlineExceeded when that is not in time."""
-        if member.woken.wait(max(0.0, member.deadline.at_s - time.monotonic())):
-            return
+    def _give_up(self, lane: Lane, member: Member) -> None:
+        """Leave the others as they are. Raises DeadlineExceeded, unless the outcome came at the very moment."""
         with self._lock:
-            if member.role is Role.DONE:
+            if member.state is State.DONE:
                 return
-            if member.role is Role.WAITING:
+            if member.state is State.WAITING:
                 self._dequeue(lane, member)
-            elif member.role is Role.LEADING:
-                # Chosen at the very moment of giving up: those behind must not wait for it.
-                self._pass_on(key, lane)
-            member.role = Role.GONE
+            member.state = State.GONE
         raise member.deadline.exceeded()
 
-    def _lead(self, call: _Call, key: object, lane: Lane, leader: Member) -> None:
-        if lane.is_shared and lane.queued_rows + leader.rows < self._limits.max_rows:
-            lane.full.wait(self._limits.max_wait_s)
-        batch = self._board(lane, leader)
-        reason = self._reason(batch, leader)
-        if len(batch) == 1:
-            self._carry(call, key, lane, batch, reason)
-            return
-        # Each member has a deadline of its own, and may give up: so the call of several is nobody's own.
-        with self._lock:
-            leader.role = Role.RIDING
-            leader.woken.clear()
-        self._carriers.submit(self._carry, call, key, lane, batch, reason)
-        self._await_turn(key, lane, leader)
+    def _serve(self, call: _Call, key: object, lane: Lane, reason: str) -> None:
+        """Carry a batch, and see to the next one."""
+        while batch := self._board(lane):
+            full = sum(member.rows for member in batch) >= self._limits.max_rows
+            self._carry(call, batch, "full" if full else reason)
+            reason = "next"
+            if lane.hub is not None or len(self._lanes) > _CARRIERS:
+                break
+            self._await_company(lane)
+        self._pass_on(call, key, lane)
 
-    def _carry(self, call: _Call, key: object, lane: Lane, batch: list[Member], reason: str) -> None:
+    def _await_company(self, lane: Lane) -> None:
+        """Under load, let the next batch fill up."""
+        if lane.is_shared and lane.queued_rows < self._limits.max_rows:
+            lane.full.wait(self._limits.max_wait_s)
+
+    def _pass_on(self, call: _Call, key: object, lane: Lane) -> None:
+        """This batch is done: whoever waits by now is next."""
+        start = partial(self._start, call, key, lane, "next")
+        with self._lock:
+            lane.in_flight -= 1
+            must_go = bool(lane.waiting) and not lane.is_called_for
+            lane.is_called_for = lane.is_called_for or must_go
+            self._forget_if_unused(key, lane)
+        if must_go and lane.hub is not None:
+            lane.hub.soon(partial(lane.hub.when_idle, start, self._limits.max_wait_s))
+        elif must_go:
+            start()
+
+    def _board(self, lane: Lane) -> list[Member]:
+        """Those who wait, in their order, as far as they fit in."""
+        batch: list[Member] = []
+        total = 0
+        with self._lock:
+            while lane.waiting and total + lane.waiting[0].rows <= self._limits.max_rows:
+                member = lane.waiting[0]
+                self._dequeue(lane, member)
+                member.state = State.ABOARD
+                batch.append(member)
+                total += member.rows
+            if lane.queued_rows < self._limits.max_rows:
+                lane.full.clear()
+            lane.is_shared = len(batch) > 1
+        return batch
+
+    def _carry(self, call: _Call, batch: list[Member], reason: str) -> None:
         """Make the call of a batch, and land it whatever happens: with no outcome, each member is called alone."""
         outcomes: list[Prediction | GatewayError | None] = [None] * len(batch)
         try:
@@ -160,21 +202,7 @@ class Batcher:
         except Exception:  # a batch must not be lost to whatever nobody foresaw
             log.exception("batch.failed", model=call.model.name, requests=len(batch))
         finally:
-            self._land(key, lane, batch, outcomes)
-
-    def _board(self, lane: Lane, leader: Member) -> list[Member]:
-        """The leader and, in their order, those who wait and fit in."""
-        batch, total = [leader], leader.rows
-        with self._lock:
-            while lane.waiting and total + lane.waiting[0].rows <= self._limits.max_rows:
-                member = lane.waiting[0]
-                self._dequeue(lane, member)
-                member.role = Role.RIDING
-                batch.append(member)
-                total += member.rows
-            lane.full.clear()
-            lane.is_shared = len(batch) > 1
-        return batch
+            self._land(batch, outcomes)
 
     def _run(self, call: _Call, batch: list[Member]) -> "list[Prediction | GatewayError | None]":
         """The outcome for each member; None for one that must be called alone."""
@@ -186,40 +214,26 @@ class Batcher:
             return [error] * len(batch)
         except GatewayError as error:
             return [error] if len(batch) == 1 else [None] * len(batch)
-        parts = [prediction] if len(batch) == 1 else row_wise.split(prediction, [member.rows for member in batch])
+        whole = prediction.outputs
+        parts = [whole] if len(batch) == 1 else row_wise.split(whole, [member.rows for member in batch])
         if parts is None:
             return [None] * len(batch)
-        return [replace(part, queue_s=started_s - member.arrived_s) for part, member in zip(parts, batch, strict=True)]
-
-    def _reason(self, batch: list[Member], leader: Member) -> str:
-        if not leader.woken.is_set():
-            return "idle"
-        return "full" if sum(member.rows for member in batch) >= self._limits.max_rows else "next"
+        return [
+            Prediction(prediction.model, prediction.version, prediction.signature, part, started_s - member.arrived_s)
+            for part, member in zip(parts, batch, strict=True)
+        ]
 
     def _measure(self, model: str, batch: list[Member], reason: str) -> None:
-        now_s = time.perf_counter()
-        for member in batch:
-            metrics.BATCH_QUEUE_SECONDS.labels(model).observe(now_s - member.arrived_s)
-        metrics.BATCH_ROWS.labels(model).observe(sum(member.rows for member in batch))
-        metrics.BATCH_REQUESTS.labels(model).observe(len(batch))
-        metrics.BATCH_SENT.labels(model, reason).inc()
+        of_batches = metrics.of_batches(model)
+        of_batches.queue_seconds.observe(time.perf_counter() - batch[0].arrived_s)
+        of_batches.rows.observe(sum(member.rows for member in batch))
+        of_batches.requests.observe(len(batch))
+        of_batches.sent[reason].inc()
 
-    def _land(self, key: object, lane: Lane, batch: list[Member], outcomes: "list[Prediction | GatewayError | None]") -> None:
+    def _land(self, batch: list[Member], outcomes: "list[Prediction | GatewayError | None]") -> None:
         with self._lock:
             for member, outcome in zip(batch, outcomes, strict=True):
-                if member.role is not Role.GONE:
-                    member.role, member.outcome = Role.DONE, outcome
-                    member.woken.set()
-            self._pass_on(key, lane)
-
-    def _pass_on(self, key: object, lane: Lane) -> None:
-        """Let the first who waits lead the next batch; with nobody waiting, one batch fewer is in flight."""
-        if lane.waiting:
-            leader = lane.waiting[0]
-            self._dequeue(lane, leader)
-            leader.role = Role.LEADING
-            leader.woken.set()
-            return
-        lane.in_flight -= 1
-        if not lane.in_flight:
-            del self._lanes[key]
+                if member.state is not State.GONE:
+                    member.state, member.outcome = State.DONE, outcome
+        for member in batch:
+            member.done.set()

@@ -21,6 +21,10 @@ class DType:
     def __str__(self) -> str:
         return self.name
 
+    def __hash__(self) -> int:
+        # Each request looks things up by its signature, and numpy's own hash of a dtype takes long.
+        return hash(self.name)
+
 
 FLOAT = DType("float", np.dtype(np.float32))
 DOUBLE = DType("double", np.dtype(np.float64))

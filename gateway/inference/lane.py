@@ -1,4 +1,4 @@
-"""The requests of one kind that may share a call: who waits, who is under way, and what became of each.
+"""The requests of one kind that may share a call: who waits for one, and how many calls are under way.
 
 Plain state; the batcher's lock guards it.
 """
@@ -12,36 +12,41 @@ from enum import Enum, auto
 from gateway.errors import GatewayError
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import Prediction, Tensors
+from gateway.waiting import Hub, Signal
 
 
-class Role(Enum):
-    """What a member does now."""
+class State(Enum):
+    """Where a member is."""
 
     WAITING = auto()
-    LEADING = auto()  # sees to the call of its batch
-    RIDING = auto()  # is in a call that several share
+    ABOARD = auto()  # of a batch
     DONE = auto()
     GONE = auto()  # gave up
 
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One request. Its fields are the lock's, but for those that are set before ``woken`` is."""
+    """One request. ``outcome`` is set before ``done`` is, and never changes then."""
 
     inputs: Tensors
     rows: int
     deadline: Deadline
     arrived_s: float = field(default_factory=time.perf_counter)
-    role: Role = Role.WAITING
-    woken: threading.Event = field(default_factory=threading.Event)
+    state: State = State.WAITING
+    done: Signal = field(default_factory=Signal)
     outcome: "Prediction | GatewayError | None" = None  # None when done: to be called alone
 
 
 @dataclass(slots=True)
 class Lane:
-    """The requests of one key."""
+    """The requests of one key.
 
+    ``is_called_for``: a batch is to be sent as soon as the hub, to which the requests belong, has nothing else to do.
+    """
+
+    hub: Hub | None = None
     in_flight: int = 0
+    is_called_for: bool = False
     queued_rows: int = 0
     is_shared: bool = False  # whether the last batch had several members
     waiting: "deque[Member]" = field(default_factory=deque)

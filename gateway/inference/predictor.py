@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument
 from gateway.inference import hints
+from gateway.inference.cache import CacheOutcome, PredictionCache, Question
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
 
@@ -41,7 +43,8 @@ class Trace:
 
     ``signature`` is the client's own word until ``is_known``, when the version turned out to have it.
 
-    Times are in seconds: making tensors, waiting for a batch, the backend. ``rows`` is dimension 0 of the inputs if all agree.
+    Times are in seconds: making tensors, waiting for a batch or for the same call of another, the backend. ``rows`` is
+    dimension 0 of the inputs if all agree; ``cache`` is None when the model's answers are not kept.
     """
 
     model: ModelRef
@@ -52,14 +55,16 @@ class Trace:
     build_s: float = 0.0
     queue_s: float = 0.0
     backend_s: float = 0.0
+    cache: CacheOutcome | None = None
 
 
 class Predictor:
     """Predicts. Thread-safe: holds nothing of a request."""
 
-    def __init__(self, catalog: Catalog, backend: Backend) -> None:
+    def __init__(self, catalog: Catalog, backend: Backend, cache: PredictionCache | None = None) -> None:
         self._catalog = catalog
         self._backend = backend
+        self._cache = cache
 
     def predict(self, trace: Trace, build: BuildInputs, deadline: Deadline, outputs: tuple[str, ...] = ()) -> Prediction:
         """Predict with the version that ``trace.model`` means, on the tensors that ``build`` makes for its signature.
@@ -96,16 +101,28 @@ class Predictor:
         trace.is_known = True
         started_s = time.perf_counter()
         inputs = build(signature)
-        built_s = time.perf_counter()
-        trace.build_s += built_s - started_s
+        trace.build_s += time.perf_counter() - started_s
         trace.rows = _rows(inputs)
+        call = partial(self._call, trace, signature, inputs, outputs, deadline)
+        if self._cache is None or trace.model.name not in self._cache:
+            prediction = call()
+        else:
+            question = Question(trace.model, served, signature.name, inputs, outputs)
+            prediction = _ask(self._cache, trace, question, deadline, call)
+        trace.version = prediction.version
+        return prediction
+
+    def _call(
+        self, trace: Trace, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+    ) -> Prediction:
+        started_s = time.perf_counter()
+        queue_s = 0.0
         try:
             prediction = self._backend.predict(trace.model, signature, inputs, outputs, deadline)
+            queue_s = prediction.queue_s
         finally:
-            trace.backend_s += time.perf_counter() - built_s
-        trace.queue_s += prediction.queue_s
-        trace.backend_s -= prediction.queue_s
-        trace.version = prediction.version
+            trace.queue_s += queue_s
+            trace.backend_s += time.perf_counter() - started_s - queue_s
         return prediction
 
     def _replaced(self, trace: Trace, served: ServedModel, deadline: Deadline) -> ServedModel | None:
@@ -128,6 +145,16 @@ def signature_of(served: ServedModel, name: str) -> Signature:
         text = f'Serving signature name: "{hints.cut(name)}" not found in signature def'
         raise hints.with_hint(InvalidArgument(text), hints.no_signature(name, served))
     return signature
+
+
+def _ask(
+    cache: PredictionCache, trace: Trace, question: Question, deadline: Deadline, call: Callable[[], Prediction]
+) -> Prediction:
+    try:
+        return cache.answer(question, deadline, call)
+    finally:
+        trace.cache = question.outcome
+        trace.queue_s += question.waited_s
 
 
 def _differ(one: ServedModel, other: ServedModel, signature: str) -> bool:

@@ -1,12 +1,11 @@
 """Rows of tensors: dimension 0, where it counts independent examples, joined and taken apart again."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 
-from gateway.inference.signature import Prediction, Signature, Tensors
+from gateway.inference.signature import Signature, Tensors
 
 
 def count(signature: Signature, inputs: Tensors) -> int | None:
@@ -14,15 +13,17 @@ def count(signature: Signature, inputs: Tensors) -> int | None:
 
     They can when every input is given, has a free dimension 0 in the declaration and otherwise fits it, and all agree on it.
     """
-    specs = {spec.name: spec for spec in signature.inputs}
-    if inputs.keys() != specs.keys() or not specs:
+    if len(inputs) != len(signature.inputs):
         return None
-    for name, array in inputs.items():
-        spec = specs[name]
-        if not spec.has_free_batch or not spec.fits(array.shape) or array.dtype != spec.dtype.numpy:
+    rows = None
+    for spec in signature.inputs:
+        array = inputs.get(spec.name)
+        if array is None or not spec.has_free_batch or array.dtype != spec.dtype.numpy or not spec.fits(array.shape):
             return None
-    sizes = {len(array) for array in inputs.values()}
-    return (sizes.pop() or None) if len(sizes) == 1 else None
+        if rows not in (None, len(array)):
+            return None
+        rows = len(array)
+    return rows or None
 
 
 def layout(inputs: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -37,13 +38,10 @@ def join(parts: Sequence[Tensors]) -> Tensors:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def split(prediction: Prediction, sizes: Sequence[int]) -> list[Prediction] | None:
-    """The prediction taken apart into ``sizes`` rows each, or None when an output has not one row for each row sent."""
+def split(outputs: Tensors, sizes: Sequence[int]) -> list[Tensors] | None:
+    """The outputs taken apart into ``sizes`` rows each, or None when one of them has not one row for each row sent."""
     total = sum(sizes)
-    if any(not array.ndim or len(array) != total for array in prediction.outputs.values()):
+    if any(not array.ndim or len(array) != total for array in outputs.values()):
         return None
     ends = list(accumulate(sizes))
-    return [
-        replace(prediction, outputs={name: array[end - size : end] for name, array in prediction.outputs.items()})
-        for size, end in zip(sizes, ends, strict=True)
-    ]
+    return [{name: array[end - size : end] for name, array in outputs.items()} for size, end in zip(sizes, ends, strict=True)]

@@ -43,7 +43,12 @@ class TensorSpec:
         """Whether a tensor of this shape is one that the declaration allows."""
         if self.shape is None:
             return True
-        return len(shape) == len(self.shape) and all(want in (None, size) for size, want in zip(shape, self.shape, strict=True))
+        if len(shape) != len(self.shape):
+            return False
+        for want, size in zip(self.shape, shape, strict=True):  # noqa: SIM110 - each request comes through here
+            if want is not None and want != size:
+                return False
+        return True
 
     def __str__(self) -> str:
         if self.shape is None:
@@ -62,6 +67,13 @@ class Signature:
     method: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.name, self.method, self.inputs, self.outputs)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cache_setting import CachedModel
 from gateway.settings import SettingsError, from_environment, rows
 
 # A value that each setting refuses; what takes any text has none.
 BAD = {
+    "GATEWAY_WORKER": ["2", "gevent"],
     "GATEWAY_PORT": ["0", "65536", "-1", "8080.5", "http"],
     "GATEWAY_WORKERS": ["0", "two"],
+    "GATEWAY_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_THREADS": ["0"],
     "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
     "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
@@ -20,6 +23,25 @@ BAD = {
     "GATEWAY_BATCH_MAX_WAIT_US": ["0.5"],
     "GATEWAY_BATCH_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_BATCH_MAX_QUEUED_ROWS": ["0"],
+    "GATEWAY_CACHE": [
+        "m",
+        "m:10",
+        "m:10:60",
+        "m:ten:60s",
+        "m:0:60s",
+        "m:10:0s",
+        "m:-1:60s",
+        "m:10:604801s",
+        "m:10000001:60s",
+        ":10:60s",
+        "a b:10:60s",
+        "m:10:60s,",
+        "m:10:60s n:10:60s",
+        "m:10:60s,m:20:5s",
+        "m:10:60ms",
+        "m:10:infs",
+    ],
+    "GATEWAY_CACHE_MAX_BYTES": ["65535", "64MiB"],
     "GATEWAY_DRAIN_DELAY_MS": ["-1"],
     "GATEWAY_GRACEFUL_TIMEOUT_S": ["0"],
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
@@ -33,7 +55,7 @@ def test_an_empty_environment_gives_the_documented_defaults():
     settings = from_environment({"PATH": "/bin"})
     for row in rows():
         value = getattr(settings, row.variable.removeprefix("GATEWAY_").lower())
-        assert (value is None and row.default == "") or str(value) == row.default
+        assert (not value and row.default == "") or str(value) == row.default
 
 
 def test_every_setting_is_read_from_its_variable():
@@ -41,7 +63,9 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_HOST": "0.0.0.0",
         "GATEWAY_PORT": "1",
         "GATEWAY_WORKERS": "3",
+        "GATEWAY_WORKER": "thread",
         "GATEWAY_THREADS": "4",
+        "GATEWAY_MAX_IN_FLIGHT": "77",
         "GATEWAY_SERVING_TARGET": "dns:///serving:8500",
         "GATEWAY_MODEL_CONFIG_FILE": "/a/b",
         "GATEWAY_PREDICT_MODEL": "m",
@@ -53,6 +77,8 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_BATCH_MAX_WAIT_US": "30",
         "GATEWAY_BATCH_MAX_IN_FLIGHT": "2",
         "GATEWAY_BATCH_MAX_QUEUED_ROWS": "99",
+        "GATEWAY_CACHE": "m:10:60s",
+        "GATEWAY_CACHE_MAX_BYTES": "70000",
         "GATEWAY_DRAIN_DELAY_MS": "8",
         "GATEWAY_GRACEFUL_TIMEOUT_S": "9",
         "GATEWAY_LOG_LEVEL": "DEBUG",
@@ -61,7 +87,9 @@ def test_every_setting_is_read_from_its_variable():
     }
     assert set(environ) == {row.variable for row in rows()}
     settings = from_environment(environ)
-    for variable, text in environ.items():
+    assert settings.cache == (CachedModel("m", 10, 60.0),)
+    for variable in environ.keys() - {"GATEWAY_CACHE"}:
+        text = environ[variable]
         assert str(getattr(settings, variable.removeprefix("GATEWAY_").lower())) == text
     assert settings.model_config_file == Path("/a/b")
 
@@ -75,6 +103,26 @@ def test_a_bad_value_is_named_with_what_was_expected(variable):
         assert str(caught.value).startswith(f"{variable}={value!r}: expected ")
 
 
+def test_several_models_are_cached_in_the_order_in_which_they_are_named():
+    models = from_environment({"GATEWAY_CACHE": "digits:1000:60s, a=b.c:1:0.5s"}).cache
+    assert models == (CachedModel("digits", 1000, 60.0), CachedModel("a=b.c", 1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("m:10:60s,m:20:5s", "named twice: m"),
+        ("m:10:60s,n:10:60", "'n:10:60' is not understood"),
+        ("m:0:60s", "'m:0:60s': from 1 to 10000000 entries"),
+        ("m:1:0s", "'m:1:0s': more than 0 and at most 604800 seconds"),
+    ],
+)
+def test_a_bad_cache_is_told_which_of_its_models_is_bad(text, told):
+    with pytest.raises(SettingsError) as caught:
+        from_environment({"GATEWAY_CACHE": text})
+    assert str(caught.value).endswith(f"such as digits:1000:60s,dense:500:2.5s ({told})")
+
+
 @pytest.mark.parametrize(
     "target", ["127.0.0.1:8500", "serving:8500", "[::1]:8500", "dns:///serving:8500", "unix:/run/serving.sock"]
 )
@@ -83,8 +131,8 @@ def test_every_form_of_target_that_grpc_knows_is_taken(target):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():
-    with pytest.raises(SettingsError, match=r"GATEWAY_WORKER: there is no such setting; did you mean GATEWAY_WORKERS\?"):
-        from_environment({"GATEWAY_WORKER": "2"})
+    with pytest.raises(SettingsError, match=r"GATEWAY_THREAD: there is no such setting; did you mean GATEWAY_THREADS\?"):
+        from_environment({"GATEWAY_THREAD": "2"})
 
 
 def test_a_name_in_small_letters_is_no_setting():

@@ -292,8 +292,10 @@ def test_several_batches_may_be_in_flight(backend):
     batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=2, max_queued_rows=100))
     callers = Callers(batcher)
     backend.gate.clear()
-    futures = [callers.start(number) for number in range(2)]
-    wait_for(lambda: len(backend.calls) == 2)
+    futures = []
+    for number in range(2):
+        futures.append(callers.start(number))
+        wait_for(lambda: len(backend.calls) == len(futures))
     futures.append(callers.start(2))
     wait_for(lambda: queued(batcher) == 1)
     backend.gate.set()

@@ -29,6 +29,10 @@ class PatientSocket:
         """From now on ``patience_s`` is what the client has for its next request."""
         self.patience_ends_s = time.monotonic() + self._patience_s
 
+    def bare(self) -> socket.socket:
+        """The socket itself."""
+        return self._sock
+
     def recv(self, size: int) -> bytes:
         """As ``socket.recv``. Raises TimeoutError when patience has ended."""
         blocking = self._sock.gettimeout()

@@ -1,0 +1,97 @@
+"""Decoded bodies that fit -> tensors, without a word on those that do not: ``schemas`` accepts those too, or explains them.
+
+Whatever is accepted here ``schemas`` accepts, as the same tensors. A document may hold NumberBlocks.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gateway.api import b64, columnar, row
+from gateway.api.dense import Dims, to_array
+from gateway.api.element import Array, element
+from gateway.api.number_block import NumberBlock
+from gateway.api.schemas import DATA_KEY, SIGNATURE_KEY, PredictBody, names_signature
+from gateway.api.tensor_field import example_dims
+from gateway.inference.signature import Signature, TensorSpec
+
+
+def predict(document: Any, signature: Signature) -> PredictBody | None:
+    """The tensors of a :predict body in row or columnar format, or None."""
+    if not names_signature(document) or not signature.inputs:
+        return None
+    key, *others = [name for name in document if name != SIGNATURE_KEY] or [""]
+    if others:
+        return None
+    if key == row.KEY:
+        tensors = _rows(document[key], signature.inputs)
+        return None if tensors is None else PredictBody(row=True, tensors=tensors)
+    tensors = _columns(document[key], signature.inputs) if key == columnar.KEY else None
+    return None if tensors is None else PredictBody(row=False, tensors=tensors)
+
+
+def simple(document: Any, signature: Signature) -> dict[str, Array] | None:
+    """The tensors of a ``/predict`` body, or None."""
+    specs = {spec.name: spec for spec in signature.inputs}
+    if not isinstance(document, dict) or not all(element(spec.dtype, strict=True).is_supported for spec in signature.inputs):
+        return None
+    if len(specs) == 1 and document.keys() == {DATA_KEY} and "" not in specs:
+        document = {next(iter(specs)): document[DATA_KEY]}
+    needed = {name for name, spec in specs.items() if not spec.has_default}
+    if not needed <= document.keys() <= specs.keys():
+        return None
+    return _complete((spec.name, _example(document[spec.name], spec)) for spec in signature.inputs if spec.name in document)
+
+
+def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    if isinstance(instances, NumberBlock):
+        return _complete([(specs[0].name, _tensor(instances, specs[0]))]) if len(specs) == 1 else None
+    if not isinstance(instances, list) or not instances:
+        return None
+    if not _is_named(instances[0]):
+        return _complete([(specs[0].name, _tensor(instances, specs[0]))]) if len(specs) == 1 else None
+    names = {spec.name for spec in specs}
+    if not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+        return None
+    return _complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
+
+
+def _columns(inputs: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    if _is_named(inputs):
+        return _complete((spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs)
+    return _complete([(specs[0].name, _tensor(inputs, specs[0]))]) if len(specs) == 1 else None
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and not b64.is_b64(value)
+
+
+def _tensor(value: Any, spec: TensorSpec) -> Array | None:
+    return to_array(value, element(spec.dtype, strict=False))
+
+
+def _column(values: list[Any], spec: TensorSpec) -> Array | None:
+    """The tensor of the values of one input over all instances."""
+    if not any(isinstance(value, NumberBlock) for value in values):
+        return _tensor(values, spec)
+    arrays = [array for array in (_tensor(value, spec) for value in values) if array is not None]
+    if len(arrays) < len(values) or len({array.shape for array in arrays}) > 1:
+        return None
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
+
+
+def _example(value: Any, spec: TensorSpec) -> Array | None:
+    dims: Dims | None = example_dims(spec)
+    array = to_array(value, element(spec.dtype, strict=True), dims)
+    return array[np.newaxis] if array is not None and spec.has_free_batch else array
+
+
+def _complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
+    """``tensors`` if none of them is missing."""
+    complete: dict[str, Array] = {}
+    for name, array in tensors:
+        if array is None:
+            return None
+        complete[name] = array
+    return complete

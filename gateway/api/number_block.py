@@ -1,0 +1,112 @@
+"""A large list of numbers, nested evenly: JSON text at once an array, without an object for each number.
+
+simdjson proves that the text is JSON and gives the numbers in one buffer, which has lost the nesting. What is left of the text
+without all but its brackets and commas has the nesting and nothing else, and is held against that of an even block.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import simdjson
+
+Array = npt.NDArray[Any]
+
+_MAX_RANK: Final = 16  # each costs a look at the whole
+_GLANCE: Final = 256
+_COMMA: Final = ord(",")
+# Of all that JSON's lists of numbers are written with, these two bits make of both brackets the one byte and of nothing else.
+_BRACKET_BITS: Final = 6
+_BRACKET: Final = ord("[") | _BRACKET_BITS
+# What simdjson raises for text that is no JSON, for elements that are no numbers, and for numbers beyond the type asked for.
+_REFUSALS: Final = (ValueError, TypeError, RuntimeError)
+_DTYPES: Final = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64), "d": np.dtype(np.float64)}
+_ANY: Final[tuple[Literal["i", "u", "d"], ...]] = ("i", "u", "d")
+_REALS: Final = _ANY[2:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumberBlock:
+    """What a list says before any dtype does: one dimension of ``values``, row-major, and their ``shape``.
+
+    The values are int64 or uint64 if all are integers; otherwise float64, each rounded once.
+    """
+
+    values: Array
+    shape: tuple[int, ...]
+
+
+class Unfit(Exception):
+    """Raised where a block is not the tensor that it should be: to say why takes the whole body."""
+
+
+def read(text: memoryview) -> NumberBlock | None:
+    """The block that ``text`` is; None if it is anything else, or holds a number that needs a closer look (beyond uint64)."""
+    shape = _shape(_structure(text))
+    values = None if shape is None else _numbers(text)
+    if shape is None or values is None:
+        return None
+    # A list of one number and an empty one look alike without it.
+    shape = shape if values.size else (*shape[:-1], 0)
+    return NumberBlock(values, shape) if math.prod(shape) == values.size else None
+
+
+def _numbers(text: memoryview) -> Array | None:
+    try:
+        # A parser of its own: a shared one must not be used again before every proxy is gone.
+        document = simdjson.Parser().parse(text)
+    except _REFUSALS:
+        return None
+    if not isinstance(document, simdjson.Array):
+        return None
+    # One point tells that not all are integers; without one at hand, trying tells.
+    for kind in _REALS if b"." in bytes(text[:_GLANCE]) else _ANY:
+        try:
+            return np.frombuffer(document.as_buffer(of_type=kind), _DTYPES[kind])
+        except _REFUSALS:
+            continue
+    return None
+
+
+def _structure(text: memoryview) -> bytes:
+    """The brackets and commas of ``text``, which says nothing of it before it is known to be nothing but lists of numbers."""
+    characters = np.frombuffer(text, np.uint8)
+    wanted = (characters | _BRACKET_BITS) == _BRACKET
+    wanted |= characters == _COMMA
+    return np.compress(wanted, characters).tobytes()
+
+
+def _shape(structure: bytes) -> tuple[int, ...] | None:
+    """The shape of the block whose text without numbers is ``structure``; None if it is uneven."""
+    start = structure[: _MAX_RANK + 1]
+    rank = len(start) - len(start.lstrip(b"["))
+    if rank > _MAX_RANK:
+        return None
+    shape: list[int] = []
+    inner = b""
+    for level in range(1, rank + 1):
+        end = structure.find(b"]" * level) + level
+        first = structure[rank - level : end]
+        size = (len(first) - 1) // (len(inner) + 1)
+        if first != b"[" + (inner + b",") * (size - 1) + inner + b"]":
+            return None
+        shape.insert(0, size)
+        inner = first
+    return tuple(shape) if shape and inner == structure else None
+
+
+def count(document: dict[str, Any]) -> int:
+    """How many blocks there are in a decoded body."""
+    blocks = 0
+    values: list[Any] = [document]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(item for item in value if isinstance(item, dict | list | NumberBlock))
+        else:
+            blocks += isinstance(value, NumberBlock)
+    return blocks

@@ -1,0 +1,50 @@
+"""Tensors as a key: equal exactly when their names, dtypes, shapes and bytes are.
+
+So 0.0 and -0.0 differ, and so do two NaNs of different bits: the model may tell them apart. Tensors of more than
+``EXACT_BYTES`` are held by a digest of 256 bits (BLAKE2b), for which nobody can make two that agree.
+"""
+
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.inference.signature import Tensors
+
+EXACT_BYTES = 1024
+_DIGEST_BYTES = 32
+
+Content: TypeAlias = bytes | tuple[bytes, ...]
+TensorsKey: TypeAlias = tuple[tuple[str, "np.dtype[Any]", tuple[int, ...], Content], ...]
+
+
+def of(inputs: Tensors) -> TensorsKey:
+    """The key of ``inputs``, whatever their order and memory layout; it shares no memory with them."""
+    return tuple((name, inputs[name].dtype, inputs[name].shape, _content(inputs[name])) for name in sorted(inputs))
+
+
+def size(key: TensorsKey) -> int:
+    """Bytes of the contents that a key holds."""
+    return sum(len(content) if isinstance(content, bytes) else sum(map(len, content)) for *_, content in key)
+
+
+def _content(array: "npt.NDArray[Any]") -> Content:
+    if array.dtype.hasobject:
+        return _strings(array.ravel().tolist())
+    if array.nbytes <= EXACT_BYTES:
+        return array.tobytes()
+    # As plain bytes, because not every dtype (bfloat16) offers its buffer.
+    return _digest(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def _strings(members: list[bytes]) -> Content:
+    sizes = [len(member) for member in members]
+    if sum(sizes) + len(sizes) <= EXACT_BYTES:
+        return tuple(members)
+    # With the sizes, because joined ("a", "bc") and ("ab", "c") are one.
+    return _digest(np.array(sizes, np.int64).tobytes() + b"".join(members))
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return blake2b(content, digest_size=_DIGEST_BYTES).digest()

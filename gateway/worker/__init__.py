@@ -1,0 +1,1 @@
+"""The worker classes that gunicorn runs the gateway with."""

@@ -1,0 +1,194 @@
+"""Plainly good bodies do take the fast ways: they cannot quietly stop to be used."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gateway.api import accept, hollow, json_dialect, typed_body
+from gateway.api.infer_request import InferRequest
+from gateway.api.number_block import NumberBlock, count, read
+from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
+from gateway.inference import dtypes
+from gateway.inference.signature import ModelRef
+from tests.gateway.api import bodies
+from tests.gateway.api.signatures import signature
+
+NUMERIC = [dtype for dtype in bodies.WITH_FORM if dtype not in (dtypes.STRING, dtypes.BOOL)]
+COMPATIBLE = [dtype for dtype in bodies.WITH_FORM if dtype not in (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16)]
+ELEMENT = {dtypes.STRING: '"a"', dtypes.BOOL: "true"}
+X = signature(x=(dtypes.FLOAT, (None, 2)))
+AB = signature(a=(dtypes.FLOAT, (None, 2)), b=(dtypes.INT32, (None,)))
+IMAGE = signature(x=(dtypes.FLOAT, (None, 32, 32, 3)))
+PIXELS = np.random.default_rng(2).random((1, 32, 32, 3)).astype(np.float32)
+
+SMALL = [
+    ('{"instances": [[1, 2.5]]}', X),
+    ('{"instances": [[1, 2.5], [0, -1e3]]}', X),
+    (' {"inputs": [[1, 2.5]]}\n', X),
+    ('{"inputs": {"x": [[1, 2.5]]}}', X),
+    ('{"instances": [{"x": [1, 2.5]}, {"x": [3, 4]}]}', X),
+    ('{"instances": [{"a": [1, 2], "b": 7}, {"b": 8, "a": [3, 4]}]}', AB),
+    ('{"inputs": {"b": [7, 8], "a": [[1, 2], [3, 4]]}}', AB),
+    ('{"instances": ["a", {"b64": "aGk="}]}', signature(s=(dtypes.STRING, (None,)))),
+    ('{"instances": [{"s": {"b64": "aGk="}}]}', signature(s=(dtypes.STRING, (None,)))),
+    ('{"signature_name": "serving_default", "instances": [[1, 2.5]]}', X),
+    ('{"inputs": {"a": [[1, 2]], "b": [7]}, "signature_name": ""}', AB),
+    ('{"inputs": 5}', signature(x=(dtypes.INT64, ()))),
+]
+SIMPLE_SMALL = [
+    ('{"data": [1, 2.5]}', X),
+    ('{"x": [1, 2.5]}', X),
+    ('{"a": [1, 2], "b": 7}', AB),
+    ('{"data": {"b64": "aGk="}}', signature(s=(dtypes.STRING, (None,)))),
+    ('{"data": [[1], [2]]}', signature(x=(dtypes.INT8, (None, None, 1)))),
+]
+
+
+@pytest.mark.parametrize(("text", "model"), SMALL)
+def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
+    assert typed_body.predict(model)(text.encode()) is not None
+    assert accept.predict(json_dialect.parse(text.encode()), model) is not None
+
+
+@pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
+def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
+    assert typed_body.simple(model)(text.encode()) is not None
+    assert accept.simple(json_dialect.parse(text.encode()), model) is not None
+
+
+@pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
+def test_every_dtype_with_a_form_has_a_decoder_for_predict(dtype):
+    body = f'{{"instances": [[{ELEMENT.get(dtype, "1")}]]}}'.encode()
+    assert typed_body.predict(signature(x=(dtype, (None, 1))))(body).tensors["x"].dtype == dtype.numpy
+
+
+@pytest.mark.parametrize("dtype", bodies.WITH_FORM, ids=str)
+def test_every_dtype_with_a_form_has_a_decoder_for_simple_bodies(dtype):
+    body = f'{{"data": [{ELEMENT.get(dtype, "1")}]}}'.encode()
+    assert typed_body.simple(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
+
+
+LARGE = {
+    "instances": {"instances": PIXELS.tolist()},
+    "inputs": {"inputs": PIXELS.tolist()},
+    "named inputs": {"inputs": {"x": PIXELS.tolist()}},
+    "named instances": {"instances": [{"x": PIXELS[0].tolist()}]},
+    "with a signature's name": {"signature_name": "serving_default", "instances": PIXELS.tolist()},
+}
+
+
+@pytest.mark.parametrize("dumps", [json.dumps, lambda document: json.dumps(document, separators=(",", ":"))])
+@pytest.mark.parametrize("document", LARGE.values(), ids=LARGE.keys())
+def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
+    hollowed = hollow.parse(dumps(document).encode(), raw_strings=True)
+    assert count(hollowed) == 1
+    assert np.array_equal(accept.predict(hollowed, IMAGE).tensors["x"], PIXELS)
+
+
+@pytest.mark.parametrize("name", ["data", "x"])
+def test_a_large_example_is_read_in_one_piece(name):
+    hollowed = hollow.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
+    assert np.array_equal(accept.simple(hollowed, IMAGE)["x"], PIXELS)
+
+
+@pytest.mark.parametrize("data", [PIXELS.tolist(), PIXELS.ravel().tolist()], ids=["nested", "flat"])
+def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
+    described = {"name": "x", "datatype": "FP32", "shape": list(PIXELS.shape), "data": data}
+    body = json.dumps({"id": "7", "inputs": [described], "outputs": []}).encode()
+    assert count(hollow.parse(body)) == 1
+    assert np.array_equal(InferRequest(body, None).tensors(IMAGE)["x"], PIXELS)
+
+
+@pytest.mark.parametrize("dtype", NUMERIC, ids=str)
+def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
+    block = read(memoryview(b"[[1, 2], [3, 4]]"))
+    model = signature(x=(dtype, (None, None, 2)))
+    assert accept.simple({"data": block}, model)["x"].dtype == dtype.numpy
+
+
+def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
+    rows = [{"a": list(range(1000)), "b": 1}, {"a": list(range(1000, 2000)), "b": 2}]
+    hollowed = hollow.parse(json.dumps({"instances": rows}).encode())
+    assert count(hollowed) == 2
+    loaded = accept.predict(hollowed, AB)
+    assert loaded.tensors["a"].ravel().tolist() == list(range(2000))
+    assert loaded.tensors["b"].tolist() == [1, 2]
+
+
+BLOCKS = {
+    "[1, 2]": (np.int64, (2,)),
+    "[]": (np.int64, (0,)),
+    "[[], []]": (np.int64, (2, 0)),
+    "[[[]]]": (np.int64, (1, 1, 0)),
+    "[[1], [2], [3]]": (np.int64, (3, 1)),
+    "[[[1, 2], [3, 4]]]": (np.int64, (1, 2, 2)),
+    "[1, 0.5]": (np.float64, (2,)),
+    "[" * 16 + "7" + "]" * 16: (np.int64, (1,) * 16),
+    "[1e2]": (np.float64, (1,)),
+    "[18446744073709551615]": (np.uint64, (1,)),
+    "[18446744073709551615, -1]": (np.float64, (2,)),
+}
+NO_BLOCKS = ["1", "{}", '"[1]"', "", "[", "[1,]", "[1 2]", "[1] [2]", "[[1], 2]", "[1, [2]]", "[[1], [2, 3]]", "[[1], []]"]
+NO_BLOCKS += ["[[[1]], [[2], [3]]]", "[[[1], [2]], [[3, 4]]]", "[[1, 2], [3, [4]]]", "[[], [[]]]", "[true]", "[null]", '["1"]']
+NO_BLOCKS += [
+    "[{}]",
+    "[NaN]",
+    "[1e400]",
+    "[18446744073709551616]",
+    "[01]",
+    "[[1, 2], [3, 4]",
+    "[" * 2000 + "]" * 2000,
+    "[" * 17 + "7" + "]" * 17,
+]
+
+
+@pytest.mark.parametrize(("text", "dtype", "shape"), [(text, *rest) for text, rest in BLOCKS.items()])
+def test_an_even_block_has_its_shape_and_its_numbers(text, dtype, shape):
+    block = read(memoryview(text.encode()))
+    assert (block.values.dtype, block.shape) == (dtype, shape)
+    assert block.values.tolist() == np.array(json.loads(text), dtype).ravel().tolist()
+
+
+@pytest.mark.parametrize("text", NO_BLOCKS, ids=lambda text: text[:20])
+def test_anything_else_is_no_block(text):
+    assert read(memoryview(text.encode())) is None
+
+
+HIDING = [
+    b'{"instances": [%s], "instances": [1]}',
+    b'{"instances": [1]} [%s]',
+    b'{"instances": [1], [%s]: 2}',
+    b'{"instances": [[%s], "x"]} ',
+    b'{"instances": [%s]]}',
+    b'{"a\\u0000": [%s]}',
+    b'{"instances": [%s], "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+    b'{"instances": [%s], "x": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}",
+]
+
+
+@pytest.mark.parametrize("body", HIDING)
+def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
+    whole = body % b",".join([b"1.5"] * 2000)
+    hollowed = hollow.parse(whole)
+    assert hollowed is None or count(hollowed) == 1
+    if hollowed is not None:
+        assert accept.predict(hollowed, X) is None or "x" not in hollowed
+        (block,) = (member for member in hollowed.values() if isinstance(member, NumberBlock))
+        assert json_dialect.parse(whole)["instances"] == block.values.tolist()
+
+
+def test_what_is_known_of_models_is_bounded():
+    known = Known(PREDICT)
+    for number in range(1000):
+        known.note(ModelRef(f"m{number}"), X)
+    assert len(known._decoders) <= 256
+    assert known.decode(ModelRef("m999"), b'{"instances": [[1, 2]]}') is not None
+
+
+def test_a_body_is_decoded_once_its_model_is_known():
+    for form, body in ((PREDICT, b'{"instances": [[1, 2]]}'), (SIMPLE, b'{"data": [1, 2]}')):
+        known = Known(form)
+        assert RequestBody(known, ModelRef("m"), body).load(X) is not None
+        assert known.decode(ModelRef("m"), body) is not None
+        assert known.decode(ModelRef("m", 1), body) is None
