@@ -36,10 +36,19 @@ conformance: $(VENV)/.dev  ## Hold /v1 against TensorFlow Serving's REST port (C
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose
 
+.PHONY: bench
+bench: $(VENV)/.bench  ## Measure the gateway beside what one would use without it (minutes; needs wrk; BENCH_ARGS=--help)
+	$(BIN)/python -m benchmarks run $(BENCH_ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/.bench  ## Measure it beside other model servers, which it installs under .bench/ (BENCH_ARGS=--help)
+	$(BIN)/python -m benchmarks peers $(BENCH_ARGS)
+
 .PHONY: lock
 lock:  ## Pin the dependencies of pyproject.toml anew, into requirements/ (needs uv)
 	$(UV_COMPILE) --extra tensorflow --extra dev -o requirements/dev.txt
 	$(UV_COMPILE) --extra tensorflow -c requirements/dev.txt -o requirements/serve.txt
+	$(UV_COMPILE) --extra tensorflow --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	$(UV_COMPILE) --no-config --override requirements/no-tensorflow.txt -c requirements/dev.txt -o requirements/gateway.txt
 
 .PHONY: clean
@@ -54,3 +63,7 @@ $(VENV)/.serve: requirements/serve.txt
 $(VENV)/.dev: requirements/dev.txt
 	deploy/venv.sh $(VENV) $<
 	touch $@ $(VENV)/.serve
+
+$(VENV)/.bench: requirements/bench.txt
+	deploy/venv.sh $(VENV) $<
+	touch $@

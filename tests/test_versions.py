@@ -21,14 +21,14 @@ def test_the_extras_pin_the_same_tensorflow():
     assert all(f"=={VERSION};" in pin for pin in pins)
 
 
-@pytest.mark.parametrize("lock", ["dev", "serve", "gateway"])
+@pytest.mark.parametrize("lock", ["dev", "serve", "bench", "gateway"])
 def test_the_locks_pin_the_same_tensorflow(lock):
     pins = re.findall(r"^tensorflow[a-z-]*==(\S+)", (ROOT / "requirements" / f"{lock}.txt").read_text(), re.MULTILINE)
     assert pins
     assert set(pins) == {VERSION}
 
 
-@pytest.mark.parametrize("lock", ["dev", "serve", "gateway"])
+@pytest.mark.parametrize("lock", ["dev", "serve", "bench", "gateway"])
 def test_the_locks_hold_pins_with_hashes_and_no_addresses(lock):
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()
     assert "://" not in text
@@ -40,12 +40,12 @@ def test_the_locks_hold_pins_with_hashes_and_no_addresses(lock):
 
 def test_one_lock_never_contradicts_another():
     pins: dict[str, set[str]] = {}
-    for lock in ("dev", "serve", "gateway"):
+    for lock in ("dev", "serve", "bench", "gateway"):
         for line in re.findall(r"^([a-z][^\\]*)", (ROOT / "requirements" / f"{lock}.txt").read_text(), re.MULTILINE):
             name, _, rest = line.partition("==")
             # One package may have several pins, told apart by their markers.
             pins.setdefault(name, set()).add(rest.split(" ;")[0].strip())
-    assert {name: versions for name, versions in pins.items() if len(versions) > 1}.keys() <= {"numpy", "scipy"}
+    assert {name: versions for name, versions in pins.items() if len(versions) > 1}.keys() <= {"numpy", "scipy", "contourpy"}
 
 
 @pytest.mark.parametrize("name", ["docker-compose.yml", ".env.example"])

@@ -22,11 +22,14 @@ NPZ: Final = "application/x-npz"
 _JSON: Final = "application/json"
 _FORMATS: Final = {NPY: NPY, "application/npy": NPY, NPZ: NPZ, "application/npz": NPZ, "application/zip": NPZ}
 _MOST_ACCEPT: Final = ("", "*/*", _JSON)
+_MOST_SENT: Final = ("", _JSON, "application/x-www-form-urlencoded")
 _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
 def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
     """What makes tensors of this request's body, as ``read`` does; None if the body is not one of arrays."""
+    if requests.current().environ.get("CONTENT_TYPE", "") in _MOST_SENT:
+        return None
     mimetype = requests.current().mimetype
     if not is_sent(mimetype):
         return None

@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from flask import Response, request
@@ -19,6 +20,7 @@ log = logger("request")
 
 # A client's own id is taken over when it fits a header and a log line; otherwise one is made.
 _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
+_current: ContextVar[Request | None] = ContextVar("request", default=None)
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
@@ -27,12 +29,17 @@ def init_app(app: Application, timeout_s: float) -> None:
 
     @app.before_request
     def begin() -> None:
-        ours = current()
+        ours: Request = request._get_current_object()  # type: ignore[attr-defined]
+        _current.set(ours)
         ours.started_s = time.perf_counter()
         ours.deadline = Deadline.after(timeout_s)
         given = ours.environ.get("HTTP_X_REQUEST_ID", "")
         # Unique, and nobody's secret.
         ours.id = given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+
+    @app.teardown_request
+    def forget(error: BaseException | None) -> None:
+        _current.set(None)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -52,7 +59,7 @@ def init_app(app: Application, timeout_s: float) -> None:
 
 def current() -> Request:
     """The request that is handled here, itself: through Flask's proxy each look at it costs a search."""
-    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
+    return _current.get() or request._get_current_object()  # type: ignore[attr-defined]
 
 
 def body_limit() -> int:

@@ -1,6 +1,6 @@
 """How the versions of a model fare on the server, as the layers above see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,22 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What is known of one model: its versions, newest first, and why they cannot be known (``problem``), if so."""
+    """What is known of one model: its versions, newest first, and why they cannot be known (``problem``), if so.
+
+    ``available``: the numbers of the versions that answer requests, highest first. ``is_ready``: whether a request for the
+    latest version would be answered.
+    """
 
     name: str
     versions: tuple[VersionStatus, ...] = ()
     problem: str | None = None
+    available: tuple[int, ...] = field(init=False, compare=False)
+    is_ready: bool = field(init=False, compare=False)
 
-    @property
-    def available(self) -> tuple[int, ...]:
-        """The numbers of the versions that answer requests, highest first."""
-        return tuple(status.version for status in self.versions if status.is_available)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a request for the latest version would be answered."""
-        return self.problem is None and bool(self.available)
+    def __post_init__(self) -> None:
+        # Each request looks at them.
+        object.__setattr__(self, "available", tuple(status.version for status in self.versions if status.is_available))
+        object.__setattr__(self, "is_ready", self.problem is None and bool(self.available))
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ from gateway.worker.plain import Head, Incomplete, PlainRequest, is_within, read
 from gateway.worker.thread import DrainingWorker
 
 _SWEEP_S = 0.1
+_NOTICE_S = 1.0
+_EVENTS_IN_A_ROW = 16
+_ACCEPTS_IN_A_ROW = 512
 _LINGER_S = STOP_KEEPALIVE_LINGER  # as long as gunicorn.util.close_graceful
 _LINGER_BYTES = 65536
 _AHEAD_BYTES = 65536  # what a client may send ahead while it is answered
@@ -48,8 +51,10 @@ class LoopWorker(DrainingWorker):
         self._clients: set[Client] = set()
         self._reserved_bytes = 0
         self._in_flight = 0
+        self._not_looked_at = 0
         self._keepalive_s = self.cfg.keepalive
         self._next_sweep_s = 0.0
+        self._next_notice_s = 0.0
         self._is_plain = self._may_be_plain()
         self._refused = frozenset(self.cfg.secure_scheme_headers)
 
@@ -70,6 +75,13 @@ class LoopWorker(DrainingWorker):
             for client in self._clients:
                 client.close()
 
+    def notify(self) -> None:
+        """Tell the arbiter that the worker lives; once a second is often enough."""
+        now_s = time.monotonic()
+        if now_s >= self._next_notice_s:
+            self._next_notice_s = now_s + _NOTICE_S
+            super().notify()
+
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop."""
         hub = self._hub
@@ -80,10 +92,15 @@ class LoopWorker(DrainingWorker):
         except InterruptedError:
             events = []
         hub.wake_up()
+        self._not_looked_at = len(events)
         for key, _ in events:
+            self._not_looked_at -= 1
             key.data(key.fileobj)
             if hub.is_idle_work_overdue():
                 hub.run_idle()
+            if not self._not_looked_at % _EVENTS_IN_A_ROW:
+                # Answers that are there go out before more is let in.
+                hub.run_due()
         hub.run_due()
         if not events:
             hub.run_idle()
@@ -93,15 +110,21 @@ class LoopWorker(DrainingWorker):
             self._sweep(now_s)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection in."""
-        try:
-            sock, address = listener.accept()
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                raise
-            return
+        """Take new connections in. Several, so that those who wait to be let in do not wait for those who are."""
+        for _ in range(_ACCEPTS_IN_A_ROW):
+            if self.nr_conns >= self.worker_connections:
+                return
+            try:
+                sock, address = listener.accept()
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                    raise
+                return
+            self._let_in(sock, address, listener.getsockname())
+
+    def _let_in(self, sock: socket.socket, address: Any, server: Any) -> None:
         self.nr_conns += 1
-        client = Client(self.cfg, sock, address, listener.getsockname())
+        client = Client(self.cfg, sock, address, server)
         if not self._is_plain:
             self.enqueue_req(client)
             return
@@ -125,6 +148,8 @@ class LoopWorker(DrainingWorker):
             client.is_watched = False
 
     def _on_readable(self, client: Client, sock: Any) -> None:
+        if client not in self._clients:
+            return  # gone since the poller told of it
         try:
             goes_on = client.receive()
         except OSError:
@@ -144,7 +169,8 @@ class LoopWorker(DrainingWorker):
             self._drop(client)
 
     def _on_writable(self, client: Client, sock: Any) -> None:
-        self._send(client, [])
+        if client in self._clients:
+            self._send(client, [])
 
     def _advance(self, client: Client) -> None:
         """Look at what has come, and begin to handle the request when it is there."""
@@ -170,7 +196,7 @@ class LoopWorker(DrainingWorker):
         """Whether the loop itself takes the body in: a larger one is the thread's, which may refuse it before reading it."""
         if head.body_size > self.max_body_bytes or (head.body_size and head.method == "GET"):
             return False
-        if head.method != "GET" and not any(name == "CONTENT-LENGTH" for name, _ in head.fields):
+        if head.method != "GET" and not head.has_length:
             return False
         return head.body_size <= _RECEIVED_BYTES and self._reserved_bytes + head.body_size <= _ALL_RECEIVED_BYTES
 
@@ -182,7 +208,8 @@ class LoopWorker(DrainingWorker):
     def _begin(self, client: Client, head: Head) -> None:
         body = client.take(head.size, head.body_size)
         self._forget_head(client)
-        if self._in_flight >= self.max_in_flight and head.method == "POST":
+        # Those whose requests have come and were not looked at are in work too.
+        if self._in_flight + self._not_looked_at >= self.max_in_flight and head.method == "POST":
             self._send(client, [self.refuse(head.uri)])
             return
         request = PlainRequest(self.cfg, client.client, head, body)

@@ -7,6 +7,7 @@ to that parser, which accepts it or refuses it.
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ _HEAD_BYTES: Final = 4096
 _LINE_BYTES: Final = 4094  # of its first line, without the end
 _FIELDS: Final = 50
 _MAX_DIGITS: Final = 10  # of a Content-Length
+_REMEMBERED_BYTES: Final = 1024
+_SECRETS: Final = re.compile(rb"authorization|cookie|key|token", re.IGNORECASE)
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,10}) (/(?:[!\"$-.0-~][!\"$-~]*)?) HTTP/1\.1\r\n")
 _FIELD: Final = rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n"
@@ -30,8 +33,10 @@ _BEGINNING: Final = re.compile(
     + rb")*(?:\r|[!#$%&'*+\-.^`|~0-9A-Za-z]+(?::[\t -~\x80-\xff]*\r?)?)?"
 )
 
-# Fields that change how a message is framed, forwarded or answered.
-_SPECIAL: Final = frozenset(("TRANSFER-ENCODING", "EXPECT", "UPGRADE", "HTTP2-SETTINGS", "TRAILER", "TE", "PROXY-CONNECTION"))
+# Fields that change how a message is framed, forwarded or answered; and an encoded body may take long, however small it is.
+_SPECIAL: Final = frozenset(
+    ("TRANSFER-ENCODING", "CONTENT-ENCODING", "EXPECT", "UPGRADE", "HTTP2-SETTINGS", "TRAILER", "TE", "PROXY-CONNECTION")
+)
 _SINGLE: Final = frozenset(("HOST", "CONTENT-TYPE", "CONTENT-LENGTH", "CONNECTION"))
 _CONNECTION: Final = frozenset(("keep-alive", "close"))
 
@@ -44,13 +49,17 @@ class Incomplete(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A plain request's head. ``size`` and ``body_size`` in bytes; ``fields`` with names in upper case, in their order."""
+    """A plain request's head. ``size`` and ``body_size`` in bytes; ``fields`` with names in upper case, in their order.
+
+    ``has_length``: it tells the size of its body.
+    """
 
     method: str
     uri: str
-    fields: list[tuple[str, str]]
+    fields: tuple[tuple[str, str], ...]
     size: int
     body_size: int
+    has_length: bool
 
 
 def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
@@ -62,7 +71,17 @@ def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
 
 
 def read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
-    """The plain head that ``data`` begins with; None if it has none. With a field named in ``refused`` it is not plain."""
+    """The plain head that ``data`` begins with; None if it has none. With a field named in ``refused`` it is not plain.
+
+    Clients send the same head again and again, so the latest are remembered, unless there is something secret in them.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    if not 4 <= end <= _REMEMBERED_BYTES or _SECRETS.search(data, 0, end):
+        return _read_head(data, refused)
+    return _remembered(data[:end], refused)
+
+
+def _read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
     line = _REQUEST_LINE.match(data)
     block = _FIELDS_AND_END.match(data, line.end()) if line is not None else None
     if line is None or block is None:
@@ -70,13 +89,13 @@ def read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
     fields = _fields(block[1], refused)
     if fields is None or block.end() > _HEAD_BYTES or len(fields) > _FIELDS or line[1] == b"CONNECT":
         return None
-    body_size = 0
-    for name, value in fields:
-        if name == "CONTENT-LENGTH":
-            if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
-                return None
-            body_size = int(value)
-    return Head(line[1].decode(), line[2].decode(), fields, block.end(), body_size)
+    length = next((value for name, value in fields if name == "CONTENT-LENGTH"), None)
+    if length is not None and not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
+        return None
+    return Head(line[1].decode(), line[2].decode(), tuple(fields), block.end(), int(length or 0), length is not None)
+
+
+_remembered = lru_cache(maxsize=256)(_read_head)
 
 
 def _fields(block: bytes, refused: frozenset[str]) -> list[tuple[str, str]] | None:
@@ -108,7 +127,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         self.path, _, self.query = head.uri.partition("?")
         self.fragment = ""
         self.version = (1, 1)
-        self.headers = head.fields
+        self.headers = list(head.fields)
         self.trailers: list[tuple[str, str]] = []
         self.scheme = "http"
         self.body = BytesIO(body)

@@ -58,12 +58,16 @@ class CheckedLoad:
             assert response.json() == {"predictions": [x / 2 + {"1": 2.0, "2": 3.0}[version]]}
             self.answers.append(Answer(began_s, time.monotonic(), version, response.headers["X-Cache"]))
 
-    def seen(self, version, cache):
-        """Whether one of the last answers is of this version and came in this way; a client that failed fails here."""
+    def seen(self, version, cache, since_s=0.0):
+        """Whether one of the last answers is of this version and came in this way; a client that failed fails here.
+
+        Only those count whose requests began after ``since_s``.
+        """
         for call in self._calls:
             if call.done():
                 call.result()
-        return any((answer.version, answer.cache) == (version, cache) for answer in self.answers[-2 * CLIENTS :])
+        last = [answer for answer in self.answers[-2 * CLIENTS :] if answer.began_s > since_s]
+        return any((answer.version, answer.cache) == (version, cache) for answer in last)
 
 
 def came_after(answers, old, new):
@@ -85,7 +89,7 @@ def test_through_a_rollout_and_back_every_answer_is_right_and_none_is_of_before(
         wait_for(lambda: load.seen("2", "hit"), NOTICED_S)
         withdrawn_s = time.monotonic()
         (base / "2").rename(base / "withdrawn")
-        wait_for(lambda: load.seen("1", "hit"), NOTICED_S)
+        wait_for(lambda: load.seen("1", "hit", withdrawn_s), NOTICED_S)
     assert came_after([answer for answer in load.answers if answer.began_s < withdrawn_s], old="1", new="2") == []
     assert came_after([answer for answer in load.answers if answer.began_s > withdrawn_s], old="2", new="1") == []
     shown = cached.get("/metrics").text

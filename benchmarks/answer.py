@@ -1,0 +1,56 @@
+"""HTTP answers as they arrive on a socket: when one is whole, and what it says."""
+
+import re
+from typing import NamedTuple
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after: *\d+ *\r\n", re.IGNORECASE)
+_VERSION = re.compile(rb"\r\nx-model-version: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+
+
+class Unreadable(Exception):
+    """These bytes are no answer with a Content-Length."""
+
+
+class Answer(NamedTuple):
+    """An answer. What its head says is looked for when it is asked for: this is on the path of every request."""
+
+    status: int
+    body: bytes
+    head: bytes
+
+    @property
+    def version(self) -> int:
+        """That of X-Model-Version; 0 without one."""
+        found = _VERSION.search(self.head)
+        return int(found[1]) if found else 0
+
+    @property
+    def has_retry_after(self) -> bool:
+        """Whether it says in how many seconds to come again."""
+        return _RETRY_AFTER.search(self.head) is not None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the server closes the connection after it."""
+        return _CLOSE.search(self.head) is not None
+
+
+def parse(data: bytes) -> Answer | None:
+    """The answer that ``data`` holds; None while it is not whole. Raises Unreadable."""
+    head_end = data.find(_HEAD_END)
+    if head_end < 0:
+        return None
+    # The last line's end too, for the patterns.
+    head = data[: head_end + 2]
+    length = _LENGTH.search(head)
+    if length is None or not head.startswith(b"HTTP/1.1 "):
+        raise Unreadable
+    body = data[head_end + len(_HEAD_END) :]
+    if len(body) < int(length[1]):
+        return None
+    if len(body) > int(length[1]):
+        raise Unreadable
+    return Answer(int(head[9:12]), body, head)

@@ -1,0 +1,29 @@
+"""A picture of 150,528 floats from one client: as JSON, base64, npy and v2 binary; and as JSON to plain Flask."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import ours, workload
+from benchmarks.baselines import contenders
+from benchmarks.bench import Bench
+from benchmarks.contender import B64, BINARY, JSON, NPY
+from benchmarks.processes import free_port, running_contender
+from benchmarks.rounds import Case, measure
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Points for each contender and encoding; ``numbers`` is how many there are in a request."""
+    asked = workload.image(bench.models_dir)
+    with ExitStack() as stack:
+        us = stack.enter_context(
+            running_contender(ours.contender(free_port(), asked.saved_model, bench.plan.scratch), bench.logs_dir)
+        )
+        plain = stack.enter_context(
+            running_contender(contenders.plain_image(free_port(), bench.models_dir, bench.plan.scratch), bench.logs_dir)
+        )
+        told = [(us, JSON), (plain, JSON), (us, B64), (us, NPY), (us, BINARY)]
+        cases = [Case(one, asked, 1, encoding=encoding, label={"encoding": encoding}) for one, encoding in told]
+        bench.progress.begin("image", len(cases) * bench.plan.rounds)
+        points = measure(cases, bench.plan, bench.progress)
+    bench.progress.end()
+    return {"points": [point.as_json() for point in points], "numbers": workload.IMAGE_NUMBERS}

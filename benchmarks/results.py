@@ -1,0 +1,48 @@
+"""Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.contender import ROOT
+from benchmarks.errors import BenchError
+
+FOLDER: Final = ROOT / "benchmarks" / "results"
+BENCH: Final = "bench.json"
+PEERS: Final = "peers.json"
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Results:
+    """The groups of all files, by name, and each file's machine. A group is in one file only."""
+
+    groups: Mapping[str, Any]
+    machines: Mapping[str, Mapping[str, Any]]
+
+
+def write(file: Path, machine: Mapping[str, Any], options: Mapping[str, Any], groups: Mapping[str, Any]) -> None:
+    """Write one run. Raises ValueError for a figure that is not finite, which JSON does not have."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    told = {"format": FORMAT, "machine": machine, "options": options, "groups": groups}
+    building = file.with_suffix(".building")
+    building.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    building.rename(file)
+
+
+def read(folder: Path) -> Results:
+    """Read the runs of a folder. Raises BenchError when there are none, or when one has another format."""
+    files = [file for name in (BENCH, PEERS) if (file := folder / name).exists()]
+    if not files:
+        raise BenchError(f"there are no results in {folder}: run `make bench` first")
+    groups: dict[str, Any] = {}
+    machines: dict[str, Mapping[str, Any]] = {}
+    for file in files:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.get("format") != FORMAT:
+            raise BenchError(f"{file} has another format: run it again")
+        groups |= told["groups"]
+        machines[file.name] = told["machine"]
+    return Results(groups, machines)

@@ -1,0 +1,89 @@
+"""Closed-loop load: wrk with one thread, every connection sending its next request when the answer to the last is there.
+
+The requests are written to files, head and body, and a Lua script sends them in turn.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import BenchError
+
+_TIMEOUT_S = 10
+_GRACE_S = 60
+_SCRIPT = """
+local requests = {{}}
+for i = 1, {count} do
+  local file = assert(io.open("{folder}/" .. i .. ".http", "rb"))
+  requests[i] = file:read("*a")
+  file:close()
+end
+local last = 0
+request = function()
+  last = last % {count} + 1
+  return requests[last]
+end
+done = function(summary, latency, _)
+  local errors = summary.errors
+  io.write(string.format(
+    '\\n{{"requests": %d, "duration_us": %d, "p50_us": %.1f, "p99_us": %.1f, "max_us": %.1f, "refused": %d, "broken": %d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What wrk saw. ``refused``: answers over 399. ``broken``: connections and answers that failed or came after 10 s."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    refused: int
+    broken: int
+
+
+def find() -> str:
+    """The path of wrk. Raises BenchError, with how to get it, when it is missing."""
+    path = shutil.which("wrk")
+    if path is None:
+        raise BenchError("wrk is not installed, and makes the load: apt-get install wrk (or brew install wrk)")
+    return path
+
+
+def write_script(folder: Path, requests: Sequence[bytes]) -> Path:
+    """Write the requests and the script that sends them in turn; returns the script."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, request in enumerate(requests, 1):
+        (folder / f"{number}.http").write_bytes(request)
+    script = folder / "send.lua"
+    script.write_text(_SCRIPT.format(folder=folder, count=len(requests)), encoding="utf-8")
+    return script
+
+
+def load(port: int, script: Path, clients: int, seconds: int) -> Window:
+    """Load the port for some seconds. Raises BenchError when wrk itself fails."""
+    size = ["-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={_TIMEOUT_S}s"]
+    command = [find(), *size, "-s", str(script), f"http://127.0.0.1:{port}/"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_S, check=False)
+    if finished.returncode != 0:
+        raise BenchError(f"wrk failed with code {finished.returncode}: {finished.stderr.strip() or finished.stdout.strip()}")
+    return _window(json.loads(finished.stdout.strip().splitlines()[-1]))
+
+
+def _window(told: dict[str, float]) -> Window:
+    return Window(
+        requests=int(told["requests"]),
+        seconds=told["duration_us"] / 1e6,
+        p50_ms=told["p50_us"] / 1e3,
+        p99_ms=told["p99_us"] / 1e3,
+        max_ms=told["max_us"] / 1e3,
+        refused=int(told["refused"]),
+        broken=int(told["broken"]),
+    )

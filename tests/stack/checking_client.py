@@ -1,0 +1,113 @@
+"""Many connections that ask half_plus_two for random numbers and know what it must answer."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+PATH = "/v1/models/half_plus_two:predict"
+_PAUSE_S = 0.02  # between two tries to connect
+
+
+@dataclass
+class Tally:
+    """What came of all requests so far. Only the client's own thread writes it."""
+
+    answered: Counter[int] = field(default_factory=Counter)  # by status
+    wrong: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+    # A connection ended: before it was ever answered, between an answer and the next, in the middle of an answer.
+    never_taken: int = 0
+    lost: int = 0
+    cut: int = 0
+    without_retry_after: int = 0
+
+
+class CheckingClient:
+    """Asks on ``connections`` connections at a time from enter to exit. Each answer is compared with what is right."""
+
+    def __init__(self, port: int, connections: int = 64, seed: int = 0) -> None:
+        self.tally = Tally()
+        self._port = port
+        self._connections = connections
+        self._random = random.Random(seed)
+        self._is_over = False
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> "CheckingClient":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over = True
+        self._thread.join()
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(self._keep_asking() for _ in range(self._connections)))
+
+    async def _keep_asking(self) -> None:
+        while not self._is_over:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            try:
+                await self._ask_on(reader, writer)
+            finally:
+                writer.close()
+
+    async def _ask_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Ask on one connection until it is over or the server lets go of it."""
+        answered = 0
+        while not self._is_over:
+            numbers = [self._random.randrange(-8000, 8000) / 8 for _ in range(self._random.randint(1, 3))]
+            started_s = time.monotonic()
+            try:
+                status, fields, body = await exchange(reader, writer, numbers)
+            except asyncio.IncompleteReadError as error:
+                self._count_end(bool(error.partial), answered)
+                return
+            except OSError:
+                self._count_end(False, answered)
+                return
+            answered += 1
+            self.tally.slowest_s = max(self.tally.slowest_s, time.monotonic() - started_s)
+            self._check(numbers, status, fields, body)
+            if fields.get("connection") == "close":
+                return
+
+    def _count_end(self, in_the_middle: bool, answered: int) -> None:
+        self.tally.cut += in_the_middle
+        self.tally.lost += not in_the_middle and answered > 0
+        self.tally.never_taken += not in_the_middle and not answered
+
+    def _check(self, numbers: list[float], status: int, fields: dict[str, str], body: bytes) -> None:
+        self.tally.answered[status] += 1
+        self.tally.without_retry_after += status == 503 and "retry-after" not in fields
+        if status == 200 and json.loads(body) != {"predictions": [number / 2 + 2 for number in numbers]}:
+            self.tally.wrong.append(f"{numbers}: {body!r}")
+
+
+async def exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbers: list[float]
+) -> tuple[int, dict[str, str], bytes]:
+    """One request and its answer. Raises OSError or IncompleteReadError, with what had come, when the connection ends."""
+    writer.write(request(numbers))
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    try:
+        body = await reader.readexactly(int(fields["content-length"]))
+    except asyncio.IncompleteReadError as error:
+        raise asyncio.IncompleteReadError(head + error.partial, None) from error
+    return int(first.split()[1]), fields, body
+
+
+def request(numbers: list[float]) -> bytes:
+    """The bytes of one request."""
+    body = json.dumps({"instances": numbers}).encode()
+    return f"POST {PATH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

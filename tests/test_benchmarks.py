@@ -1,0 +1,428 @@
+"""The benchmark itself: it notices wrong answers, loses no request, leaves no process behind, and tells what it measured."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import answer, bars, exchange, proc, readme, report, results
+from benchmarks.__main__ import GROUPS
+from benchmarks.bench import Bench
+from benchmarks.contender import JSON, Call, Contender, Encoding, Program
+from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.groups.overload import recovery_s
+from benchmarks.groups.peers import Entrant, turns
+from benchmarks.open_loop import OpenLoop
+from benchmarks.ours import read_json
+from benchmarks.processes import free_port, running, running_contender
+from benchmarks.progress import shown
+from benchmarks.records import Outcome, Records
+from benchmarks.rounds import Case, Plan, measure
+from benchmarks.workload import Workload
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parent.parent
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk")
+
+SUMS = Workload("sums", Path(), lambda rng, rows: rng.random((rows, 3), np.float32), lambda rows: rows.sum(axis=1))
+WRONG_WAYS = ("wrong", "fewer", "garbage")
+
+
+def contender(way: str, name: str | None = None) -> Contender:
+    port = free_port()
+    argv = (sys.executable, str(ROOT / "tests" / "benchmark_server.py"), str(port), way)
+    program = Program(name or way, argv, f"http://127.0.0.1:{port}/", start_timeout_s=20)
+    ask = Encoding(lambda rows: Call("/", json.dumps({"instances": rows.tolist()}).encode()), read_json)
+    return Contender(name or way, port, program, {JSON: ask})
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts servers that answer in some way; they end with the test."""
+    contexts = []
+
+    def start(way: str, name: str | None = None):
+        context = running_contender(contender(way, name), tmp_path / "logs")
+        contexts.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in contexts:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def plan(tmp_path) -> Plan:
+    return Plan(window_s=1, warmup_s=0, rounds=2, scratch=tmp_path / "scratch")
+
+
+def cases(*servers) -> list[Case]:
+    return [Case(server, SUMS, clients, label={"clients": clients}) for clients in (1, 3) for server in servers]
+
+
+@needs_wrk
+def test_every_case_is_measured_in_every_round(serve, plan):
+    with shown() as progress:
+        points = measure(cases(serve("right", "one"), serve("right", "two")), plan, progress)
+    assert [(point.contender, point.case["clients"]) for point in points] == [("one", 1), ("two", 1), ("one", 3), ("two", 3)]
+    for point in points:
+        assert len(point.samples) == plan.rounds
+        for sample in point.samples:
+            assert sample.requests > 0
+            assert sample.front_cpu_us > 0
+            assert sample.p50_ms <= sample.p99_ms <= sample.max_ms
+            assert sample.refused == sample.broken == 0
+        assert json.loads(json.dumps(point.as_json(), allow_nan=False))["median"]["rps"] > 0
+
+
+@needs_wrk
+@pytest.mark.parametrize("way", WRONG_WAYS)
+def test_a_contender_that_answers_wrongly_is_not_measured(serve, plan, way):
+    with shown() as progress, pytest.raises(WrongAnswer, match=way):
+        measure(cases(serve("right"), serve(way)), plan, progress)
+
+
+@needs_wrk
+def test_answers_that_are_refusals_are_not_counted_as_requests_served(serve, plan):
+    with shown() as progress:
+        first, second = measure(cases(serve("moody"))[:1], plan, progress)[0].samples
+    for sample in (first, second):
+        assert 0 < sample.refused < sample.requests
+        assert sample.rps == pytest.approx((sample.requests - sample.refused), rel=0.2)
+
+
+@needs_wrk
+def test_a_peer_that_answers_wrongly_is_left_out_and_named(plan):
+    failures = {}
+    ways = {"good": "right", "bad": "wrong"}
+    entrants = [Entrant(name, lambda port, model, way=way: contender(way)) for name, way in ways.items()]
+    with shown() as progress:
+        points = turns(Bench(plan, Path(), progress), entrants, SUMS, (1,), failures)
+    assert [(point["contender"], len(point["samples"])) for point in points] == [("good", plan.rounds)]
+    assert failures.keys() == {"bad"}
+    assert "wrong gave predictions that are not the model's" in failures["bad"]
+
+
+@needs_wrk
+def test_when_the_gateway_itself_answers_wrongly_there_is_no_result(plan):
+    entrants = [Entrant("gateway", lambda port, model: contender("wrong"))]
+    with shown() as progress, pytest.raises(WrongAnswer):
+        turns(Bench(plan, Path(), progress), entrants, SUMS, (1,), {})
+
+
+def test_a_contender_that_only_refuses_is_not_measured(serve):
+    refusing = serve("refusing").contender
+    with pytest.raises(BenchError, match="refusing answered POST / with 503"):
+        exchange.check(refusing, refusing.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0), patience_s=0.3)
+
+
+def test_a_contender_may_refuse_for_a_while_after_its_load(serve):
+    """One that recovers is measured: what it refused under load is counted there."""
+    recovering = serve("recovering").contender
+    exchange.check(recovering, recovering.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 2, seed=0), patience_s=20)
+
+
+def test_a_contender_that_does_not_answer_is_told(serve):
+    gone = contender("right")
+    with pytest.raises(BenchError, match="right does not answer"):
+        exchange.check(gone, gone.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0))
+
+
+def run_python(tmp_path: Path, code: str, ready_url: str, timeout_s: float = 20):
+    return running(Program("program", (sys.executable, "-c", code), ready_url, start_timeout_s=timeout_s), tmp_path)
+
+
+def test_a_program_that_ends_is_told_with_its_last_words(tmp_path):
+    with (
+        pytest.raises(BenchError, match=r"ended with code 3: no luck"),
+        run_python(tmp_path, "import sys; print('no luck'); sys.exit(3)", "tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_a_program_that_does_not_get_ready_is_told_and_ended(tmp_path):
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(BenchError, match="not ready after 1 s"), run_python(tmp_path, code, "tcp://127.0.0.1:1", timeout_s=1):
+        pass
+    assert not proc.is_running(int((tmp_path / "pid").read_text()))
+
+
+ORPHAN = """
+import os, socket, sys, time
+listener = socket.create_server(("127.0.0.1", {port}))
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        open({file!r}, "w").write(str(os.getpid()))
+        until = time.process_time() + 0.3
+        while time.process_time() < until: pass
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+time.sleep(60)
+"""
+
+
+def test_the_processor_time_of_orphans_counts_and_they_are_ended(tmp_path):
+    port, file = free_port(), tmp_path / "pid"
+    with run_python(tmp_path, ORPHAN.format(port=port, file=str(file)), f"tcp://127.0.0.1:{port}") as program:
+        orphan = int(wait_for(lambda: file.exists() and file.read_text()))
+        assert orphan in program.pids()
+        wait_for(lambda: program.cpu_s() >= 0.3)
+        assert proc.memory([orphan]).rss_mb >= proc.memory([orphan]).pss_mb > 0
+    assert not proc.is_running(orphan)
+
+
+def open_loop(server, tmp_path: Path) -> OpenLoop:
+    return OpenLoop(server.contender, {0: SUMS}, tmp_path / "load", connections=50)
+
+
+OUTCOMES = {
+    "right": Outcome.RIGHT,
+    "wrong": Outcome.WRONG,
+    "garbage": Outcome.WRONG,
+    "failing": Outcome.FAILED,
+    "refusing": Outcome.REFUSED,
+    "unexplained": Outcome.FAILED,
+    "silent": Outcome.LATE,
+}
+
+
+@pytest.mark.parametrize("way", OUTCOMES)
+def test_the_generator_sends_at_the_given_rate_and_tells_every_outcome(serve, tmp_path, way):
+    records = open_loop(serve(way), tmp_path).start([(40, 1)], timeout_s=2).wait()
+    assert 20 <= len(records) <= 60
+    assert records.counts() == {outcome.name.lower(): len(records) * (outcome is OUTCOMES[way]) for outcome in Outcome}
+
+
+def test_requests_to_a_server_that_is_gone_are_broken(serve, tmp_path):
+    server = serve("right")
+    load = open_loop(server, tmp_path)
+    server.front.process.kill()
+    server.front.process.wait()
+    records = load.start([(40, 1)], timeout_s=2).wait()
+    assert len(records.of(Outcome.BROKEN)) == len(records) > 0
+
+
+def test_latency_counts_from_the_moment_at_which_a_request_was_due(serve, tmp_path):
+    """One connection, and each tenth answer takes a second: those behind it waited too, and their latency says so."""
+    load = OpenLoop(serve("slow").contender, {0: SUMS}, tmp_path / "load", connections=1)
+    records = load.start([(20, 2)], timeout_s=30).wait()
+    assert records.counts()["right"] == len(records) >= 20
+    assert int((records.latency_s > 0.5).sum()) > len(records) // 10
+
+
+def test_a_closed_loop_keeps_as_many_requests_under_way_as_clients(serve, tmp_path):
+    records = open_loop(serve("right"), tmp_path).closed(4, 0.5)
+    assert len(records.of(Outcome.RIGHT)) == len(records) >= 4
+
+
+def test_an_answer_is_read_when_its_last_byte_is_there():
+    whole = b"HTTP/1.1 200 OK\r\nX-Model-Version: 7\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
+    assert all(answer.parse(whole[:length]) is None for length in range(len(whole)))
+    told = answer.parse(whole)
+    assert (told.status, told.body, told.version, told.has_retry_after, told.is_last) == (200, b"abc", 7, False, True)
+
+
+@pytest.mark.parametrize(
+    "data", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab", b"hello\r\n\r\n"]
+)
+def test_what_is_no_answer_is_refused(data):
+    with pytest.raises(answer.Unreadable):
+        answer.parse(data)
+
+
+def records_of(latencies_ms: list[float], outcome: Outcome = Outcome.RIGHT) -> Records:
+    """One request every 10 ms."""
+    count = len(latencies_ms)
+    due_s = np.arange(count) / 100
+    return Records(due_s, np.array(latencies_ms) / 1e3, np.full(count, outcome, np.int8), np.zeros(count, np.int64))
+
+
+def test_recovery_lasts_until_the_last_slow_or_failed_request():
+    assert recovery_s(records_of([5] * 400), 1.0, normal_ms=5) == 0
+    assert recovery_s(records_of([5] * 150 + [100] * 100 + [5] * 150), 1.0, normal_ms=5) == pytest.approx(1.6, abs=0.2)
+    assert recovery_s(records_of([5] * 400, Outcome.REFUSED), 1.0, normal_ms=5) >= 2.9
+
+
+def test_percentiles_and_times_of_records():
+    records = records_of([float(value) for value in range(100)])
+    assert records.latency_ms(50) == pytest.approx(49.5)
+    assert len(records.between(0.2, 0.4)) == 20
+    assert len(records.within(0.0499)) == 50
+    assert sum(piece["right"] for piece in records.timeline(0.1)) == pytest.approx(1000, abs=20)
+
+
+@pytest.mark.parametrize("bar", bars.BARS, ids=lambda bar: bar.what)
+def test_a_bar_that_was_not_measured_says_so(bar):
+    assert bar.verdict(bar.measured({})) == "not measured"
+
+
+@pytest.mark.parametrize("bar", bars.BARS, ids=lambda bar: bar.what)
+def test_a_bar_is_never_reached_beyond_its_bound(bar):
+    worse = -1e-9 if bar.more_is_better else 1e-9
+    assert bar.verdict(bar.aim) == "aim reached"
+    assert bar.verdict(bar.enough + worse) == "**not reached**"
+    assert bar.verdict(bar.enough) in ("reached", "aim reached")
+
+
+def point(name: str, case: dict[str, object], **figures: float) -> dict[str, object]:
+    fields = ("rps", "p50_ms", "p99_ms", "max_ms", "front_cpu_us", "backend_cpu_us", "others_cores", "refused", "broken")
+    return {"contender": name, "case": case, "median": dict.fromkeys(fields, 1.0) | figures, "samples": []}
+
+
+def measured() -> dict[str, object]:
+    """Results in which every bar has its figure: ours is twice whatever it is compared with."""
+    timeline = [{"at_s": 0.0, "due": 1.0, "in_time": 1.0, "refused": 0.0, "p99_ms": 1.0}]
+    baselines = (bars.contenders.EMPTY, bars.contenders.IN_PROCESS)
+    rows = [point(name, {"clients": n}) for n in (1, 32) for name in baselines]
+    rows += [point("gateway", {"clients": n}, rps=2, front_cpu_us=2, p50_ms=2) for n in (1, 32)]
+    peers = [
+        point(name, {"clients": 32}, rps=rps) for name, rps in (("gateway", 2), ("mosec", 1), ("litserve", 1), ("bentoml", 0.5))
+    ]
+    pictures = [("gateway", "json", 2), ("gateway", "binary", 1), (bars.contenders.PLAIN_IMAGE, "json", 4)]
+    image = [point(name, {"encoding": encoding}, p50_ms=ms) for name, encoding, ms in pictures]
+    growth = [point("gateway", {kind: n}) for kind in ("rows", "models", "clients") for n in (1, 2)]
+    swap = {"p99_before_ms": 1, "p99_during_ms": 2}
+    overload = {"good_share": 2, "failed_share": 2, "refused_p99_ms": 2, "recovery_s": 2}
+    return {
+        "rows": {"points": rows, "grpc": {"median": {"p50_ms": 1, "p99_ms": 1}}},
+        "image": {"points": image, "numbers": 1000},
+        "growth": {"points": growth, "rows_clients": 4, "models_clients": 32},
+        "swap": {"median": swap, "failures": 2, "rate": 1, "last": {"timeline": timeline, "swapped_at_s": 0.1}},
+        "start": {"median": {"rss_mb": 2, "start_s": 2}},
+        "cache": {"points": [point("cache hit", {"clients": 1})]},
+        "overload": {"median": overload, "last": {"timeline": timeline}},
+        "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
+    }
+
+
+@pytest.mark.parametrize("bar", bars.BARS, ids=lambda bar: bar.what)
+def test_every_bar_reads_its_figure_from_the_results(bar):
+    assert bar.measured(measured()) == pytest.approx(2)
+
+
+MACHINE = {
+    "cpu": "a processor", "cores": 2, "memory_gb": 16.0, "kernel": "Linux 6", "python": "3.11", "time": "2026-01-02T03:04:05",
+    "load_average": [0.5, 0.5, 0.5], "commit": "abc", "settings": {"GATEWAY_WORKERS": "2"},
+}  # fmt: skip
+
+
+def test_the_report_has_whole_tables_for_every_group():
+    text = report.full(measured(), {results.BENCH: MACHINE})
+    for name in (*GROUPS, "peers"):
+        without = {group: told for group, told in measured().items() if group != name}
+        assert len(report.full(without, {results.BENCH: MACHINE})) < len(text), name
+    for block in text.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) <= 1, block
+    assert "ray_serve is left out: no luck" in text
+    assert "a processor, 2 cores" in text
+
+
+def test_the_same_results_make_the_same_plots(tmp_path):
+    pytest.importorskip("matplotlib", reason="installed by make bench only")
+    from benchmarks import plots
+
+    files = plots.write(measured(), tmp_path / "one")
+    assert {file.stem for file in files} == measured().keys() - {"start", "cache"}
+    for file, again in zip(files, plots.write(measured(), tmp_path / "two"), strict=True):
+        assert file.read_bytes() == again.read_bytes()
+        assert 1_000 < file.stat().st_size < 200_000
+
+
+def test_results_come_back_as_they_were_written(tmp_path):
+    results.write(tmp_path / results.BENCH, MACHINE, {"rounds": 1}, {"start": measured()["start"]})
+    results.write(tmp_path / results.PEERS, MACHINE, {"rounds": 1}, {"peers": measured()["peers"]})
+    told = results.read(tmp_path)
+    assert told.groups == {name: measured()[name] for name in ("start", "peers")}
+    assert told.machines == {results.BENCH: MACHINE, results.PEERS: MACHINE}
+
+
+def test_a_figure_that_is_no_number_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        results.write(tmp_path / results.BENCH, MACHINE, {}, {"start": float("nan")})
+    with pytest.raises(BenchError, match="no results"):
+        results.read(tmp_path)
+
+
+def test_the_readme_is_changed_between_its_markers_only(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
+    told = results.Results(measured(), {results.BENCH: MACHINE})
+    readme.write(told, file)
+    text = file.read_text()
+    assert text == f"before\n<!-- bench -->\n{readme.section_of(told)}<!-- /bench -->\nafter\n"
+    readme.write(told, file)
+    assert file.read_text() == text
+
+
+def test_a_readme_without_markers_is_left_alone(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("nothing to replace\n")
+    with pytest.raises(BenchError, match="has no section"):
+        readme.write(results.Results(measured(), {}), file)
+    assert file.read_text() == "nothing to replace\n"
+
+
+@pytest.mark.skipif(not (results.FOLDER / results.BENCH).exists(), reason="nothing has been measured yet")
+def test_the_figures_of_the_readme_are_those_of_the_results():
+    assert readme.section_of(results.read(results.FOLDER)) in readme.FILE.read_text()
+
+
+@needs_wrk
+@pytest.mark.stack
+def test_a_run_writes_json_and_markdown(tmp_path):
+    """The real thing, short: models are built, the stack starts, and figures come out."""
+    folder = tmp_path / "results"
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "run",
+        "--only",
+        "start",
+        "--window-s",
+        "1",
+        "--warmup-s",
+        "0",
+        "--rounds",
+        "1",
+    ]
+    began_s = time.time()
+    finished = subprocess.run(
+        [*command, "--folder", str(folder), "--scratch", str(tmp_path / "scratch")],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    told = json.loads((folder / results.BENCH).read_text())
+    assert told["machine"]["cores"] == len(os.sched_getaffinity(0))
+    assert told["options"] == {"window_s": 1, "warmup_s": 0, "rounds": 1}
+    assert 0 < told["groups"]["start"]["median"]["start_s"] < time.time() - began_s
+    assert 0 < told["groups"]["start"]["median"]["pss_mb"] <= told["groups"]["start"]["median"]["rss_mb"]
+    assert "## Start and memory" in (folder / "results.md").read_text()
+
+
+def test_a_wrong_command_line_is_one_line_and_code_2():
+    finished = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "run", "--only", "nothing"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert finished.returncode == 2
+    assert "'nothing' is not one of" in finished.stderr
+
+
+def test_a_machine_without_wrk_is_told_how_to_get_it(tmp_path):
+    finished = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "run", "--scratch", str(tmp_path)],
+        cwd=ROOT, check=False, capture_output=True, text=True, env=os.environ | {"PATH": str(tmp_path)},
+    )  # fmt: skip
+    assert finished.returncode == 1
+    assert (
+        finished.stderr == "benchmarks: wrk is not installed, and makes the load: apt-get install wrk (or brew install wrk)\n"
+    )
