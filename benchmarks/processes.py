@@ -1,11 +1,11 @@
 """Starting a contender's programs, waiting until each is ready, and ending them with all that they have started."""
 
-import ctypes
 import http.client
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,9 +20,7 @@ from benchmarks.errors import BenchError
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.005
 _PROBE_TIMEOUT_S = 2.0
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
+_KEEPER = Path(__file__).with_name("keeper.py")
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,13 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
     began_s = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            program.argv,
+            [sys.executable, "-I", "-S", str(_KEEPER), *program.argv],
             env=os.environ | dict(program.environment),
             cwd=program.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # A single system call: nothing in it waits for a lock that another thread might hold.
-            preexec_fn=_keep_orphans,  # noqa: PLW1509
         )
     try:
         _wait_until_ready(program, process, log, began_s)
@@ -109,12 +105,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _keep_orphans() -> None:
-    """In the new process: its orphans become its own children, so that none is lost from its tree; it ends with us."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _wait_until_ready(program: Program, process: "subprocess.Popen[bytes]", log: Path, began_s: float) -> None:

@@ -37,7 +37,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    requests.init_app(app, settings.predict_timeout_ms / 1000)
+    requests.init_app(app, settings.predict_timeout_ms / 1000, settings.max_body_bytes)
     errors.init_app(app)
     body.init_app(app)
     cors.init_app(app, enabled=settings.tfserving_cors == "on")

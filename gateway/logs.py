@@ -8,6 +8,7 @@ import logging
 import logging.config
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -30,6 +31,11 @@ def _add_pid(logger: object, method: str, event: EventDict) -> EventDict:
     return event
 
 
+def _add_time(logger: object, method: str, event: EventDict) -> EventDict:
+    event["time"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return event
+
+
 def _name_logger(logger: object, method: str, event: EventDict) -> EventDict:
     # structlog keeps the word for itself where a logger is made.
     event["logger"] = event.pop("part")
@@ -39,7 +45,7 @@ def _name_logger(logger: object, method: str, event: EventDict) -> EventDict:
 _SHARED: tuple[Processor, ...] = (
     structlog.processors.add_log_level,
     _add_pid,
-    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    _add_time,
     structlog.processors.format_exc_info,
 )
 

@@ -19,6 +19,7 @@ class Request(flask.Request):
     """A request, and a place for what belongs to it until it is answered (``requests``)."""
 
     id: str = ""
+    body_limit: int = 0
     deadline: Any
     started_s: float
     parse_s: float = 0.0

@@ -7,6 +7,7 @@ from typing import Final
 from flask import Flask, current_app
 
 from gateway.api import requests
+from gateway.api.application import Request
 from gateway.api.problems import cut
 from gateway.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
 
@@ -51,7 +52,7 @@ def read() -> bytes:
     """
     is_gzip = "gzip" in _encoding()
     data = _received(is_large=is_gzip)
-    return inflate(data, requests.body_limit()) if is_gzip else data
+    return inflate(data, requests.current().body_limit) if is_gzip else data
 
 
 def read_strictly() -> bytes:
@@ -61,7 +62,7 @@ def read_strictly() -> bytes:
         raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
     window = _ENCODINGS[encoding]
     data = _received(is_large=window is not None)
-    return data if window is None else inflate(data, requests.body_limit(), window)
+    return data if window is None else inflate(data, requests.current().body_limit, window)
 
 
 def _encoding() -> str:
@@ -86,7 +87,7 @@ def _received(*, is_large: bool) -> bytes:
     A body of unknown length is read to the limit and one byte on, never cut there.
     """
     ours = requests.current()
-    limit, announced = requests.body_limit(), ours.content_length
+    limit, announced = ours.body_limit, _announced(ours)
     if announced is not None and announced > limit:
         raise _too_large(limit)
     if is_large or announced is None or announced > LARGE_BYTES:
@@ -102,6 +103,14 @@ def _received(*, is_large: bool) -> bytes:
     if announced is not None and len(data) < announced:
         raise InvalidArgument(f"the body ended after {len(data)} of the {announced} bytes that its Content-Length tells")
     return data
+
+
+def _announced(ours: Request) -> int | None:
+    """The size of the body as its head tells it, if it does."""
+    length = ours.environ.get("CONTENT_LENGTH", "")
+    if length.isascii() and length.isdigit() and "HTTP_TRANSFER_ENCODING" not in ours.environ:
+        return int(length)
+    return ours.content_length
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -19,7 +19,7 @@ def _answer_to(path: str) -> str:
     body = render(_ERROR, path).decode()
     head = (
         f"HTTP/1.1 {_ERROR.http_status} Service Unavailable\r\n"
-        "Connection: keep-alive\r\n"
+        "Connection: %s\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n"
         f"Retry-After: {_ERROR.retry_after_s}\r\n"
@@ -39,12 +39,14 @@ class Overload:
         self._untold = 0
         self._told_s = 0.0
 
-    def answer(self, path: str) -> bytes:
-        """What a client that asked for ``path`` is told."""
+    def answer(self, path: str, closes: bool) -> bytes:
+        """What a client that asked for ``path`` is told; ``closes``: and that its connection is closed then."""
         metrics.REFUSALS.inc()
         self._tell()
         template = {"/v1": _COMPATIBLE, "/v2": _OPENINFERENCE}.get(path[:3].lower(), _SIMPLE)
-        return (template % random.getrandbits(128)).encode()  # unique, and nobody's secret
+        return (
+            template % ("close" if closes else "keep-alive", random.getrandbits(128))
+        ).encode()  # unique, and nobody's secret
 
     def _tell(self) -> None:
         self._untold += 1

@@ -24,8 +24,8 @@ _current: ContextVar[Request | None] = ContextVar("request", default=None)
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
-def init_app(app: Application, timeout_s: float) -> None:
-    """Give every request of ``app`` its id and its deadline, and log it when it ends."""
+def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
+    """Give every request of ``app`` its id, its deadline and the most bytes of its body, and log it when it ends."""
 
     @app.before_request
     def begin() -> None:
@@ -33,6 +33,7 @@ def init_app(app: Application, timeout_s: float) -> None:
         _current.set(ours)
         ours.started_s = time.perf_counter()
         ours.deadline = Deadline.after(timeout_s)
+        ours.body_limit = body_limit
         given = ours.environ.get("HTTP_X_REQUEST_ID", "")
         # Unique, and nobody's secret.
         ours.id = given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
@@ -60,14 +61,6 @@ def init_app(app: Application, timeout_s: float) -> None:
 def current() -> Request:
     """The request that is handled here, itself: through Flask's proxy each look at it costs a search."""
     return _current.get() or request._get_current_object()  # type: ignore[attr-defined]
-
-
-def body_limit() -> int:
-    """The most bytes that a body may have, as sent or inflated. Raises ValueError where nothing limits it."""
-    limit = current().max_content_length
-    if limit is None:
-        raise ValueError("a body is only read where there is a limit to it")
-    return limit
 
 
 def begin_trace(model: ModelRef, signature: str | None = None) -> Trace:

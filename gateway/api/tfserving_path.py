@@ -6,6 +6,7 @@ that ``%2F`` and ``%3A`` may stand in a name. It ignores case; the verb and the 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.errors import InvalidArgument
@@ -13,6 +14,7 @@ from gateway.inference.signature import ModelRef
 
 _INT64_MAX = 2**63 - 1
 _ALL_MODELS = "/v1/models"
+_REMEMBERED_LENGTH = 200  # of a path
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PATTERNS = {
     "POST": re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII),
@@ -38,6 +40,10 @@ def parse(method: str, path: str) -> ModelPath:
     Raises:
         InvalidArgument: nothing is served there, or the version does not fit an int64.
     """
+    return _remembered(method, path) if len(path) <= _REMEMBERED_LENGTH else _parse(method, path)
+
+
+def _parse(method: str, path: str) -> ModelPath:
     if method == "GET" and path.lower() == _ALL_MODELS:
         return ModelPath(ModelRef(""))
     pattern = _PATTERNS.get(method)
@@ -46,6 +52,9 @@ def parse(method: str, path: str) -> ModelPath:
         raise malformed(method, path)
     captured = match.groupdict()
     return ModelPath(_model(match), captured.get("verb") or "", captured.get("subresource") or "")
+
+
+_remembered = lru_cache(maxsize=512)(_parse)
 
 
 def malformed(method: str, path: str) -> InvalidArgument:

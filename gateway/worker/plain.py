@@ -7,7 +7,6 @@ to that parser, which accepts it or refuses it.
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -19,8 +18,9 @@ _HEAD_BYTES: Final = 4096
 _LINE_BYTES: Final = 4094  # of its first line, without the end
 _FIELDS: Final = 50
 _MAX_DIGITS: Final = 10  # of a Content-Length
+_REMEMBERED: Final = 256
 _REMEMBERED_BYTES: Final = 1024
-_SECRETS: Final = re.compile(rb"authorization|cookie|key|token", re.IGNORECASE)
+_SECRET: Final = re.compile("AUTH|COOKIE|KEY|TOKEN|SECRET")
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,10}) (/(?:[!\"$-.0-~][!\"$-~]*)?) HTTP/1\.1\r\n")
 _FIELD: Final = rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n"
@@ -51,7 +51,7 @@ class Incomplete(Enum):
 class Head:
     """A plain request's head. ``size`` and ``body_size`` in bytes; ``fields`` with names in upper case, in their order.
 
-    ``has_length``: it tells the size of its body.
+    ``has_length``: it tells the size of its body. ``closes``: the client wants the connection closed after the answer.
     """
 
     method: str
@@ -60,6 +60,10 @@ class Head:
     size: int
     body_size: int
     has_length: bool
+    closes: bool
+
+
+_remembered: "dict[tuple[bytes, frozenset[str]], Head]" = {}
 
 
 def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
@@ -76,9 +80,15 @@ def read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
     Clients send the same head again and again, so the latest are remembered, unless there is something secret in them.
     """
     end = data.find(b"\r\n\r\n") + 4
-    if not 4 <= end <= _REMEMBERED_BYTES or _SECRETS.search(data, 0, end):
-        return _read_head(data, refused)
-    return _remembered(data[:end], refused)
+    known = _remembered.get((data[:end], refused))
+    if known is not None:
+        return known
+    head = _read_head(data, refused)
+    if isinstance(head, Head) and end <= _REMEMBERED_BYTES and not any(_SECRET.search(name) for name, _ in head.fields):
+        if len(_remembered) >= _REMEMBERED:
+            _remembered.clear()
+        _remembered[data[:end], refused] = head
+    return head
 
 
 def _read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
@@ -92,10 +102,8 @@ def _read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None
     length = next((value for name, value in fields if name == "CONTENT-LENGTH"), None)
     if length is not None and not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
         return None
-    return Head(line[1].decode(), line[2].decode(), tuple(fields), block.end(), int(length or 0), length is not None)
-
-
-_remembered = lru_cache(maxsize=256)(_read_head)
+    closes = any(name == "CONNECTION" and value.lower() == "close" for name, value in fields)
+    return Head(line[1].decode(), line[2].decode(), tuple(fields), block.end(), int(length or 0), length is not None, closes)
 
 
 def _fields(block: bytes, refused: frozenset[str]) -> list[tuple[str, str]] | None:

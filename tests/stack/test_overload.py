@@ -87,6 +87,11 @@ def test_a_refused_client_keeps_its_connection(full):
             assert (answer.status_code, answer.headers["Connection"]) == (503, "keep-alive")
 
 
+def test_a_refused_client_that_wants_its_connection_closed_has_it_closed(full):
+    answer = full.post("/predict", ROW, headers={"Connection": "close"})
+    assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
+
+
 def test_refusals_are_told_in_the_log_but_not_each(full):
     for _ in range(20):
         full.post("/predict", ROW)
