@@ -144,13 +144,17 @@ class BackendClient:
         return self._call(self._get_status, GetModelStatusRequest(model_spec=_model_spec(model)), deadline)
 
     def _call(self, method: Callable[..., Response], request: Any, deadline: Deadline) -> Response:
+        def attempt() -> Response:
+            # Its turn may come late, so only then is asked how much time is left.
+            return method(request, timeout=deadline.remaining_s())
+
         try:
-            return waiting.call(method, request, timeout=deadline.remaining_s())
+            return waiting.call(attempt)
         except grpc.RpcError as error:
             if not _worth_a_retry(error):
                 raise self._translate(error, deadline) from error
         try:
-            return waiting.call(method, request, timeout=deadline.remaining_s())
+            return waiting.call(attempt)
         except grpc.RpcError as error:
             raise self._translate(error, deadline) from error
 

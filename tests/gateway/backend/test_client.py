@@ -1,17 +1,20 @@
 """The client keeps the deadline, retries once, and turns every gRPC status into an error of the tree."""
 
+import threading
 import time
 
 import grpc
 import numpy as np
 import pytest
 
-from gateway import errors
+from gateway import errors, waiting
 from gateway.backend.client import ERROR_OF_STATUS, BackendClient
 from gateway.backend.codec import signature_from_proto
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef
+from gateway.waiting import Hub
 from tests.gateway.fake_serving import FLOATS, FakeServing, serving
+from tests.gateway.test_waiting import run_until
 from tests.waiting import free_port, wait_for
 
 SIGNATURE = signature_from_proto("serving_default", FLOATS)
@@ -62,6 +65,27 @@ def test_a_status_keeps_its_code_and_gets_its_http_status(client, fake, status):
         predict(client)
     assert caught.value.code == status.name
     assert caught.value.http_status == HTTP_STATUS[status.name]
+
+
+def test_a_call_whose_turn_comes_too_late_is_not_made(client, fake):
+    """A greenlet's call may wait for others to end; its deadline goes on meanwhile."""
+    others_may_end = threading.Event()
+    outcomes = []
+
+    def ask() -> None:
+        try:
+            outcomes.append(predict(client, timeout_s=0.05))
+        except errors.DeadlineExceeded as error:
+            outcomes.append(error)
+
+    with Hub() as hub:
+        for _ in range(64):
+            hub.spawn(lambda: waiting.call(others_may_end.wait, 10))
+        hub.spawn(ask)
+        threading.Timer(0.2, others_may_end.set).start()
+        run_until(hub, lambda: outcomes)
+    assert isinstance(outcomes[0], errors.DeadlineExceeded)
+    assert fake.calls.count("Predict") == 0
 
 
 def test_one_unavailable_is_retried(client, fake):
