@@ -20,7 +20,8 @@ from gateway.worker.thread import DrainingWorker
 _SWEEP_S = 0.1
 _NOTICE_S = 1.0
 _EVENTS_IN_A_ROW = 16
-_EVENTS_FOR_AN_ACCEPT = 4
+_EVENTS_OF_A_LONG_TURN = 64
+_ACCEPTS_IN_A_ROW = 512
 _LINGER_S = STOP_KEEPALIVE_LINGER  # as long as gunicorn.util.close_graceful
 _LINGER_BYTES = 65536
 _AHEAD_BYTES = 65536  # what a client may send ahead while it is answered
@@ -95,8 +96,8 @@ class ClientLoop(DrainingWorker):
             self._sweep(now_s)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take new connections in: one, so that idle workers share them, and the more the longer this turn takes."""
-        for _ in range(1 + self._events // _EVENTS_FOR_AN_ACCEPT):
+        """Take new connections in: one, so that idle workers share them, or in a long turn all, who have waited long enough."""
+        for _ in range(1 if self._events < _EVENTS_OF_A_LONG_TURN else _ACCEPTS_IN_A_ROW):
             if self.nr_conns >= self.worker_connections:
                 return
             try:
