@@ -331,4 +331,6 @@ def test_a_restart_of_the_model_server_under_load_is_503_and_then_all_is_right(s
     assert client.tally.without_retry_after == 0
     assert (client.tally.lost, client.tally.cut, client.tally.never_taken) == (0, 0, 0), client.tally
     assert client.tally.slowest_s < DEADLINE_S
+    # The workers find the server again one after the other; ready are they when all have.
+    wait_for(stack.is_ready, DEADLINE_S)
     check(soak(stack, 1.0, 16))
