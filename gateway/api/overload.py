@@ -44,9 +44,8 @@ class Overload:
         metrics.REFUSALS.inc()
         self._tell()
         template = {"/v1": _COMPATIBLE, "/v2": _OPENINFERENCE}.get(path[:3].lower(), _SIMPLE)
-        return (
-            template % ("close" if closes else "keep-alive", random.getrandbits(128))
-        ).encode()  # unique, and nobody's secret
+        # The id is unique, and nobody's secret.
+        return (template % ("close" if closes else "keep-alive", random.getrandbits(128))).encode()
 
     def _tell(self) -> None:
         self._untold += 1
