@@ -3,14 +3,12 @@
 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted, 143 terminated.
 """
 
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
-from model_export import console
+from model_export import console, termination
 from model_export.errors import ExportError
 from model_export.models_dir import describe
 
@@ -20,7 +18,7 @@ def run(cli: click.Group, arguments: Sequence[str] | None = None) -> int:
 
     SIGTERM unwinds like Ctrl-C does, so that temporary folders are removed.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    termination.watch()
     try:
         status = cli.main(arguments, prog_name="python -m model_export", standalone_mode=False)
     except click.ClickException as error:
@@ -36,7 +34,3 @@ def run(cli: click.Group, arguments: Sequence[str] | None = None) -> int:
         console.fail(describe(error) if isinstance(error, OSError) else str(error))
         return 1
     return status if isinstance(status, int) else 0
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signum)

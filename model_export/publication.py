@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from model_export import termination
 from model_export.errors import ExportError
 from model_export.versions import LARGEST_NUMBER, Version, everything
 
@@ -34,6 +35,7 @@ def publish(model_dir: Path, prepare: Callable[[Path], T]) -> tuple[Version, T]:
         prepared = prepare(folder)
         flush_tree(folder)
         with locked(model_dir) as record:
+            termination.check()
             number = _next_number(model_dir, record)
             os.pwrite(record, f"{number:020d}\n".encode(), 0)
             os.fsync(record)

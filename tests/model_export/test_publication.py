@@ -177,3 +177,31 @@ def test_a_deleted_version_is_hidden_before_its_files_go(tmp_path):
 
 def test_versions_compare_by_number():
     assert Version(9, Path("9")) < Version(10, Path("10"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_that_a_finalizer_swallowed_still_ends_the_publication(tmp_path, number, status):
+    script = f"""if True:
+        import os, sys
+        import click
+        from pathlib import Path
+        from model_export.exit_status import run
+        from model_export.publication import publish
+
+        class Swallows:
+            def __del__(self):
+                os.kill(os.getpid(), {int(number)})
+
+        @click.command()
+        def cli():
+            publish(Path("m"), lambda folder: Swallows() and (folder / "saved_model.pb").write_text("x"))
+
+        sys.exit(run(cli))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert "Exception ignored" in ended.stderr
+    assert ended.returncode == status
+    assert list(tmp_path.iterdir()) == []
