@@ -1,6 +1,8 @@
 """Structured logs: events with fields, one JSON line each on stderr.
 
 Standard-library loggers (gunicorn, grpc) are rendered the same way. Any module may log through ``logger``.
+
+What is only information may be written a moment later, together with more of it: writing is what a line costs most.
 """
 
 import json
@@ -8,12 +10,17 @@ import logging
 import logging.config
 import os
 import sys
+import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+from gateway import waiting
+
+_LATEST_S: Final = 0.01  # that a line waits for others
 
 _pid = os.getpid()
 
@@ -36,12 +43,6 @@ def _add_time(logger: object, method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _name_logger(logger: object, method: str, event: EventDict) -> EventDict:
-    # structlog keeps the word for itself where a logger is made.
-    event["logger"] = event.pop("part")
-    return event
-
-
 _SHARED: tuple[Processor, ...] = (
     structlog.processors.add_log_level,
     _add_pid,
@@ -61,6 +62,56 @@ def _render(event: EventDict, default: Any = None, **_: Any) -> bytes:
     except TypeError:
         # An integer beyond 64 bits, or text that is no Unicode.
         return json.dumps(event, default=repr).encode()
+
+
+def _finish(logger: object, method: str, event: EventDict) -> bytes:
+    """All that ``_SHARED`` and a renderer do, in one step, because every request has such an event."""
+    # structlog keeps the word for itself where a logger is made.
+    event["logger"] = event.pop("part")
+    event["level"] = method
+    event["pid"] = _pid
+    event["time"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, method, event)
+    return _render(event)
+
+
+class Lines:
+    """Writes lines to ``file``, which is not buffered any more. Thread-safe: what structlog calls a logger."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._later: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        """Write ``line`` now, behind those that waited."""
+        with self._lock:
+            lines, self._later = [*self._later, line, b""], []
+            self._file.write(b"\n".join(lines))
+            self._file.flush()
+
+    def write_later(self, line: bytes) -> None:
+        """Write ``line`` when this thread's loop has nothing else to do, or very soon; now if there is no loop."""
+        hub = waiting.here()
+        if hub is None:
+            self.write(line)
+            return
+        with self._lock:
+            self._later.append(line)
+            is_first = len(self._later) == 1
+        if is_first:
+            hub.when_idle(self._write_all, _LATEST_S)
+
+    def _write_all(self) -> None:
+        with self._lock:
+            lines, self._later = self._later, []
+            if lines:
+                self._file.write(b"\n".join([*lines, b""]))
+                self._file.flush()
+
+    debug = info = write_later
+    warning = error = critical = exception = fatal = msg = log = write
 
 
 def _render_text(event: EventDict, **arguments: Any) -> str:
@@ -90,9 +141,10 @@ def logging_config(level: str) -> dict[str, Any]:
 def configure(level: str) -> None:
     """Send every log event of this process to stderr as JSON, from ``level`` (a logging level's name) up."""
     logging.config.dictConfig(logging_config(level))
+    lines = Lines(sys.stderr.buffer)
     structlog.configure(
-        processors=[_name_logger, *_SHARED, structlog.processors.JSONRenderer(serializer=_render)],
+        processors=[_finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )

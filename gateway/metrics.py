@@ -41,24 +41,6 @@ CACHE_BYTES = Gauge("gateway_cache_bytes", "What they take in memory.", ("model"
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
 
 
-class OfModel:
-    """The metrics of one model, version and signature, looked up once."""
-
-    def __init__(self, labels: tuple[str, str, str]) -> None:
-        self._labels = labels
-        self._requests: dict[int, Counter] = {}
-        self.request_seconds = REQUEST_SECONDS.labels(*labels)
-        self.backend_seconds = BACKEND_SECONDS.labels(*labels)
-        self.rows = ROWS.labels(*labels)
-
-    def requests(self, status: int) -> Counter:
-        """The counter of those that were answered with ``status``."""
-        counter = self._requests.get(status)
-        if counter is None:
-            counter = self._requests[status] = REQUESTS.labels(*self._labels, str(status))
-        return counter
-
-
 class OfBatches:
     """The metrics of the batches of one model, looked up once."""
 
@@ -73,12 +55,6 @@ class OfBatches:
 def of_batches(model: str) -> OfBatches:
     """The metrics of the batches of ``model``."""
     return OfBatches(model)
-
-
-@lru_cache(maxsize=4096)
-def of_model(model: str, version: str, signature: str) -> OfModel:
-    """The metrics with these labels."""
-    return OfModel((model, version, signature))
 
 
 def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:

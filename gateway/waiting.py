@@ -7,6 +7,7 @@ the others run. ``Signal`` and ``call`` serve both; what runs in a thread never 
 import _thread
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,8 @@ from typing import Any, TypeVar
 from greenlet import getcurrent, greenlet
 
 Result = TypeVar("Result")
+
+log = logging.getLogger("waiting")
 
 # Blocking calls that the greenlets of one hub have under way at a time; more of them wait for one to end.
 _CALLERS = 32
@@ -132,6 +135,7 @@ class Hub:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.run_idle()
         _here.hub = None
         self._callers.shutdown(wait=False)
         os.close(self._wakeup)
@@ -169,7 +173,10 @@ class Hub:
         callbacks, self._when_idle = self._when_idle, []
         self._idle_by_s = float("inf")
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:  # what belongs to one request or to none must not end the loop of all
+                log.exception("something put off until later failed")
 
     def run_due(self) -> None:
         """Call what ``soon`` brought until now, and let those go on whose time is up."""

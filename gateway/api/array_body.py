@@ -7,12 +7,12 @@ the dtypes are the signature's own: nothing is cast.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from flask import Response
 from werkzeug.datastructures import MIMEAccept
 
 from gateway.api import body, npy, npz, requests
 from gateway.api.binary_tensor import Unreadable
 from gateway.api.element import Array
+from gateway.api.message import Response
 from gateway.api.problems import Problems, cut
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import Signature, Tensors, TensorSpec
@@ -42,7 +42,7 @@ def answer(outputs: Tensors, *, is_example: bool) -> Response | None:
     media_type = None if accept in _MOST_ACCEPT else wanted(requests.current().accept_mimetypes)
     if media_type is None:
         return None
-    return Response(write(outputs, media_type, is_example=is_example), content_type=media_type)
+    return Response.whole(write(outputs, media_type, is_example=is_example), media_type)
 
 
 def is_sent(mimetype: str) -> bool:

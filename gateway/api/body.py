@@ -7,7 +7,7 @@ from typing import Final
 from flask import Flask, current_app
 
 from gateway.api import requests
-from gateway.api.application import Request
+from gateway.api.message import Request
 from gateway.api.problems import cut
 from gateway.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
 

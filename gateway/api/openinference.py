@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from gateway.api import body, datatypes, infer_response, infer_schema, json_dialect, requests
 from gateway.api.infer_request import HEADER_LENGTH, InferRequest
+from gateway.api.message import Response
 from gateway.api.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.deadline import Deadline
@@ -103,7 +104,7 @@ def _infer(predictor: Predictor, model: ModelRef) -> Response:
     prediction = predictor.predict(trace, infer_request.tensors, requests.deadline(), wanted)
     answer = infer_response.render(infer_request, prediction)
     if answer.header_length is None:
-        return Response(answer.body, content_type="application/json")
+        return Response.whole(answer.body)
     headers = {HEADER_LENGTH: str(answer.header_length)}
     return Response(answer.body, content_type="application/octet-stream", headers=headers)
 

@@ -6,21 +6,24 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from flask import Response, request
+import flask
 
-from gateway import metrics
-from gateway.api.application import Application, Request
+from gateway.api.application import Application
+from gateway.api.message import Request, Response
 from gateway.inference.deadline import Deadline
 from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef
 from gateway.logs import logger
+from gateway.tally import Labels, Prediction, Tally
 
 log = logger("request")
 
 # A client's own id is taken over when it fits a header and a log line; otherwise one is made.
 _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
+_UNKNOWN = Labels("", "", "")
+_tally = Tally()
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
@@ -29,7 +32,7 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
 
     @app.before_request
     def begin() -> None:
-        ours: Request = request._get_current_object()  # type: ignore[attr-defined]
+        ours: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
         _current.set(ours)
         ours.started_s = time.perf_counter()
         ours.deadline = Deadline.after(timeout_s)
@@ -45,14 +48,13 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         ours = current()
-        headers = response.headers
-        headers.add("X-Request-Id", ours.id)
+        response.add_header("X-Request-Id", ours.id)
         trace: Trace | None = ours.trace
         if trace is not None:
             if trace.version is not None:
-                headers.add("X-Model-Version", str(trace.version))
+                response.add_header("X-Model-Version", str(trace.version))
             if trace.cache is not None:
-                headers.add("X-Cache", trace.cache)
+                response.add_header("X-Cache", trace.cache)
             _measure(ours, trace, response.status_code)
         _log(ours, trace, response.status_code)
         return response
@@ -60,7 +62,7 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
 
 def current() -> Request:
     """The request that is handled here, itself: through Flask's proxy each look at it costs a search."""
-    return _current.get() or request._get_current_object()  # type: ignore[attr-defined]
+    return _current.get() or flask.request._get_current_object()  # type: ignore[attr-defined]
 
 
 def begin_trace(model: ModelRef, signature: str | None = None) -> Trace:
@@ -81,14 +83,9 @@ def parse_timed(started_s: float) -> None:
 
 
 def _measure(ours: Request, trace: Trace, status: int) -> None:
-    labels = (trace.model.name, str(trace.version), trace.signature) if trace.is_known else ("", "", "")
-    of_model = metrics.of_model(*labels)
-    of_model.requests(status).inc()
-    of_model.request_seconds.observe(time.perf_counter() - ours.started_s)
-    if trace.backend_s:
-        of_model.backend_seconds.observe(trace.backend_s)
-    if status == 200 and trace.rows is not None:
-        of_model.rows.inc(trace.rows)
+    labels = Labels(trace.model.name, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
+    rows = trace.rows if status == 200 and trace.rows is not None else 0
+    _tally.add(Prediction(labels, status, time.perf_counter() - ours.started_s, trace.backend_s, rows))
 
 
 def _log(ours: Request, trace: Trace | None, status: int) -> None:

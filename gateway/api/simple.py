@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from gateway.api import array_body, body, request_body, requests, tensor_json
 from gateway.api.element import Array
+from gateway.api.message import Response
 from gateway.api.request_body import Known, RequestBody
 from gateway.errors import NotFound
 from gateway.inference.hints import listed
@@ -55,7 +56,7 @@ def _predict(predictor: Predictor, known: Known[dict[str, Array]], name: str) ->
     # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
     batched = any(spec.has_free_batch for spec in used[-1].inputs)
     arrays = array_body.answer(prediction.outputs, is_example=batched)
-    return arrays or Response(_render(prediction, batched), content_type="application/json")
+    return arrays or Response.whole(_render(prediction, batched))
 
 
 def _render(prediction: Prediction, batched: bool) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from gateway.api import (
     array_body,
@@ -25,6 +25,7 @@ from gateway.api import (
     tfserving_path,
 )
 from gateway.api import examples as example_bodies
+from gateway.api.message import Response
 from gateway.api.request_body import Known, RequestBody
 from gateway.api.schemas import PredictBody
 from gateway.api.shapes import mismatches
@@ -194,4 +195,4 @@ def _json(content: object) -> Response:
 
 
 def _answer(content: bytes) -> Response:
-    return Response(content, content_type="application/json")
+    return Response.whole(content)

@@ -3,7 +3,8 @@
 import flask
 import pytest
 
-from gateway.api.application import Application, Response
+from gateway.api.application import Application
+from gateway.api.message import Response
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_paths_are_not_remembered_without_bound(app):
     for number in range(600):
         assert client.get(f"/things/{number}").status_code == 200
     assert client.get("/things/" + "1" * 300).status_code == 200
-    assert app._find.cache_info().currsize <= 512
+    assert app.find.cache_info().currsize <= 512
 
 
 def test_a_head_request_gets_the_headers_alone(app):
