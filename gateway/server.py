@@ -8,6 +8,7 @@ exits; the whole exits with 0.
 import gc
 import logging
 import math
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
         settings = self._settings
         return {
             "bind": [_bind_address(settings.host, settings.port)],
-            "workers": settings.workers,
+            "workers": settings.workers or usual_workers(_cores()),
             "worker_class": _WORKERS[settings.worker],
             "threads": settings.threads,
             "worker_connections": _connections(),
@@ -106,6 +107,15 @@ class PropagatingLogger(Logger):  # type: ignore[misc]
             logger.propagate = True
         # What gunicorn calls information, such as the number of each worker, is of use to those who debug.
         self.error_log.setLevel(logging.WARNING if cfg.loglevel == "info" else self.loglevel)
+
+
+def usual_workers(cores: int) -> int:
+    """As many as leave half of the cores to the model server."""
+    return max(1, cores // 2)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _connections() -> int:

@@ -77,7 +77,7 @@ class _Environment(Schema):
         "loop or thread",
         validate.OneOf(("loop", "thread")),
     )
-    workers = _number(2, "Worker processes.", 1, 256)
+    workers = _number(0, "Worker processes; 0: one for every two cores, because the model server needs the others.", 0, 256)
     threads = _number(
         32, "Requests that one worker handles in threads at a time: all of them, or under `loop` those that are large.", 1, 1024
     )
@@ -108,7 +108,7 @@ class _Environment(Schema):
     batch_max_rows = _number(
         64, "The largest batch that waiting requests are joined into, in rows; 0: requests are never joined.", 0, 65_536
     )
-    batch_max_wait_us = _number(500, "Under load, how long a batch waits for more rows, in microseconds.", 0, 1_000_000)
+    batch_max_wait_us = _number(2000, "Under load, how long a batch waits for more rows, in microseconds.", 0, 1_000_000)
     batch_max_in_flight = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
     batch_max_queued_rows = _number(
         4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000

@@ -41,7 +41,7 @@ _NOT_OF_THE_CONTENT = (Unavailable, DeadlineExceeded)
 class BatchLimits:
     """``max_rows`` of a batch, ``max_queued_rows`` waiting over all keys, ``max_in_flight`` batches of one key.
 
-    ``max_wait_s``: how long a batch that follows a shared one waits for company, unless it is full before.
+    ``max_wait_s``: how long a batch that follows a shared one waits for company, unless it is as large as that one before.
     """
 
     max_rows: int
@@ -107,8 +107,8 @@ class Batcher:
             lane.queued_rows += member.rows
             self._queued_rows += member.rows
             is_full = lane.queued_rows >= self._limits.max_rows
-            if is_full:
-                lane.full.set()
+            if lane.queued_rows >= lane.enough_rows:
+                lane.has_enough.set()
             may_go = lane.in_flight < self._limits.max_in_flight and (is_full or not lane.is_called_for)
             lane.is_called_for = lane.is_called_for or may_go
         if not may_go:
@@ -160,9 +160,9 @@ class Batcher:
         self._pass_on(call, key, lane)
 
     def _await_company(self, lane: Lane) -> None:
-        """Under load, let the next batch fill up."""
-        if lane.is_shared and lane.queued_rows < self._limits.max_rows:
-            lane.full.wait(self._limits.max_wait_s)
+        """Under load, let the next batch become as large as the last."""
+        if lane.is_shared:
+            lane.has_enough.wait(self._limits.max_wait_s)
 
     def _pass_on(self, call: _Call, key: object, lane: Lane) -> None:
         """This batch is done: whoever waits by now is next."""
@@ -188,9 +188,10 @@ class Batcher:
                 member.state = State.ABOARD
                 batch.append(member)
                 total += member.rows
-            if lane.queued_rows < self._limits.max_rows:
-                lane.full.clear()
             lane.is_shared = len(batch) > 1
+            lane.enough_rows = min(total, self._limits.max_rows) or 1
+            if lane.queued_rows < lane.enough_rows:
+                lane.has_enough.clear()
         return batch
 
     def _carry(self, call: _Call, batch: list[Member], reason: str) -> None:

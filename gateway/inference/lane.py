@@ -49,5 +49,6 @@ class Lane:
     is_called_for: bool = False
     queued_rows: int = 0
     is_shared: bool = False  # whether the last batch had several members
+    enough_rows: int = 1  # as many as the last batch had: under a steady load no more come
     waiting: "deque[Member]" = field(default_factory=deque)
-    full: threading.Event = field(default_factory=threading.Event)
+    has_enough: threading.Event = field(default_factory=threading.Event)

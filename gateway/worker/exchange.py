@@ -9,8 +9,12 @@ class Exchange:
 
     def __init__(self, client: Any, server: Any) -> None:
         self.client, self.server = client, server
-        self.sock = self
         self.parts: list[bytes] = []
+
+    @property
+    def sock(self) -> "Exchange":
+        """The socket."""
+        return self
 
     def sendall(self, data: bytes) -> None:
         """As ``socket.sendall``."""

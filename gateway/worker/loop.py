@@ -6,12 +6,14 @@ the connection comes back when it is answered. A slow client costs no thread as 
 """
 
 import errno
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from gunicorn import http
+from gunicorn.glogging import Logger
 from gunicorn.http2 import negotiation
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -19,7 +21,8 @@ from gateway.worker.client import Client, Stage
 from gateway.worker.client_loop import ClientLoop
 from gateway.worker.connection import PatientSocket
 from gateway.worker.exchange import Exchange
-from gateway.worker.plain import Head, Incomplete, PlainRequest, is_within, read_head
+from gateway.worker.plain import Head, Heads, Incomplete, PlainRequest, is_within
+from gateway.worker.plain_answer import answer
 
 _SMALL_BODY_BYTES = 65536  # handled in the loop; decoding a larger one would keep the others waiting
 _RECEIVED_BYTES = 1 << 20  # a larger body is read by the thread that handles it
@@ -45,16 +48,24 @@ class LoopWorker(ClientLoop):
         self._reserved_bytes = 0
         self._in_flight = 0
         self._is_plain = self._may_be_plain()
-        self._refused_fields = frozenset(self.cfg.secure_scheme_headers)
+        self._heads = Heads(frozenset(self.cfg.secure_scheme_headers))
 
     def _may_be_plain(self) -> bool:
         """Whether gunicorn is configured to take what is plain for that."""
         cfg, nobody = self.cfg, ("127.0.0.1", 0)
-        if cfg.is_ssl or cfg.proxy_protocol != "off":
+        if cfg.is_ssl or cfg.proxy_protocol != "off" or cfg.protocol != "http":
             return False
         if negotiation.prior_knowledge_allowed(cfg, nobody) or negotiation.upgrade_allowed(cfg, nobody):
             return False
         return is_within(cfg.limit_request_line, cfg.limit_request_fields, cfg.limit_request_field_size)
+
+    @cached_property
+    def _tells_nobody(self) -> bool:
+        """Whether nothing is configured that is to learn of each request."""
+        hooks = (self.cfg.pre_request, self.cfg.post_request)
+        of_its_own = all(hook.__module__ == "gunicorn.config" for hook in hooks)
+        is_logged = self.log.access_log_enabled or self.log.error_log.isEnabledFor(logging.DEBUG)
+        return of_its_own and not is_logged and type(self.log).access is Logger.access
 
     def _let_in(self, sock: Any, address: Any, server: Any) -> None:
         if self._is_plain:
@@ -66,7 +77,7 @@ class LoopWorker(ClientLoop):
     def _advance(self, client: Client) -> None:
         """Look at what has come, and begin to handle the request when it is there."""
         if client.head is None:
-            head = read_head(client.data(), self._refused_fields)
+            head = self._heads.read(client.data())
             if head is None:
                 self._hand_over(client)
                 return
@@ -139,6 +150,14 @@ class LoopWorker(ClientLoop):
         except Exception as error:  # noqa: BLE001 - as gunicorn: what an application raises must not end the worker
             self.handle_error(request, exchange, exchange.client, error)
             return False
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """As gunicorn; for a plain request without looking for hooks and an access log where there are none."""
+        is_usual = self._tells_nobody and not self.is_draining and self.alive and self._keepalive_s
+        if not is_usual or type(req) is not PlainRequest or self.nr + 1 >= self.max_requests:
+            return bool(super().handle_request(req, conn))
+        self.nr += 1
+        return answer(req, conn, self.wsgi, self.cfg, self.log)
 
     def _deliver(self, client: Client, exchange: Exchange, keeps: bool) -> None:
         self._in_flight -= 1

@@ -5,7 +5,7 @@ to that parser, which accepts it or refuses it.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from io import BytesIO
 from typing import Any, Final
@@ -52,6 +52,7 @@ class Head:
     """A plain request's head. ``size`` and ``body_size`` in bytes; ``fields`` with names in upper case, in their order.
 
     ``has_length``: it tells the size of its body. ``closes``: the client wants the connection closed after the answer.
+    ``environ``: what its requests' WSGI environments have in common, once the first was made.
     """
 
     method: str
@@ -61,9 +62,7 @@ class Head:
     body_size: int
     has_length: bool
     closes: bool
-
-
-_remembered: "dict[tuple[bytes, frozenset[str]], Head]" = {}
+    environ: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
@@ -74,36 +73,43 @@ def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
     )
 
 
-def read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
-    """The plain head that ``data`` begins with; None if it has none. With a field named in ``refused`` it is not plain.
+class Heads:
+    """Reads plain heads; with a field named in ``refused`` one is not plain. Not thread-safe.
 
     Clients send the same head again and again, so the latest are remembered, unless there is something secret in them.
     """
-    end = data.find(b"\r\n\r\n") + 4
-    known = _remembered.get((data[:end], refused))
-    if known is not None:
-        return known
-    head = _read_head(data, refused)
-    if isinstance(head, Head) and end <= _REMEMBERED_BYTES and not any(_SECRET.search(name) for name, _ in head.fields):
-        if len(_remembered) >= _REMEMBERED:
-            _remembered.clear()
-        _remembered[data[:end], refused] = head
-    return head
 
+    def __init__(self, refused: frozenset[str]) -> None:
+        self._refused = refused
+        self._remembered: dict[bytes, Head] = {}
 
-def _read_head(data: bytes, refused: frozenset[str]) -> Head | Incomplete | None:
-    line = _REQUEST_LINE.match(data)
-    block = _FIELDS_AND_END.match(data, line.end()) if line is not None else None
-    if line is None or block is None:
-        return Incomplete.HEAD if len(data) <= _HEAD_BYTES and _BEGINNING.fullmatch(data) else None
-    fields = _fields(block[1], refused)
-    if fields is None or block.end() > _HEAD_BYTES or len(fields) > _FIELDS or line[1] == b"CONNECT":
-        return None
-    length = next((value for name, value in fields if name == "CONTENT-LENGTH"), None)
-    if length is not None and not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
-        return None
-    closes = any(name == "CONNECTION" and value.lower() == "close" for name, value in fields)
-    return Head(line[1].decode(), line[2].decode(), tuple(fields), block.end(), int(length or 0), length is not None, closes)
+    def read(self, data: bytes) -> Head | Incomplete | None:
+        """The plain head that ``data`` begins with; None if it has none."""
+        end = data.find(b"\r\n\r\n") + 4
+        known = self._remembered.get(data[:end])
+        if known is not None:
+            return known
+        head = self._read(data)
+        if isinstance(head, Head) and end <= _REMEMBERED_BYTES and not any(_SECRET.search(name) for name, _ in head.fields):
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[data[:end]] = head
+        return head
+
+    def _read(self, data: bytes) -> Head | Incomplete | None:
+        line = _REQUEST_LINE.match(data)
+        block = _FIELDS_AND_END.match(data, line.end()) if line is not None else None
+        if line is None or block is None:
+            return Incomplete.HEAD if len(data) <= _HEAD_BYTES and _BEGINNING.fullmatch(data) else None
+        fields = _fields(block[1], self._refused)
+        if fields is None or block.end() > _HEAD_BYTES or len(fields) > _FIELDS or line[1] == b"CONNECT":
+            return None
+        length = next((value for name, value in fields if name == "CONTENT-LENGTH"), None)
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS):
+            return None
+        closes = any(name == "CONNECTION" and value.lower() == "close" for name, value in fields)
+        size, body_size = block.end(), int(length or 0)
+        return Head(line[1].decode(), line[2].decode(), tuple(fields), size, body_size, length is not None, closes)
 
 
 def _fields(block: bytes, refused: frozenset[str]) -> list[tuple[str, str]] | None:
@@ -131,6 +137,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         self.peer_addr = self.remote_addr = peer
         self.req_number = 1
         self.proxy_protocol_info = None
+        self.head = head
         self.method, self.uri = head.method, head.uri
         self.path, _, self.query = head.uri.partition("?")
         self.fragment = ""
@@ -141,3 +148,7 @@ class PlainRequest(Request):  # type: ignore[misc]
         self.body = BytesIO(body)
         self.must_close = False
         self._expected_100_continue = False
+
+    def should_close(self) -> bool:
+        """Whether the connection is closed after the answer."""
+        return self.must_close or self.head.closes

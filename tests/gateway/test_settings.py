@@ -11,7 +11,7 @@ from gateway.settings import SettingsError, from_environment, rows
 BAD = {
     "GATEWAY_WORKER": ["2", "gevent"],
     "GATEWAY_PORT": ["0", "65536", "-1", "8080.5", "http"],
-    "GATEWAY_WORKERS": ["0", "two"],
+    "GATEWAY_WORKERS": ["-1", "two"],
     "GATEWAY_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_THREADS": ["0"],
     "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],

@@ -89,6 +89,7 @@ class Stack:
             "GATEWAY_SERVING_TARGET": f"127.0.0.1:{self.serving_port}",
             "GATEWAY_MODEL_CONFIG_FILE": str(self.config),
             "GATEWAY_PREDICT_MODEL": "dense",
+            "GATEWAY_WORKERS": "2",
         }
         environment |= {f"GATEWAY_{name.upper()}": str(value) for name, value in self.settings.items()}
         self.gateway = Process(self.folder / "gateway.log", ["gateway"], environment)

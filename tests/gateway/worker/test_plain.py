@@ -7,11 +7,12 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.worker.plain import Head, Incomplete, PlainRequest, read_head
+from gateway.worker.plain import Head, Heads, Incomplete, PlainRequest
 
 CFG = Config()
 PEER = ("127.0.0.1", 4321)
 REFUSED = frozenset(CFG.secure_scheme_headers)
+read_head = Heads(REFUSED).read
 USUAL = (
     b"POST /v1/models/m:predict?a=1 HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.0\r\nAccept: */*\r\n"
     b"Content-Type: application/json\r\nContent-Length: 17\r\n\r\n"
@@ -19,7 +20,7 @@ USUAL = (
 
 
 def plain(data: bytes) -> PlainRequest | None:
-    head = read_head(data, REFUSED)
+    head = read_head(data)
     return PlainRequest(CFG, PEER, head, data[head.size : head.size + head.body_size]) if isinstance(head, Head) else None
 
 
@@ -112,12 +113,12 @@ def test_these_are_plain(data):
     ids=lambda data: repr(data[:60]),
 )
 def test_these_are_not_plain(data):
-    assert read_head(data, REFUSED) is None
+    assert read_head(data) is None
 
 
 def test_every_beginning_of_a_plain_head_may_become_one():
     for end in range(1, len(USUAL)):
-        assert read_head(USUAL[:end], REFUSED) is Incomplete.HEAD, USUAL[:end]
+        assert read_head(USUAL[:end]) is Incomplete.HEAD, USUAL[:end]
 
 
 WORDS = (
@@ -148,5 +149,5 @@ def mutants(draw) -> bytes:
 @settings(max_examples=1500, deadline=None)
 @given(mutants())
 def test_whatever_is_plain_is_what_gunicorn_makes_of_it(data):
-    if isinstance(read_head(data, REFUSED), Head):
+    if isinstance(read_head(data), Head):
         assert_same(data)
