@@ -39,7 +39,7 @@ def _add_pid(logger: object, method: str, event: EventDict) -> EventDict:
 
 
 def _add_time(logger: object, method: str, event: EventDict) -> EventDict:
-    event["time"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    event["time"] = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     return event
 
 
@@ -70,7 +70,7 @@ def _finish(logger: object, method: str, event: EventDict) -> bytes:
     event["logger"] = event.pop("part")
     event["level"] = method
     event["pid"] = _pid
-    event["time"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    event["time"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
     return _render(event)

@@ -110,6 +110,15 @@ def here() -> "Hub | None":
     return _here.hub
 
 
+def when_idle(callback: Callable[[], None], within_s: float) -> None:
+    """``Hub.when_idle`` of this thread's hub, or ``callback()`` at once where there is none."""
+    hub = _here.hub
+    if hub is None:
+        callback()
+    else:
+        hub.when_idle(callback, within_s)
+
+
 class Hub:
     """Runs the greenlets of one thread: all that is due now, then again when there is something.
 

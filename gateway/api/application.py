@@ -12,7 +12,7 @@ import flask
 from flask import signals
 from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, _cv_request
-from flask.sessions import SecureCookieSession, SessionInterface, SessionMixin
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
@@ -32,9 +32,9 @@ _SIGNALS: Final = (
 
 
 class _NoSession(SessionInterface):
-    """There are no cookies: one session, always empty, is everyone's."""
+    """There are no cookies: one session, always empty and never written to, is everyone's."""
 
-    session = SecureCookieSession()
+    session = NullSession()
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> SessionMixin:
         return self.session
@@ -114,7 +114,8 @@ class Application(flask.Flask):
 
     def wsgi_app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """As of Flask, and by way of Flask's own when there is more to do than what hooks of the whole application do."""
-        if any(self._extras) or _KEPT_CONTEXT in environ or not self._has_only_general_hooks:
+        is_within_another = _cv_app.get(None) is not None
+        if is_within_another or any(self._extras) or _KEPT_CONTEXT in environ or not self._has_only_general_hooks:
             return super().wsgi_app(environ, start_response)
         context, app_context = _Context(self, environ), AppContext(self)
         app_context._cv_tokens.append(_cv_app.set(app_context))
@@ -127,10 +128,10 @@ class Application(flask.Flask):
             except Exception as raised:  # noqa: BLE001 - as Flask: an application raises nothing
                 error = raised
                 response = self.handle_exception(raised)
+            except BaseException as raised:
+                error = raised
+                raise
             return response(environ, start_response)
-        except BaseException as raised:
-            error = raised
-            raise
         finally:
             self._end(context, app_context, error)
 

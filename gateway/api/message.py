@@ -41,31 +41,41 @@ class Request(flask.Request):
 
 
 class Response(flask.Response):
-    """A response. One that is made ``whole`` goes to the server as it is."""
+    """A response. One that was made ``whole``, and not changed since, goes to the server as it is."""
 
-    is_whole = False
+    _whole: "tuple[list[bytes], tuple[str, str], int] | None" = None  # its body, its length, and how many headers it has
 
     @classmethod
     def whole(cls, body: bytes, content_type: str = "application/json") -> "Response":
         """As ``Response(body, content_type=content_type)``."""
-        response = cls.__new__(cls)
+        response, length = cls.__new__(cls), ("Content-Length", str(len(body)))
         response.headers = Headers()
-        response.headers._list = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        response.response = [body]
+        response.headers._list = [("Content-Type", content_type), length]
+        response.response = pieces = [body]
         response.direct_passthrough = False
         response._status, response._status_code = "200 OK", 200
         response._on_close = []
-        response.is_whole = True
+        response._whole = (pieces, length, 2)
         return response
 
     def add_header(self, name: str, value: str) -> None:
         """As ``headers.add``, for a value that is known to be one."""
         self.headers._list.append((name, value))
+        if self._whole is not None:
+            pieces, length, count = self._whole
+            self._whole = (pieces, length, count + 1)
+
+    def _is_as_made(self) -> bool:
+        """Whether there is nothing that werkzeug would have to look after."""
+        if self._whole is None or self._on_close or self._status_code != 200:
+            return False
+        pieces, length, count = self._whole
+        headers = self.headers._list
+        return self.response is pieces and len(headers) == count and headers[1] is length
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """As a WSGI application."""
-        body = self.response
-        if self.is_whole and type(body) is list and not self._on_close and environ["REQUEST_METHOD"] != "HEAD":
-            start_response(self._status, self.headers._list.copy())
-            return body
-        return super().__call__(environ, start_response)
+        if self._whole is None or not self._is_as_made() or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self._status, self.headers._list.copy())
+        return self._whole[0]

@@ -8,6 +8,8 @@ import errno
 import selectors
 import socket
 import time
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,7 +21,8 @@ from gateway.worker.thread import DrainingWorker
 
 _SWEEP_S = 0.1
 _NOTICE_S = 1.0
-_EVENTS_IN_A_ROW = 16
+# Of requests that are begun before those who have sent something meanwhile are looked at.
+_BEGUN_IN_A_ROW = 16
 _EVENTS_OF_A_LONG_TURN = 64
 _ACCEPTS_IN_A_ROW = 512
 _LINGER_S = STOP_KEEPALIVE_LINGER  # as long as gunicorn.util.close_graceful
@@ -34,9 +37,8 @@ class ClientLoop(DrainingWorker):
         super().__init__(*args, **kwargs)
         self._hub = Hub()
         self._clients: set[Client] = set()
-        # Of this turn: all, and those that were not looked at yet.
-        self._events = 0
-        self._not_looked_at = 0
+        self._events = 0  # of this turn
+        self._to_begin: deque[Callable[[], None]] = deque()
         self._keepalive_s = self.cfg.keepalive
         self._next_sweep_s = 0.0
         self._next_notice_s = 0.0
@@ -69,26 +71,24 @@ class ClientLoop(DrainingWorker):
             super().notify()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """One turn of the loop."""
+        """One turn of the loop: all who have sent something are looked at, and then a few requests are begun.
+
+        So who is one too many learns it at once, however much there is to do for others.
+        """
         hub = self._hub
-        hub.run_due()
-        longest_s = min(timeout, _SWEEP_S) if self._clients else timeout
+        longest_s = 0.0 if self._to_begin else min(timeout, _SWEEP_S) if self._clients else timeout
         try:
             events = self.poller.select(hub.fall_asleep(longest_s))
         except InterruptedError:
             events = []
         hub.wake_up()
-        self._events = self._not_looked_at = len(events)
+        self._events = len(events)
         for key, _ in events:
-            self._not_looked_at -= 1
             key.data(key.fileobj)
-            if hub.is_idle_work_overdue():
-                hub.run_idle()
-            if not self._not_looked_at % _EVENTS_IN_A_ROW:
-                # Answers that are there go out before more is let in.
-                hub.run_due()
+        for _ in range(min(len(self._to_begin), _BEGUN_IN_A_ROW)):
+            self._to_begin.popleft()()
         hub.run_due()
-        if not events:
+        if hub.is_idle_work_overdue() or not (events or self._to_begin):
             hub.run_idle()
         now_s = time.monotonic()
         if now_s >= self._next_sweep_s:
@@ -205,6 +205,8 @@ class ClientLoop(DrainingWorker):
         self._watch(client, selectors.EVENT_READ)
 
     def _drop(self, client: Client) -> None:
+        if client not in self._clients:
+            return  # it went while it was answered
         self._let_go(client)
         self.nr_conns -= 1
         client.close()

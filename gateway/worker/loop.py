@@ -76,23 +76,21 @@ class LoopWorker(ClientLoop):
 
     def _advance(self, client: Client) -> None:
         """Look at what has come, and begin to handle the request when it is there."""
-        if client.head is None:
-            head = self._heads.read(client.data())
-            if head is None:
-                self._hand_over(client)
-                return
-            if client.stage is Stage.IDLE:
-                client.wait(Stage.RECEIVING, self.read_timeout_s)
-            if isinstance(head, Incomplete):
-                return
-            if not self._may_receive(head):
-                self._hand_over(client)
-                return
+        head = client.head or self._heads.read(client.data())
+        if isinstance(head, Incomplete):
+            self._wait_for_more(client)
+        elif head is None or (client.head is None and not self._may_receive(head)):
+            self._hand_over(client)
+        elif client.received >= head.size + head.body_size:
+            self._begin(client, head)
+        elif client.head is None:
             client.head = head
             self._reserved_bytes += head.body_size
-        head = client.head
-        if client.received >= head.size + head.body_size:
-            self._begin(client, head)
+            self._wait_for_more(client)
+
+    def _wait_for_more(self, client: Client) -> None:
+        if client.stage is Stage.IDLE:
+            client.wait(Stage.RECEIVING, self.read_timeout_s)
 
     def _may_receive(self, head: Head) -> bool:
         """Whether the loop itself takes the body in: a larger one is the thread's, which may refuse it before reading it."""
@@ -110,9 +108,8 @@ class LoopWorker(ClientLoop):
     def _begin(self, client: Client, head: Head) -> None:
         body = client.take(head.size, head.body_size)
         self._forget_head(client)
-        # Those whose requests have come and were not looked at are in work too.
-        if self._in_flight + self._not_looked_at >= self.max_in_flight and head.method == "POST":
-            client.closes_after = self.is_draining or not self.alive or head.closes
+        if self._in_flight >= self.max_in_flight and head.method == "POST":
+            client.closes_after = head.closes or self.is_draining or not self.alive
             self._send(client, [self.refuse(head.uri, client.closes_after)])
             return
         request = PlainRequest(self.cfg, client.client, head, body)
@@ -123,7 +120,7 @@ class LoopWorker(ClientLoop):
         if head.body_size > _SMALL_BODY_BYTES or self.runs_in_thread(request.path):
             self.tpool.submit(self._answer_in_thread, client, request)
         else:
-            self._hub.spawn(self._answer_in_loop, client, request)
+            self._to_begin.append(partial(self._hub.spawn, self._answer_in_loop, client, request))
 
     def _answer_in_loop(self, client: Client, request: PlainRequest) -> None:
         exchange = Exchange(client.client, client.server)

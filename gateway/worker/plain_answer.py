@@ -35,6 +35,7 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """As of WSGI."""
+        headers = list(headers)
         if status != _OK or exc_info or self.status is not None or self.req.method == "HEAD" or not self._take(headers):
             return super().start_response(status, headers, exc_info)
         self.status, self.status_code = status, 200
@@ -49,9 +50,9 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
             if kind is Kind.OTHER or type(value) is not str or not wsgi.HEADER_VALUE_RE.fullmatch(value):
                 return False
             if kind is Kind.LENGTH:
+                if not (value.isascii() and value.isdigit()):
+                    return False
                 length = value
-        if length is not None and not (length.isascii() and length.isdigit()):
-            return False
         self.response_length = None if length is None else int(length)
         self.headers = [(name, value.strip(" \t")) for name, value in headers]
         return True
@@ -131,9 +132,10 @@ def _environ(request: PlainRequest, response: PlainResponse, exchange: Exchange,
     """The WSGI environment of a request. What those with the same head have in common is made once."""
     client, server, template = exchange.client, exchange.server, request.head.environ
     made: dict[str, Any]
+    hints = partial(_send_early_hints, request, exchange, response)
     if not isinstance(client, tuple) or not isinstance(server, tuple):  # of a unix socket
         made = wsgi.create(request, exchange, client, server, cfg)[1]
-        return made | {"wsgi.multithread": True}
+        return made | {"wsgi.multithread": True, "wsgi.early_hints": hints}
     if not template:
         made = wsgi.create(request, exchange, client, server, cfg)[1]
         nobodys = {"wsgi.input": None, "gunicorn.socket": None, "wsgi.early_hints": None}
@@ -141,7 +143,7 @@ def _environ(request: PlainRequest, response: PlainResponse, exchange: Exchange,
     own = template.copy()
     own["wsgi.input"] = request.body
     own["gunicorn.socket"] = exchange
-    own["wsgi.early_hints"] = partial(_send_early_hints, request, exchange, response)
+    own["wsgi.early_hints"] = hints
     own["REMOTE_ADDR"], own["REMOTE_PORT"] = client[0], str(client[1])
     own["SERVER_NAME"], own["SERVER_PORT"] = server[0], str(server[1])
     return own

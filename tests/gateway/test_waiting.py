@@ -1,5 +1,6 @@
 """Waiting in threads and in greenlets: the same contract, and one greenlet's wait keeps no other from running."""
 
+import logging
 import threading
 import time
 from functools import partial
@@ -146,6 +147,62 @@ def test_work_for_an_idle_moment_waits_for_one_but_not_for_ever():
         assert calls == ["idle", "overdue"]
         assert not hub.is_idle_work_overdue()
         assert hub.fall_asleep(1.0) == 1.0
+
+
+def test_what_fails_in_an_idle_moment_stops_nothing_else_and_is_logged(caplog):
+    calls = []
+
+    def fail() -> None:
+        raise ValueError("of a test")
+
+    with Hub() as hub, caplog.at_level(logging.ERROR, "waiting"):
+        for callback in (partial(calls.append, 1), fail, partial(calls.append, 2), fail, partial(calls.append, 3)):
+            hub.when_idle(callback, 30.0)
+        hub.run_idle()
+        assert calls == [1, 2, 3]
+        assert [repr(record.exc_info[1]) for record in caplog.records] == ["ValueError('of a test')"] * 2
+        hub.run_idle()
+        assert len(caplog.records) == 2
+
+
+def test_what_an_idle_moment_puts_off_again_waits_for_the_next():
+    calls = []
+
+    with Hub() as hub:
+
+        def again() -> None:
+            calls.append("again")
+            if len(calls) < 3:
+                hub.when_idle(again, 0.0)
+
+        hub.when_idle(again, 0.0)
+        for expected in (1, 2, 3, 3):
+            hub.run_idle()
+            assert len(calls) == expected
+        assert not hub.is_idle_work_overdue()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_put_off_is_done_when_the_hub_ends(fails, caplog):
+    """Also when something before it fails, and when the hub ends with an error; its thread still has the hub then."""
+    calls, hub = [], Hub()
+
+    def note(number: int) -> None:
+        calls.append((number, waiting.here()))
+        if fails:
+            raise ValueError(number)
+
+    def end_with_an_error() -> None:
+        with hub:
+            hub.when_idle(partial(note, 1), 30.0)
+            hub.when_idle(partial(note, 2), 30.0)
+            raise KeyError("end")
+
+    with pytest.raises(KeyError, match="end"):
+        end_with_an_error()
+    assert calls == [(1, hub), (2, hub)]
+    assert waiting.here() is None
+    assert len(caplog.records) == (2 if fails else 0)
 
 
 def test_what_is_due_soon_wakes_the_thread_that_sleeps():
