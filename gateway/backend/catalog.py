@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from gateway.backend import replies
 from gateway.backend.client import AWAY, BackendClient
 from gateway.backend.model_config import ModelConfigFile
+from gateway.backend.shared_question import SharedQuestions
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidArgument, NotFound, Unavailable
 from gateway.inference import hints
 from gateway.inference.deadline import Deadline
@@ -26,6 +28,8 @@ log = logger("catalog")
 _POLL_DEADLINE_S = 2.0
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S = 0.25
+# Between two polls, however much there is to see.
+_LEAST_S = 0.05
 _NOT_ASKED_YET = "the model server has not been asked yet"
 
 
@@ -40,7 +44,10 @@ class Catalog:
         self._statuses: dict[str, ModelStatus] = {}
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._labels: dict[tuple[str, str], tuple[float, ServedModel]] = {}
+        self._seen: dict[tuple[str, int], float] = {}  # versions that answered since the last poll: until when that counts
+        self._questions = SharedQuestions()
         self._stop = threading.Event()
+        self._must_poll = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="catalog", daemon=True)
         self._take_up_names()
 
@@ -51,6 +58,7 @@ class Catalog:
     def close(self) -> None:
         """Stop polling."""
         self._stop.set()
+        self._must_poll.set()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -79,7 +87,12 @@ class Catalog:
             InvalidArgument: no such label.
             GatewayError: the server could not be asked.
         """
-        return self._remembered(model) or self.refreshed(model, deadline)
+        for _ in range(2):
+            served = self._remembered(model) or self._questions.ask(model, deadline, partial(self.refreshed, model, deadline))
+            if served is not None:
+                return served
+        # Who asked instead got no answer.
+        return self.refreshed(model, deadline)
 
     def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means at this moment, asked of the server. Raises as ``served``."""
@@ -87,6 +100,7 @@ class Catalog:
             served = replies.served_model(self._client.metadata(model, deadline))
         with self._lock:
             served = self._kept(served)
+            self._note_seen(served)
             if model.label is not None:
                 self._labels[model.name, model.label] = (time.monotonic() + self._poll_s, served)
             self._statuses.setdefault(served.name, ModelStatus(served.name, problem=_NOT_ASKED_YET))
@@ -122,11 +136,20 @@ class Catalog:
             if model.label is not None:
                 expires_s, served = self._labels.get((model.name, model.label), (0.0, None))
                 return served if time.monotonic() < expires_s else None
+            if model.version is not None and time.monotonic() < self._seen.get((model.name, model.version), 0.0):
+                return self._served.get((model.name, model.version))
             status = self._statuses.get(model.name)
             if status is None or not status.is_ready:
                 return None
             version = status.available[0] if model.version is None else model.version
             return self._served.get((model.name, version)) if version in status.available else None
+
+    def _note_seen(self, served: ServedModel) -> None:
+        """A version that the last poll did not find is there: look at all models again, soon."""
+        self._seen[served.name, served.version] = time.monotonic() + self._poll_s
+        status = self._statuses.get(served.name)
+        if status is not None and served.version not in status.available:
+            self._must_poll.set()
 
     def _kept(self, served: ServedModel) -> ServedModel:
         """The one value of a version for as long as it is served: another value is another model under the same number."""
@@ -141,7 +164,9 @@ class Catalog:
                 self._poll()
             except Exception:  # the catalog must go on following, whatever one look brought
                 log.exception("catalog.poll_failed")
-            self._stop.wait(self._poll_s if self._client.is_connected else min(_AWAY_POLL_S, self._poll_s))
+            self._stop.wait(_LEAST_S)
+            self._must_poll.wait(self._poll_s if self._client.is_connected else min(_AWAY_POLL_S, self._poll_s))
+            self._must_poll.clear()
 
     def _poll(self) -> None:
         """Look at every model once. When the server is away, one look says so for all of them."""
@@ -202,6 +227,7 @@ class Catalog:
         """A version that left may come back as another model under the same number."""
         gone = {key for key in self._served if key[0] == status.name and key[1] not in status.available}
         self._served = {key: served for key, served in self._served.items() if key not in gone}
+        self._seen = {key: until_s for key, until_s in self._seen.items() if key not in gone}
         self._labels = {key: known for key, known in self._labels.items() if (key[0], known[1].version) not in gone}
 
     def _is_configured(self, name: str) -> bool:

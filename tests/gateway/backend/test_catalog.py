@@ -1,5 +1,6 @@
 """The catalog knows what is served: from the config file, by polling, and by asking when a request names something new."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,34 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, reason):
     with pytest.raises(ModelConfigError, match=reason) as caught:
         model_names(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catalog_look_at_once(fake, config_file):
+    with serving(fake) as port:
+        catalog = start(port, config_file, poll_s=60)
+        try:
+            wait_for(lambda: catalog.required()[0].is_ready)
+            fake.models["m"][2] = Version()
+            before = fake.calls.count("GetModelMetadata")
+            for _ in range(20):
+                assert served(catalog, ModelRef("m", 2)).version == 2
+            wait_for(lambda: catalog.models()[0].available == (2, 1))
+            assert served(catalog, ModelRef("m")).version == 2
+            assert fake.calls.count("GetModelMetadata") == before + 1
+        finally:
+            catalog.close()
+
+
+def test_many_who_ask_for_a_new_version_at_once_share_one_question(fake, config_file):
+    with serving(fake) as port:
+        catalog = start(port, config_file, poll_s=60)
+        try:
+            wait_for(lambda: catalog.required()[0].is_ready)
+            fake.models["m"][2] = Version()
+            before = fake.calls.count("GetModelMetadata")
+            with ThreadPoolExecutor(16) as askers:
+                answers = list(askers.map(lambda _: served(catalog, ModelRef("m", 2)).version, range(16)))
+            assert answers == [2] * 16
+            assert fake.calls.count("GetModelMetadata") == before + 1
+        finally:
+            catalog.close()
