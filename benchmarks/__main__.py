@@ -18,7 +18,7 @@ from benchmarks import environments, machine, progress, readme, report, results,
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
-from benchmarks.groups import cache, growth, image, overload, peers, rows, start, swap
+from benchmarks.groups import cache, growth, image, overload, peers, rows, start, swap, workers
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -32,6 +32,7 @@ GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "start": start.run,
     "cache": cache.run,
     "overload": overload.run,
+    "workers": workers.run,
 }
 
 

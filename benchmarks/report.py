@@ -96,6 +96,12 @@ def cache(told: Results) -> str:
     return load_table(told["points"], ("clients", ""), lambda point: [str(point["case"]["clients"]), point["contender"]])
 
 
+def workers(told: Results) -> str:
+    """The ways to run the application, the cheapest first."""
+    points = sorted(told["points"], key=lambda point: float(point["median"]["front_cpu_us"]))
+    return load_table(points, ("32 clients",), lambda point: [str(point["contender"])])
+
+
 def figures(told: Results) -> str:
     """The medians of a group that is no load of points."""
     return table(("", "median"), [[name, number(value)] for name, value in told["median"].items()])
@@ -119,6 +125,7 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "start": ("Start and memory", figures),
     "cache": ("The cache", cache),
     "overload": ("Overload", figures),
+    "workers": ("Which worker", workers),
     "peers": ("Other servers", peers),
 }
 

@@ -1,5 +1,6 @@
 """The baselines as contenders: how each is started, asked and read."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from benchmarks import ours, workload
 from benchmarks.contender import JSON, Call, Contender, Encoding, Floats, Program
 from benchmarks.processes import free_port
+from gateway.server import usual_workers
 
 EMPTY = "empty Flask route, gevent"
 IN_PROCESS = "Flask + Keras in process, thread batcher"
@@ -15,10 +17,12 @@ PLAIN_IMAGE = "plain Flask, json + np.array"
 _APPS = "benchmarks.baselines"
 
 
-def empty(port: int) -> Contender:
-    """An empty Flask route on gunicorn's own gevent worker, as many workers as the gateway has."""
-    front = _gunicorn(EMPTY, port, "/empty", f"{_APPS}.empty:app", "--worker-class=gevent", "--workers=2")
-    return Contender(EMPTY, port, front, {JSON: Encoding(_ask_empty, None)})
+def empty(port: int, workers: int = 0) -> Contender:
+    """An empty Flask route on gunicorn's own gevent worker; as many workers as the gateway has when no number is given."""
+    name = f"{EMPTY}, {workers} worker{'s' * (workers > 1)}" if workers else EMPTY
+    many = workers or usual_workers(os.cpu_count() or 1)
+    front = _gunicorn(name, port, "/empty", f"{_APPS}.empty:app", "--worker-class=gevent", f"--workers={many}")
+    return Contender(name, port, front, {JSON: Encoding(_ask_empty, None)})
 
 
 def in_process(port: int, models_dir: Path) -> Contender:
