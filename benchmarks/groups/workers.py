@@ -27,7 +27,7 @@ def run(bench: Bench) -> dict[str, Any]:
     serving_port = free_port()
     with ExitStack() as stack:
         stack.enter_context(running(ours.model_server(config, serving_port, "workers model server"), bench.logs_dir))
-        told = _contenders(bench.plan.scratch / "workers", config, serving_port, asked.model)
+        told = _contenders(config, serving_port, asked.model)
         cases = [
             Case(stack.enter_context(running_contender(one, bench.logs_dir)), asked, CLIENTS, label={"clients": CLIENTS})
             for one in told
@@ -38,27 +38,27 @@ def run(bench: Bench) -> dict[str, Any]:
     return {"points": [point.as_json() for point in points]}
 
 
-def _contenders(folder: Path, config: Path, serving_port: int, model: str) -> Iterator[Contender]:
+def _contenders(config: Path, serving_port: int, model: str) -> Iterator[Contender]:
     for workers in _WORKERS:
         many = f"{workers} worker{'s' * (workers > 1)}"
         for threads in _THREADS:
             flags = ("--worker-class=gthread", f"--workers={workers}", f"--threads={threads}")
-            yield _stock(f"gunicorn gthread, {many}, {threads} threads", flags, folder, config, serving_port, model)
+            yield _stock(f"gunicorn gthread, {many}, {threads} threads", flags, config, serving_port, model)
         gevent = ("--worker-class=gevent", f"--workers={workers}")
-        yield _stock(f"gunicorn gevent, {many}", gevent, folder, config, serving_port, model)
+        yield _stock(f"gunicorn gevent, {many}", gevent, config, serving_port, model)
         for worker in ("thread", "loop"):
             settings = {"GATEWAY_WORKER": worker, "GATEWAY_WORKERS": str(workers)}
             port, name = free_port(), f"ours, {worker}, {many}"
             yield Contender(name, port, ours.gateway(port, config, serving_port, name, settings), ours.encodings(model))
     shared = ("--worker-class=gthread", "--workers=2", "--threads=32", "--reuse-port")
-    yield _stock("gunicorn gthread, 2 workers, 32 threads, reuse-port", shared, folder, config, serving_port, model)
+    yield _stock("gunicorn gthread, 2 workers, 32 threads, reuse-port", shared, config, serving_port, model)
     for workers in _WORKERS:
         yield contenders.empty(free_port(), workers)
 
 
-def _stock(name: str, flags: tuple[str, ...], folder: Path, config: Path, serving_port: int, model: str) -> Contender:
+def _stock(name: str, flags: tuple[str, ...], config: Path, serving_port: int, model: str) -> Contender:
     port = free_port()
-    metrics_dir = folder / str(port)
+    metrics_dir = config.parent / "workers" / str(port)
     metrics_dir.mkdir(parents=True, exist_ok=True)
     ours_env = ours.gateway(port, config, serving_port, name, {}).environment
     environment = {**ours_env, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir), "GRPC_VERBOSITY": "ERROR"}

@@ -24,6 +24,7 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
 _UNKNOWN = Labels("", "", "")
 _tally = Tally()
+_ARRIVED = "gateway.arrived_s"  # put into the environment by the worker, in seconds of ``time.perf_counter``
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
@@ -34,8 +35,10 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
     def begin() -> None:
         ours: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
         _current.set(ours)
-        ours.started_s = time.perf_counter()
-        ours.deadline = Deadline.after(timeout_s)
+        now_s = time.perf_counter()
+        # Where it has waited for its turn, that is part of its time.
+        ours.started_s = ours.environ.get(_ARRIVED, now_s)
+        ours.deadline = Deadline(time.monotonic() + timeout_s - (now_s - ours.started_s), timeout_s)
         ours.body_limit = body_limit
         given = ours.environ.get("HTTP_X_REQUEST_ID", "")
         # Unique, and nobody's secret.

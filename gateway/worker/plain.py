@@ -5,6 +5,7 @@ to that parser, which accepts it or refuses it.
 """
 
 import re
+import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from io import BytesIO
@@ -128,11 +129,15 @@ def _fields(block: bytes, refused: frozenset[str]) -> list[tuple[str, str]] | No
 
 
 class PlainRequest(Request):  # type: ignore[misc]
-    """A request as gunicorn's own code knows it, made of a plain head and a whole body instead of a socket's bytes."""
+    """A request as gunicorn's own code knows it, made of a plain head and a whole body instead of a socket's bytes.
+
+    ``arrived_s``, in seconds of ``time.perf_counter``: from then on it has only waited here.
+    """
 
     def __init__(self, cfg: Config, peer: Any, head: Head, body: bytes) -> None:
         # Not super().__init__(), which reads a socket.
         self.cfg = cfg
+        self.arrived_s = time.perf_counter()
         self.unreader = None
         self.peer_addr = self.remote_addr = peer
         self.req_number = 1

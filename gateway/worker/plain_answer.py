@@ -16,6 +16,9 @@ from gunicorn.http import wsgi
 from gateway.worker.exchange import Exchange
 from gateway.worker.plain import PlainRequest
 
+# In a WSGI environment: when the request had come, in seconds of ``time.perf_counter``.
+ARRIVED: Final = "gateway.arrived_s"
+
 _OK: Final = "200 OK"
 
 
@@ -135,7 +138,7 @@ def _environ(request: PlainRequest, response: PlainResponse, exchange: Exchange,
     hints = partial(_send_early_hints, request, exchange, response)
     if not isinstance(client, tuple) or not isinstance(server, tuple):  # of a unix socket
         made = wsgi.create(request, exchange, client, server, cfg)[1]
-        return made | {"wsgi.multithread": True, "wsgi.early_hints": hints}
+        return made | {"wsgi.multithread": True, "wsgi.early_hints": hints, ARRIVED: request.arrived_s}
     if not template:
         made = wsgi.create(request, exchange, client, server, cfg)[1]
         nobodys = {"wsgi.input": None, "gunicorn.socket": None, "wsgi.early_hints": None}
@@ -144,6 +147,7 @@ def _environ(request: PlainRequest, response: PlainResponse, exchange: Exchange,
     own["wsgi.input"] = request.body
     own["gunicorn.socket"] = exchange
     own["wsgi.early_hints"] = hints
+    own[ARRIVED] = request.arrived_s
     own["REMOTE_ADDR"], own["REMOTE_PORT"] = client[0], str(client[1])
     own["SERVER_NAME"], own["SERVER_PORT"] = server[0], str(server[1])
     return own

@@ -21,7 +21,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from gateway.worker.exchange import Exchange
 from gateway.worker.plain import Head, Heads, PlainRequest
-from gateway.worker.plain_answer import _environ, answer
+from gateway.worker.plain_answer import ARRIVED, _environ, answer
 
 CFG = Config()
 CLIENT, SERVER = ("127.0.0.1", 4321), ("127.0.0.2", 8080)
@@ -389,7 +389,8 @@ def comparable(environ: dict[str, Any]) -> dict[str, Any]:
 def assert_same_environ(request: PlainRequest, data: bytes, client: Any, server: Any) -> None:
     exchange = Exchange(client, server)
     _, expected = wsgi.create(parsed(data, client), exchange, client, server, CFG)
-    assert comparable(environ_of(request, exchange)) == comparable(expected | {"wsgi.multithread": True})
+    added = {"wsgi.multithread": True, ARRIVED: request.arrived_s}
+    assert comparable(environ_of(request, exchange)) == comparable(expected | added)
 
 
 HEADS = {
