@@ -52,7 +52,8 @@ class Catalog:
         self._take_up_names()
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Begin to poll: at the set interval, and at once when the server goes away or comes back."""
+        self._client.on_change = self._must_poll.set
         self._thread.start()
 
     def close(self) -> None:

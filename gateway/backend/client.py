@@ -94,6 +94,7 @@ class BackendClient:
         self._get_metadata = prediction_service.GetModelMetadata
         self._get_status = ModelServiceStub(self._channel).GetModelStatus
         self.is_connected = False
+        self.on_change: Callable[[], object] = lambda: None  # called when ``is_connected`` has changed
         self._channel.subscribe(self._on_connectivity, try_to_connect=True)
 
     def close(self) -> None:
@@ -171,9 +172,11 @@ class BackendClient:
         if state is grpc.ChannelConnectivity.READY and not self.is_connected:
             self.is_connected = True
             log.info("backend.connected", target=self._target)
+            self.on_change()
         elif state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and self.is_connected:
             self.is_connected = False
             log.warning("backend.disconnected", target=self._target)
+            self.on_change()
 
 
 def _worth_a_retry(error: Any) -> bool:

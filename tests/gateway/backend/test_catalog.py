@@ -1,5 +1,6 @@
 """The catalog knows what is served: from the config file, by polling, and by asking when a request names something new."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -231,3 +232,12 @@ def test_many_who_ask_for_a_new_version_at_once_share_one_question(fake, config_
             assert fake.calls.count("GetModelMetadata") == before + 1
         finally:
             catalog.close()
+
+
+def test_that_the_server_went_away_is_noticed_between_two_polls(config_file, fake):
+    with serving(fake) as port:
+        catalog = start(port, config_file, poll_s=600.0)
+        wait_for(lambda: catalog.required()[0].is_ready and catalog.is_reachable())
+        time.sleep(0.6)  # the polls of the start, when it is not yet known to be there, are over
+    wait_for(lambda: catalog.required()[0].problem == "the model server cannot be reached")
+    catalog.close()
