@@ -24,7 +24,8 @@ _NOTICE_S = 1.0
 # Of requests that are begun before those who have sent something meanwhile are looked at.
 _BEGUN_IN_A_ROW = 16
 _EVENTS_OF_A_LONG_TURN = 64
-_ACCEPTS_IN_A_ROW = 512
+_ACCEPTS_OF_A_LONG_TURN = 512
+_ACCEPTS_AT_WORK = 16
 _LINGER_S = STOP_KEEPALIVE_LINGER  # as long as gunicorn.util.close_graceful
 _LINGER_BYTES = 65536
 _AHEAD_BYTES = 65536  # what a client may send ahead while it is answered
@@ -96,8 +97,8 @@ class ClientLoop(DrainingWorker):
             self._sweep(now_s)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take new connections in: one, so that idle workers share them, or in a long turn all, who have waited long enough."""
-        for _ in range(1 if self._events < _EVENTS_OF_A_LONG_TURN else _ACCEPTS_IN_A_ROW):
+        """Take new connections in: one, so that idle workers share them, some when there is work, and in a long turn all."""
+        for _ in range(self._accepts_in_a_row()):
             if self.nr_conns >= self.worker_connections:
                 return
             try:
@@ -107,6 +108,11 @@ class ClientLoop(DrainingWorker):
                     raise
                 return
             self._let_in(sock, address, listener.getsockname())
+
+    def _accepts_in_a_row(self) -> int:
+        if self._events >= _EVENTS_OF_A_LONG_TURN:
+            return _ACCEPTS_OF_A_LONG_TURN
+        return _ACCEPTS_AT_WORK if self._to_begin else 1
 
     def _let_in(self, sock: socket.socket, address: Any, server: Any) -> None:
         self.nr_conns += 1
