@@ -286,8 +286,8 @@ def measured() -> dict[str, object]:
     peers = [
         point(name, {"clients": 32}, rps=rps) for name, rps in (("gateway", 2), ("mosec", 1), ("litserve", 1), ("bentoml", 0.5))
     ]
-    pictures = [("gateway", "json", 2), ("gateway", "binary", 1), (bars.contenders.PLAIN_IMAGE, "json", 4)]
-    image = [point(name, {"encoding": encoding}, p50_ms=ms) for name, encoding, ms in pictures]
+    pictures = [("gateway", "json", 2), ("gateway", "binary", 4), (bars.contenders.PLAIN_IMAGE, "json", 1)]
+    image = [point(name, {"encoding": encoding}, rps=rps) for name, encoding, rps in pictures]
     growth = [point("gateway", {kind: n}) for kind in ("rows", "models", "clients") for n in (1, 2)]
     swap = {"p99_before_ms": 1, "p99_during_ms": 2}
     overload = {"good_share": 2, "failed_share": 2, "refused_p99_ms": 2, "recovery_s": 2}
