@@ -25,6 +25,9 @@ log = logging.getLogger("waiting")
 # Blocking calls that the greenlets of one hub have under way at a time; more of them wait for one to end.
 _CALLERS = 32
 
+# Greenlets that a hub keeps for later: the stack of a new one is a mapping of memory, made and taken down for a single request.
+_RUNNERS = 256
+
 
 class _Here(threading.local):
     """The hub of the thread that asks, if it has one."""
@@ -131,6 +134,7 @@ class Hub:
         self._timers: list[tuple[float, int, Signal]] = []
         self._order = itertools.count()
         self._when_idle: list[Callable[[], None]] = []
+        self._runners: list[greenlet] = []  # those that have nothing to run
         self._idle_by_s = float("inf")
         self._is_asleep = False
         self._wakeup, self._waker = os.pipe()
@@ -155,8 +159,27 @@ class Hub:
         return self._wakeup
 
     def spawn(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Run a function in a greenlet of its own, until it waits or ends."""
-        greenlet(function, self._main).switch(*arguments)
+        """Run a function in a greenlet, with a context of its own, until it waits or ends."""
+        if self._runners:
+            runner = self._runners.pop()
+            runner.gr_context = None
+        else:
+            runner = greenlet(self._run, self._main)
+            runner.switch()
+        runner.switch(function, arguments)
+
+    def _run(self) -> None:
+        """Run one function after another. What one raises reaches the hub's thread and ends the greenlet.
+
+        It gets none as its argument: that would be kept for as long as the greenlet.
+        """
+        while True:
+            function, arguments = self._main.switch()
+            function(*arguments)
+            del function, arguments
+            if len(self._runners) >= _RUNNERS:
+                return
+            self._runners.append(getcurrent())
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Let the hub's thread call ``callback``, which must not wait."""

@@ -134,6 +134,7 @@ class Application(flask.Flask):
             return response(environ, start_response)
         finally:
             self._end(context, app_context, error)
+            error = None  # which holds this frame, and with it the request
 
     @cached_property
     def _has_only_general_hooks(self) -> bool:
@@ -150,6 +151,7 @@ class Application(flask.Flask):
                 answer = self._view(request)
         except Exception as error:  # noqa: BLE001 - as Flask: a handler may be there for it
             answer = self.handle_user_exception(error)
+            _let_go_of_frames(error)
         response: Any = answer if type(answer) is self.response_class else self.make_response(answer)
         for hook in context._after_request_functions:
             response = hook(response)
@@ -185,3 +187,11 @@ class Application(flask.Flask):
             _cv_request.reset(context._cv_tokens.pop()[0])
             _cv_app.reset(app_context._cv_tokens.pop())
             context.request.environ["werkzeug.request"] = None
+
+
+def _let_go_of_frames(error: BaseException) -> None:
+    """Of an error that is answered, so that its request's body is freed with it and not when Python next looks for cycles."""
+    chain: BaseException | None = error
+    while chain is not None and chain.__traceback__ is not None:
+        chain.__traceback__ = None
+        chain = chain.__cause__ or chain.__context__

@@ -123,6 +123,7 @@ def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str
     try:
         members: dict[str, Any] = schema.load(value)
     except ValidationError as error:
+        error.__traceback__ = None  # a frame of marshmallow's holds it: together they would hold this request's body
         for inner, expected in _messages(error.messages_dict):
             problems.add((*path, *inner), expected, _at(value, inner))
         members = error.valid_data if isinstance(error.valid_data, dict) else {}

@@ -88,6 +88,7 @@ def load(signature: Signature, inputs: Mapping[str, Any], *, strict: bool) -> di
     try:
         loaded = _schema(signature, strict).load(inputs)
     except ValidationError as error:
+        error.__traceback__ = None  # a frame of marshmallow's holds it: together they would hold this request's body
         misfits = {name: messages[0] for name, messages in error.messages_dict.items()}
         raise InvalidTensors(misfits, tuple(names), unknown) from None
     if unknown:

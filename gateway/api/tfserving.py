@@ -135,7 +135,7 @@ def _predict(model: ModelRef, known: Known[PredictBody], predictor: Predictor, n
     try:
         prediction = predictor.predict(trace, document.build, requests.deadline())
     except InvalidArgument as error:
-        raise document.explain(error) from error
+        raise document.explain(error) from None
     in_arrays = array_body.answer(prediction.outputs, is_example=False)
     return in_arrays or _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
 

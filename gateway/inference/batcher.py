@@ -211,10 +211,11 @@ class Batcher:
         deadline = max((member.deadline for member in batch), key=lambda deadline: deadline.at_s)
         try:
             prediction = self._alone(call, row_wise.join([member.inputs for member in batch]), deadline)
+        # Of an error a copy, which does not hold this frame and with it what was sent.
         except _NOT_OF_THE_CONTENT as error:
-            return [error] * len(batch)
+            return [copy.copy(error)] * len(batch)
         except GatewayError as error:
-            return [error] if len(batch) == 1 else [None] * len(batch)
+            return [copy.copy(error)] if len(batch) == 1 else [None] * len(batch)
         whole = prediction.outputs
         parts = [whole] if len(batch) == 1 else row_wise.split(whole, [member.rows for member in batch])
         if parts is None:

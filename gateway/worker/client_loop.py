@@ -21,11 +21,13 @@ from gateway.worker.thread import DrainingWorker
 
 _SWEEP_S = 0.1
 _NOTICE_S = 1.0
-# Of requests that are begun before those who have sent something meanwhile are looked at.
-_BEGUN_IN_A_ROW = 16
+# Of requests that are begun before those who have sent something meanwhile are looked at: a full batch, as it usually is.
+_BEGUN_IN_A_ROW = 64
+_BEGUN_WITHIN_S = 0.01
 _EVENTS_OF_A_LONG_TURN = 64
 _ACCEPTS_OF_A_LONG_TURN = 512
 _ACCEPTS_AT_WORK = 16
+_SENT_WITHIN_S = 0.003
 _LINGER_S = STOP_KEEPALIVE_LINGER  # as long as gunicorn.util.close_graceful
 _LINGER_BYTES = 65536
 _AHEAD_BYTES = 65536  # what a client may send ahead while it is answered
@@ -39,6 +41,8 @@ class ClientLoop(DrainingWorker):
         self._hub = Hub()
         self._clients: set[Client] = set()
         self._events = 0  # of this turn
+        self._to_send: list[tuple[Client, list[bytes]]] = []
+        self._send_by_s = 0.0
         self._to_begin: deque[Callable[[], None]] = deque()
         self._keepalive_s = self.cfg.keepalive
         self._next_sweep_s = 0.0
@@ -86,15 +90,22 @@ class ClientLoop(DrainingWorker):
         self._events = len(events)
         for key, _ in events:
             key.data(key.fileobj)
-        for _ in range(min(len(self._to_begin), _BEGUN_IN_A_ROW)):
-            self._to_begin.popleft()()
+        self._begin_some()
         hub.run_due()
+        self._send_answers()
         if hub.is_idle_work_overdue() or not (events or self._to_begin):
             hub.run_idle()
         now_s = time.monotonic()
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + _SWEEP_S
             self._sweep(now_s)
+
+    def _begin_some(self) -> None:
+        until_s = time.monotonic() + _BEGUN_WITHIN_S
+        for _ in range(min(len(self._to_begin), _BEGUN_IN_A_ROW)):
+            self._to_begin.popleft()()
+            if time.monotonic() >= until_s:
+                return
 
     def accept(self, listener: socket.socket) -> None:
         """Take new connections in: one, so that idle workers share them, some when there is work, and in a long turn all."""
@@ -160,6 +171,20 @@ class ClientLoop(DrainingWorker):
     def _on_writable(self, client: Client, sock: Any) -> None:
         if client in self._clients:
             self._send(client, [])
+
+    def _send_soon(self, client: Client, parts: list[bytes]) -> None:
+        """Send an answer, together with others of this turn: clients that are woken one by one cost the sender dearly."""
+        now_s = time.monotonic()
+        if not self._to_send:
+            self._send_by_s = now_s + _SENT_WITHIN_S
+        self._to_send.append((client, parts))
+        if now_s >= self._send_by_s:
+            self._send_answers()
+
+    def _send_answers(self) -> None:
+        to_send, self._to_send = self._to_send, []
+        for client, parts in to_send:
+            self._send(client, parts)
 
     def _send(self, client: Client, parts: list[bytes]) -> None:
         try:

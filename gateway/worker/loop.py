@@ -110,7 +110,7 @@ class LoopWorker(ClientLoop):
         self._forget_head(client)
         if self._in_flight >= self.max_in_flight and head.method == "POST":
             client.closes_after = head.closes or self.is_draining or not self.alive
-            self._send(client, [self.refuse(head.uri, client.closes_after)])
+            self._send_soon(client, [self.refuse(head.uri, client.closes_after)])
             return
         request = PlainRequest(self.cfg, client.client, head, body)
         self._in_flight += 1
@@ -159,7 +159,7 @@ class LoopWorker(ClientLoop):
     def _deliver(self, client: Client, exchange: Exchange, keeps: bool) -> None:
         self._in_flight -= 1
         client.closes_after = not keeps
-        self._send(client, exchange.parts)
+        self._send_soon(client, exchange.parts)
 
     def _end(self, client: Client) -> None:
         self._hand_over(client)

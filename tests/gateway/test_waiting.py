@@ -1,11 +1,15 @@
 """Waiting in threads and in greenlets: the same contract, and one greenlet's wait keeps no other from running."""
 
+import gc
 import logging
 import threading
 import time
+import weakref
+from contextvars import ContextVar
 from functools import partial
 
 import pytest
+from greenlet import getcurrent
 
 from gateway import waiting
 from gateway.waiting import Hub, Signal
@@ -98,6 +102,80 @@ def test_a_signal_that_is_set_at_any_moment_wakes_its_waiter_once():
         for setter in setters:
             setter.join()
     assert len(outcomes) == 604
+
+
+class Kept:
+    """Something to hold on to."""
+
+
+_seen: ContextVar[str] = ContextVar("seen", default="nothing")
+
+
+def test_a_greenlet_is_used_again_and_nothing_of_what_it_ran_is_left():
+    runs, held, ended = [], [], []
+
+    def run(what: Kept, name: str) -> None:
+        runs.append((getcurrent(), _seen.get()))
+        _seen.set(name)
+        held.append(weakref.ref(what))
+        Signal().wait(0.001)
+        ended.append(name)
+
+    with Hub() as hub:
+        for turn in range(3):
+            hub.spawn(run, Kept(), f"turn {turn}")
+            run_until(hub, lambda turn=turn: len(ended) == turn + 1)
+        gc.disable()  # freed without it
+        try:
+            assert [what() for what in held] == [None] * 3
+        finally:
+            gc.enable()
+    assert {seen for _, seen in runs} == {"nothing"}
+    assert len({runner for runner, _ in runs}) == 1
+
+
+def test_one_waiting_greenlet_is_not_given_to_another_function():
+    order = []
+
+    def first() -> None:
+        signal = Signal()
+        hub.soon(signal.set)
+        signal.wait(10)
+        order.append("first")
+
+    with Hub() as hub:
+        hub.spawn(first)
+        for name in ("second", "third"):
+            hub.spawn(order.append, name)
+        run_until(hub, lambda: len(order) == 3)
+    assert order == ["second", "third", "first"]
+
+
+def test_what_a_greenlet_raises_reaches_the_loop_and_the_next_has_another():
+    done = []
+    with Hub() as hub:
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                hub.spawn(lambda: 1 / 0)
+            hub.spawn(done.append, 1)
+    assert done == [1, 1, 1]
+
+
+def test_greenlets_are_not_kept_without_bound(monkeypatch):
+    monkeypatch.setattr(waiting, "_RUNNERS", 4)
+    done = []
+
+    def wait() -> None:
+        Signal().wait(0.01)
+        done.append(getcurrent())
+
+    with Hub() as hub:
+        for _ in range(20):
+            hub.spawn(wait)
+        run_until(hub, lambda: len(done) == 20)
+        assert len({runner for runner in done if not runner.dead}) == 4
+        hub.spawn(done.append, None)
+    assert done[-1] is None
 
 
 def test_a_blocking_call_of_a_greenlet_runs_elsewhere_and_its_outcome_comes_back():

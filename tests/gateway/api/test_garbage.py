@@ -1,0 +1,91 @@
+"""A request is freed when it is answered: whoever sends large bodies that are refused does not fill the memory with them."""
+
+import gc
+import types
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+
+import grpc
+import pytest
+from werkzeug.test import create_environ
+
+GOOD = b'{"instances":[[1,2],[3,4]]}'
+INFER = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}]}'
+PREDICT = "/v1/models/m:predict"
+
+REQUESTS = {
+    "answered": (200, PREDICT, GOOD),
+    "no JSON": (400, PREDICT, GOOD[:-1]),
+    "ragged": (400, PREDICT, b'{"instances":[[1,2],[3]]}'),
+    "another type": (400, PREDICT, b'{"instances":[["a",2],[3,4]]}'),
+    "columns, ragged": (400, PREDICT, b'{"inputs":{"x":[[1,2],[3]]}}'),
+    "no such input": (400, PREDICT, b'{"inputs":{"z":[[1,2]]}}'),
+    "no object": (400, PREDICT, b"[]"),
+    "no such model": (404, "/v1/models/nope:predict", GOOD),
+    "no such version": (404, "/v1/models/m/versions/9:predict", GOOD),
+    "no such signature": (400, PREDICT, b'{"signature_name":"q",' + GOOD[1:]),
+    "the backend refuses": (400, PREDICT, GOOD),
+    "examples": (200, "/v1/models/m:classify", b'{"examples":[{"x":1}]}'),
+    "bad examples": (400, "/v1/models/m:classify", b'{"examples":[{"x":{}}]}'),
+    "v2": (200, "/v2/models/m/infer", INFER),
+    "v2, too few numbers": (400, "/v2/models/m/infer", INFER.replace(b"[1,2]}", b"[1]}")),
+    "v2, no object": (400, "/v2/models/m/infer", b"[]"),
+    "v2, another type": (400, "/v2/models/m/infer", INFER.replace(b"FP32", b"BOOL")),
+    "simple": (200, "/predict", b'{"x":[1,2]}'),
+    "simple, no numbers": (400, "/predict", b'{"features":"1"}'),
+    "no route": (404, "/nowhere", GOOD),
+}
+
+
+@pytest.fixture
+def ask(client):
+    wsgi_app = client.http.application.wsgi_app
+
+    def ask(path: str, body: bytes, content_type: str = "application/json") -> int:
+        environ = create_environ(path, method="POST", data=body, content_type=content_type)
+        statuses: list[str] = []
+        pieces = wsgi_app(environ, lambda status, headers, exc_info=None: statuses.append(status))
+        b"".join(pieces)
+        return int(statuses[0][:3])
+
+    return ask
+
+
+@pytest.fixture
+def cycles() -> Iterator[Counter]:
+    """What is only there because of cycles, by type, when the test has ended."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    found: Counter = Counter()
+    yield found
+    gc.set_debug(0)
+    gc.enable()
+    gc.garbage.clear()
+
+
+def look(found: Counter) -> None:
+    gc.collect()
+    found.update(type(thing) for thing in gc.garbage)
+    gc.garbage.clear()
+
+
+def assert_no_body(found: Counter) -> None:
+    for kind in (BytesIO, types.FrameType, types.TracebackType):
+        assert not found[kind], found
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_leaves_no_cycle_that_holds_it(ask, fake, cycles, name):
+    status, path, body = REQUESTS[name]
+    if name == "the backend refuses":
+        fake.failures += [(grpc.StatusCode.INVALID_ARGUMENT, "no")] * 8
+    for _ in range(3):  # what is made once for all is not of the request
+        assert ask(path, body) == status
+    look(cycles)
+    cycles.clear()
+    for _ in range(5):
+        assert ask(path, body) == status
+    look(cycles)
+    assert_no_body(cycles)
