@@ -245,10 +245,16 @@ def records_of(latencies_ms: list[float], outcome: Outcome = Outcome.RIGHT) -> R
     return Records(due_s, np.array(latencies_ms) / 1e3, np.full(count, outcome, np.int8), np.zeros(count, np.int64))
 
 
-def test_recovery_lasts_until_the_last_slow_or_failed_request():
+def test_recovery_lasts_until_the_first_steady_second_and_the_last_failed_request():
     assert recovery_s(records_of([5] * 400), 1.0, normal_ms=5) == 0
     assert recovery_s(records_of([5] * 150 + [100] * 100 + [5] * 150), 1.0, normal_ms=5) == pytest.approx(1.6, abs=0.2)
     assert recovery_s(records_of([5] * 400, Outcome.REFUSED), 1.0, normal_ms=5) >= 2.9
+    assert recovery_s(records_of([5] * 100 + [100] * 300), 1.0, normal_ms=5) >= 2.9
+    one_late_spike = [5] * 100 + [100] * 10 + [5] * 200 + [100] * 5 + [5] * 85
+    assert recovery_s(records_of(one_late_spike), 1.0, normal_ms=5) == pytest.approx(0.2, abs=0.1)
+    one_late_failure = records_of([5] * 400)
+    one_late_failure.outcome[350] = Outcome.FAILED
+    assert recovery_s(one_late_failure, 1.0, normal_ms=5) == pytest.approx(2.6, abs=0.2)
 
 
 def test_percentiles_and_times_of_records():

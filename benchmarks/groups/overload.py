@@ -29,6 +29,7 @@ _BIN_S: Final = 0.2
 # p99 is back to normal when it is at most this many times what it was before.
 _BACK: Final = 2.0
 _BACK_MS: Final = 10.0
+_STEADY_S: Final = 1.0
 
 
 def run(bench: Bench) -> dict[str, Any]:
@@ -112,15 +113,16 @@ def _timeline(records: Records) -> list[dict[str, float]]:
 
 
 def recovery_s(records: Records, dropped_s: float, normal_ms: float) -> float:
-    """From the drop of the load to the end of the last piece of time that was not normal: slow, or not all right.
+    """From the drop of the load to the first second that is normal throughout, and to the end of whatever was not all right.
 
-    As long as the records go on when it never was: then it is no recovery.
+    As long as the records go on when there is no such second: then it is no recovery.
     """
     limit_ms = max(_BACK * normal_ms, normal_ms + _BACK_MS)
-    last_s, at_s = dropped_s, dropped_s
-    while at_s < float(records.due_s.max()):
-        piece = records.between(at_s, at_s + _BIN_S)
-        at_s += _BIN_S
-        if len(piece.of(Outcome.RIGHT)) < len(piece) or (len(piece) and piece.latency_ms(99) > limit_ms):
-            last_s = at_s
-    return last_s - dropped_s
+    starts_s = np.arange(dropped_s, float(records.due_s.max()), _BIN_S)
+    pieces = [records.between(at_s, at_s + _BIN_S) for at_s in starts_s]
+    is_right = [len(piece.of(Outcome.RIGHT)) == len(piece) for piece in pieces]
+    is_quick = [not len(piece) or piece.latency_ms(99) <= limit_ms for piece in pieces]
+    in_a_row = round(_STEADY_S / _BIN_S)
+    steady = (first for first in range(len(pieces) - in_a_row + 1) if all(is_quick[first : first + in_a_row]))
+    until_right = max((number + 1 for number, right in enumerate(is_right) if not right), default=0)
+    return max(next(steady, len(pieces)), until_right) * _BIN_S
