@@ -90,7 +90,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             worker.max_in_flight = self._settings.max_in_flight
             worker.max_body_bytes = self._settings.max_body_bytes
             worker.runs_in_thread = _takes_long
-            worker.refuse = Overload().answer
+            worker.refuse = Overload(allows_other_origins=self._settings.tfserving_cors == "on").answer
         self._worker = worker
 
     def _worker_exit(self, arbiter: object, worker: "DrainingWorker") -> None:

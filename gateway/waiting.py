@@ -28,6 +28,8 @@ _CALLERS = 32
 # Greenlets that a hub keeps for later: the stack of a new one is a mapping of memory, made and taken down for a single request.
 _RUNNERS = 256
 
+_TIMERS = 1024
+
 
 class _Here(threading.local):
     """The hub of the thread that asks, if it has one."""
@@ -132,6 +134,7 @@ class Hub:
         self._main = getcurrent()
         self._due: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Signal]] = []
+        self._most_timers = _TIMERS  # above which those that nobody needs are sought
         self._order = itertools.count()
         self._when_idle: list[Callable[[], None]] = []
         self._runners: list[greenlet] = []  # those that have nothing to run
@@ -242,7 +245,13 @@ class Hub:
         """Let others run until ``signal`` is resumed, at the latest in ``timeout_s`` seconds."""
         if getcurrent() is self._main:
             raise RuntimeError("the loop itself must not wait")
-        heapq.heappush(self._timers, (time.monotonic() + timeout_s, next(self._order), signal))
+        timers = self._timers
+        heapq.heappush(timers, (time.monotonic() + timeout_s, next(self._order), signal))
+        if len(timers) > self._most_timers:
+            # Of those whose signal came, behind one that is still awaited.
+            timers[:] = [timer for timer in timers if timer[2].is_awaited()]
+            heapq.heapify(timers)
+            self._most_timers = max(_TIMERS, 2 * len(timers))
         self._main.switch()
 
     def call(self, function: Callable[..., Result], *arguments: Any, **named: Any) -> Result:

@@ -2,6 +2,7 @@
 
 import threading
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 from flask import Flask, current_app
@@ -9,7 +10,7 @@ from flask import Flask, current_app
 from gateway.api import requests
 from gateway.api.message import Request
 from gateway.api.problems import cut
-from gateway.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
+from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _ENCODINGS: Final[dict[str, int | None]] = {
@@ -51,8 +52,8 @@ def read() -> bytes:
         InvalidArgument: the body is no gzip. Upstream takes it for empty then, and says so; so does this text.
     """
     is_gzip = "gzip" in _encoding()
-    data = _received(is_large=is_gzip)
-    return inflate(data, requests.current().body_limit) if is_gzip else data
+    data = _received()
+    return inflate(data, requests.current().body_limit, when_large=_take_place) if is_gzip else data
 
 
 def read_strictly() -> bytes:
@@ -61,8 +62,8 @@ def read_strictly() -> bytes:
     if encoding not in _ENCODINGS:
         raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
     window = _ENCODINGS[encoding]
-    data = _received(is_large=window is not None)
-    return data if window is None else inflate(data, requests.current().body_limit, window)
+    data = _received()
+    return data if window is None else inflate(data, requests.current().body_limit, window, _take_place)
 
 
 def _encoding() -> str:
@@ -81,8 +82,8 @@ def _take_place() -> None:
     ours.holds_large_body = True
 
 
-def _received(*, is_large: bool) -> bytes:
-    """The bytes as they were sent; ``is_large``: whatever their number, they may become many.
+def _received() -> bytes:
+    """The bytes as they were sent. One of the places for large bodies is taken when it is known that they are many.
 
     A body of unknown length is read to the limit and one byte on, never cut there.
     """
@@ -90,10 +91,19 @@ def _received(*, is_large: bool) -> bytes:
     limit, announced = ours.body_limit, _announced(ours)
     if announced is not None and announced > limit:
         raise _too_large(limit)
-    if is_large or announced is None or announced > LARGE_BYTES:
+    if announced is not None and announced > LARGE_BYTES:
         _take_place()
+    read = ours.environ["wsgi.input"].read
     try:
-        data: bytes = ours.environ["wsgi.input"].read(limit + 1 if announced is None else announced)
+        if announced is not None:
+            data: bytes = read(announced)
+        else:
+            data = read(min(limit, LARGE_BYTES) + 1)
+            if LARGE_BYTES < len(data) <= limit:
+                _take_place()
+                data += read(limit + 1 - len(data))
+    except GatewayError:
+        raise
     except TimeoutError as error:
         raise RequestTimeout("the body did not arrive in time") from error
     except Exception as error:  # the web server's own errors: a chunk that is none, a client that went away
@@ -117,11 +127,17 @@ def _too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"the body is over the limit of {limit} bytes")
 
 
-def inflate(data: bytes, limit: int, window: int = _GZIP) -> bytes:
-    """What the one compressed member ``data`` holds, at most ``limit`` bytes. Raises as ``read``."""
+def inflate(data: bytes, limit: int, window: int = _GZIP, when_large: Callable[[], None] = lambda: None) -> bytes:
+    """What the one compressed member ``data`` holds, at most ``limit`` bytes. Raises as ``read``.
+
+    ``when_large`` is called before there are more than ``LARGE_BYTES``, if there will be.
+    """
     member = zlib.decompressobj(window)
     try:
-        inflated = member.decompress(data, limit + 1)
+        inflated = member.decompress(data, min(limit, LARGE_BYTES) + 1)
+        if LARGE_BYTES < len(inflated) <= limit:
+            when_large()
+            inflated += member.decompress(member.unconsumed_tail, limit + 1 - len(inflated))
     except zlib.error as error:
         raise _is_not_what_it_says("it is damaged, or something else") from error
     if len(inflated) > limit:

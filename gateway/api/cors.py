@@ -12,7 +12,7 @@ from gateway.api import requests
 from gateway.errors import Unimplemented
 
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
-_HEADERS: Final = {
+HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
@@ -39,7 +39,7 @@ def init_app(app: Flask, *, enabled: bool) -> None:
     @app.after_request
     def allow(response: Response) -> Response:
         if _is_tfserving():
-            response.headers.update(_HEADERS)
+            response.headers.update(HEADERS)
         return response
 
 

@@ -40,9 +40,7 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
         ours.started_s = ours.environ.get(_ARRIVED, now_s)
         ours.deadline = Deadline(time.monotonic() + timeout_s - (now_s - ours.started_s), timeout_s)
         ours.body_limit = body_limit
-        given = ours.environ.get("HTTP_X_REQUEST_ID", "")
-        # Unique, and nobody's secret.
-        ours.id = given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+        ours.id = id_of(ours.environ.get("HTTP_X_REQUEST_ID", ""))
 
     @app.teardown_request
     def forget(error: BaseException | None) -> None:
@@ -61,6 +59,11 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
             _measure(ours, trace, response.status_code)
         _log(ours, trace, response.status_code)
         return response
+
+
+def id_of(given: str) -> str:
+    """The id of a request whose client gave ``given`` for one: that, or one that is unique and nobody's secret."""
+    return given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
 
 
 def current() -> Request:

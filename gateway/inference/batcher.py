@@ -2,6 +2,8 @@
 
 Always holds: a request's answer and its error never depend on what shared its batch.
 
+  (Bit for bit, for a model whose arithmetic does not depend on the size of its batch: matrix products in floating point may
+  differ in their last digit, as they do between any two batch sizes.)
 - Only requests of one key share a batch: model, version asked for, signature, shapes but for dimension 0, outputs.
 - A batch that the backend refuses, or that does not come back with one row for each row sent, is taken apart: every member is
   then called alone.
@@ -96,7 +98,8 @@ class Batcher:
         """Take a place in the queue, and see to it that a batch is sent when one may be in flight."""
         key = (call, row_wise.layout(member.inputs))
         with self._lock:
-            if self._queued_rows + member.rows > self._limits.max_queued_rows:
+            # Alone it may be larger than the bound, or it would be refused for ever.
+            if self._queued_rows and self._queued_rows + member.rows > self._limits.max_queued_rows:
                 metrics.BATCH_REFUSALS.inc()
                 raise Unavailable("too many requests are waiting for the model")
             lane = self._lanes.get(key)
@@ -116,7 +119,11 @@ class Batcher:
         if is_full or lane.hub is None:
             self._start(call, key, lane, "idle")
         else:
-            lane.hub.when_idle(partial(self._start, call, key, lane, "idle"), self._limits.max_wait_s)
+            start = partial(lane.hub.when_idle, partial(self._start, call, key, lane, "idle"), self._limits.max_wait_s)
+            if waiting.here() is lane.hub:
+                start()
+            else:  # the hub's own thread must learn of it, and may be asleep
+                lane.hub.soon(start)
         return lane
 
     def _start(self, call: _Call, key: object, lane: Lane, reason: str) -> None:

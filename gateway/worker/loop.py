@@ -33,14 +33,14 @@ class LoopWorker(ClientLoop):
     """gunicorn's thread worker with a loop before it.
 
     ``runs_in_thread`` tells of a path that its handling takes long. ``refuse`` gives the whole answer to one request too many:
-    to its path, and whether its connection is closed then.
+    to its head, and whether its connection is closed then.
     """
 
     max_in_flight = 512
     max_body_bytes = 1 << 31
     runs_in_thread: Callable[[str], bool] = staticmethod(lambda path: False)
-    refuse: Callable[[str, bool], bytes] = staticmethod(
-        lambda path, closes: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    refuse: Callable[[Head, bool], bytes] = staticmethod(
+        lambda head, closes: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -110,7 +110,7 @@ class LoopWorker(ClientLoop):
         self._forget_head(client)
         if self._in_flight >= self.max_in_flight and head.method == "POST":
             client.closes_after = head.closes or self.is_draining or not self.alive
-            self._send_soon(client, [self.refuse(head.uri, client.closes_after)])
+            self._send_soon(client, [self.refuse(head, client.closes_after)])
             return
         request = PlainRequest(self.cfg, client.client, head, body)
         self._in_flight += 1

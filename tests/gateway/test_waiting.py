@@ -134,6 +134,30 @@ def test_a_greenlet_is_used_again_and_nothing_of_what_it_ran_is_left():
     assert len({runner for runner, _ in runs}) == 1
 
 
+def test_what_was_waited_for_is_forgotten_though_something_else_is_waited_for_longer(monkeypatch):
+    monkeypatch.setattr(waiting, "_TIMERS", 10)
+    ended = []
+
+    def wait_long() -> None:
+        Signal().wait(0.5)
+        ended.append("long")
+
+    def wait_often() -> None:
+        for _ in range(200):
+            signal = Signal()
+            hub.soon(signal.set)
+            signal.wait(60)
+        ended.append("often")
+
+    with Hub() as hub:
+        for _ in range(3):
+            hub.spawn(wait_long)
+        hub.spawn(wait_often)
+        run_until(hub, lambda: "often" in ended)
+        assert len(hub._timers) <= 12
+        run_until(hub, lambda: len(ended) == 4)
+
+
 def test_one_waiting_greenlet_is_not_given_to_another_function():
     order = []
 

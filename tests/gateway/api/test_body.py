@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import json
 import tracemalloc
 import zlib
@@ -113,3 +114,34 @@ def test_only_so_many_large_bodies_are_in_work_at_a_time(make_client):
         client.fake.release.set()
         assert [answer.result(30) for answer in answers] == [200] * (LARGE_BODIES + 2)
     assert calls() == LARGE_BODIES + 2
+
+
+def chunked(data: bytes) -> dict[str, object]:
+    """For werkzeug's test client: ``data`` with no length announced, as a server gives it that has undone the chunks."""
+    environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    return {"input_stream": io.BytesIO(data), "environ_overrides": environ}
+
+
+SMALL_OR_LARGE = {
+    "gzip": lambda data: {"data": gzip.compress(data), "headers": GZIP},
+    "chunked": chunked,
+    "plain": lambda data: {"data": data},
+}
+
+
+@pytest.mark.parametrize("send", SMALL_OR_LARGE.values(), ids=SMALL_OR_LARGE)
+def test_only_a_body_that_is_large_needs_a_place_however_it_is_sent(make_client, send):
+    client = make_client(predict_timeout_ms=300, batch_max_rows=0)
+    places = client.http.application.extensions["gateway.large_bodies"]
+    large = json.dumps({"instances": [[1, 2]], "filler": " " * LARGE_BYTES}).encode()
+
+    def post(data: bytes):
+        return client.http.post("/v1/models/m:predict", **send(data))
+
+    for _ in range(LARGE_BODIES):
+        assert places.acquire(blocking=False)
+    assert post(ROW).status_code == 200
+    refused = post(large)
+    assert (refused.status_code, refused.json["error"]) == (503, "too many large bodies are in work")
+    places.release()
+    assert [post(data).json for data in (ROW, large)] == [{"predictions": [[2.0, 4.0]]}] * 2

@@ -1,6 +1,7 @@
 """Nobody can tell that a request shared its call: the contract of the batcher, case by case and at random."""
 
 import random
+import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from gateway.inference import dtypes
 from gateway.inference.batcher import Batcher, BatchLimits
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
+from gateway.waiting import Hub
 from tests.waiting import wait_for
 
 LIMITS = BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=1000)
@@ -285,6 +287,43 @@ def test_a_full_queue_refuses_at_once(backend):
         answer(callers.start(4))
     backend.gate.set()
     assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
+    callers.pool.shutdown()
+
+
+def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(backend):
+    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=3))
+    callers = Callers(batcher)
+    assert answer(callers.start(1, 2, 3, 4)) == alone(1, 2, 3, 4)
+    backend.calls.clear()
+    first, others = hold(backend, batcher, callers, [1, 2, 3, 4])
+    with pytest.raises(Unavailable, match="too many requests"):
+        answer(callers.start(5))
+    backend.gate.set()
+    assert [answer(future) for future in (first, *others)] == [alone(100), alone(1, 2, 3, 4)]
+    callers.pool.shutdown()
+
+
+def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
+    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=5.0, max_in_flight=2, max_queued_rows=100))
+    callers = Callers(batcher)
+    backend.gate.clear()
+    answers = []
+    with Hub() as hub:
+        call = (ModelRef("m"), SIGNATURE, {"x": np.array([[1]], np.int64)}, (), Deadline.after(10.0))
+        hub.spawn(lambda: answers.append(batcher.predict(*call)))
+        hub.run_idle()
+        wait_for(lambda: len(backend.calls) == 1)
+        assert hub.fall_asleep(10.0) > 1.0
+        second = callers.start(2)
+        assert select.select([hub.fileno()], [], [], 5.0)[0]
+        hub.wake_up()
+        hub.drain()
+        hub.run_due()
+        hub.run_idle()
+        wait_for(lambda: len(backend.calls) == 2)
+        backend.gate.set()
+        assert answer(second) == alone(2)
+        wait_for(lambda: hub.run_due() or answers)
     callers.pool.shutdown()
 
 
