@@ -7,6 +7,9 @@ import socket
 import time
 from typing import Any
 
+# In the environment: since when, in seconds of ``time.perf_counter``, a request has only waited here.
+ARRIVED = "gateway.arrived_s"
+
 _PIECE = 65536
 
 
@@ -24,6 +27,16 @@ class PatientSocket:
         self._sock = sock
         self._patience_s = patience_s
         self.patience_ends_s = float("inf")
+        self._queued_s = 0.0
+        self.waited_s = 0.0
+
+    def enter_queue(self) -> None:
+        """What has come waits for a thread from now on."""
+        self._queued_s = time.perf_counter()
+
+    def leave_queue(self) -> None:
+        """It has one: ``waited_s`` tells how many seconds that took."""
+        self.waited_s = time.perf_counter() - self._queued_s
 
     def begin_request(self) -> None:
         """From now on ``patience_s`` is what the client has for its next request."""

@@ -8,7 +8,7 @@ the connection comes back when it is answered. A slow client costs no thread as 
 import errno
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +27,8 @@ from gateway.worker.plain_answer import answer
 _SMALL_BODY_BYTES = 65536  # handled in the loop; decoding a larger one would keep the others waiting
 _RECEIVED_BYTES = 1 << 20  # a larger body is read by the thread that handles it
 _ALL_RECEIVED_BYTES = 64 << 20
+_HEAD_LOOKED_AT = 256
+_SLOW_GETS = 4
 
 
 class LoopWorker(ClientLoop):
@@ -47,6 +49,8 @@ class LoopWorker(ClientLoop):
         super().__init__(*args, **kwargs)
         self._reserved_bytes = 0
         self._in_flight = 0
+        self._handed_over = 0
+        self._slow_gets = ThreadPoolExecutor(_SLOW_GETS, "get")
         self._is_plain = self._may_be_plain()
         self._heads = Heads(frozenset(self.cfg.secure_scheme_headers))
 
@@ -117,7 +121,10 @@ class LoopWorker(ClientLoop):
         client.stage, client.expires_s = Stage.BUSY, float("inf")
         if self.nr_conns > self.max_keepalived:
             request.force_close()
-        if head.body_size > _SMALL_BODY_BYTES or self.runs_in_thread(request.path):
+        if self.runs_in_thread(request.path):
+            # Apart from those who may wait for the model: whoever looks for the reason must not wait with them.
+            self._slow_gets.submit(self._answer_in_thread, client, request)
+        elif head.body_size > _SMALL_BODY_BYTES:
             self.tpool.submit(self._answer_in_thread, client, request)
         else:
             self._to_begin.append(partial(self._hub.spawn, self._answer_in_loop, client, request))
@@ -154,7 +161,7 @@ class LoopWorker(ClientLoop):
         if not is_usual or type(req) is not PlainRequest or self.nr + 1 >= self.max_requests:
             return bool(super().handle_request(req, conn))
         self.nr += 1
-        return answer(req, conn, self.wsgi, self.cfg, self.log)
+        return answer(req, conn, self.application, self.cfg, self.log)
 
     def _deliver(self, client: Client, exchange: Exchange, keeps: bool) -> None:
         self._in_flight -= 1
@@ -176,7 +183,15 @@ class LoopWorker(ClientLoop):
         self._forget_head(client)
 
     def _hand_over(self, client: Client) -> None:
-        """Let gunicorn's own code, in a thread, go on with what has come."""
+        """Let gunicorn's own code, in a thread, go on with what has come, unless too many wait for one."""
+        method, _, rest = client.data()[:_HEAD_LOOKED_AT].partition(b" ")
+        if self._handed_over >= self.max_in_flight and method == b"POST":
+            self._forget_head(client)
+            client.closes_after = True
+            uri = rest.partition(b" ")[0].decode("latin-1")
+            self._send_soon(client, [self.refuse(Head("POST", uri, (), 0, 0, has_length=False, closes=True), True)])
+            return
+        self._handed_over += 1
         self._let_go(client)
         client.sock = PatientSocket(client.sock, self.read_timeout_s)
         client.data_ready = True
@@ -189,6 +204,7 @@ class LoopWorker(ClientLoop):
         """As in the thread worker; what a request has waited in the loop is part of its time."""
         if not self._is_plain or conn.stage is not Stage.RECEIVING:
             return super().handle(conn)
+        conn.sock.leave_queue()
         conn.sock.patience_ends_s = conn.expires_s
         return ThreadWorker.handle(self, conn)
 
@@ -197,6 +213,7 @@ class LoopWorker(ClientLoop):
         if not self._is_plain:
             super().finish_request(conn, fs)
             return
+        self._handed_over -= 1
         keeps = not fs.cancelled() and fs.exception() is None and fs.result() is True
         conn.sock = conn.sock.bare()
         try:

@@ -13,11 +13,9 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 
+from gateway.worker.connection import ARRIVED
 from gateway.worker.exchange import Exchange
 from gateway.worker.plain import PlainRequest
-
-# In a WSGI environment: when the request had come, in seconds of ``time.perf_counter``.
-ARRIVED: Final = "gateway.arrived_s"
 
 _OK: Final = "200 OK"
 

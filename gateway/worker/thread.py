@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from gateway.worker.connection import JsonErrors, PatientSocket
+from gateway.worker.connection import ARRIVED, JsonErrors, PatientSocket
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -23,6 +23,13 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     is_draining = False
     drain_delay_s = 0.0
     read_timeout_s = 10.0
+    wsgi: Any
+
+    def load_wsgi(self) -> None:
+        """As gunicorn. The application learns how long a request has waited for a thread."""
+        super().load_wsgi()
+        self.application = self.wsgi
+        self.wsgi = partial(_timed, self.application)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. A second one ends the delay."""
@@ -46,6 +53,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """A new connection waits in the poller, not in a thread, for its first byte."""
         if isinstance(conn.sock, PatientSocket):
+            conn.sock.enter_queue()
             super().enqueue_req(conn)
             return
         conn.sock = PatientSocket(conn.sock, self.read_timeout_s)
@@ -62,9 +70,17 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """Answer one request, whose head and body must arrive in time."""
+        conn.sock.leave_queue()
         conn.sock.begin_request()
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """What is refused before it reaches the application: a client gets JSON here too."""
         super().handle_error(req, JsonErrors(client), addr, exc)
+
+
+def _timed(application: Any, environ: dict[str, Any], start_response: Any) -> Any:
+    waited_s = getattr(environ.get("gunicorn.socket"), "waited_s", 0.0)
+    if waited_s:
+        environ[ARRIVED] = time.perf_counter() - waited_s
+    return application(environ, start_response)

@@ -1,5 +1,7 @@
 """More requests than a worker may have in work are refused at once in their dialect; it recovers as soon as there is room."""
 
+import gzip
+import json
 import re
 import signal
 import threading
@@ -105,6 +107,29 @@ def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
             full.post("/predict", ROW)
         wait_for(lambda before=before: sum(told()) == before + 20 == refusals(full))
         assert len(told()) - lines <= 4
+
+
+def test_what_threads_handle_is_bounded_as_well(full):
+    """Two wait for the model; of the others nothing is read, so their connections are closed."""
+    packed, answers = gzip.compress(json.dumps(ROW).encode()), []
+
+    def ask() -> None:
+        url, headers = f"{full.address}/v1/models/dense:predict", {"Content-Encoding": "gzip"}
+        answers.append(requests.post(url, packed, headers=headers, timeout=30))
+
+    askers = [threading.Thread(target=ask) for _ in range(6)]
+    for asker in askers:
+        asker.start()
+    try:
+        wait_for(lambda: len(answers) == 4)
+        for refused in answers:
+            assert (refused.status_code, refused.headers["Retry-After"], refused.headers["Connection"]) == (503, "1", "close")
+            assert refused.json() == {"error": "too many requests are in work here"}
+    finally:
+        full.server.process.send_signal(signal.SIGCONT)
+        for asker in askers:
+            asker.join()
+    assert [answer.status_code for answer in answers[4:]] == [200, 200]
 
 
 def test_a_refused_client_gets_its_own_id_back(full):
