@@ -93,6 +93,7 @@ def write_report(folder: Path, write_readme: bool) -> None:
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:
     wrk.find()
+    results.check_writable(options.folder)
     _raise_file_limit()
     about = machine.describe()
     scratch = options.scratch.resolve()

@@ -1,6 +1,7 @@
 """Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,16 @@ class Results:
 
     groups: Mapping[str, Any]
     machines: Mapping[str, Mapping[str, Any]]
+
+
+def check_writable(folder: Path) -> None:
+    """Before minutes of measuring. Raises BenchError when results cannot be written to ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise BenchError(f"--folder {folder}: {error.strerror}") from error
 
 
 def write(file: Path, machine: Mapping[str, Any], options: Mapping[str, Any], groups: Mapping[str, Any]) -> None:

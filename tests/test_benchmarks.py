@@ -352,6 +352,15 @@ def test_results_come_back_as_they_were_written(tmp_path):
     assert told.machines == {results.BENCH: MACHINE, results.PEERS: MACHINE}
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(BenchError, match=f"--folder {folder}: Not a directory|File exists"):
+            results.check_writable(folder)
+    results.check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_a_figure_that_is_no_number_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         results.write(tmp_path / results.BENCH, MACHINE, {}, {"start": float("nan")})

@@ -14,6 +14,8 @@ from typing import IO, Any
 
 from gunicorn.app.base import BaseApplication
 
+from gateway.worker.connection import ARRIVED
+
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
 
@@ -83,7 +85,8 @@ def healthz(environ: Environ, start: Start) -> list[bytes]:
 
 
 def environ_dump(environ: Environ, start: Start) -> list[bytes]:
-    told = {key: told_value(key, value) for key, value in environ.items()}
+    # What the gateway's worker adds of its own, and differs each time, apart.
+    told = {key: told_value(key, value) for key, value in environ.items() if key != ARRIVED}
     return plain(start, json.dumps(told, sort_keys=True, indent=1).encode())
 
 
