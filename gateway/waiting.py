@@ -28,6 +28,7 @@ _CALLERS = 32
 # Greenlets that a hub keeps for later: the stack of a new one is a mapping of memory, made and taken down for a single request.
 _RUNNERS = 256
 
+# Time limits that may be kept, those of what has come already included, before these are looked for.
 _TIMERS = 1024
 
 

@@ -113,8 +113,7 @@ class LoopWorker(ClientLoop):
         body = client.take(head.size, head.body_size)
         self._forget_head(client)
         if self._in_flight >= self.max_in_flight and head.method == "POST":
-            client.closes_after = head.closes or self.is_draining or not self.alive
-            self._send_soon(client, [self.refuse(head, client.closes_after)])
+            self._refuse(client, head, closes=head.closes or self.is_draining or not self.alive)
             return
         request = PlainRequest(self.cfg, client.client, head, body)
         self._in_flight += 1
@@ -128,6 +127,12 @@ class LoopWorker(ClientLoop):
             self.tpool.submit(self._answer_in_thread, client, request)
         else:
             self._to_begin.append(partial(self._hub.spawn, self._answer_in_loop, client, request))
+
+    def _refuse(self, client: Client, head: Head, *, closes: bool) -> None:
+        # Busy until that is sent: what the client has sent behind it is not looked at before.
+        client.stage, client.expires_s = Stage.BUSY, float("inf")
+        client.closes_after = closes
+        self._send_soon(client, [self.refuse(head, closes)])
 
     def _answer_in_loop(self, client: Client, request: PlainRequest) -> None:
         exchange = Exchange(client.client, client.server)
@@ -187,9 +192,8 @@ class LoopWorker(ClientLoop):
         method, _, rest = client.data()[:_HEAD_LOOKED_AT].partition(b" ")
         if self._handed_over >= self.max_in_flight and method == b"POST":
             self._forget_head(client)
-            client.closes_after = True
             uri = rest.partition(b" ")[0].decode("latin-1")
-            self._send_soon(client, [self.refuse(Head("POST", uri, (), 0, 0, has_length=False, closes=True), True)])
+            self._refuse(client, Head("POST", uri, (), 0, 0, has_length=False, closes=True), closes=True)
             return
         self._handed_over += 1
         self._let_go(client)

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -130,6 +131,21 @@ def test_what_threads_handle_is_bounded_as_well(full):
         for asker in askers:
             asker.join()
     assert [answer.status_code for answer in answers[4:]] == [200, 200]
+
+
+def test_refusals_of_a_pipeline_keep_their_place(full):
+    body = json.dumps(ROW).encode()
+    post = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    probe = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+    last = probe.replace(b"Host", b"Connection: close\r\nHost")
+    host, port = full.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        for _ in range(20):
+            client.sendall(post + probe + post)
+            client.sendall(probe)
+        client.sendall(last)
+        answered = b"".join(iter(lambda: client.recv(65536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"503", b"200", b"503", b"200"] * 20 + [b"200"]
 
 
 def test_a_refused_client_gets_its_own_id_back(full):
