@@ -2,7 +2,7 @@
 
 One process watches, the workers answer. A worker opens its gRPC channel after the fork and closes it before it ends. On SIGTERM
 a worker first says that it is not ready (for those who balance on /readyz), then stops to accept, ends what is in flight and
-exits; the whole exits with 0.
+exits; the whole exits with 0. SIGINT does the same, and a second one ends it at once.
 """
 
 import gc
@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
@@ -45,6 +46,10 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
         self._worker: DrainingWorker | None = None
         self._app: Flask | None = None
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until told to stop. Raises SystemExit."""
+        _PatientArbiter(self).run()
 
     def load_config(self) -> None:
         """Called by gunicorn: its own configuration sources stay out."""
@@ -86,11 +91,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
     def _post_fork(self, arbiter: object, worker: "DrainingWorker") -> None:
         worker.drain_delay_s = self._settings.drain_delay_ms / 1000
         worker.read_timeout_s = self._settings.read_timeout_ms / 1000
+        worker.max_in_flight = self._settings.max_in_flight
+        worker.refuse = Overload(allows_other_origins=self._settings.tfserving_cors == "on").answer
         if isinstance(worker, LoopWorker):
-            worker.max_in_flight = self._settings.max_in_flight
             worker.max_body_bytes = self._settings.max_body_bytes
             worker.runs_in_thread = _takes_long
-            worker.refuse = Overload(allows_other_origins=self._settings.tfserving_cors == "on").answer
         self._worker = worker
 
     def _worker_exit(self, arbiter: object, worker: "DrainingWorker") -> None:
@@ -99,6 +104,12 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
     def _is_draining(self) -> bool:
         return self._worker is not None and self._worker.is_draining
+
+
+class _PatientArbiter(Arbiter):  # type: ignore[misc]
+    def handle_int(self) -> None:
+        """Ctrl-C is as SIGTERM; while that ends what is under way, a second one ends it at once."""
+        self.handle_term()
 
 
 class PropagatingLogger(Logger):  # type: ignore[misc]

@@ -81,7 +81,7 @@ class _Environment(Schema):
     threads = _number(
         32, "Requests that one worker handles in threads at a time: all of them, or under `loop` those that are large.", 1, 1024
     )
-    max_in_flight = _number(512, "Requests that one `loop` worker has in work at a time; above that 503 at once.", 1, 65_536)
+    max_in_flight = _number(512, "Requests that one worker has in work at a time; above that 503 at once.", 1, 65_536)
     serving_target = _text(
         "127.0.0.1:8500",
         "The model server: `host:port`, or a gRPC target such as `dns:///serving:8500`.",

@@ -53,6 +53,7 @@ class Overload:
         self._uncounted = 0
         self._untold = 0
         self._told_s = float("-inf")
+        self._telling = threading.Lock()
 
     def answer(self, head: Head, closes: bool) -> bytes:
         """What the client that sent ``head`` is told; ``closes``: and that its connection is closed then."""
@@ -64,22 +65,25 @@ class Overload:
 
     def _count(self) -> None:
         metrics.REFUSALS.inc(self._uncounted)
-        was_told = not self._untold
-        self._untold += self._uncounted
-        self._uncounted = 0
-        left_s = self._told_s + _TELL_S - time.monotonic()
-        hub = waiting.here()
-        if left_s <= 0 or hub is None:
+        with self._telling:
+            was_told = not self._untold
+            self._untold += self._uncounted
+            self._uncounted = 0
+            left_s = self._told_s + _TELL_S - time.monotonic()
+        if left_s <= 0:
             self._tell()
         elif was_told:
-            timer = threading.Timer(left_s, hub.soon, (self._tell,))
+            timer = threading.Timer(left_s, self._tell)
             timer.daemon = True
             timer.start()
 
     def _tell(self) -> None:
-        if self._untold:
-            log.warning("requests.refused", count=self._untold)
-            self._untold, self._told_s = 0, time.monotonic()
+        with self._telling:
+            count, self._untold = self._untold, 0
+            if count:
+                self._told_s = time.monotonic()
+        if count:
+            log.warning("requests.refused", count=count)
 
 
 def _id(head: Head) -> str:

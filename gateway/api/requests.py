@@ -10,6 +10,7 @@ import flask
 
 from gateway.api.application import Application
 from gateway.api.message import Request, Response
+from gateway.arrival import ARRIVED
 from gateway.inference.deadline import Deadline
 from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
@@ -24,7 +25,6 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
 _UNKNOWN = Labels("", "", "")
 _tally = Tally()
-_ARRIVED = "gateway.arrived_s"  # put into the environment by the worker, in seconds of ``time.perf_counter``
 _PROBES = ("/healthz", "/readyz", "/metrics", "/health")
 
 
@@ -37,7 +37,7 @@ def init_app(app: Application, timeout_s: float, body_limit: int) -> None:
         _current.set(ours)
         now_s = time.perf_counter()
         # Where it has waited for its turn, that is part of its time.
-        ours.started_s = ours.environ.get(_ARRIVED, now_s)
+        ours.started_s = ours.environ.get(ARRIVED, now_s)
         ours.deadline = Deadline(time.monotonic() + timeout_s - (now_s - ours.started_s), timeout_s)
         ours.body_limit = body_limit
         ours.id = id_of(ours.environ.get("HTTP_X_REQUEST_ID", ""))

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from gateway.errors import GatewayError
+from gateway.hub import Hub
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import Prediction, Tensors
-from gateway.waiting import Hub, Signal
+from gateway.waiting import Signal
 
 
 class State(Enum):

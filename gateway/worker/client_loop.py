@@ -15,7 +15,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-from gateway.waiting import Hub
+from gateway.hub import Hub
 from gateway.worker.client import Client, Stage
 from gateway.worker.thread import DrainingWorker
 

@@ -7,9 +7,6 @@ import socket
 import time
 from typing import Any
 
-# In the environment: since when, in seconds of ``time.perf_counter``, a request has only waited here.
-ARRIVED = "gateway.arrived_s"
-
 _PIECE = 65536
 
 
@@ -29,6 +26,7 @@ class PatientSocket:
         self.patience_ends_s = float("inf")
         self._queued_s = 0.0
         self.waited_s = 0.0
+        self.has_ended = False  # the client sends nothing more, and was heard to say so
 
     def enter_queue(self) -> None:
         """What has come waits for a thread from now on."""
@@ -48,6 +46,11 @@ class PatientSocket:
 
     def recv(self, size: int) -> bytes:
         """As ``socket.recv``. Raises TimeoutError when patience has ended."""
+        data = self._recv(size)
+        self.has_ended = not data
+        return data
+
+    def _recv(self, size: int) -> bytes:
         blocking = self._sock.gettimeout()
         if blocking == 0 or self.patience_ends_s == float("inf"):
             return self._sock.recv(size)

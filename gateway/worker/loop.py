@@ -27,29 +27,22 @@ from gateway.worker.plain_answer import answer
 _SMALL_BODY_BYTES = 65536  # handled in the loop; decoding a larger one would keep the others waiting
 _RECEIVED_BYTES = 1 << 20  # a larger body is read by the thread that handles it
 _ALL_RECEIVED_BYTES = 64 << 20
-_HEAD_LOOKED_AT = 256
 _SLOW_GETS = 4
 
 
 class LoopWorker(ClientLoop):
     """gunicorn's thread worker with a loop before it.
 
-    ``runs_in_thread`` tells of a path that its handling takes long. ``refuse`` gives the whole answer to one request too many:
-    to its head, and whether its connection is closed then.
+    ``runs_in_thread`` tells of a path that its handling takes long.
     """
 
-    max_in_flight = 512
     max_body_bytes = 1 << 31
     runs_in_thread: Callable[[str], bool] = staticmethod(lambda path: False)
-    refuse: Callable[[Head, bool], bytes] = staticmethod(
-        lambda head, closes: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reserved_bytes = 0
         self._in_flight = 0
-        self._handed_over = 0
         self._slow_gets = ThreadPoolExecutor(_SLOW_GETS, "get")
         self._is_plain = self._may_be_plain()
         self._heads = Heads(frozenset(self.cfg.secure_scheme_headers))
@@ -189,13 +182,11 @@ class LoopWorker(ClientLoop):
 
     def _hand_over(self, client: Client) -> None:
         """Let gunicorn's own code, in a thread, go on with what has come, unless too many wait for one."""
-        method, _, rest = client.data()[:_HEAD_LOOKED_AT].partition(b" ")
-        if self._handed_over >= self.max_in_flight and method == b"POST":
+        head = self._one_too_many(client.data())
+        if head is not None:
             self._forget_head(client)
-            uri = rest.partition(b" ")[0].decode("latin-1")
-            self._refuse(client, Head("POST", uri, (), 0, 0, has_length=False, closes=True), closes=True)
+            self._refuse(client, head, closes=True)
             return
-        self._handed_over += 1
         self._let_go(client)
         client.sock = PatientSocket(client.sock, self.read_timeout_s)
         client.data_ready = True

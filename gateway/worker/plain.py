@@ -66,6 +66,16 @@ class Head:
     environ: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
+def begun(data: bytes) -> Head:
+    """As much of a request's head as ``data``, its first bytes, tells: enough to refuse it, and close its connection."""
+    block, end, _ = data.partition(b"\r\n\r\n")
+    line, *lines = block.decode("latin-1").split("\r\n")
+    whole = lines if end else lines[:-1]
+    fields = tuple((name.upper(), value.strip(" \t")) for name, _, value in (field.partition(":") for field in whole))
+    method, _, rest = line.partition(" ")
+    return Head(method, rest.partition(" ")[0], fields, len(block), 0, has_length=False, closes=True)
+
+
 def is_within(line_bytes: int, fields: int, field_bytes: int) -> bool:
     """Whether every plain head is within these limits of gunicorn's; 0: no limit."""
     return all(

@@ -13,7 +13,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 
-from gateway.worker.connection import ARRIVED
+from gateway.arrival import ARRIVED
 from gateway.worker.exchange import Exchange
 from gateway.worker.plain import PlainRequest
 

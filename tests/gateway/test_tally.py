@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from gateway import metrics
+from gateway.hub import Hub
 from gateway.tally import Labels, Prediction, Tally, observe_all
-from gateway.waiting import Hub
 from tests.waiting import wait_for
 
 BOUNDS = (0.001, 0.0025, 0.01, 1.0, 10.0)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from gunicorn.app.base import BaseApplication
 
-from gateway.worker.connection import ARRIVED
+from gateway.arrival import ARRIVED
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]

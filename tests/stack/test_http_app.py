@@ -11,12 +11,14 @@ import pytest
 
 from tests.stack.http_case import CLOSED, KEPT, PROBE, Case, Outcome, play
 from tests.stack.http_cases_app import CASES, get, head, post
-from tests.stack.http_exceptions import EXCEPTIONS
+from tests.stack.http_exceptions import EXCEPTIONS, OTHERWISE
 from tests.stack.http_servers import OTHERS, WORKERS, AppServer, app_servers, at_a_time
 from tests.stack.http_wire import Answer, Wire
 from tests.waiting import wait_for
 
-BY_ID = {case.id: case for case in CASES}
+SAME = [case for case in CASES if case.id not in OTHERWISE]
+BY_ID = {case.id: case for case in SAME}
+OTHER = [case for case in CASES if case.id in OTHERWISE]
 # The gateway's own settings: no header of a client decides on path, scheme or script name.
 GATEWAY_CONFIG = {"forwarder_headers": "", "secure_scheme_headers": {}}
 
@@ -29,7 +31,7 @@ def servers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcomes(servers) -> dict[str, dict[str, Outcome]]:
-    return {name: play_all(server.port, CASES) for name, server in servers.items()}
+    return {name: play_all(server.port, SAME) for name, server in servers.items()}
 
 
 def play_all(port: int, some: list[Case]) -> dict[str, Outcome]:
@@ -51,12 +53,12 @@ def is_page(answer: Answer) -> bool:
     return answer.status >= 400 and answer.header(b"date") is None
 
 
-@pytest.mark.parametrize("case", CASES, ids=BY_ID)
+@pytest.mark.parametrize("case", SAME, ids=BY_ID)
 def test_gunicorns_own_worker_does_what_the_table_says(outcomes, case):
     assert outcomes["stock"][case.id].told == case.told, outcomes["stock"][case.id]
 
 
-@pytest.mark.parametrize("case", CASES, ids=BY_ID)
+@pytest.mark.parametrize("case", SAME, ids=BY_ID)
 @pytest.mark.parametrize("worker", WORKERS)
 def test_the_gateways_workers_do_the_same(outcomes, worker, case):
     found = outcomes[worker][case.id]
@@ -67,7 +69,7 @@ def test_the_gateways_workers_do_the_same(outcomes, worker, case):
     assert comparable(found) == comparable(outcomes["stock"][case.id])
 
 
-@pytest.mark.parametrize("case", CASES, ids=BY_ID)
+@pytest.mark.parametrize("case", SAME, ids=BY_ID)
 @pytest.mark.parametrize("worker", OTHERS)
 def test_and_to_the_letter_what_the_gateways_thread_worker_does(outcomes, worker, case):
     """Pages of refusals included."""
@@ -75,6 +77,29 @@ def test_and_to_the_letter_what_the_gateways_thread_worker_does(outcomes, worker
         assert outcomes[worker][case.id].answers == outcomes["thread"][case.id].answers
         return
     assert outcomes[worker][case.id] == outcomes["thread"][case.id]
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> dict[str, dict[str, Outcome]]:
+    """What comes of the cases in which the gateway's workers do otherwise, on servers whose logs nobody compares."""
+    with app_servers(tmp_path_factory.mktemp("otherwise")) as started:
+        ours = [replace(case, expected=OTHERWISE[case.id]) for case in OTHER]
+        return {name: play_all(server.port, OTHER if name == "stock" else ours) for name, server in started.items()}
+
+
+def test_whoever_does_otherwise_has_a_case():
+    assert {case.id for case in OTHER} == OTHERWISE.keys()
+
+
+@pytest.mark.parametrize("case", OTHER, ids=lambda case: case.id)
+def test_where_gunicorn_keeps_silent_about_a_connection_the_gateways_workers_do_not(others, case):
+    assert others["stock"][case.id].told == case.told
+    for worker in WORKERS:
+        found = others[worker][case.id]
+        assert found.told == OTHERWISE[case.id]
+        assert found == others["thread"][case.id]
+        told = [answer.header(b"connection") for answer in found.answers if answer.status >= 200]
+        assert told == ([b"keep-alive"] if found.ending == KEPT else [b"close"]) * len(told)
 
 
 def test_the_servers_objects_can_do_all_that_the_protocol_wants(servers):
@@ -136,7 +161,7 @@ def test_no_worker_ended(servers, outcomes):
 # With the gateway's settings these headers are nobody's.
 UNFORWARDED = {"environ: two that differ", "environ: the same twice, different", "environ: SCRIPT_NAME that does not fit"}
 ENVIRON = [
-    replace(case, expected="200 kept") if case.id in UNFORWARDED else case for case in CASES if case.id.startswith("environ:")
+    replace(case, expected="200 kept") if case.id in UNFORWARDED else case for case in SAME if case.id.startswith("environ:")
 ]
 
 
@@ -270,7 +295,7 @@ def check_over_tls(port: int, context: ssl.SSLContext, requests: tuple[bytes, ..
 
 def test_head_never_has_a_body(outcomes):
     for found in outcomes.values():
-        for case in (case for case in CASES if b"HEAD" in b"".join(piece for piece in case.pieces if isinstance(piece, bytes))):
+        for case in (case for case in SAME if b"HEAD" in b"".join(piece for piece in case.pieces if isinstance(piece, bytes))):
             assert all(not answer.body for answer in found[case.id].answers), case.id
             assert found[case.id].ending in (KEPT, CLOSED)
 

@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from tests.stack import http_cases_app, http_cases_connection, http_cases_fields, http_cases_framing, http_cases_lines
-from tests.stack.http_case import GONE, LATE, Case, Outcome, play
+from tests.stack.http_case import CLOSED, GONE, KEPT, LATE, Case, Outcome, play
 from tests.stack.http_exceptions import EXCEPTIONS
 from tests.stack.http_servers import OTHERS, at_a_time, gateways
+from tests.stack.http_wire import HALF_CLOSE
 from tests.waiting import wait_for
 
 CASES = [*http_cases_lines.CASES, *http_cases_fields.CASES, *http_cases_framing.CASES, *http_cases_connection.CASES]
@@ -72,6 +73,17 @@ def test_no_case_makes_an_answer_that_breaks_the_protocol(outcomes):
             assert outcome.rest == b"", (worker, name)
             for answer in outcome.answers:
                 check_fields(answer, (worker, name))
+
+
+def test_an_answer_says_what_becomes_of_its_connection(outcomes):
+    """But for a client that closes its own direction: who has answered before it hears of that has promised more."""
+    for worker, found in outcomes.items():
+        for name, outcome in found.items():
+            finals = [answer for answer in outcome.answers if answer.status >= 200]
+            if not finals or outcome.ending not in (KEPT, CLOSED) or HALF_CLOSE in BY_ID[name].pieces:
+                continue
+            told = [b"keep-alive"] * (len(finals) - 1) + [b"keep-alive" if outcome.ending == KEPT else b"close"]
+            assert [answer.header(b"connection") for answer in finals] == told, (worker, name)
 
 
 def check_fields(answer, where):

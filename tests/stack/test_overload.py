@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 import requests
@@ -13,16 +14,19 @@ import requests
 from gateway.api.overload import Overload
 from gateway.worker.plain import Head
 from tests.stack.conftest import Stack
+from tests.stack.http_servers import WORKERS
 from tests.waiting import wait_for
 
 ROW = {"instances": [[0.5] * 10]}
 
 
-@pytest.fixture(scope="module")
-def crowded(exported, tmp_path_factory):
-    running = Stack(
-        tmp_path_factory.mktemp("crowded"), exported, ("dense",), workers=1, max_in_flight=2, predict_timeout_ms=20_000
-    )
+LOOP_ONLY = pytest.mark.parametrize("crowded", ["loop"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=WORKERS)
+def crowded(request, exported, tmp_path_factory):
+    settings = {"worker": request.param, "workers": 1, "max_in_flight": 2, "predict_timeout_ms": 20_000}
+    running = Stack(tmp_path_factory.mktemp("crowded"), exported, ("dense",), **settings)
     try:
         yield running.start()
     finally:
@@ -85,6 +89,7 @@ def test_who_watches_is_answered_all_the_same(full):
     assert full.get("/v1/models").status_code == 200
 
 
+@LOOP_ONLY
 def test_a_refused_client_keeps_its_connection(full):
     with requests.Session() as session:
         for _ in range(3):
@@ -95,6 +100,27 @@ def test_a_refused_client_keeps_its_connection(full):
 def test_a_refused_client_that_wants_its_connection_closed_has_it_closed(full):
     answer = full.post("/predict", ROW, headers={"Connection": "close"})
     assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
+
+
+def test_a_refused_client_of_which_nothing_was_read_is_told_that_its_connection_is_closed(full):
+    """And is not in the way of others while it keeps its own direction open."""
+    host, port = full.address.removeprefix("http://").split(":")
+    head = b"POST /predict HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX-Request-Id: mine-2\r\n\r\n"
+    # As many wait for a thread as may, and one more.
+    clients = [socket.create_connection((host, int(port)), timeout=10) for _ in range(3)]
+    try:
+        for client in clients:
+            client.sendall(head)
+        answered = clients[-1].recv(65536)
+        assert answered.startswith(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n")
+        assert b"X-Request-Id: mine-2\r\n" in answered
+        assert clients[-1].recv(1) == b""
+        began_s = time.monotonic()
+        assert full.get("/healthz").status_code == 200
+        assert time.monotonic() - began_s < 1
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
@@ -110,6 +136,7 @@ def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
         assert len(told()) - lines <= 4
 
 
+@LOOP_ONLY
 def test_what_threads_handle_is_bounded_as_well(full):
     """Two wait for the model; of the others nothing is read, so their connections are closed."""
     packed, answers = gzip.compress(json.dumps(ROW).encode()), []
@@ -133,6 +160,7 @@ def test_what_threads_handle_is_bounded_as_well(full):
     assert [answer.status_code for answer in answers[4:]] == [200, 200]
 
 
+@LOOP_ONLY
 def test_refusals_of_a_pipeline_keep_their_place(full):
     body = json.dumps(ROW).encode()
     post = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)

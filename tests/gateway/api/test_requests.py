@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from gateway.app import close, create_app
-from gateway.worker.plain_answer import ARRIVED
+from gateway.arrival import ARRIVED
 from tests.gateway.conftest import Client, settings
 from tests.gateway.fake_serving import FakeServing, serving
 from tests.waiting import free_port, wait_for

@@ -1,7 +1,9 @@
 """The catalog knows what is served: from the config file, by polling, and by asking when a request names something new."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,13 +50,29 @@ def start(port: int, config_file: Path | None, poll_s: float = POLL_S) -> Catalo
     return catalog
 
 
+@contextmanager
+def looking(fake: FakeServing, config_file: Path, poll_s: float) -> Iterator[Catalog]:
+    """A catalog that has seen what ``fake`` serves."""
+    with serving(fake) as port:
+        catalog = start(port, config_file, poll_s)
+        try:
+            wait_for(lambda: catalog.required()[0].is_ready)
+            yield catalog
+        finally:
+            catalog.close()
+
+
 @pytest.fixture
 def catalog(fake, config_file):
-    with serving(fake) as port:
-        catalog = start(port, config_file)
-        wait_for(lambda: catalog.required()[0].is_ready)
+    with looking(fake, config_file, POLL_S) as catalog:
         yield catalog
-        catalog.close()
+
+
+@pytest.fixture
+def slow_catalog(fake, config_file):
+    """One that does not look again while a test lasts, unless something makes it."""
+    with looking(fake, config_file, poll_s=60) as catalog:
+        yield catalog
 
 
 def served(catalog: Catalog, model: ModelRef):
@@ -203,35 +221,23 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, reason):
     assert str(path) in str(caught.value)
 
 
-def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catalog_look_at_once(fake, config_file):
-    with serving(fake) as port:
-        catalog = start(port, config_file, poll_s=60)
-        try:
-            wait_for(lambda: catalog.required()[0].is_ready)
-            fake.models["m"][2] = Version()
-            before = fake.calls.count("GetModelMetadata")
-            for _ in range(20):
-                assert served(catalog, ModelRef("m", 2)).version == 2
-            wait_for(lambda: catalog.models()[0].available == (2, 1))
-            assert served(catalog, ModelRef("m")).version == 2
-            assert fake.calls.count("GetModelMetadata") == before + 1
-        finally:
-            catalog.close()
+def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catalog_look_at_once(slow_catalog, fake):
+    fake.models["m"][2] = Version()
+    before = fake.calls.count("GetModelMetadata")
+    for _ in range(20):
+        assert served(slow_catalog, ModelRef("m", 2)).version == 2
+    wait_for(lambda: slow_catalog.models()[0].available == (2, 1))
+    assert served(slow_catalog, ModelRef("m")).version == 2
+    assert fake.calls.count("GetModelMetadata") == before + 1
 
 
-def test_many_who_ask_for_a_new_version_at_once_share_one_question(fake, config_file):
-    with serving(fake) as port:
-        catalog = start(port, config_file, poll_s=60)
-        try:
-            wait_for(lambda: catalog.required()[0].is_ready)
-            fake.models["m"][2] = Version()
-            before = fake.calls.count("GetModelMetadata")
-            with ThreadPoolExecutor(16) as askers:
-                answers = list(askers.map(lambda _: served(catalog, ModelRef("m", 2)).version, range(16)))
-            assert answers == [2] * 16
-            assert fake.calls.count("GetModelMetadata") == before + 1
-        finally:
-            catalog.close()
+def test_many_who_ask_for_a_new_version_at_once_share_one_question(slow_catalog, fake):
+    fake.models["m"][2] = Version()
+    before = fake.calls.count("GetModelMetadata")
+    with ThreadPoolExecutor(16) as askers:
+        answers = list(askers.map(lambda _: served(slow_catalog, ModelRef("m", 2)).version, range(16)))
+    assert answers == [2] * 16
+    assert fake.calls.count("GetModelMetadata") == before + 1
 
 
 def test_that_the_server_went_away_is_noticed_between_two_polls(config_file, fake):

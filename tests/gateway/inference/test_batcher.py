@@ -5,17 +5,18 @@ import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Unavailable
+from gateway.hub import Hub
 from gateway.inference import dtypes
 from gateway.inference.batcher import Batcher, BatchLimits
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
-from gateway.waiting import Hub
 from tests.waiting import wait_for
 
 LIMITS = BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=1000)
@@ -85,13 +86,28 @@ def batcher(backend):
     return Batcher(backend, LIMITS)
 
 
-@pytest.fixture
-def callers(batcher):
+@contextmanager
+def calling(batcher):
+    """Callers of ``batcher``, which holds nothing of them in the end."""
     callers = Callers(batcher)
-    yield callers
-    callers.pool.shutdown()
+    try:
+        yield callers
+    finally:
+        callers.pool.shutdown()
     assert batcher._lanes == {}
     assert batcher._queued_rows == 0
+
+
+@pytest.fixture
+def callers(batcher):
+    with calling(batcher) as callers:
+        yield callers
+
+
+@pytest.fixture
+def small_queue(backend):
+    """A batcher in which three rows may wait."""
+    return Batcher(backend, replace(LIMITS, max_queued_rows=3))
 
 
 def queued(batcher):
@@ -103,12 +119,27 @@ def hold(backend, batcher, callers, *waiting):
     backend.gate.clear()
     first = callers.start(100)
     wait_for(lambda: len(backend.calls) == 1)
-    futures = []
-    for numbers in waiting:
-        before = queued(batcher)
-        futures.append(callers.start(*numbers))
-        wait_for(lambda before=before: queued(batcher) > before)
-    return first, futures
+    return first, [enqueue(batcher, callers, *numbers) for numbers in waiting]
+
+
+def enqueue(batcher, callers, *numbers, **named):
+    """A call that waits its turn in the queue."""
+    before = queued(batcher)
+    future = callers.start(*numbers, **named)
+    wait_for(lambda: queued(batcher) > before)
+    return future
+
+
+def hold_calls(backend):
+    """Keeps every further call from ``backend``, ten seconds at most; the event lets them through."""
+    gate, run = threading.Event(), backend.predict
+
+    def held(*arguments):
+        gate.wait(10)
+        return run(*arguments)
+
+    backend.predict = held
+    return gate
 
 
 def answer(future):
@@ -243,14 +274,11 @@ def test_rows_are_never_handed_out_by_guess(callers, batcher, backend):
 
 
 def test_one_that_gives_up_in_the_queue_is_not_sent(callers, batcher, backend):
-    backend.gate.clear()
-    first = callers.start(100)
-    wait_for(lambda: len(backend.calls) == 1)
+    first, _ = hold(backend, batcher, callers)
     short = callers.start(1, timeout_s=0.05)
     with pytest.raises(DeadlineExceeded, match="50 ms"):
         answer(short)
-    other = callers.start(2)
-    wait_for(lambda: queued(batcher) == 1)
+    other = enqueue(batcher, callers, 2)
     backend.gate.set()
     assert answer(other) == alone(2)
     answer(first)
@@ -258,19 +286,9 @@ def test_one_that_gives_up_in_the_queue_is_not_sent(callers, batcher, backend):
 
 
 def test_one_that_gives_up_in_flight_leaves_its_mates_alone(callers, batcher, backend):
-    first, _ = hold(backend, batcher, callers)
-    second_gate = threading.Event()
-    patient = callers.start(1)
-    wait_for(lambda: queued(batcher) == 1)
-    short = callers.start(2, timeout_s=0.5)
-    wait_for(lambda: queued(batcher) == 2)
-    run = backend.predict
-
-    def slow(*arguments):
-        second_gate.wait(10)
-        return run(*arguments)
-
-    backend.predict = slow
+    first, [patient] = hold(backend, batcher, callers, [1])
+    short = enqueue(batcher, callers, 2, timeout_s=0.5)
+    second_gate = hold_calls(backend)
     backend.gate.set()
     answer(first)
     with pytest.raises(DeadlineExceeded):
@@ -279,36 +297,31 @@ def test_one_that_gives_up_in_flight_leaves_its_mates_alone(callers, batcher, ba
     assert answer(patient) == alone(1)
 
 
-def test_a_full_queue_refuses_at_once(backend):
-    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=3))
-    callers = Callers(batcher)
-    first, others = hold(backend, batcher, callers, [1], [2, 3])
-    with pytest.raises(Unavailable, match="too many requests"):
-        answer(callers.start(4))
-    backend.gate.set()
-    assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
-    callers.pool.shutdown()
+def test_a_full_queue_refuses_at_once(small_queue, backend):
+    with calling(small_queue) as callers:
+        first, others = hold(backend, small_queue, callers, [1], [2, 3])
+        with pytest.raises(Unavailable, match="too many requests"):
+            answer(callers.start(4))
+        backend.gate.set()
+        assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
 
 
-def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(backend):
-    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=3))
-    callers = Callers(batcher)
-    assert answer(callers.start(1, 2, 3, 4)) == alone(1, 2, 3, 4)
-    backend.calls.clear()
-    first, others = hold(backend, batcher, callers, [1, 2, 3, 4])
-    with pytest.raises(Unavailable, match="too many requests"):
-        answer(callers.start(5))
-    backend.gate.set()
-    assert [answer(future) for future in (first, *others)] == [alone(100), alone(1, 2, 3, 4)]
-    callers.pool.shutdown()
+def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(small_queue, backend):
+    with calling(small_queue) as callers:
+        assert answer(callers.start(1, 2, 3, 4)) == alone(1, 2, 3, 4)
+        backend.calls.clear()
+        first, others = hold(backend, small_queue, callers, [1, 2, 3, 4])
+        with pytest.raises(Unavailable, match="too many requests"):
+            answer(callers.start(5))
+        backend.gate.set()
+        assert [answer(future) for future in (first, *others)] == [alone(100), alone(1, 2, 3, 4)]
 
 
 def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
-    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=5.0, max_in_flight=2, max_queued_rows=100))
-    callers = Callers(batcher)
+    batcher = Batcher(backend, replace(LIMITS, max_wait_s=5.0, max_in_flight=2))
     backend.gate.clear()
     answers = []
-    with Hub() as hub:
+    with calling(batcher) as callers, Hub() as hub:
         call = (ModelRef("m"), SIGNATURE, {"x": np.array([[1]], np.int64)}, (), Deadline.after(10.0))
         hub.spawn(lambda: answers.append(batcher.predict(*call)))
         hub.run_idle()
@@ -324,42 +337,27 @@ def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
         backend.gate.set()
         assert answer(second) == alone(2)
         wait_for(lambda: hub.run_due() or answers)
-    callers.pool.shutdown()
 
 
 def test_several_batches_may_be_in_flight(backend):
-    batcher = Batcher(backend, BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=2, max_queued_rows=100))
-    callers = Callers(batcher)
+    batcher = Batcher(backend, replace(LIMITS, max_in_flight=2))
     backend.gate.clear()
-    futures = []
-    for number in range(2):
-        futures.append(callers.start(number))
-        wait_for(lambda: len(backend.calls) == len(futures))
-    futures.append(callers.start(2))
-    wait_for(lambda: queued(batcher) == 1)
-    backend.gate.set()
-    assert [answer(future) for future in futures] == [alone(0), alone(1), alone(2)]
-    callers.pool.shutdown()
-    assert batcher._lanes == {}
+    with calling(batcher) as callers:
+        futures = []
+        for number in range(2):
+            futures.append(callers.start(number))
+            wait_for(lambda: len(backend.calls) == len(futures))
+        futures.append(enqueue(batcher, callers, 2))
+        backend.gate.set()
+        assert [answer(future) for future in futures] == [alone(0), alone(1), alone(2)]
 
 
 def test_one_whose_deadline_comes_first_leaves_then_though_the_call_is_that_of_its_batch(callers, batcher, backend):
     """The first who waits has the earliest deadline, and its batch is called under the latest one."""
-    backend.gate.clear()
-    first = callers.start(100)
-    wait_for(lambda: len(backend.calls) == 1)
-    early = callers.start(1, timeout_s=1.0)
-    wait_for(lambda: queued(batcher) == 1)
-    late = callers.start(2)
-    wait_for(lambda: queued(batcher) == 2)
-    second_gate = threading.Event()
-    run = backend.predict
-
-    def slow(*arguments):
-        second_gate.wait(10)
-        return run(*arguments)
-
-    backend.predict = slow
+    first, _ = hold(backend, batcher, callers)
+    early = enqueue(batcher, callers, 1, timeout_s=1.0)
+    late = enqueue(batcher, callers, 2)
+    second_gate = hold_calls(backend)
     backend.gate.set()
     answer(first)
     with pytest.raises(DeadlineExceeded, match="1000 ms"):

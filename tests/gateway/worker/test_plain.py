@@ -7,7 +7,7 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.worker.plain import Head, Heads, Incomplete, PlainRequest
+from gateway.worker.plain import Head, Heads, Incomplete, PlainRequest, begun
 
 CFG = Config()
 PEER = ("127.0.0.1", 4321)
@@ -151,3 +151,10 @@ def mutants(draw) -> bytes:
 def test_whatever_is_plain_is_what_gunicorn_makes_of_it(data):
     if isinstance(read_head(data), Head):
         assert_same(data)
+
+
+def test_of_a_request_that_is_refused_as_much_is_known_as_has_come_whole():
+    assert (begun(b"POST").method, begun(b"POST /pre").uri, begun(b"").fields) == ("POST", "/pre", ())
+    head = begun(b"POST /predict HTTP/1.1\r\nHost: x\r\nx-request-id:  one \r\nX-Other: ha")
+    assert (head.uri, head.fields, head.closes) == ("/predict", (("HOST", "x"), ("X-REQUEST-ID", "one")), True)
+    assert begun(b"POST / HTTP/1.1\r\nHost: x\r\n\r\nPOST /other").fields == (("HOST", "x"),)

@@ -19,9 +19,10 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import ThreadWorker
 
+from gateway.arrival import ARRIVED
 from gateway.worker.exchange import Exchange
 from gateway.worker.plain import Head, Heads, PlainRequest
-from gateway.worker.plain_answer import ARRIVED, _environ, answer
+from gateway.worker.plain_answer import _environ, answer
 
 CFG = Config()
 CLIENT, SERVER = ("127.0.0.1", 4321), ("127.0.0.2", 8080)
