@@ -34,7 +34,8 @@ def predict(document: Any, signature: Signature) -> PredictBody | None:
 def simple(document: Any, signature: Signature) -> dict[str, Array] | None:
     """The tensors of a ``/predict`` body, or None."""
     specs = {spec.name: spec for spec in signature.inputs}
-    if not isinstance(document, dict) or not all(element(spec.dtype, strict=True).is_supported for spec in signature.inputs):
+    # No Repeating, which is refused.
+    if type(document) is not dict or not all(element(spec.dtype, strict=True).is_supported for spec in signature.inputs):
         return None
     if len(specs) == 1 and document.keys() == {DATA_KEY} and "" not in specs:
         document = {next(iter(specs)): document[DATA_KEY]}

@@ -33,7 +33,7 @@ def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
     mimetype = requests.current().mimetype
     if not is_sent(mimetype):
         return None
-    return read(body.read(), mimetype, requests.current().body_limit, is_example=is_example)
+    return read(body.read(is_json=False), mimetype, requests.current().body_limit, is_example=is_example)
 
 
 def answer(outputs: Tensors, *, is_example: bool) -> Response | None:

@@ -1,16 +1,17 @@
-"""The body of a request, as the dialects that take JSON read it: inflated where it is gzip, and never beyond the body limit."""
+"""The body of a request, as the dialects that take JSON read it: inflated where it is gzip, and never beyond the body limit.
 
-import threading
+What is large is received, inflated and handed on within the bounds of ``body_bounds``.
+"""
+
 import zlib
 from collections.abc import Callable
 from typing import Final
 
-from flask import Flask, current_app
-
-from gateway.api import requests
+from gateway.api import body_bounds, requests
+from gateway.api.body_bounds import LARGE_BYTES
 from gateway.api.message import Request
 from gateway.api.problems import cut
-from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout, Unavailable
+from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _ENCODINGS: Final[dict[str, int | None]] = {
@@ -20,27 +21,10 @@ _ENCODINGS: Final[dict[str, int | None]] = {
     "x-gzip": _GZIP,
     "deflate": zlib.MAX_WBITS,
 }
-_PLACES: Final = "gateway.large_bodies"
-
-LARGE_BYTES: Final = 1 << 20
-LARGE_BODIES: Final = 4  # of one worker at a time
 
 
-def init_app(app: Flask) -> None:
-    """Bound how many large bodies ``app`` has in work at a time: parsed, each is many times its size in memory."""
-    places = threading.BoundedSemaphore(LARGE_BODIES)
-    app.extensions[_PLACES] = places
-
-    @app.teardown_request
-    def leave(error: BaseException | None) -> None:
-        ours = requests.current()
-        if ours.holds_large_body:
-            ours.holds_large_body = False
-            places.release()
-
-
-def read() -> bytes:
-    """The bytes of this request's body.
+def read(*, is_json: bool = True) -> bytes:
+    """The bytes of this request's body; JSON, which ``is_json`` says that it may be, has got its share of what is in work.
 
     A ``Content-Encoding`` that contains ``gzip`` is undone, as ``net_http`` of TensorFlow Serving does; any other is ignored,
     as it does too. What comes out may be as large as any body may, so that a small body cannot become memory without bound.
@@ -51,35 +35,30 @@ def read() -> bytes:
         Unavailable: too many large bodies are in work.
         InvalidArgument: the body is no gzip. Upstream takes it for empty then, and says so; so does this text.
     """
-    is_gzip = "gzip" in _encoding()
-    data = _received()
-    return inflate(data, requests.current().body_limit, when_large=_take_place) if is_gzip else data
+    return _read(_GZIP if "gzip" in _encoding() else None, is_json)
 
 
-def read_strictly() -> bytes:
+def read_strictly(*, is_json: bool = True) -> bytes:
     """As ``read``, for dialects that need not follow upstream: ``deflate`` is undone too, another encoding refused by name."""
     encoding = _encoding()
     if encoding not in _ENCODINGS:
         raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
-    window = _ENCODINGS[encoding]
+    return _read(_ENCODINGS[encoding], is_json)
+
+
+def _read(window: int | None, is_json: bool) -> bytes:
     data = _received()
-    return data if window is None else inflate(data, requests.current().body_limit, window, _take_place)
+    if window is not None:
+        data = inflate(data, requests.current().body_limit, window, body_bounds.prepare_for_any)
+        body_bounds.keep_share(len(data))
+    if is_json:
+        body_bounds.take_share(len(data))
+    return data
 
 
 def _encoding() -> str:
     encoding: str = requests.current().environ.get("HTTP_CONTENT_ENCODING", "")
     return encoding.strip().lower()
-
-
-def _take_place() -> None:
-    """Wait, within the deadline, until one of the places for large bodies is free."""
-    places: threading.BoundedSemaphore | None = current_app.extensions.get(_PLACES)
-    ours = requests.current()
-    if places is None or ours.holds_large_body:
-        return
-    if not places.acquire(timeout=requests.deadline().remaining_s()):
-        raise Unavailable("too many large bodies are in work")
-    ours.holds_large_body = True
 
 
 def _received() -> bytes:
@@ -92,7 +71,7 @@ def _received() -> bytes:
     if announced is not None and announced > limit:
         raise _too_large(limit)
     if announced is not None and announced > LARGE_BYTES:
-        _take_place()
+        body_bounds.take_place()
     read = ours.environ["wsgi.input"].read
     try:
         if announced is not None:
@@ -100,7 +79,7 @@ def _received() -> bytes:
         else:
             data = read(min(limit, LARGE_BYTES) + 1)
             if LARGE_BYTES < len(data) <= limit:
-                _take_place()
+                body_bounds.take_place()
                 data += read(limit + 1 - len(data))
     except GatewayError:
         raise

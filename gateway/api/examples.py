@@ -4,7 +4,7 @@ Every member of an example is a feature, and the JSON type of its values is its 
 number with a point or an exponent is a float, any other an integer, as are true and false. All values are of one kind.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,10 +37,23 @@ def load(document: Mapping[str, Any]) -> Examples:
     context = _example(document[CONTEXT_KEY]) if CONTEXT_KEY in document else None
     if context is None and CONTEXT_KEY in document:
         raise _refusal(document)
-    examples = [_example(item) for item in _items(document)]
-    if None in examples:
+    items = _items(document)
+    if any(_example(item) is None for item in items):
         raise _refusal(document)
-    return Examples([example for example in examples if example is not None], context)
+    return Examples(_Items(items), context)
+
+
+class _Items(Sequence[Example]):
+    """The examples of ``items``, which are some, each made when it is asked for: all of them would take many times the body."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _example(self._items[index])
 
 
 def _items(document: Mapping[str, Any]) -> list[Any]:

@@ -18,7 +18,7 @@ _MARK: Final = "\0"
 _PLACE: Final = b'"\\u0000%d"'
 
 
-def parse(body: bytes, *, raw_strings: bool = False) -> dict[str, Any] | None:
+def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> dict[str, Any] | None:
     """The object that ``json_dialect.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
 
     None where there are none, or where the body needs a closer look: then nothing is known about it.
@@ -38,7 +38,7 @@ def parse(body: bytes, *, raw_strings: bool = False) -> dict[str, Any] | None:
     if not blocks:
         return None
     try:
-        rest = json_dialect.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings)
+        rest = json_dialect.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, tells_repeated=tells_repeated)
     except InvalidArgument:
         return None
     # A block without a place is a repeated member's, stands after the document, or where only a name may.

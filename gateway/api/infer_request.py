@@ -31,16 +31,26 @@ class RequestedOutput:
     binary: bool
 
 
+def json_length(header_length: str | None, body_bytes: int) -> int:
+    """How many bytes of a body are JSON, by the header of that name (None: all). Raises InvalidArgument if it does not fit."""
+    if header_length is None:
+        return body_bytes
+    if header_length.isascii() and header_length.isdigit() and len(header_length) < 20 and int(header_length) <= body_bytes:
+        return int(header_length)
+    got = cut(header_length, 40)
+    raise InvalidArgument(f'{HEADER_LENGTH}: expected the length of the JSON, from 0 to {body_bytes}, got "{got}"')
+
+
 class InferRequest:
     """One request. ``tensors`` may be asked for more than one signature. Not thread-safe."""
 
     def __init__(self, body: bytes, header_length: str | None) -> None:
-        """``header_length`` is the value of the header of that name, which says how much of ``body`` is JSON (None: all; 0: the
-        body is the data of the only input, and the outputs are wanted in the same way).
+        """``header_length`` as for ``json_length``; if it is 0, the body is the data of the only input, and the outputs are
+        wanted in the same way.
 
         Raises InvalidArgument for a body that is no JSON object, and for a header that does not fit the body.
         """
-        length = len(body) if header_length is None else _length(header_length, len(body))
+        length = json_length(header_length, len(body))
         self._binary = memoryview(body)[length:]
         self._is_raw = header_length is not None and not length
         self._json = body[:length]
@@ -140,12 +150,6 @@ class InferRequest:
     def _wanted(self, signature: Signature) -> list[TensorSpec]:
         names = {output.name for output in self.outputs()}
         return [spec for spec in signature.outputs if not names or spec.name in names]
-
-
-def _length(text: str, body_bytes: int) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= body_bytes:
-        return int(text)
-    raise InvalidArgument(f'{HEADER_LENGTH}: expected the length of the JSON, from 0 to {body_bytes}, got "{cut(text, 40)}"')
 
 
 def _inputs(items: list[Any], binary: memoryview, problems: Problems) -> Iterator[Given]:

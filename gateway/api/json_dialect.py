@@ -19,11 +19,13 @@ from gateway.api import rapidjson, raw_text
 _DUMP_BYTES: Final = 256
 
 
-def parse(body: bytes, *, raw_strings: bool = False) -> Any:
+def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
     """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
 
     With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
     the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
+
+    With ``tells_repeated``, an object that has a name more than once is a ``Repeating``; not to be had with ``raw_strings``.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
     dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels).
@@ -31,8 +33,12 @@ def parse(body: bytes, *, raw_strings: bool = False) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return rapidjson.parse(body, raw_strings)
-    return document if _has_no_repeated_key(document, body) else rapidjson.parse(body, raw_strings)
+        pass  # and let go of the error, which holds the whole text
+    else:
+        if _has_no_repeated_key(document, body):
+            return document
+        del document  # so that there are never two of them
+    return rapidjson.parse(body, raw_strings, tells_repeated)
 
 
 def dump(value: Any) -> str:

@@ -1,13 +1,18 @@
 """Requests and responses: Flask's own, made with less work. Whoever looks at one sees what Flask's has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import flask
 from werkzeug.datastructures import Headers
 
+from gateway.api.budget import Budget
+
 # What werkzeug finds out for each request, and hardly anyone asks for.
 _LOOKED_UP: Final = frozenset(("scheme", "server", "root_path", "query_string", "headers", "remote_addr"))
+
+NO_SHARES: Final[Mapping[Budget, int]] = MappingProxyType({})
 
 
 class Request(flask.Request):
@@ -20,7 +25,7 @@ class Request(flask.Request):
     parse_s: float = 0.0
     trace: Any = None
     error_code: str | None = None
-    holds_large_body: bool = False
+    shares: Mapping[Budget, int] = NO_SHARES  # what ``body_bounds`` gives back when the request ends
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:
         # Not super().__init__(): see __getattr__.

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 import orjson
 from flask import Blueprint, request
 
-from gateway.api import body, datatypes, infer_response, infer_schema, json_dialect, requests
-from gateway.api.infer_request import HEADER_LENGTH, InferRequest
+from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, json_dialect, requests
+from gateway.api.infer_request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.message import Response
 from gateway.api.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
@@ -97,7 +97,9 @@ def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[]
 def _infer(predictor: Predictor, model: ModelRef) -> Response:
     started_s = time.perf_counter()
     trace = requests.begin_trace(model)
-    infer_request = InferRequest(body.read_strictly(), request.headers.get(HEADER_LENGTH))
+    header_length, sent = request.headers.get(HEADER_LENGTH), body.read_strictly(is_json=False)
+    body_bounds.take_share(json_length(header_length, len(sent)))
+    infer_request = InferRequest(sent, header_length)
     trace.signature = infer_request.signature
     requests.parse_timed(started_s)
     wanted = tuple(dict.fromkeys(output.name for output in infer_request.outputs()))

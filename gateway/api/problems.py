@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gateway.api import b64, raw_text
+from gateway.api.repeating import Repeating
 from gateway.errors import InvalidArgument, Problem
 
 MAX_PROBLEMS: Final = 20  # told with their place; the others are only counted
@@ -81,6 +82,8 @@ def pointer(path: Iterable[str | int]) -> str:
 def describe(value: Any) -> str:
     """``value`` as a short phrase: ``null``, ``3.5``, ``string "abc"``, ``list of 2``, ``an object``."""
     match value:
+        case Repeating():
+            return f"an object with {_quoted(value.repeated[0])} more than once"
         case str():
             return f"string {_quoted(value)}"
         case {b64.KEY: str(text)} if len(value) == 1:

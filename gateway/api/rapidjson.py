@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from gateway.api import raw_text
+from gateway.api.repeating import Repeating
 from gateway.errors import InvalidArgument
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -40,23 +41,24 @@ _REASONS: Final = {
 _TOO_BIG: Final = "Number too big to be stored in double."
 
 
-def parse(body: bytes, raw_strings: bool = False) -> Any:
+def parse(body: bytes, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
     """As ``json_dialect.parse``, whose common case has been tried before."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     offset = len(_BOM) if body.startswith(_BOM) else 0
     if raw_strings:
         return _decode_raw(_LOW_SURROGATES.sub(_as_bytes, raw_text.decode(body[offset:])), offset)
+    decoder = _TELLING_DECODER if tells_repeated else _DECODER
     try:
-        return _decode(body[offset:].decode(), offset)
+        return _decode(body[offset:].decode(), offset, decoder)
     except UnicodeDecodeError as error:
-        return _decode_before(body, offset, error.start)
+        return _decode_before(body, offset, error.start, decoder)
 
 
 def _decode_raw(text: str, offset: int) -> Any:
     """The document of a body whose strings, but for names, may hold any bytes."""
     try:
-        return _decode(text, offset, raw=True)
+        return _decode(text, offset, _RAW_DECODER)
     except _RawName as error:
         raise _refusal("Invalid encoding in string.", _place(text, text.find(error.name), offset)) from None
 
@@ -66,25 +68,25 @@ def _as_bytes(escape: re.Match[str]) -> str:
     return raw_text.decode(chr(int(escape[1], 16)).encode(errors="surrogatepass")) if escape[1] else escape[0]
 
 
-def _decode_before(body: bytes, offset: int, size: int) -> Any:
+def _decode_before(body: bytes, offset: int, size: int, decoder: json.JSONDecoder) -> Any:
     """The document of a body that stops being UTF-8 after ``size`` bytes: fine where only ignored bytes are bad."""
     try:
-        return _decode(body[offset : offset + size].decode(), offset)
+        return _decode(body[offset : offset + size].decode(), offset, decoder)
     except InvalidArgument:
         raise _refusal("Invalid encoding in string.", offset + size) from None
 
 
-def _decode(text: str, offset: int, raw: bool = False) -> Any:
+def _decode(text: str, offset: int, decoder: json.JSONDecoder) -> Any:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise _refusal("The document is empty.", offset + start)
     try:
-        document, end = (_RAW_DECODER if raw else _DECODER).raw_decode(text, start)
+        document, end = decoder.raw_decode(text, start)
     except _TooBig as error:
         raise _refusal(_TOO_BIG, _place(text, text.find(error.literal), offset)) from None
     except json.JSONDecodeError as error:
         if _SPELLING.match(text, error.pos) and (usual := _SPELLINGS.sub(_usual_spelling, text)) != text:
-            return _decode(usual, offset, raw)
+            return _decode(usual, offset, decoder)
         raise _refusal(_reason(error), _place(text, error.pos, offset)) from None
     except RecursionError:
         raise InvalidArgument("JSON Parse error: The document is nested too deeply.") from None
@@ -164,6 +166,11 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _telling(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else Repeating(pairs)
+
+
 class _RawName(Exception):
     """Raised by the decoder's hook for a ``name`` that is not UTF-8: no tensor and no feature has it."""
 
@@ -181,6 +188,7 @@ def _utf8_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_first_wins, parse_float=_float, parse_int=_integer)
+_TELLING_DECODER: Final = json.JSONDecoder(object_pairs_hook=_telling, parse_float=_float, parse_int=_integer)
 _RAW_DECODER: Final = json.JSONDecoder(object_pairs_hook=_utf8_names, parse_float=_float, parse_int=_integer)
 
 

@@ -27,18 +27,20 @@ _DENSE_BYTES: Final = 2048
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` as for ``json_dialect.parse``. ``names_signature``: a body may ask for another signature than the default.
+    ``raw_strings`` and ``tells_repeated`` as for ``json_dialect.parse``. ``names_signature``: a body may ask for another
+    signature than the default.
     """
 
     typed: Callable[[Signature], Callable[[bytes], Loaded | None]]
     accept: Callable[[Any, Signature], Loaded | None]
     load: Callable[[Any, Signature], Loaded]
     raw_strings: bool = False
+    tells_repeated: bool = False
     names_signature: bool = False
 
 
 PREDICT: Final = Form(typed_body.predict, accept.predict, schemas.load_predict, raw_strings=True, names_signature=True)
-SIMPLE: Final[Form[dict[str, Array]]] = Form(typed_body.simple, accept.simple, schemas.load_simple)
+SIMPLE: Final[Form[dict[str, Array]]] = Form(typed_body.simple, accept.simple, schemas.load_simple, tells_repeated=True)
 
 
 class Known(Generic[Loaded]):
@@ -79,7 +81,7 @@ class RequestBody(Generic[Loaded]):
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
         if self._decoded is None:
-            self._hollow = hollow.parse(data, raw_strings=self._form.raw_strings)
+            self._hollow = hollow.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
             self._name_signature()
 
     def load(self, signature: Signature) -> Loaded:
@@ -89,6 +91,9 @@ class RequestBody(Generic[Loaded]):
             return loaded
         if loaded is None or known != signature:
             loaded = self._loaded(signature)
+            # Of no more use, and many times as large as its text: should it be asked for again, it is read again.
+            self._hollow = None
+            self.__dict__.pop("_document", None)
         self._known.note(self._model, signature)
         return loaded
 
@@ -104,12 +109,14 @@ class RequestBody(Generic[Loaded]):
             accepted = self._form.accept(self._document if self._hollow is None else self._hollow, signature)
             if accepted is not None:
                 return accepted
+            self._hollow = None  # before there is the whole of it beside
         return self._form.load(self._document, signature)
 
     @cached_property
     def _document(self) -> Any:
         """The whole of it, as Python has it."""
-        return json_dialect.parse(self._data, raw_strings=self._form.raw_strings)
+        form = self._form
+        return json_dialect.parse(self._data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
 
 
 def _is_small(data: bytes) -> bool:

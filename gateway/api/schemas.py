@@ -6,12 +6,14 @@ The order of checks and the texts of the compatible dialect are those of ``FillP
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from gateway.api import columnar, row
 from gateway.api.element import Array, element
 from gateway.api.json_dialect import dump
 from gateway.api.problems import Problems, cut, pointer
+from gateway.api.repeating import Repeating
 from gateway.api.tensor_field import InvalidTensors, load
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
@@ -65,23 +67,26 @@ def load_simple(document: Any, signature: Signature) -> dict[str, Array]:
     """The tensors of a ``/predict`` body, which is one example: an object of the inputs, or ``{"data": ...}`` for the only one.
 
     Where an input's dimension 0 is free, it is the batch and the example is given without it; the tensor has it, with size 1.
-    Inputs with a default value may be left out. Raises InvalidArgument, whose message tells every problem in one line, or
-    Unimplemented for an input whose dtype has no JSON form.
+    Inputs with a default value may be left out. A name that a ``Repeating`` tells is a problem. Raises InvalidArgument, whose
+    message tells every problem in one line, or Unimplemented for an input whose dtype has no JSON form.
     """
     _refuse_unsupported(signature)
     names = ", ".join(spec.name for spec in signature.inputs)
+    problems = Problems()
     if not isinstance(document, dict):
-        problems = Problems()
         problems.add((), f"an object with {names}", document)
         raise problems.summary()
+    for name in islice(document.repeated if isinstance(document, Repeating) else (), problems.room):
+        problems.note((name,), "each input once", "a repeated name")
     short_for = _input_given_as_data(document, signature)
     inputs = {short_for if name == DATA_KEY else name: value for name, value in document.items()} if short_for else document
     try:
-        return load(signature, inputs, strict=True)
+        tensors = load(signature, inputs, strict=True)
     except InvalidTensors as invalid:
-        problems = Problems()
         problems.extend(invalid.problems(), lambda place: _as_sent(place, short_for))
-        raise problems.summary() from None
+    if problems.count:
+        raise problems.summary()
+    return tensors
 
 
 def _input_given_as_data(document: Mapping[str, Any], signature: Signature) -> str | None:

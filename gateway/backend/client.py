@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import grpc
 
 from gateway import errors, waiting
-from gateway.backend import codec
+from gateway.backend import codec, wire
 from gateway.backend import examples as example_codec
 from gateway.backend.stubs import (
     ClassificationRequest,
+    ClassificationResponse,
     GetModelMetadataRequest,
     GetModelMetadataResponse,
     GetModelStatusRequest,
@@ -23,6 +24,7 @@ from gateway.backend.stubs import (
     PredictRequest,
     PredictResponse,
     RegressionRequest,
+    RegressionResponse,
 )
 from gateway.inference.deadline import Deadline
 from gateway.inference.examples import Classifications, Examples, Regressions
@@ -59,6 +61,8 @@ _QUEUE_FULL = "batch scheduling queue"
 # Nobody here cancels a call: a server that stops does, to those that it does not wait for.
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
+_SERVICE = "/tensorflow.serving.PredictionService"
+
 AWAY = "the model server cannot be reached"
 
 _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -89,8 +93,9 @@ class BackendClient:
         self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
         prediction_service = PredictionServiceStub(self._channel)
         self._predict = prediction_service.Predict
-        self._classify = prediction_service.Classify
-        self._regress = prediction_service.Regress
+        # Their requests come serialized.
+        self._classify: Any = self._channel.unary_unary(f"{_SERVICE}/Classify", None, ClassificationResponse.FromString)
+        self._regress: Any = self._channel.unary_unary(f"{_SERVICE}/Regress", None, RegressionResponse.FromString)
         self._get_metadata = prediction_service.GetModelMetadata
         self._get_status = ModelServiceStub(self._channel).GetModelStatus
         self.is_connected = False
@@ -127,12 +132,12 @@ class BackendClient:
 
     def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = ClassificationRequest(model_spec=_model_spec(model, signature), input=example_codec.encode(examples))
+        request = _with_examples(ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
         return example_codec.classifications(model.name, self._call(self._classify, request, deadline))
 
     def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = RegressionRequest(model_spec=_model_spec(model, signature), input=example_codec.encode(examples))
+        request = _with_examples(RegressionRequest(model_spec=_model_spec(model, signature)), examples)
         return example_codec.regressions(model.name, self._call(self._regress, request, deadline))
 
     def metadata(self, model: ModelRef, deadline: Deadline) -> GetModelMetadataResponse:
@@ -181,6 +186,11 @@ class BackendClient:
 
 def _worth_a_retry(error: Any) -> bool:
     return error.code() in _GONE and _QUEUE_FULL not in (error.details() or "")
+
+
+def _with_examples(request: ClassificationRequest | RegressionRequest, examples: Examples) -> bytes:
+    """``request``, serialized, with ``examples`` as its input."""
+    return b"".join([request.SerializeToString(), wire.delimited(request.INPUT_FIELD_NUMBER, example_codec.encode(examples))])
 
 
 def _model_spec(model: ModelRef, signature: str = "") -> ModelSpec:

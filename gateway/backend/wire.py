@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as it takes to find the numbers of a packed field: one buffer, not an object for each."""
+"""Protobuf's wire format, as far as it takes to do without an object for each of many: one buffer to read from or to add to."""
 
 from typing import Final
 
@@ -30,6 +30,18 @@ def packed(message: bytes, number: int) -> memoryview:
         else:
             raise ValueError(f"wire type {kind}")
     return memoryview(b"")
+
+
+def delimited(number: int, content: bytes | bytearray) -> bytes:
+    """The field ``number`` of a message, a string or a message whose serialization is ``content``."""
+    head = bytearray()
+    for value in (number << 3 | _LENGTH_DELIMITED, len(content)):
+        rest = value
+        while rest > 0x7F:
+            head.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        head.append(rest)
+    return bytes(head) + content
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

@@ -8,11 +8,13 @@ import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.body import LARGE_BODIES, LARGE_BYTES, inflate
+from gateway.api.body import inflate
+from gateway.api.body_bounds import LARGE_BODIES, LARGE_BYTES, MEDIUM_IN_WORK_BYTES, SMALL_BYTES, Bounds
 from gateway.errors import InvalidArgument, PayloadTooLarge
 from tests.waiting import wait_for
 
@@ -93,27 +95,108 @@ def test_the_strict_dialects_read_deflate(client):
     assert response.json["prediction"] == [2.0, 4.0]
 
 
-def test_only_so_many_large_bodies_are_in_work_at_a_time(make_client):
-    """One more waits for a place, which a small one needs not."""
+def large(size: int = LARGE_BYTES + 1, row: str = "[1, 2]") -> bytes:
+    """A good body (unless ``row`` is bad) of so many bytes."""
+    return f'{{"instances": [{row}]}}'.encode().ljust(size)
+
+
+def medium(row: str = "[1, 2]") -> bytes:
+    return large(SMALL_BYTES + 1, row)
+
+
+def bounds_of(client) -> Bounds:
+    return client.http.application.extensions["gateway.body_bounds"]
+
+
+def is_all_given_back(client) -> bool:
+    """Whether nothing of any bound is held; it is afterwards."""
+    bounds = bounds_of(client)
+    budgets = [bounds.places, bounds.large, bounds.medium]
+    taken = [budget for budget in budgets if budget.take(budget.total, 0)]
+    for budget in taken:
+        budget.give_back(budget.total)
+    return taken == budgets
+
+
+@pytest.fixture
+def slow_client(make_client):
+    """A client of an application that has time, in front of a model server that answers when ``fake.release`` is set."""
     client = make_client(predict_timeout_ms=20_000, batch_max_rows=0)
-    large = json.dumps({"instances": [[1, 2]], "filler": " " * LARGE_BYTES})
     client.fake.release.clear()
-
-    def post(body: str) -> int:
-        return client.http.application.test_client().post("/v1/models/m:predict", data=body).status_code
-
-    def calls() -> int:
-        return client.fake.calls.count("Predict")
-
-    with ThreadPoolExecutor(LARGE_BODIES + 2) as pool:
-        answers = [pool.submit(post, large) for _ in range(LARGE_BODIES)]
-        wait_for(lambda: calls() == LARGE_BODIES)
-        answers.append(pool.submit(post, large))
-        answers.append(pool.submit(post, json.dumps({"instances": [[1, 2]]})))
-        wait_for(lambda: calls() == LARGE_BODIES + 1)
+    with ThreadPoolExecutor(16) as client.pool:
+        yield client
         client.fake.release.set()
-        assert [answer.result(30) for answer in answers] == [200] * (LARGE_BODIES + 2)
-    assert calls() == LARGE_BODIES + 2
+
+
+def begin(client, **sent):
+    """A request that is under way."""
+    http = client.http.application.test_client()
+    return client.pool.submit(lambda: http.post("/v1/models/m:predict", **sent).status_code)
+
+
+def calls(client) -> int:
+    return client.fake.calls.count("Predict")
+
+
+def test_only_so_many_large_bodies_are_in_work_at_a_time(slow_client):
+    """One more waits for a place, which a small one and a medium one need not."""
+    client = slow_client
+    answers = [begin(client, data=large()) for _ in range(LARGE_BODIES)]
+    wait_for(lambda: calls(client) == LARGE_BODIES)
+    answers.append(begin(client, data=large()))
+    answers += [begin(client, data=ROW), begin(client, data=medium())]
+    wait_for(lambda: calls(client) == LARGE_BODIES + 2)
+    client.fake.release.set()
+    assert [answer.result(30) for answer in answers] == [200] * (LARGE_BODIES + 3)
+    assert calls(client) == LARGE_BODIES + 3
+    assert is_all_given_back(client)
+
+
+def test_large_bodies_in_work_have_as_many_bytes_together_as_one_may_have(slow_client):
+    """The next one waits although there is a place for it."""
+    client = slow_client
+    limit = bounds_of(client).large.total
+    answers = [begin(client, data=large(limit // 2)) for _ in range(2)]
+    wait_for(lambda: calls(client) == 2)
+    answers += [begin(client, data=large()), begin(client, data=medium())]
+    wait_for(lambda: len(bounds_of(client).large._queue) == 1 and calls(client) == 3)
+    client.fake.release.set()
+    assert [answer.result(30) for answer in answers] == [200] * 4
+    assert is_all_given_back(client)
+
+
+def test_medium_bodies_have_a_budget_of_their_own(slow_client):
+    client = slow_client
+    assert bounds_of(client).medium.take(MEDIUM_IN_WORK_BYTES, 0)
+    waits = begin(client, data=medium())
+    wait_for(lambda: len(bounds_of(client).medium._queue) == 1)
+    others = [begin(client, data=data) for data in (ROW, large())]
+    wait_for(lambda: calls(client) == 2)
+    bounds_of(client).medium.give_back(MEDIUM_IN_WORK_BYTES)
+    client.fake.release.set()
+    assert [answer.result(30) for answer in (waits, *others)] == [200] * 3
+    assert is_all_given_back(client)
+
+
+def test_bodies_whose_size_shows_late_do_not_wait_for_each_other_for_ever(slow_client):
+    client = slow_client
+    client.fake.release.set()
+    packed = {"data": gzip.compress(large(bounds_of(client).large.total)), "headers": GZIP}
+    answers = [begin(client, **(packed if index % 2 else chunked(large()))) for index in range(8)]
+    assert [answer.result(30) for answer in answers] == [200] * 8
+    assert is_all_given_back(client)
+
+
+def test_a_body_that_is_inflated_keeps_only_the_share_of_its_size(slow_client):
+    client = slow_client
+    answer = begin(client, data=gzip.compress(large()), headers=GZIP)
+    wait_for(lambda: calls(client) == 1)
+    budget = bounds_of(client).large
+    assert budget.take(budget.total - len(large()), 0)
+    assert not budget.take(1, 0)
+    budget.give_back(budget.total - len(large()))
+    client.fake.release.set()
+    assert answer.result(30) == 200
 
 
 def chunked(data: bytes) -> dict[str, object]:
@@ -129,19 +212,77 @@ SMALL_OR_LARGE = {
 }
 
 
+@pytest.mark.parametrize("of", ["places", "large"])
 @pytest.mark.parametrize("send", SMALL_OR_LARGE.values(), ids=SMALL_OR_LARGE)
-def test_only_a_body_that_is_large_needs_a_place_however_it_is_sent(make_client, send):
+def test_only_a_body_that_is_large_needs_a_place_and_a_share_however_it_is_sent(make_client, send, of):
     client = make_client(predict_timeout_ms=300, batch_max_rows=0)
-    places = client.http.application.extensions["gateway.large_bodies"]
-    large = json.dumps({"instances": [[1, 2]], "filler": " " * LARGE_BYTES}).encode()
+    budget = getattr(bounds_of(client), of)
 
     def post(data: bytes):
         return client.http.post("/v1/models/m:predict", **send(data))
 
-    for _ in range(LARGE_BODIES):
-        assert places.acquire(blocking=False)
-    assert post(ROW).status_code == 200
-    refused = post(large)
+    assert budget.take(budget.total, 0)
+    assert [post(data).status_code for data in (ROW, medium())] == [200, 200]
+    refused = post(large())
     assert (refused.status_code, refused.json["error"]) == (503, "too many large bodies are in work")
-    places.release()
-    assert [post(data).json for data in (ROW, large)] == [{"predictions": [[2.0, 4.0]]}] * 2
+    assert refused.headers["Retry-After"] == "1"
+    budget.give_back(budget.total)
+    assert [post(data).json for data in (ROW, large())] == [{"predictions": [[2.0, 4.0]]}] * 2
+    assert is_all_given_back(client)
+
+
+class Vanishing(io.BytesIO):
+    """The body of a client that goes away before its end."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise ConnectionResetError
+        return data[: max(1, len(data) // 2)]
+
+
+BINARY = {"Inference-Header-Content-Length": "2"}
+ENDS = {
+    "answered": ("/v1/models/m:predict", 200, {"data": large()}),
+    "answered, medium": ("/v1/models/m:predict", 200, {"data": medium()}),
+    "does not fit": ("/v1/models/m:predict", 400, {"data": large(row="[1], [1, 2]")}),
+    "no JSON": ("/v1/models/m:predict", 400, {"data": large(row="[1, 2")}),
+    "no such model": ("/v1/models/nope:predict", 404, {"data": large()}),
+    "no examples": ("/v1/models/m:classify", 400, {"data": large()}),
+    "strict": ("/predict/m", 400, {"data": large()}),
+    "v2": ("/v2/models/m/infer", 400, {"data": large()}),
+    "v2, binary": ("/v2/models/m/infer", 400, {"data": b"{}".ljust(LARGE_BYTES * 2), "headers": BINARY}),
+    "npy": ("/v1/models/m:predict", 400, {"data": large(), "headers": {"Content-Type": "application/x-npy"}}),
+    "gzip": ("/v1/models/m:predict", 200, {"data": gzip.compress(large()), "headers": GZIP}),
+    "gzip, damaged": ("/v1/models/m:predict", 400, {"data": gzip.compress(large())[:-1], "headers": GZIP}),
+    "gzip, too large": ("/v1/models/m:predict", 413, {"data": gzip.compress(large(5_000_000)), "headers": GZIP}),
+    "chunked": ("/v1/models/m:predict", 200, chunked(large())),
+    "chunked, too large": ("/v1/models/m:predict", 413, chunked(large(5_000_000))),
+    "too large": ("/v1/models/m:predict", 413, {"data": large(5_000_000)}),
+    "vanished": ("/v1/models/m:predict", 400, {"input_stream": Vanishing(large()), "content_length": len(large())}),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_however_a_request_ends_it_gives_back_all_that_it_held(make_client, name):
+    client = make_client(max_body_bytes=4_000_000)
+    path, status, sent = ENDS[name]
+    assert client.http.post(path, **sent).status_code == status
+    assert is_all_given_back(client)
+
+
+def test_binary_data_takes_no_share_of_what_json_may_become(make_client):
+    client = make_client(predict_timeout_ms=300)
+    bounds = bounds_of(client)
+    assert bounds.large.take(bounds.large.total, 0)
+    assert bounds.medium.take(bounds.medium.total, 0)
+    values = np.ones((200_000, 2), np.float32)
+    file = io.BytesIO()
+    np.save(file, values)
+    as_npy = client.http.post("/v1/models/m:predict", data=file.getvalue(), headers={"Content-Type": "application/x-npy"})
+    about = {"name": "x", "shape": [200_000, 2], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
+    head = json.dumps({"inputs": [about]}).encode()
+    as_v2 = client.http.post(
+        "/v2/models/m/infer", data=head + values.tobytes(), headers={"Inference-Header-Content-Length": str(len(head))}
+    )
+    assert (as_npy.status_code, as_v2.status_code) == (200, 200)

@@ -20,7 +20,8 @@ def refusal(document) -> InvalidArgument:
 
 
 def test_a_scalar_is_a_list_of_one():
-    assert load({"examples": [{"x": 1.5}]}) == Examples([{"x": Feature("float", [1.5])}])
+    loaded = load({"examples": [{"x": 1.5}]})
+    assert Examples(list(loaded.examples), loaded.context) == Examples([{"x": Feature("float", [1.5])}])
 
 
 def test_integers_and_floats_stay_apart():

@@ -24,7 +24,7 @@ MODEL = ModelRef("m")
 
 def by_the_schemas(form, data, signature):
     """What happened to a body before there were other ways."""
-    document = json_dialect.parse(data, raw_strings=form.raw_strings)
+    document = json_dialect.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     if form.names_signature:
         schemas.signature_name(document)
     return form.load(document, signature)
@@ -46,10 +46,10 @@ def content(loaded):
 def fast_ways(form, data, signature):
     """What each fast way alone makes of a body; None: it does not know."""
     yield form.typed(signature)(data)
-    hollowed = hollow.parse(data, raw_strings=form.raw_strings)
+    hollowed = hollow.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     yield None if hollowed is None else form.accept(hollowed, signature)
     try:
-        document = json_dialect.parse(data, raw_strings=form.raw_strings)
+        document = json_dialect.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     except InvalidArgument:
         assert hollowed is None, "a large list hides no error"
     else:

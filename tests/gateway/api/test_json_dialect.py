@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.api import raw_text
 from gateway.api.json_dialect import dump, parse
+from gateway.api.repeating import Repeating
 from gateway.errors import InvalidArgument
 
 ACCEPTED = {
@@ -107,6 +108,14 @@ def test_body_is_read(body, value):
     read = parse(body)
     assert read == value
     assert repr(read) == repr(value), "integers and floats stay apart"
+
+
+def test_an_object_with_a_repeated_name_is_told_where_that_is_asked_for():
+    body = b'{"b": [{"a": 1}], "a": {"c": 2, "c": 3, "d": 4}, "b": 5, "e": ":", "b": 6}'
+    told = parse(body, tells_repeated=True)
+    assert told == parse(body) == {"b": [{"a": 1}], "a": {"c": 2, "d": 4}, "e": ":"}
+    assert [(type(value), value.repeated) for value in (told, told["a"])] == [(Repeating, ("b",)), (Repeating, ("c",))]
+    assert type(told["b"][0]) is type(parse(body)) is type(parse(b'{"a": ":"}', tells_repeated=True)) is dict
 
 
 @pytest.mark.parametrize("token", [b"NaN", b"-NaN"])

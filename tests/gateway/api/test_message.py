@@ -8,6 +8,7 @@ import flask
 import pytest
 from werkzeug.test import create_environ, run_wsgi_app
 
+from gateway.api.budget import Budget
 from gateway.api.message import Request, Response
 
 ENVIRONS: dict[str, dict[str, Any]] = {
@@ -165,10 +166,10 @@ def test_a_request_is_in_its_environment_unless_it_is_shallow():
 
 def test_the_gateway_s_own_facts_begin_anew_with_each_request():
     first = Request(environ("usual"))
-    first.id, first.body_limit, first.trace, first.error_code, first.holds_large_body = "a", 1, object(), "b", True
+    first.id, first.body_limit, first.trace, first.error_code, first.shares = "a", 1, object(), "b", {Budget(1): 1}
     second = Request(environ("usual"))
-    facts = (second.id, second.body_limit, second.trace, second.error_code, second.holds_large_body, second.parse_s)
-    assert facts == ("", 0, None, None, False, 0.0)
+    facts = (second.id, second.body_limit, second.trace, second.error_code, second.shares, second.parse_s)
+    assert facts == ("", 0, None, None, {}, 0.0)
 
 
 BODIES = [b"", b'{"predictions":[1.0]}', b"\x00\xff" * 1000]

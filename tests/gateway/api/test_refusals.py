@@ -30,6 +30,7 @@ BODIES = {
     SIMPLE: [
         *(f'{{"data": {text}}}' for text in LISTS),
         *("[[1, ~2]]", '{"x": [1, ~2], "data": [1, ~2]}', '{"y": [1, ~2]}', "null"),
+        *('{"x": [1, ~2], "x": [1, ~2]}', '{"data": 1, "data": [1, ~2]}', '{"data": [1, ~2], "data": 1}'),
     ],
     V2: [
         *(f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": {text}}}]}}' for text in LISTS),

@@ -34,6 +34,11 @@ HOSTILE = {
         b'{"instances": [{' + b", ".join(b'"k%d": 1' % key for key in range(MANY)) + b"}]}",
     ),
     "many inputs": (load_simple, AB, b"{" + b", ".join(b'"k%d": 1' % key for key in range(MANY)) + b"}"),
+    "many repeated inputs": (
+        load_simple,
+        AB,
+        b"{" + b", ".join(b'"k%d": 1' % key for key in [*range(MAX_COUNTED), *range(MAX_COUNTED)]) + b"}",
+    ),
 }
 LARGE_BUT_FEW = {
     "one bad element at the end": (load_predict, X, repeated(b"1, ", b'"x"'), "/instances/200000"),
@@ -71,7 +76,7 @@ UNREADABLE = {
 @pytest.mark.parametrize(("load", "model", "body"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_of_endless_problems_some_are_told_and_some_more_counted(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body), model)
+        load(parse(body, tells_repeated=load is load_simple), model)
     assert len(refusal.value.problems) == MAX_PROBLEMS
     assert MAX_PROBLEMS + refusal.value.omitted >= MAX_COUNTED
     assert "at least" in refusal.value.message

@@ -165,12 +165,17 @@ SIMPLE = [
     (AGES, '{"data": 1}', ["/age: expected int64, got nothing", "/name: expected string, got nothing", "/data: expected only the inputs age, name, got an unknown name"]),
     (signature(a=(INT32, (None,), True), b=(INT32, (None,))), "{}", ["/b: expected int32, got nothing"]),
     (signature(a=(INT32, (None,), True)), '{"a": null}', ["/a: expected int32, got null"]),
+    (VECTOR, '{"features": [1, 2, 3], "features": [1, 2, 3]}', ["/features: expected each input once, got a repeated name"]),
+    (VECTOR, '{"data": [1, 2, 3], "d\\u0061ta": [4, 5, 6], "data": 7}', ["/data: expected each input once, got a repeated name"]),
+    (AGES, '{"age": "x", "name": "a", "age": 1, "name": "b"}', ["/age: expected each input once, got a repeated name", "/name: expected each input once, got a repeated name", '/age: expected int64, got string "x"']),
+    (AGES, '{"age": 1, "name": {"b64": "AA==", "b64": "AQ=="}}', ['/name: expected string, got an object with "b64" more than once']),
+    (VECTOR, '{"features": [1, {"a": 1, "b": 2, "a": 3}, 3]}', ['/features/1: expected float32 number, got an object with "a" more than once']),
 ]  # fmt: skip
 
 
 def refused(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body.encode()), model)
+        load(parse(body.encode(), tells_repeated=load is load_simple), model)
     return refusal.value
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gateway.backend.stubs import DataType
+from tests.gateway.api.bodies import WIDE
 from tests.gateway.fake_serving import Version, signature
 
 SEVERAL = signature(
@@ -84,6 +85,38 @@ def test_a_shape_that_does_not_fit_is_refused_before_any_call(client):
     assert response.status_code == 400
     assert [problem["pointer"] for problem in response.json["details"]] == ["/x"]
     assert "Predict" not in client.fake.calls
+
+
+TEXTS = signature({"s": (DataType.DT_STRING, [-1])}, {"t": (DataType.DT_STRING, [-1])})
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["first request", "known signature"])
+@pytest.mark.parametrize(
+    ("path", "body", "problem"),
+    [
+        ("/predict/m", '{"x": [1, 2], "x": [1, 2]}', "/x: expected each input once, got a repeated name"),
+        ("/predict/m", '{"x": [1, 2], "x": 3}', "/x: expected each input once, got a repeated name"),
+        ("/predict/m", '{"data": [1, 2], "d\\u0061ta": [1, 2]}', "/data: expected each input once, got a repeated name"),
+        ("/predict/m", f'{{"x": [1, {WIDE}2], "x": [1, 2]}}', "/x: expected each input once, got a repeated name"),
+        ("/predict/m", f'{{"x": [1, {WIDE}2], "x": [1, {WIDE}2]}}', "/x: expected each input once, got a repeated name"),
+        (
+            "/predict/t",
+            '{"s": {"b64": "YQ==", "b64": "Yg=="}}',
+            '/s: expected string, got an object with "b64" more than once',
+        ),
+    ],
+    ids=["the same", "another", "spelled otherwise", "first large", "both large", "base64"],
+)
+def test_a_name_that_comes_twice_is_refused_before_any_call(client, path, body, problem, is_known):
+    client.fake.models["t"] = {1: Version(lambda inputs: {"t": inputs["s"]}, {"serving_default": TEXTS})}
+    if is_known:
+        assert client.post("/predict/m", {"x": [1, 2]}).status_code == 200
+        assert client.post("/predict/t", {"s": "a"}).status_code == 200
+    calls = client.fake.calls.count("Predict")
+    response = client.post(path, body)
+    assert (response.status_code, response.json["error"]) == (400, "BAD_INPUT")
+    assert response.json["message"] == f"1 problem: {problem}"
+    assert client.fake.calls.count("Predict") == calls
 
 
 def test_an_unknown_model_is_404(client):

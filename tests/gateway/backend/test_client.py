@@ -10,12 +10,11 @@ import pytest
 from gateway import errors, waiting
 from gateway.backend.client import ERROR_OF_STATUS, BackendClient
 from gateway.backend.codec import signature_from_proto
+from gateway.hub import Hub
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef
-from gateway.waiting import Hub
 from tests.gateway.fake_serving import FLOATS, FakeServing, serving
-from tests.gateway.test_waiting import run_until
-from tests.waiting import free_port, wait_for
+from tests.waiting import free_port, run_until, wait_for
 
 SIGNATURE = signature_from_proto("serving_default", FLOATS)
 ROWS = {"x": np.array([[1, 2]], np.float32)}
