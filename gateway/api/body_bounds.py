@@ -40,9 +40,10 @@ def init_app(app: Flask, body_limit: int) -> None:
     @app.teardown_request
     def give_back(error: BaseException | None) -> None:
         ours = requests.current()
-        shares, ours.shares = ours.shares, NO_SHARES
-        for budget, amount in shares.items():
-            budget.give_back(amount)
+        if ours.shares:
+            shares, ours.shares = ours.shares, NO_SHARES
+            for budget, amount in shares.items():
+                budget.give_back(amount)
 
 
 def take_place() -> None:
@@ -57,8 +58,10 @@ def take_share(json_bytes: int) -> None:
 
     Raises Unavailable: too many others are in work.
     """
+    if json_bytes <= SMALL_BYTES:
+        return
     bounds: Bounds | None = current_app.extensions.get(_BOUNDS)
-    if bounds is not None and json_bytes > SMALL_BYTES:
+    if bounds is not None:
         _hold(bounds.large if json_bytes > LARGE_BYTES else bounds.medium, json_bytes)
 
 
