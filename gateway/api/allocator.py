@@ -16,8 +16,8 @@ _KEPT_BYTES: Final = 32 << 20
 def give_large_blocks_back() -> None:
     """Map each block from 4 MiB on by itself, and keep at most 32 MiB at the heap's end, in this process from now on.
 
-    glibc does so until the first large block is freed. Afterwards it keeps those of up to 32 MiB for later, each thread its own,
-    and a worker that has seen many bodies would hold a gigabyte of nothing. Other C libraries stay as they are.
+    glibc maps large blocks until the first is freed. Afterwards it keeps those of up to 32 MiB for later, each thread its own:
+    a worker that has seen many bodies would hold a gigabyte of nothing. Other C libraries stay as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
