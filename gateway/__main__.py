@@ -5,10 +5,13 @@ Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a w
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -52,6 +55,8 @@ def _settings() -> Settings:
 
 
 def _serve(current: Settings) -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn has handlers of its own
+        signal.signal(stop, _leave)
     _check_model_config(current)
     _check_port(current.host, current.port)
     logs.configure(current.log_level)
@@ -69,6 +74,10 @@ def _serve(current: Settings) -> None:
         # Workers leave through here too.
         if os.getpid() == owner:
             shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def _leave(sig: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _check_model_config(current: Settings) -> None:

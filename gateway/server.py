@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from gateway.api.overload import Overload
 from gateway.app import close, create_app
 from gateway.settings import Settings
 from gateway.worker.loop import LoopWorker
-from gateway.worker.thread import DrainingWorker
+from gateway.worker.thread import STOP_SIGNALS, DrainingWorker
 
 # Longer than the idle timeouts of the usual load balancers, so that they close a connection and never find it closed.
 _KEEPALIVE_S = 75
@@ -107,6 +108,14 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
 
 class _PatientArbiter(Arbiter):  # type: ignore[misc]
+    def spawn_worker(self) -> Any:
+        """As gunicorn; a new process that is told to stop before it listens to that is told again once it does."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
     def handle_int(self) -> None:
         """Ctrl-C is as SIGTERM; while that ends what is under way, a second one ends it at once."""
         self.handle_term()

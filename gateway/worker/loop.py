@@ -173,8 +173,8 @@ class LoopWorker(ClientLoop):
         if client.head is None:
             self._linger(client)
         else:
-            # The application tells the client that its body did not arrive in time.
-            self._hand_over(client)
+            # The application tells the client that its body did not arrive in time, which takes no time.
+            self._begin_in_thread(client)
 
     def _let_go(self, client: Client) -> None:
         super()._let_go(client)
@@ -186,14 +186,17 @@ class LoopWorker(ClientLoop):
         if head is not None:
             self._forget_head(client)
             self._refuse(client, head, closes=True)
-            return
+        else:
+            self._begin_in_thread(client)
+
+    def _begin_in_thread(self, client: Client) -> None:
         self._let_go(client)
         client.sock = PatientSocket(client.sock, self.read_timeout_s)
         client.data_ready = True
         client.initialized = False
         client.parser = http.get_parser(self.cfg, client.sock, client.client)
         client.parser.unreader.unread(client.take_all())
-        self.enqueue_req(client)
+        self._wait_for_thread(client)
 
     def handle(self, conn: Any) -> Any:
         """As in the thread worker; what a request has waited in the loop is part of its time."""

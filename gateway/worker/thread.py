@@ -21,17 +21,21 @@ from gateway.worker import unread
 from gateway.worker.connection import JsonErrors, PatientSocket
 from gateway.worker.plain import Head, begun
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
+
 _HEAD_BYTES = 4096  # looked at before a request is refused
+_WATCHING = ("GET", "HEAD")
+_BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
 _LEAVING_BYTES = 65536  # as gunicorn.util.close_graceful
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     """A thread for each request.
 
-    Those that wait for one or have it are at most ``max_in_flight``, but for GETs. ``refuse`` gives the whole answer to one too
-    many: to its head, and whether its connection is closed then. After SIGTERM it goes on serving as not ready for
-    ``drain_delay_s`` and lets go of its clients, then it stops. A thread waits ``read_timeout_s`` for a request, and a
-    connection that has sent nothing yet costs none.
+    Those that wait for one or have it are at most ``max_in_flight``, but for GETs without a body. ``refuse`` gives the whole
+    answer to one too many: to its head, and whether its connection is closed then. A thread waits ``read_timeout_s`` for a
+    request, and a connection that has sent nothing yet costs none. After SIGTERM the worker goes on serving as not ready for
+    ``drain_delay_s`` and lets go of its clients, then it stops.
     """
 
     is_draining = False
@@ -62,6 +66,8 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         """As gunicorn. Ctrl-C goes to the arbiter too, which tells the worker what to do."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What came while the process was not yet a worker is told it now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. A second one ends the delay."""
@@ -94,9 +100,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         if isinstance(conn.sock, PatientSocket):
             head = self._one_too_many(_beginning(conn)) if self._handed_over >= self.max_in_flight else None
             if head is None:
-                self._handed_over += 1
-                conn.sock.enter_queue()
-                super().enqueue_req(conn)
+                self._wait_for_thread(conn)
             else:
                 self._turn_away(conn, head)
             return
@@ -105,6 +109,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         conn.timeout = time.monotonic() + self.read_timeout_s
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _wait_for_thread(self, conn: Any) -> None:
+        self._handed_over += 1
+        conn.sock.enter_queue()
+        super().enqueue_req(conn)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """As gunicorn; at the end who waits to be let in is, as far as there is room, and who comes later is turned away.
@@ -134,8 +143,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             conn.timeout = min(conn.timeout, deadline)
 
     def _one_too_many(self, data: bytes) -> Head | None:
-        """The head of the request that begins with ``data``, if it must be refused: whoever watches never is."""
-        return begun(data[:_HEAD_BYTES]) if self._handed_over >= self.max_in_flight and data.startswith(b"POST ") else None
+        """The head of the request that begins with ``data``, if it must be refused: whoever only watches never is."""
+        if self._handed_over < self.max_in_flight or not data:
+            return None
+        head = begun(data[:_HEAD_BYTES])
+        return None if head.method in _WATCHING and not any(name in _BODY for name, _ in head.fields) else head
 
     def _turn_away(self, conn: Any, head: Head) -> None:
         with suppress(OSError):  # gone, or one that reads none of its answers: else so little always fits

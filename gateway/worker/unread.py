@@ -4,6 +4,7 @@ A small rest is received before the answer begins, as the loop receives small bo
 request is found. A large one is not waited for, nor a body that is refused for its size, nor one that nobody asked for.
 """
 
+import time
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from gunicorn.http.message import Request
 from gateway.worker.connection import PatientSocket
 
 RECEIVED_BYTES: Final = 1 << 20  # at most; a larger rest is not worth the wait
+_RECEIVED_WITHIN_S: Final = 0.5  # a thread waits for it, which others may need
 
 
 class ExpectedBody(Body):  # type: ignore[misc]
@@ -56,7 +58,7 @@ def be_frank(response: Any) -> None:
 
 
 def _is_received(body: Any, response: wsgi.Response) -> bool:
-    """Whether the whole body has come, after a small rest has had the time that is left for it."""
+    """Whether the whole body has come, after a small rest has had a moment to."""
     sock = response.sock
     if isinstance(body, ExpectedBody) and body.is_awaited:
         body.is_awaited = False  # the answer that follows is the final one
@@ -64,7 +66,7 @@ def _is_received(body: Any, response: wsgi.Response) -> bool:
     if not _is_whole(body):
         is_over_limit = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         # Another socket's patience does not end.
-        if is_over_limit or not isinstance(sock, PatientSocket) or not _receive(body):
+        if is_over_limit or not isinstance(sock, PatientSocket) or not _receive(body, sock):
             return False
     return not (isinstance(sock, PatientSocket) and sock.has_ended)
 
@@ -75,8 +77,17 @@ def _is_whole(body: Body) -> bool:
     return not (body.failed or getattr(reader, "length", 0) or getattr(reader, "parser", None))
 
 
-def _receive(body: Body) -> bool:
+def _receive(body: Body, sock: PatientSocket) -> bool:
     """Receive the rest, which the application may still read; whether that was all."""
+    patience_ends_s = sock.patience_ends_s
+    sock.patience_ends_s = min(patience_ends_s, time.monotonic() + _RECEIVED_WITHIN_S)
+    try:
+        return _receive_patiently(body)
+    finally:
+        sock.patience_ends_s = patience_ends_s
+
+
+def _receive_patiently(body: Body) -> bool:
     if body.failed or getattr(body.reader, "length", 0) > RECEIVED_BYTES:
         return False
     try:

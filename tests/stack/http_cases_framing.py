@@ -106,7 +106,7 @@ LENGTHS = cases(
     ("on GET", "200 kept", b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\nhello"),
     ("on GET, hides a request", "200 200 kept",
      b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN + NEXT),
-    ("on GET, never sent", "200 late", b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n"),
+    ("on GET, never sent", "200 closed", b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n"),
     ("on HEAD, hides a request", "200/HEAD 200 kept",
      b"HEAD /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN + NEXT),
     ("not read, hides a request", "404 200 kept", elsewhere(b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN) + NEXT),
@@ -119,7 +119,7 @@ LENGTHS = cases(
     ("not read, 1 MiB", "404 200 kept", elsewhere(b"Content-Length: 1048576\r\n", b"x" * (1 << 20)) + NEXT),
     ("not read, over 1 MiB", "404 closed", elsewhere(b"Content-Length: 1048577\r\n", b"x" * (1 << 20))),
     ("not read, over 1 MiB, never sent", "404 closed", elsewhere(b"Content-Length: 1048577\r\n")),
-    ("not read, never sent", "404 late", elsewhere(b"Content-Length: 100\r\n")),
+    ("not read, never sent", "404 closed", elsewhere(b"Content-Length: 100\r\n")),
     ("not read, never sent, half-closed", "404 closed", elsewhere(b"Content-Length: 100\r\n"), HALF_CLOSE),
     ("wrong method, hides a request", "405 200 kept",
      b"PUT /healthz HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN + NEXT),
@@ -188,7 +188,7 @@ CODINGS = cases(
     ("not read, hides a request", "404 200 kept", elsewhere(b"Transfer-Encoding: chunked\r\n", chunks(HIDDEN)) + NEXT),
     ("not read, 100,000 bytes", "404 200 kept", elsewhere(b"Transfer-Encoding: chunked\r\n", chunks(b"x" * 100_000)) + NEXT),
     ("not read, over 1 MiB", "404 closed", elsewhere(b"Transfer-Encoding: chunked\r\n", b"200000\r\n" + b"x" * 1_060_000)),
-    ("not read, never ends", "404 late", elsewhere(b"Transfer-Encoding: chunked\r\n", b"5\r\nfirst\r\n")),
+    ("not read, never ends", "404 closed", elsewhere(b"Transfer-Encoding: chunked\r\n", b"5\r\nfirst\r\n")),
 )  # fmt: skip
 
 CHUNKS = cases(

@@ -10,6 +10,7 @@ _WHOLE = (
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("loop", "connection: close and a body that never comes"): _WHOLE,
+    ("loop", "length: not read, never sent"): _WHOLE,
 }
 
 # An answer says what becomes of its connection, which gunicorn finds out behind it; and who waits for ``100 Continue`` with a

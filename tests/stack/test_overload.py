@@ -123,6 +123,22 @@ def test_a_refused_client_of_which_nothing_was_read_is_told_that_its_connection_
             client.close()
 
 
+@pytest.mark.parametrize("head", ["PUT /predict", "GET /healthz"])
+def test_who_sends_no_body_that_it_tells_of_is_bounded_as_well(full, head):
+    """Whoever has no body to send is let in, to watch."""
+    host, port = full.address.removeprefix("http://").split(":")
+    begun = f"{head} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    clients = [socket.create_connection((host, int(port)), timeout=10) for _ in range(5)]
+    try:
+        for client in clients:
+            client.sendall(begun)
+        assert b" 503 " in clients[-1].recv(65536)[:15]
+        assert full.get("/healthz").status_code == 200
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
     def told() -> list[int]:
         return [event["count"] for event in full.log_events() if event["event"] == "requests.refused"]

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway.fake_serving import FakeServing, serving
+from tests.stack.conftest import Process
 from tests.stack.http_cases_app import get
 from tests.stack.http_cases_connection import GET, post
 from tests.stack.http_servers import REFERENCE, WORKER_CLASSES, WORKERS, AppServer, Gateway, gateways
 from tests.stack.http_wire import Wire
-from tests.waiting import wait_for
+from tests.stack.slow_to_begin import BEGUN
+from tests.waiting import free_port, wait_for
 
 CLIENTS = 30
 # Longer than any test takes.
@@ -171,3 +174,37 @@ def test_a_second_ctrl_c_ends_at_once(gateway):
         assert gateway.process.process.wait(AT_ONCE_S) == 0
         assert wire.read_to_the_end() == []
         assert wire.is_closed
+
+
+def test_a_rest_that_nobody_reads_is_not_waited_for_as_long_as_a_request_is(gateway):
+    with Wire(gateway.port) as wire:
+        wire.play((b"PUT /healthz HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",))
+        wire.sock.settimeout(AT_ONCE_S)
+        assert wire.sock.recv(65536).startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_stop_is_heard_by_a_worker_that_has_only_just_begun(worker, tmp_path):
+    """One that is lost is made up for by a kill, but only after the graceful time."""
+    with serving(FakeServing()) as serving_port:
+        settings = {"GATEWAY_WORKER": worker, "GATEWAY_PORT": str(free_port()), "GATEWAY_GRACEFUL_TIMEOUT_S": "60"}
+        settings |= {"GATEWAY_SERVING_TARGET": f"127.0.0.1:{serving_port}", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+        log = tmp_path / "gateway.log"
+        starting = Process(log, ["tests.stack.slow_to_begin"], settings)
+        try:
+            wait_for(lambda: BEGUN in log.read_text(), 30)
+            starting.process.terminate()
+            assert starting.process.wait(20) == 0
+        finally:
+            starting.stop()
+
+
+def test_ctrl_c_while_the_gateway_starts_leaves_no_traceback(worker, tmp_path):
+    with serving(FakeServing()) as serving_port:
+        starting = Gateway(tmp_path, worker, serving_port)
+        try:
+            wait_for(lambda: minds(starting.process.process.pid, "SigCgt", signal.SIGTERM), 30)
+            press_ctrl_c(starting)
+            assert starting.process.process.wait(20) == 0
+            assert "Traceback" not in starting.log.read_text()
+        finally:
+            starting.process.stop()
