@@ -2,7 +2,7 @@
 
 One process watches, the workers answer. A worker opens its gRPC channel after the fork and closes it before it ends. On SIGTERM
 a worker first says that it is not ready (for those who balance on /readyz), then stops to accept, ends what is in flight and
-exits; the whole exits with 0. SIGINT does the same, and a second one ends it at once.
+exits; the whole exits with 0. SIGINT does the same, and a second one ends it within seconds.
 """
 
 import gc
@@ -117,7 +117,7 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def handle_int(self) -> None:
-        """Ctrl-C is as SIGTERM; while that ends what is under way, a second one ends it at once."""
+        """Ctrl-C is as SIGTERM; while that ends what is under way, a second one kills it."""
         self.handle_term()
 
 

@@ -3,7 +3,6 @@
 import selectors
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from gateway.arrival import ARRIVED
 from gateway.worker import unread
 from gateway.worker.connection import JsonErrors, PatientSocket
+from gateway.worker.leaving import Leaving
 from gateway.worker.plain import Head, begun
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
@@ -26,7 +26,6 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
 _HEAD_BYTES = 4096  # looked at before a request is refused
 _WATCHING = ("GET", "HEAD")
 _BODY = ("CONTENT-LENGTH", "TRANSFER-ENCODING")
-_LEAVING_BYTES = 65536  # as gunicorn.util.close_graceful
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -50,11 +49,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     )
     wsgi: Any
     sockets: list[Any]
+    _leaving: Leaving
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._handed_over = 0
-        self._leaving: dict[Any, int] = {}  # and how much each has sent since
 
     def load_wsgi(self) -> None:
         """As gunicorn. The application learns how long a request has waited for a thread, and the client if it must go."""
@@ -68,6 +67,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # What came while the process was not yet a worker is told it now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._leaving = Leaving(self.poller, self._count_out)
+        super().run()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. A second one ends the delay."""
@@ -89,7 +93,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         """
         self._handed_over -= 1
         if not fs.cancelled() and fs.exception() is None and not fs.result():
-            self._see_off(conn)
+            self._leaving.see_off(conn)
             return
         super().finish_request(conn, fs)
         if self.is_draining and self.keepalived_conns and self.keepalived_conns[-1] is conn:
@@ -153,46 +157,15 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         with suppress(OSError):  # gone, or one that reads none of its answers: else so little always fits
             conn.sock.setblocking(False)
             conn.sock.bare().send(self.refuse(head, True))
-        self._see_off(conn)
+        self._leaving.see_off(conn)
 
-    def _see_off(self, conn: Any) -> None:
-        """Say that no more comes, and wait for the client to close: unread bytes would make its last answer vanish.
-
-        gunicorn waits for that in the loop's own thread, and everybody else with it.
-        """
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_leaving_readable, conn))
-        except (OSError, ValueError):  # gunicorn closes it by itself when an application fails after its first bytes
-            self.nr_conns -= 1
-            conn.close()
-            return
-        conn.timeout = time.monotonic() + STOP_KEEPALIVE_LINGER
-        self._leaving[conn] = 0
-
-    def _on_leaving_readable(self, conn: Any, sock: Any) -> None:
-        try:
-            size = len(sock.recv(_LEAVING_BYTES))
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return
-        except OSError:
-            size = 0
-        self._leaving[conn] += size
-        if not size or self._leaving[conn] > _LEAVING_BYTES:
-            self._let_go_of(conn)
-
-    def _let_go_of(self, conn: Any) -> None:
-        del self._leaving[conn]
-        self.poller.unregister(conn.sock)
+    def _count_out(self) -> None:
         self.nr_conns -= 1
-        conn.close()
 
     def murder_pending(self) -> None:
         """As gunicorn; and let go of those who take too long to close."""
         super().murder_pending()
-        while self._leaving and (oldest := next(iter(self._leaving))).timeout <= time.monotonic():
-            self._let_go_of(oldest)
+        self._leaving.close_expired()
 
     def handle(self, conn: Any) -> Any:
         """Answer one request, whose head and body must arrive in time."""

@@ -6,6 +6,7 @@ request is found. A large one is not waited for, nor a body that is refused for 
 
 import time
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Final
 
 from gunicorn.http import wsgi
@@ -95,7 +96,8 @@ def _receive_patiently(body: Body) -> bool:
     except Exception as error:  # noqa: BLE001 - does not come, or is malformed: that is for those who read it
         body.reader = _Failed(error)
         return False
-    body.buf.write(rest)
+    behind, body.buf = body.buf.getvalue(), BytesIO()
+    body.buf.write(rest + behind)
     return len(rest) <= RECEIVED_BYTES
 
 
