@@ -12,7 +12,7 @@ from gateway.api.openapi import Limits
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
-from gateway.inference.batcher import Batcher, BatchLimits
+from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.cache import PredictionCache
 from gateway.inference.cache_store import CacheLimits, CacheStore
 from gateway.inference.example_predictor import ExamplePredictor

@@ -23,9 +23,9 @@ from functools import partial
 
 from gateway import metrics, waiting
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
-from gateway.inference import rows as row_wise
+from gateway.inference.batching import rows as row_wise
+from gateway.inference.batching.lane import Lane, Member, State
 from gateway.inference.deadline import Deadline
-from gateway.inference.lane import Lane, Member, State
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.logs import logger

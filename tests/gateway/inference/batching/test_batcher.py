@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Unavailable
 from gateway.hub import Hub
 from gateway.inference import dtypes
-from gateway.inference.batcher import Batcher, BatchLimits
+from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 from tests.waiting import wait_for
