@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from flask import Flask
 
@@ -13,24 +14,37 @@ from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.record import Records
+from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.cache import PredictionCache
 from gateway.inference.cache_store import CacheLimits, CacheStore
 from gateway.inference.example_predictor import ExamplePredictor
-from gateway.inference.predictor import Backend, Predictor
+from gateway.inference.example_rows import ExampleRows
+from gateway.inference.predictor import Predictor
+from gateway.inference.signature import ServedModel, Signature
 from gateway.settings import Settings
+
+# In the folder that the workers share.
+_VERDICTS = "batch_verdicts.jsonl"
 
 
 def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None) -> Flask:
     """The WSGI application. It opens its gRPC channel and starts to follow the server's models, so call it after the fork.
 
-    ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics.
+    ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
+    their verdicts on batches.
 
     Raises:
         ModelConfigError: the model config file cannot be read.
     """
     client = BackendClient(settings.serving_target)
-    catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000)
-    predictor = Predictor(catalog, _batched(client, settings), _cache(settings))
+    records = Records(settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None)
+    example_rows = ExampleRows(client)
+    catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget))
+    batcher = _batcher(client, settings, records)
+    cache = _cache(settings, records)
+    predictor = Predictor(catalog, batcher or client, cache)
+    why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
 
     app = Application("gateway", static_folder=None)
     # The dialects see the path as it was sent: no redirect to a tidier one.
@@ -45,12 +59,12 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     why_not_ready = partial(ops.why_not_ready, catalog.required, elsewhere, catalog.is_reachable, is_draining)
     app.register_blueprint(ops.blueprint(catalog.required, why_not_ready, partial(metrics.render, metrics_dir)))
     app.register_blueprint(openinference.blueprint(predictor, catalog, why_not_ready))
-    app.register_blueprint(simple.blueprint(predictor, catalog.configured, settings.predict_model))
+    app.register_blueprint(simple.blueprint(predictor, example_rows, catalog.configured, settings.predict_model))
     examples = ExamplePredictor(catalog, client)
-    app.register_blueprint(tfserving.blueprint(predictor, examples, catalog, settings.non_finite))
+    app.register_blueprint(tfserving.blueprint(predictor, examples, catalog, why_not_joined, settings.non_finite))
     limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
-    app.register_blueprint(docs.blueprint(catalog, settings.predict_model, limits))
-    app.extensions["gateway.close"] = partial(_close, catalog, client)
+    app.register_blueprint(docs.blueprint(catalog, settings.predict_model, limits, why_not_joined))
+    app.extensions["gateway.close"] = partial(_close, catalog, client, records)
     catalog.start()
     return app
 
@@ -60,23 +74,27 @@ def close(app: Flask) -> None:
     app.extensions["gateway.close"]()
 
 
-def _batched(client: BackendClient, settings: Settings) -> Backend:
+def _batcher(client: BackendClient, settings: Settings, records: Records) -> Batcher | None:
     if not settings.batch_max_rows:
-        return client
+        return None
     limits = BatchLimits(
         max_rows=settings.batch_max_rows,
         max_wait_s=settings.batch_max_wait_us / 1e6,
         max_in_flight=settings.batch_max_in_flight,
         max_queued_rows=settings.batch_max_queued_rows,
+        sample_every=settings.batch_sample_every,
+        never=settings.batch_off,
     )
-    return Batcher(client, limits)
+    return Batcher(client, limits, records)
 
 
-def _cache(settings: Settings) -> PredictionCache | None:
+def _cache(settings: Settings, records: Records) -> PredictionCache | None:
     if not settings.cache:
         return None
     limits = {model.name: CacheLimits(model.entries, model.seconds) for model in settings.cache}
-    return PredictionCache(CacheStore(limits, settings.cache_max_bytes))
+    cache = PredictionCache(CacheStore(limits, settings.cache_max_bytes), records.trusts)
+    records.on_verdict = cache.forget
+    return cache
 
 
 def _model_config(settings: Settings) -> ModelConfigFile | None:
@@ -87,6 +105,11 @@ def _model_config(settings: Settings) -> ModelConfigFile | None:
     return config_file
 
 
-def _close(catalog: Catalog, client: BackendClient) -> None:
+def _batching_is_off(served: ServedModel, signature: Signature) -> str:
+    return "GATEWAY_BATCH_MAX_ROWS is 0"
+
+
+def _close(catalog: Catalog, client: BackendClient, records: Records) -> None:
     catalog.close()
     client.close()
+    records.close()

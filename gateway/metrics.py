@@ -30,6 +30,14 @@ BATCH_QUEUE_SECONDS = Histogram(
 )
 BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full.", ("model", "reason"))
 BATCH_REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
+BATCH_PROOFS = Counter(
+    "gateway_batch_proofs_total",
+    "Shared calls compared with their members' own: equal, different, inconclusive.",
+    ("model", "outcome"),
+)
+BATCH_VERDICTS = Counter(
+    "gateway_batch_not_joined_total", "Signatures that are not joined any more, because a shared call differed.", _MODEL
+)
 CACHE_REQUESTS = Counter(
     "gateway_cache_requests_total", "Requests to models whose answers are kept: hit, miss, shared.", ("model", "outcome")
 )

@@ -4,6 +4,7 @@ A bad value, or a ``GATEWAY_*`` name that is no setting, stops the start with th
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from gateway import cache_setting
 from gateway.cache_setting import CachedModel, CachedModels
 
 PREFIX = "GATEWAY_"
+
+# A model's name stands between slash and colon in a path, so it has neither.
+_PATTERN = re.compile(r"[^\s:/,]+")
 
 
 class SettingsError(Exception):
@@ -42,6 +46,9 @@ class Settings:
     batch_max_wait_us: int
     batch_max_in_flight: int
     batch_max_queued_rows: int
+    batch_proofs: int
+    batch_sample_every: int
+    batch_off: tuple[str, ...]
     cache: tuple[CachedModel, ...]
     cache_max_bytes: int
     drain_delay_ms: int
@@ -61,6 +68,16 @@ def _number(default: int, meaning: str, least: int, most: int) -> fields.Field[A
 
 def _text(default: str, meaning: str, expected: str, accepted: validate.Validator | None = None) -> fields.Field[Any]:
     return fields.String(load_default=default, validate=accepted, metadata={"meaning": meaning, "expected": expected})
+
+
+class _Patterns(fields.Field[tuple[str, ...]]):
+    """Names or patterns of models with commas between them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> tuple[str, ...]:
+        patterns = tuple(part.strip() for part in value.split(","))
+        if not all(_PATTERN.fullmatch(pattern) for pattern in patterns):
+            raise ValidationError("not a list of patterns")
+        return patterns
 
 
 class _Environment(Schema):
@@ -112,6 +129,24 @@ class _Environment(Schema):
     batch_max_in_flight = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
     batch_max_queued_rows = _number(
         4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000
+    )
+    batch_proofs = _number(
+        8,
+        "Shared calls that must have answered as lone calls do before requests for a version's signature are joined; "
+        "0: they are joined without proof.",
+        0,
+        10_000,
+    )
+    batch_sample_every = _number(
+        1000, "One shared call in so many is compared again after it was answered; 0: none is.", 0, 1_000_000_000
+    )
+    batch_off = _Patterns(
+        load_default=(),
+        metadata={
+            "meaning": "Models that are never joined, by name or pattern: `found,experimental-*`.",
+            "expected": "names of models or patterns with * ? [], with commas between them",
+            "default": "",
+        },
     )
     cache = CachedModels(
         load_default=(),

@@ -36,13 +36,13 @@ def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
     return read(body.read(is_json=False), mimetype, requests.current().body_limit, is_example=is_example)
 
 
-def answer(outputs: Tensors, *, is_example: bool) -> Response | None:
+def answer(outputs: Tensors) -> Response | None:
     """This request's answer as ``write`` makes it; None if the client would rather have JSON."""
     accept = requests.current().environ.get("HTTP_ACCEPT", "")
     media_type = None if accept in _MOST_ACCEPT else wanted(requests.current().accept_mimetypes)
     if media_type is None:
         return None
-    return Response.whole(write(outputs, media_type, is_example=is_example), media_type)
+    return Response.whole(write(outputs, media_type), media_type)
 
 
 def is_sent(mimetype: str) -> bool:
@@ -76,12 +76,12 @@ def read(data: bytes, mimetype: str, limit: int, *, is_example: bool) -> Callabl
     return build
 
 
-def write(outputs: Tensors, media_type: str, *, is_example: bool) -> bytes:
-    """``outputs`` as NPY or NPZ; ``is_example``: a dimension 0 of size 1 counts examples and is taken off.
+def write(outputs: Tensors, media_type: str) -> bytes:
+    """``outputs`` as NPY or NPZ.
 
     Raises InvalidArgument for several outputs as NPY, Unimplemented for strings that the formats cannot hold.
     """
-    files = {name: npy.encode(name, _without_batch(array) if is_example else array) for name, array in outputs.items()}
+    files = {name: npy.encode(name, array) for name, array in outputs.items()}
     if media_type == NPZ:
         return npz.pack(files)
     if len(files) != 1:
@@ -136,7 +136,3 @@ def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bo
 def _example_shape(spec: TensorSpec) -> str:
     sizes = (spec.shape or ())[1 if spec.has_free_batch else 0 :]
     return "[" + ", ".join("any" if size is None else str(size) for size in sizes) + "]"
-
-
-def _without_batch(array: Array) -> Array:
-    return array.reshape(array.shape[1:]) if array.shape[:1] == (1,) else array

@@ -5,6 +5,8 @@ Content-Security-Policy allows no other source. Thread-safe.
 """
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from typing import Final, Protocol
 
@@ -15,7 +17,7 @@ from gateway.api import openapi, requests, snippets
 from gateway.api.openapi import Limits, Served
 from gateway.errors import GatewayError, NotFound
 from gateway.inference.deadline import Deadline
-from gateway.inference.signature import ModelRef, ServedModel
+from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus
 
 _JSON: Final = "application/json"
@@ -88,14 +90,23 @@ class LiveDocument:
         return made[1]
 
 
-def blueprint(catalog: Catalog, default_model: str, limits: Limits) -> Blueprint:
-    """The routes. ``default_model`` is the model of a bare /predict; empty: the only one, if there is one."""
+def blueprint(
+    catalog: Catalog,
+    default_model: str,
+    limits: Limits,
+    why_not_joined: Callable[[ServedModel, Signature], str | None] = lambda served, signature: None,
+) -> Blueprint:
+    """The routes. ``default_model`` is the model of a bare /predict; empty: the only one, if there is one.
+
+    ``why_not_joined`` says why requests for a signature of a version are never joined into batches; None: they may be.
+    """
     routes = Blueprint("docs", __name__)
     live = LiveDocument(limits)
 
     @routes.get("/openapi.json", provide_automatic_options=False)
     def document() -> Response:
-        return _page(live.of(_served(catalog, default_model, requests.deadline())), _JSON)
+        served = _served(catalog, default_model, requests.deadline())
+        return _page(live.of(replace(served, not_joined=_not_joined(served.models, why_not_joined))), _JSON)
 
     @routes.get("/docs", provide_automatic_options=False)
     def page() -> Response:
@@ -122,6 +133,19 @@ def _served(catalog: Catalog, default_model: str, deadline: Deadline) -> Served:
     models = tuple(model for status in statuses if status.is_ready for model in _known(catalog, status.name, deadline))
     only = statuses[0].name if len(statuses) == 1 else ""
     return Served(models, statuses, default_model or only)
+
+
+def _not_joined(
+    models: tuple[ServedModel, ...], why_not_joined: Callable[[ServedModel, Signature], str | None]
+) -> dict[str, dict[str, str]]:
+    return {
+        served.name: {
+            signature.name: why
+            for signature in served.called_signatures
+            if (why := why_not_joined(served, signature)) is not None
+        }
+        for served in models
+    }
 
 
 def _known(catalog: Catalog, name: str, deadline: Deadline) -> tuple[ServedModel, ...]:

@@ -1,7 +1,7 @@
 """A model as the documentation has it: what of it can be called in a dialect, and the examples for that."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from gateway.api.element import element
@@ -16,11 +16,15 @@ METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
 
 @dataclass(frozen=True, slots=True)
 class DocumentedModel:
-    """The version of a model that answers when none is named, the others that are served, and an identifier for the model."""
+    """The version of a model that answers when none is named, the others that are served, and an identifier for the model.
+
+    ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
+    """
 
     served: ServedModel
     others: tuple[int, ...]
     identifier: str
+    not_joined: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -39,9 +43,8 @@ class DocumentedModel:
 
     @property
     def signatures(self) -> tuple[Signature, ...]:
-        """The signatures that clients call, the default one first. TensorFlow's own bookkeeping is none of them."""
-        named = [signature for name, signature in sorted(self.served.signatures.items()) if not name.startswith("__")]
-        return tuple(sorted(named, key=lambda signature: signature.name != DEFAULT_SIGNATURE))
+        """The signatures that clients call, the default one first."""
+        return self.served.called_signatures
 
     @property
     def default(self) -> Signature | None:
@@ -64,6 +67,9 @@ class DocumentedModel:
         """The versions and the signatures, in Markdown."""
         others = f" (also served: {', '.join(map(str, self.others))})" if self.others else ""
         lines = [f"Version {self.served.version}{others}. Signatures:", "", *map(described, self.signatures)]
+        reasons = [f"- `{name}`: {why}" for name, why in self.not_joined.items()]
+        if reasons:
+            lines += ["", "Requests are not joined into batches:", "", *reasons]
         return "\n".join(lines)
 
 

@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 document, made from the signatures of the models that are served at the moment."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apispec import APISpec
@@ -53,12 +53,14 @@ class Limits:
 class Served:
     """What there is to document: the models that answer, each in the version that answers, and how all models fare.
 
-    ``default`` is the name of the model of a bare /predict.
+    ``default`` is the name of the model of a bare /predict. ``not_joined``: by model and signature, why requests for it are
+    never joined into batches.
     """
 
     models: tuple[ServedModel, ...]
     statuses: tuple[ModelStatus, ...]
     default: str
+    not_joined: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def document(served: Served, limits: Limits) -> Json:
@@ -104,7 +106,7 @@ def _documented(served: Served) -> list[DocumentedModel]:
         others = tuple(version for version in available.get(model.name, ()) if version != model.version)
         identifier = _identifier(model.name, taken)
         taken.add(identifier)
-        models.append(DocumentedModel(model, others, identifier))
+        models.append(DocumentedModel(model, others, identifier, served.not_joined.get(model.name, {})))
     return models
 
 

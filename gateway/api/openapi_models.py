@@ -21,6 +21,7 @@ _LISTED: Final = record(
         "ready": {"type": "boolean"},
         "versions": array(record({"version": TEXT, "state": _STATES})),
         "problems": array(TEXT),
+        "not_joined": array(TEXT),
     }
 )
 _LIST: Final = record({"models": array(_LISTED)})

@@ -48,13 +48,12 @@ def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") 
     return orjson.dumps({"outputs": _bare_if_one(values)}, option=_OPTIONS)
 
 
-def dump_simple(outputs: Tensors, batched: bool) -> bytes:
+def dump_simple(outputs: Tensors) -> bytes:
     """The value of ``prediction`` in a ``/predict`` answer: the bare value of one output, an object of several.
 
-    ``batched``: dimension 0 of the outputs counts examples, of which there was one, and is taken off. Numbers that are not
-    finite are null. Raises Unimplemented for a complex output.
+    Numbers that are not finite are null. Raises Unimplemented for a complex output.
     """
-    values = {name: _legal(name, _without_batch(array) if batched else array) for name, array in outputs.items()}
+    values = {name: _legal(name, array) for name, array in outputs.items()}
     return orjson.dumps(_bare_if_one(values), option=_OPTIONS)
 
 
@@ -68,11 +67,6 @@ def _plain(outputs: Tensors, key: str, non_finite: NonFinite) -> bytes | None:
     text = orjson.dumps({key: array}, option=_OPTIONS)
     # Of null, which numbers that are not finite have become, one letter is enough: nothing else behind the key has it.
     return text if non_finite == "null" or text.find(b"n", len(key) + 4) < 0 else None
-
-
-def _without_batch(array: Array) -> Array:
-    # An output that has no batch dimension, such as a total, stays as it is.
-    return array.reshape(array.shape[1:]) if array.shape[:1] == (1,) else array
 
 
 def _bare_if_one(values: dict[str, Any]) -> Any:

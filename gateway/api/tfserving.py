@@ -6,7 +6,7 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -35,10 +35,13 @@ from gateway.errors import InvalidArgument
 from gateway.inference.deadline import Deadline
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.predictor import Predictor, Trace
-from gateway.inference.signature import ModelRef, Signature, Tensors
+from gateway.inference.signature import ModelRef, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
 
 Document = TypeVar("Document")
+
+WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
+"""Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
 
 
 class Catalog(Protocol):
@@ -47,6 +50,9 @@ class Catalog(Protocol):
     def models(self) -> tuple[ModelStatus, ...]:
         """Every model that is known."""
 
+    def known(self, name: str) -> tuple[ServedModel, ...]:
+        """The versions of a model that answer and whose signatures are known."""
+
     def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """The versions of a model."""
 
@@ -54,7 +60,13 @@ class Catalog(Protocol):
         """The JSON of the metadata route."""
 
 
-def blueprint(predictor: Predictor, examples: ExamplePredictor, catalog: Catalog, non_finite: NonFinite) -> Blueprint:
+def blueprint(
+    predictor: Predictor,
+    examples: ExamplePredictor,
+    catalog: Catalog,
+    why_not_joined: WhyNotJoined,
+    non_finite: NonFinite,
+) -> Blueprint:
     """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
     routes = Blueprint("tfserving", __name__)
     known = Known(request_body.PREDICT)
@@ -71,16 +83,16 @@ def blueprint(predictor: Predictor, examples: ExamplePredictor, catalog: Catalog
             case "regress":
                 return _regress(target.model, examples, non_finite)
             case "":
-                return _look_up(target, catalog)
+                return _look_up(target, catalog, why_not_joined)
         # Upstream's pattern takes :PREDICT, its handler does not.
         raise tfserving_path.malformed(method, path)
 
     return routes
 
 
-def _look_up(target: ModelPath, catalog: Catalog) -> Response:
+def _look_up(target: ModelPath, catalog: Catalog, why_not_joined: WhyNotJoined) -> Response:
     if not target.model.name:
-        return _json({"models": [_listed(model) for model in catalog.models()]})
+        return _json({"models": [_listed(model, catalog, why_not_joined) for model in catalog.models()]})
     if target.subresource == "metadata":
         return _metadata(catalog.metadata(target.model, requests.deadline()))
     # Upstream's pattern takes /METADATA, its handler takes that for no subresource.
@@ -136,7 +148,7 @@ def _predict(model: ModelRef, known: Known[PredictBody], predictor: Predictor, n
         prediction = predictor.predict(trace, document.build, requests.deadline())
     except InvalidArgument as error:
         raise document.explain(error) from None
-    in_arrays = array_body.answer(prediction.outputs, is_example=False)
+    in_arrays = array_body.answer(prediction.outputs)
     return in_arrays or _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
 
 
@@ -181,12 +193,19 @@ def _metadata(document: dict[str, Any]) -> Response:
     return response
 
 
-def _listed(model: ModelStatus) -> dict[str, object]:
+def _listed(model: ModelStatus, catalog: Catalog, why_not_joined: WhyNotJoined) -> dict[str, object]:
+    reasons = [
+        f"version {served.version}, signature {signature.name}: {why}"
+        for served in catalog.known(model.name)
+        for signature in served.called_signatures
+        if (why := why_not_joined(served, signature)) is not None
+    ]
     return {
         "name": model.name,
         "ready": model.is_ready,
         "versions": [{"version": str(version.version), "state": version.state} for version in model.versions],
         "problems": list(model.problems),
+        "not_joined": reasons,
     }
 
 

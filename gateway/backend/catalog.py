@@ -6,7 +6,7 @@ it, and followed from then on for as long as the server serves it. Thread-safe; 
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -36,8 +36,16 @@ _NOT_ASKED_YET = "the model server has not been asked yet"
 class Catalog:
     """``served`` answers from memory when it can; ``status`` and ``metadata`` ask the server each time."""
 
-    def __init__(self, client: BackendClient, config_file: ModelConfigFile | None, poll_s: float) -> None:
+    def __init__(
+        self,
+        client: BackendClient,
+        config_file: ModelConfigFile | None,
+        poll_s: float,
+        on_gone: Collection[Callable[[str, int], None]] = (),
+    ) -> None:
+        """Each of ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait."""
         self._client = client
+        self._on_gone = on_gone
         self._config_file = config_file
         self._poll_s = poll_s
         self._lock = threading.Lock()
@@ -67,6 +75,12 @@ class Catalog:
         """What the last poll found of every configured or followed model, by name."""
         with self._lock:
             return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def known(self, name: str) -> tuple[ServedModel, ...]:
+        """The versions of a model that answer and whose signatures are known, newest first. Never asks the server."""
+        with self._lock:
+            found = [served for (model, _), served in self._served.items() if model == name]
+        return tuple(sorted(found, key=lambda served: -served.version))
 
     def required(self) -> tuple[ModelStatus, ...]:
         """What the last poll found of the models that must be served: those of the config file, or all when there is none."""
@@ -227,6 +241,9 @@ class Catalog:
     def _forget(self, status: ModelStatus) -> None:
         """A version that left may come back as another model under the same number."""
         gone = {key for key in self._served if key[0] == status.name and key[1] not in status.available}
+        for name, version in gone:
+            for forget in self._on_gone:
+                forget(name, version)
         self._served = {key: served for key, served in self._served.items() if key not in gone}
         self._seen = {key: until_s for key, until_s in self._seen.items() if key not in gone}
         self._labels = {key: known for key, known in self._labels.items() if (key[0], known[1].version) not in gone}

@@ -4,6 +4,8 @@ Always holds: the answer is one that the same call would have given.
 
 - A kept answer is of the version that is meant now. To a request that names no number it is given only while that version is
   also the one that the server last answered with; otherwise the server is asked.
+- An answer that was cut from a batch is kept only while its signature's batches are proven, and is dropped when they are not
+  any more.
 - Errors are not kept. Of those who wait for another's call each has its own deadline; when it fails, all are told only that
   the server is away; when it ran out of time or vanished, the next of them calls; for any other reason, each calls alone.
 - A call is shared only by those who ask for the version in the same way, and since the server last changed it.
@@ -72,10 +74,11 @@ class _Flight:
 
 
 class PredictionCache:
-    """Keeps the answers of some models in ``store``. Thread-safe."""
+    """Keeps the answers of some models in ``store``, those that ``trusts`` says yes to. Thread-safe."""
 
-    def __init__(self, store: CacheStore) -> None:
+    def __init__(self, store: CacheStore, trusts: Callable[[Prediction], bool] = lambda prediction: True) -> None:
         self._store = store
+        self._trusts = trusts
         self._answered = AnsweredVersions()
         self._flights: dict[object, _Flight] = {}
         self._lock = threading.Lock()
@@ -93,6 +96,11 @@ class PredictionCache:
     def in_flight(self) -> int:
         """Calls under way that may be shared."""
         return len(self._flights)
+
+    def forget(self, model: str) -> None:
+        """Drop the answers of a model that were cut from batches: some of them may be wrong."""
+        with self._lock:
+            self._store.drop_shared(model)
 
     def answer(self, question: Question, deadline: Deadline, call: Call) -> Prediction:
         """The answer to ``question`` about a model that is kept: from before, from another, or from ``call``.
@@ -188,6 +196,6 @@ class PredictionCache:
         prediction = read_only(prediction, own=size is not None)
         with self._lock:
             self._answered.note(question.model, prediction.version, began)
-            if size is not None:
+            if size is not None and self._trusts(prediction):
                 self._store.put(key, Kept(prediction, question.served, size))
         return prediction

@@ -119,6 +119,15 @@ class CacheStore:
         shelf[key] = kept
         shelf.measure()
 
+    def drop_shared(self, model: str) -> None:
+        """Give up the answers of a model that were cut from batches, if any of the model's are kept."""
+        shelf = self._shelves.get(model)
+        if shelf is None:
+            return
+        for key in [key for key, kept in shelf.items() if kept.prediction.is_shared]:
+            shelf.pop(key, None)
+        shelf.measure()
+
 
 def read_only(prediction: Prediction, *, own: bool = False) -> Prediction:
     """The prediction with outputs that none of its readers can change; ``own``: in memory that is theirs alone.

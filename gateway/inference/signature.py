@@ -39,6 +39,11 @@ class TensorSpec:
         """Whether dimension 0 exists and is free, so that examples can be stacked along it."""
         return bool(self.shape) and self.shape[0] is None  # type: ignore[index]
 
+    @property
+    def may_count_rows(self) -> bool:
+        """Whether dimension 0 may count independent rows: it is free, or the rank is unknown."""
+        return self.shape is None or self.has_free_batch
+
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a tensor of this shape is one that the declaration allows."""
         if self.shape is None:
@@ -61,19 +66,34 @@ class Signature:
     """One SignatureDef: ``inputs`` and ``outputs`` sorted by name. Hashable, so that what is made from it can be cached by it.
 
     ``method`` is the SignatureDef's method_name (``tensorflow/serving/predict``, ``.../classify``, ``.../regress``).
+    ``not_joinable``: why the declaration forbids that requests share a call; None when it does not.
     """
 
     name: str
     method: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    not_joinable: str | None = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Each request asks for both.
+        object.__setattr__(self, "not_joinable", _not_joinable(self.inputs, self.outputs))
         object.__setattr__(self, "_hash", hash((self.name, self.method, self.inputs, self.outputs)))
 
     def __hash__(self) -> int:
         return self._hash
+
+
+def _not_joinable(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str | None:
+    """The first tensor whose declaration has no free dimension 0, in words."""
+    for kind, specs in (("input", inputs), ("output", outputs)):
+        if not specs:
+            return f"it has no {kind}s"
+        for spec in specs:
+            if not spec.may_count_rows:
+                return f"{kind} {spec.name}: dimension 0 of {spec} is not free"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +104,19 @@ class ServedModel:
     version: int
     signatures: Mapping[str, Signature] = field(hash=False)
 
+    @property
+    def called_signatures(self) -> tuple[Signature, ...]:
+        """The signatures that clients call, the default one first. TensorFlow's own bookkeeping is none of them."""
+        named = [signature for name, signature in sorted(self.signatures.items()) if not name.startswith("__")]
+        return tuple(sorted(named, key=lambda signature: signature.name != DEFAULT_SIGNATURE))
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model answered: its output tensors by name, and which version and signature gave them.
 
-    ``queue_s``: seconds that the request waited for its batch.
+    ``queue_s``: seconds that the request waited for its batch. ``is_shared``: the outputs are rows of a call that several
+    requests shared.
     """
 
     model: str
@@ -97,3 +124,4 @@ class Prediction:
     signature: str
     outputs: Tensors
     queue_s: float = 0.0
+    is_shared: bool = False

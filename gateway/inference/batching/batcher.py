@@ -1,10 +1,10 @@
-"""Joins requests that arrive while the backend is busy into one call, so that nobody can tell.
+"""Joins requests that arrive while the backend is busy into one call, where that is proven to change no answer.
 
 Always holds: a request's answer and its error never depend on what shared its batch.
 
-  (Bit for bit, for a model whose arithmetic does not depend on the size of its batch: matrix products in floating point may
-  differ in their last digit, as they do between any two batch sizes.)
 - Only requests of one key share a batch: model, version asked for, signature, shapes but for dimension 0, outputs.
+- They share one only once the signature has earned it (``record``), and get the rows of one only while it still has, in the
+  version that answered. All others are called alone (``trial``).
 - A batch that the backend refuses, or that does not come back with one row for each row sent, is taken apart: every member is
   then called alone.
 - Nobody waits longer than its own deadline, and one that gives up leaves its batch-mates as they were.
@@ -15,19 +15,23 @@ requests wait here, so that each can give up.
 """
 
 import copy
+import fnmatch
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from gateway import metrics, waiting
-from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.errors import GatewayError, Unavailable
 from gateway.inference.batching import rows as row_wise
+from gateway.inference.batching.batch_calls import BatchCalls, Outcome
 from gateway.inference.batching.lane import Lane, Member, State
+from gateway.inference.batching.record import Kind, Records
+from gateway.inference.batching.trial import Trials
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
-from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.logs import logger
 
 log = logger("batcher")
@@ -35,38 +39,34 @@ log = logger("batcher")
 # Calls of shared batches at a time; more of them wait for one to end, within their members' deadlines.
 _CARRIERS = 32
 
-# What tells something of the backend and nothing of what was sent: alone, the members would only hear it again.
-_NOT_OF_THE_CONTENT = (Unavailable, DeadlineExceeded)
-
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """``max_rows`` of a batch, ``max_queued_rows`` waiting over all keys, ``max_in_flight`` batches of one key.
 
     ``max_wait_s``: how long a batch that follows a shared one waits for company, unless it is as large as that one before.
+    ``sample_every``: one shared batch in so many is compared again with its members' own calls; 0: none is.
+    ``never``: patterns, as of a shell, of the models that are never joined.
     """
 
     max_rows: int
     max_wait_s: float
     max_in_flight: int
     max_queued_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What all members of a batch have in common, but for their tensors."""
-
-    model: ModelRef
-    signature: Signature
-    outputs: tuple[str, ...]
+    sample_every: int = 0
+    never: tuple[str, ...] = ()
 
 
 class Batcher:
     """A backend that batches the calls of another one. Thread-safe."""
 
-    def __init__(self, backend: Backend, limits: BatchLimits) -> None:
+    def __init__(self, backend: Backend, limits: BatchLimits, records: Records) -> None:
         self._backend = backend
         self._limits = limits
+        self._records = records
+        self._trials = Trials(backend, records, limits.max_rows)
+        self._is_never_joined = lru_cache(1024)(partial(_matches, limits.never))
+        self._calls = BatchCalls(backend, records, self._trials, limits.max_rows, limits.sample_every)
         self._lock = threading.Lock()
         self._carriers = ThreadPoolExecutor(_CARRIERS, "batch")
         self._lanes: dict[object, Lane] = {}
@@ -76,25 +76,34 @@ class Batcher:
         self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
     ) -> Prediction:
         """As ``Backend.predict``, and Unavailable at once when the queue is full."""
-        call = _Call(model, signature, outputs)
+        call = Kind(model, signature, outputs)
         count = row_wise.count(signature, inputs)
-        if count is None or count > self._limits.max_rows:
+        if count is None or count > self._limits.max_rows or self._is_never_joined(model.name):
             return self._alone(call, inputs, deadline)
+        record = self._records.of(call)
+        if record is None or not record.is_joined:
+            return self._trials.predict(call, inputs, count, deadline)
         member = Member(inputs, count, deadline)
         lane = self._join(call, member)
         if not member.done.wait(deadline.at_s - time.monotonic()):
             self._give_up(lane, member)
         if member.outcome is None:
-            return self._alone(call, inputs, deadline)
+            return self._trials.predict(call, inputs, count, deadline)
         if isinstance(member.outcome, GatewayError):
             # Not the one instance for all: each thread puts its own traceback on what it raises.
             raise copy.copy(member.outcome)
         return member.outcome
 
-    def _alone(self, call: _Call, inputs: Tensors, deadline: Deadline) -> Prediction:
+    def why_not_joined(self, served: ServedModel, signature: Signature) -> str | None:
+        """Why requests for this signature of a version are never joined; None when they are, or will be once it is proven."""
+        if self._is_never_joined(served.name):
+            return "GATEWAY_BATCH_OFF names the model"
+        return signature.not_joinable or self._records.verdict(served.name, served.version, signature.name)
+
+    def _alone(self, call: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
         return self._backend.predict(call.model, call.signature, inputs, call.outputs, deadline)
 
-    def _join(self, call: _Call, member: Member) -> Lane:
+    def _join(self, call: Kind, member: Member) -> Lane:
         """Take a place in the queue, and see to it that a batch is sent when one may be in flight."""
         key = (call, row_wise.layout(member.inputs))
         with self._lock:
@@ -126,7 +135,7 @@ class Batcher:
                 lane.hub.soon(start)
         return lane
 
-    def _start(self, call: _Call, key: object, lane: Lane, reason: str) -> None:
+    def _start(self, call: Kind, key: object, lane: Lane, reason: str) -> None:
         """Send a batch, if one may be in flight."""
         with self._lock:
             lane.is_called_for = False
@@ -155,11 +164,10 @@ class Batcher:
             member.state = State.GONE
         raise member.deadline.exceeded()
 
-    def _serve(self, call: _Call, key: object, lane: Lane, reason: str) -> None:
+    def _serve(self, call: Kind, key: object, lane: Lane, reason: str) -> None:
         """Carry a batch, and see to the next one."""
         while batch := self._board(lane):
-            full = sum(member.rows for member in batch) >= self._limits.max_rows
-            self._carry(call, batch, "full" if full else reason)
+            self._carry(call, batch, reason)
             reason = "next"
             if lane.hub is not None or len(self._lanes) > _CARRIERS:
                 break
@@ -171,7 +179,7 @@ class Batcher:
         if lane.is_shared:
             lane.has_enough.wait(self._limits.max_wait_s)
 
-    def _pass_on(self, call: _Call, key: object, lane: Lane) -> None:
+    def _pass_on(self, call: Kind, key: object, lane: Lane) -> None:
         """This batch is done: whoever waits by now is next."""
         start = partial(self._start, call, key, lane, "next")
         with self._lock:
@@ -201,48 +209,27 @@ class Batcher:
                 lane.has_enough.clear()
         return batch
 
-    def _carry(self, call: _Call, batch: list[Member], reason: str) -> None:
+    def _carry(self, call: Kind, batch: list[Member], reason: str) -> None:
         """Make the call of a batch, and land it whatever happens: with no outcome, each member is called alone."""
-        outcomes: list[Prediction | GatewayError | None] = [None] * len(batch)
+        outcomes: list[Outcome | None] = [None] * len(batch)
+        shared: Prediction | None = None
         try:
-            self._measure(call.model.name, batch, reason)
-            outcomes = self._run(call, batch)
+            outcomes, shared = self._calls.run(call, batch, reason)
         except Exception:  # a batch must not be lost to whatever nobody foresaw
             log.exception("batch.failed", model=call.model.name, requests=len(batch))
         finally:
             self._land(batch, outcomes)
+        if shared is not None:
+            self._calls.sample(call, batch, shared)
 
-    def _run(self, call: _Call, batch: list[Member]) -> "list[Prediction | GatewayError | None]":
-        """The outcome for each member; None for one that must be called alone."""
-        started_s = time.perf_counter()
-        deadline = max((member.deadline for member in batch), key=lambda deadline: deadline.at_s)
-        try:
-            prediction = self._alone(call, row_wise.join([member.inputs for member in batch]), deadline)
-        # Of an error a copy, which does not hold this frame and with it what was sent.
-        except _NOT_OF_THE_CONTENT as error:
-            return [copy.copy(error)] * len(batch)
-        except GatewayError as error:
-            return [copy.copy(error)] if len(batch) == 1 else [None] * len(batch)
-        whole = prediction.outputs
-        parts = [whole] if len(batch) == 1 else row_wise.split(whole, [member.rows for member in batch])
-        if parts is None:
-            return [None] * len(batch)
-        return [
-            Prediction(prediction.model, prediction.version, prediction.signature, part, started_s - member.arrived_s)
-            for part, member in zip(parts, batch, strict=True)
-        ]
-
-    def _measure(self, model: str, batch: list[Member], reason: str) -> None:
-        of_batches = metrics.of_batches(model)
-        of_batches.queue_seconds.observe(time.perf_counter() - batch[0].arrived_s)
-        of_batches.rows.observe(sum(member.rows for member in batch))
-        of_batches.requests.observe(len(batch))
-        of_batches.sent[reason].inc()
-
-    def _land(self, batch: list[Member], outcomes: "list[Prediction | GatewayError | None]") -> None:
+    def _land(self, batch: list[Member], outcomes: list[Outcome | None]) -> None:
         with self._lock:
             for member, outcome in zip(batch, outcomes, strict=True):
                 if member.state is not State.GONE:
                     member.state, member.outcome = State.DONE, outcome
         for member in batch:
             member.done.set()
+
+
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

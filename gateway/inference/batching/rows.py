@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.inference.signature import Signature, Tensors
 
@@ -11,14 +13,15 @@ from gateway.inference.signature import Signature, Tensors
 def count(signature: Signature, inputs: Tensors) -> int | None:
     """The rows of ``inputs``, or None when they cannot share a batch.
 
-    They can when every input is given, has a free dimension 0 in the declaration and otherwise fits it, and all agree on it.
+    They can when the signature may be joined (``Signature.not_joinable``), every input is given and fits its declaration, and
+    all inputs agree on dimension 0.
     """
-    if len(inputs) != len(signature.inputs):
+    if signature.not_joinable is not None or len(inputs) != len(signature.inputs):
         return None
     rows = None
     for spec in signature.inputs:
         array = inputs.get(spec.name)
-        if array is None or not spec.has_free_batch or array.dtype != spec.dtype.numpy or not spec.fits(array.shape):
+        if array is None or not array.ndim or array.dtype != spec.dtype.numpy or not spec.fits(array.shape):
             return None
         if rows not in (None, len(array)):
             return None
@@ -38,10 +41,28 @@ def join(parts: Sequence[Tensors]) -> Tensors:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def without_rows(outputs: Tensors, rows: int) -> list[str]:
+    """The outputs that have not one row for each of ``rows`` rows sent."""
+    return [name for name, array in outputs.items() if not array.ndim or len(array) != rows]
+
+
+def are_equal(inputs: Tensors) -> bool:
+    """Whether all rows are the same, bit for bit."""
+    return all(_has_one_row(array) for array in inputs.values())
+
+
+def _has_one_row(array: "npt.NDArray[Any]") -> bool:
+    flat = array.reshape(len(array), -1)
+    if array.dtype.hasobject:
+        return bool((flat == flat[:1]).all())
+    # As plain bytes: two NaNs may be the same, and 0.0 and -0.0 are not.
+    plain = np.ascontiguousarray(flat).view(np.uint8).reshape(len(array), -1)
+    return bool((plain == plain[:1]).all())
+
+
 def split(outputs: Tensors, sizes: Sequence[int]) -> list[Tensors] | None:
     """The outputs taken apart into ``sizes`` rows each, or None when one of them has not one row for each row sent."""
-    total = sum(sizes)
-    if any(not array.ndim or len(array) != total for array in outputs.values()):
+    if without_rows(outputs, sum(sizes)):
         return None
     ends = list(accumulate(sizes))
     return [{name: array[end - size : end] for name, array in outputs.items()} for size, end in zip(sizes, ends, strict=True)]

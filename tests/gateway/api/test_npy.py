@@ -359,10 +359,9 @@ def test_other_bodies_are_none_of_arrays(mimetype):
 
 
 def test_outputs_are_written():
-    assert bits(np.load(io.BytesIO(array_body.write({"y": X}, NPY, is_example=False)))) == bits(X)
-    assert bits(np.load(io.BytesIO(array_body.write({"y": X[:1]}, NPY, is_example=True)))) == bits(X[0])
-    with np.load(io.BytesIO(array_body.write({"y": X[:1], "total": X}, NPZ, is_example=True))) as loaded:
+    assert bits(np.load(io.BytesIO(array_body.write({"y": X}, NPY)))) == bits(X)
+    with np.load(io.BytesIO(array_body.write({"y": X[0], "total": X}, NPZ))) as loaded:
         assert bits(loaded["y"]) == bits(X[0])
         assert bits(loaded["total"]) == bits(X)
     with pytest.raises(InvalidArgument, match="there are 2 outputs"):
-        array_body.write({"y": X, "z": X}, NPY, is_example=False)
+        array_body.write({"y": X, "z": X}, NPY)

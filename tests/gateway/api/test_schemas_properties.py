@@ -84,7 +84,7 @@ def test_named_tensors_survive_the_way_out_and_in(typed, is_row):
 def test_an_example_survives_the_way_out_and_in(typed):
     dtype, tensor = typed
     example = tensor[:1]
-    body = parse(b'{"data": ' + dump_simple({"x": example}, batched=True) + b"}")
+    body = parse(b'{"data": ' + dump_simple({"x": example.reshape(example.shape[1:])}) + b"}")
     assert_same(load_simple(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
 
 

@@ -71,7 +71,7 @@ def test_integers_are_plain_over_their_whole_range(dtype):
     text = f"[{bounds.min},{bounds.max}]"
     array = np.array([bounds.min, bounds.max], dtype.numpy)
     assert dump_predict({"y": array}, row=True).decode() == f'{{"predictions":{text}}}'
-    assert dump_simple({"y": array}, batched=False).decode() == text
+    assert dump_simple({"y": array}).decode() == text
 
 
 def test_every_dtype_is_written_or_refused():
@@ -139,29 +139,27 @@ def test_floats_read_back_to_the_same_value_in_their_dtype(array):
         assert all(isinstance(value, float) for value in values)
 
 
-# the outputs, whether they have the batch dimension, the text
 SIMPLE = {
-    "one output": ({"y": np.float32([[4.2]])}, True, "[4.2]"),
-    "one number": ({"y": np.float32([4.2])}, True, "4.2"),
-    "several outputs": ({"y": np.float32([4.2]), "s": strings(b"a")}, True, '{"y":4.2,"s":"a"}'),
-    "no batch dimension": ({"y": np.float32([[4.2]])}, False, "[[4.2]]"),
-    "scalar of a batch": ({"y": np.float32([[1]]), "total": np.array(3)}, True, '{"y":[1.0],"total":3}'),
-    "not finite": ({"y": np.float32([[1, NAN, INF, -INF]])}, True, "[1.0,null,null,null]"),
-    "one that is not finite": ({"y": np.float64([NAN])}, True, "null"),
-    "half": ({"y": np.float16([[0.5, 65504, NAN]])}, True, "[0.5,65504.0,null]"),
-    "bfloat16": ({"y": np.array([[0.5, 3]], ml_dtypes.bfloat16)}, True, "[0.5,3.0]"),
-    "uint16": ({"y": np.array([[65535]], np.uint16)}, True, "[65535]"),
-    "bool": ({"y": np.array([True])}, True, "true"),
-    "string": ({"y": strings("caf\u00e9".encode())}, True, '"caf\u00e9"'),
-    "bytes by name": ({"y_bytes": strings(b"hello")}, True, '{"b64":"aGVsbG8="}'),
-    "bytes that are not UTF-8": ({"y": strings(b"\xff\xef")}, True, '{"b64":"/+8="}'),
-    "no outputs": ({}, True, "{}"),
+    "one output": ({"y": np.float32([4.2])}, "[4.2]"),
+    "one number": ({"y": np.array(4.2, np.float32)}, "4.2"),
+    "several outputs": ({"y": np.array(4.2, np.float32), "s": np.array(b"a", object)}, '{"y":4.2,"s":"a"}'),
+    "a row of one number": ({"y": np.float32([[4.2]])}, "[[4.2]]"),
+    "not finite": ({"y": np.float32([1, NAN, INF, -INF])}, "[1.0,null,null,null]"),
+    "one that is not finite": ({"y": np.array(NAN)}, "null"),
+    "half": ({"y": np.float16([0.5, 65504, NAN])}, "[0.5,65504.0,null]"),
+    "bfloat16": ({"y": np.array([0.5, 3], ml_dtypes.bfloat16)}, "[0.5,3.0]"),
+    "uint16": ({"y": np.array([65535], np.uint16)}, "[65535]"),
+    "bool": ({"y": np.array(True)}, "true"),
+    "string": ({"y": np.array("caf\u00e9".encode(), object)}, '"caf\u00e9"'),
+    "bytes by name": ({"y_bytes": np.array(b"hello", object)}, '{"b64":"aGVsbG8="}'),
+    "bytes that are not UTF-8": ({"y": np.array(b"\xff\xef", object)}, '{"b64":"/+8="}'),
+    "no outputs": ({}, "{}"),
 }
 
 
-@pytest.mark.parametrize(("outputs", "batched", "text"), SIMPLE.values(), ids=SIMPLE.keys())
-def test_simple_answer_is_the_bare_value_or_an_object_without_the_batch_dimension(outputs, batched, text):
-    assert dump_simple(outputs, batched).decode() == text
+@pytest.mark.parametrize(("outputs", "text"), SIMPLE.values(), ids=SIMPLE.keys())
+def test_simple_answer_is_the_bare_value_or_an_object(outputs, text):
+    assert dump_simple(outputs).decode() == text
 
 
 def test_simple_answer_is_legal_json_for_every_dtype():
@@ -169,6 +167,6 @@ def test_simple_answer_is_legal_json_for_every_dtype():
         array = strings(b"\xff") if dtype == dtypes.STRING else np.zeros(1, dtype.numpy)
         if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
             with pytest.raises(Unimplemented, match=f"^the output y is {dtype}, which has no JSON form$"):
-                dump_simple({"y": array}, batched=True)
+                dump_simple({"y": array})
         else:
-            orjson.loads(dump_simple({"y": array}, batched=True))
+            orjson.loads(dump_simple({"y": array}))

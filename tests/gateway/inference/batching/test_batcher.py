@@ -15,6 +15,7 @@ from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgu
 from gateway.hub import Hub
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.record import Records
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 from tests.waiting import wait_for
@@ -76,6 +77,11 @@ class Callers:
         return self.pool.submit(self.batcher.predict, model, sig, {"x": x}, outputs, Deadline.after(timeout_s))
 
 
+def unproven():
+    """Records with which requests are joined without proof."""
+    return Records(proofs=0)
+
+
 @pytest.fixture
 def backend():
     return FakeBackend()
@@ -83,7 +89,7 @@ def backend():
 
 @pytest.fixture
 def batcher(backend):
-    return Batcher(backend, LIMITS)
+    return Batcher(backend, LIMITS, unproven())
 
 
 @contextmanager
@@ -107,7 +113,7 @@ def callers(batcher):
 @pytest.fixture
 def small_queue(backend):
     """A batcher in which three rows may wait."""
-    return Batcher(backend, replace(LIMITS, max_queued_rows=3))
+    return Batcher(backend, replace(LIMITS, max_queued_rows=3), unproven())
 
 
 def queued(batcher):
@@ -216,11 +222,11 @@ def test_other_shapes_never_share_a_call(callers, batcher, backend):
         (signature(shape=(None, 2)), np.zeros((1, 3), np.int64)),
         (signature(shape=(None, 2)), np.zeros(2, np.int64)),
         (signature(shape=(4, 2)), np.zeros((4, 2), np.int64)),
-        (signature(shape=None), np.zeros((4, 2), np.int64)),
+        (signature(shape=None), np.array(4, np.int64)),
         (signature(), np.zeros((1, 1), np.float32)),
         (signature(), np.zeros((0, 1), np.int64)),
     ],
-    ids=["other size", "other rank", "fixed batch", "unknown rank", "other dtype", "no rows"],
+    ids=["other size", "other rank", "fixed batch", "a scalar of unknown rank", "other dtype", "no rows"],
 )
 def test_what_does_not_fit_the_declaration_goes_alone(batcher, backend, callers, sig, x):
     backend.gate.clear()
@@ -318,7 +324,7 @@ def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(small_queue,
 
 
 def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
-    batcher = Batcher(backend, replace(LIMITS, max_wait_s=5.0, max_in_flight=2))
+    batcher = Batcher(backend, replace(LIMITS, max_wait_s=5.0, max_in_flight=2), unproven())
     backend.gate.clear()
     answers = []
     with calling(batcher) as callers, Hub() as hub:
@@ -340,7 +346,7 @@ def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
 
 
 def test_several_batches_may_be_in_flight(backend):
-    batcher = Batcher(backend, replace(LIMITS, max_in_flight=2))
+    batcher = Batcher(backend, replace(LIMITS, max_in_flight=2), unproven())
     backend.gate.clear()
     with calling(batcher) as callers:
         futures = []
@@ -373,7 +379,7 @@ def test_a_failure_around_the_call_leaves_no_lane_behind(callers, batcher, backe
     def broken(*arguments):
         raise OSError(28, "No space left on device")
 
-    batcher._measure = broken
+    batcher._calls._measure = broken
     backend.gate.set()
     assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2)]
 
@@ -411,7 +417,7 @@ def test_at_random_every_answer_is_the_one_that_the_same_call_gets_alone(max_in_
                 return Prediction(model.name, 1, signature.name, {"y": np.array(inputs["x"].sum())})
             return super().predict(model, signature, inputs, outputs, deadline)
 
-    batcher = Batcher(Unsteady(), BatchLimits(16, max_wait_s, max_in_flight, 200))
+    batcher = Batcher(Unsteady(), BatchLimits(16, max_wait_s, max_in_flight, 200), unproven())
     counts = {"answers": 0, "refused": 0, "unavailable": 0, "late": 0, "hiccups": 0}
     wrong = []
     lock = threading.Lock()
