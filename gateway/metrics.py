@@ -28,7 +28,7 @@ BATCH_QUEUE_SECONDS = Histogram(
     ("model",),
     buckets=_SECONDS,
 )
-BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full.", ("model", "reason"))
+BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full, alone.", ("model", "reason"))
 BATCH_REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
 BATCH_PROOFS = Counter(
     "gateway_batch_proofs_total",
@@ -56,7 +56,13 @@ class OfBatches:
         self.rows = BATCH_ROWS.labels(model)
         self.requests = BATCH_REQUESTS.labels(model)
         self.queue_seconds = BATCH_QUEUE_SECONDS.labels(model)
-        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full")}
+        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full", "alone")}
+
+    def count_alone(self, rows: int) -> None:
+        """A request of ``rows`` rows was called at once and alone, because its signature is not joined."""
+        self.rows.observe(rows)
+        self.requests.observe(1)
+        self.sent["alone"].inc()
 
 
 @lru_cache(maxsize=4096)

@@ -23,6 +23,9 @@ BAD = {
     "GATEWAY_BATCH_MAX_WAIT_US": ["0.5"],
     "GATEWAY_BATCH_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_BATCH_MAX_QUEUED_ROWS": ["0"],
+    "GATEWAY_BATCH_PROOFS": ["-1", "all"],
+    "GATEWAY_BATCH_SAMPLE_EVERY": ["-1", "0.001"],
+    "GATEWAY_BATCH_OFF": [",", "a,,b", "a b", "a:b", "a/b"],
     "GATEWAY_CACHE": [
         "m",
         "m:10",
@@ -77,6 +80,9 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_BATCH_MAX_WAIT_US": "30",
         "GATEWAY_BATCH_MAX_IN_FLIGHT": "2",
         "GATEWAY_BATCH_MAX_QUEUED_ROWS": "99",
+        "GATEWAY_BATCH_PROOFS": "3",
+        "GATEWAY_BATCH_SAMPLE_EVERY": "50",
+        "GATEWAY_BATCH_OFF": "found, experimental-*",
         "GATEWAY_CACHE": "m:10:60s",
         "GATEWAY_CACHE_MAX_BYTES": "70000",
         "GATEWAY_DRAIN_DELAY_MS": "8",
@@ -88,7 +94,8 @@ def test_every_setting_is_read_from_its_variable():
     assert set(environ) == {row.variable for row in rows()}
     settings = from_environment(environ)
     assert settings.cache == (CachedModel("m", 10, 60.0),)
-    for variable in environ.keys() - {"GATEWAY_CACHE"}:
+    assert settings.batch_off == ("found", "experimental-*")
+    for variable in environ.keys() - {"GATEWAY_CACHE", "GATEWAY_BATCH_OFF"}:
         text = environ[variable]
         assert str(getattr(settings, variable.removeprefix("GATEWAY_").lower())) == text
     assert settings.model_config_file == Path("/a/b")

@@ -102,6 +102,7 @@ class Records:
 
     def refuse(self, record: Record, found: Difference) -> None:
         """The signature of this version is never joined again, because of what was ``found``."""
+        self.take_news()
         if not self._take_verdict(record.model, record.version, record.signature, str(found)):
             return
         metrics.BATCH_VERDICTS.labels(record.model, str(record.version), record.signature).inc()

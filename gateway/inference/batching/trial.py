@@ -100,6 +100,8 @@ class Trials:
 
     def predict(self, kind: Kind, inputs: Tensors, count: int, deadline: Deadline) -> Prediction:
         """Call a request of ``count`` rows alone. What it shows about joining is noted. Raises as ``Backend.predict``."""
+        metrics.of_batches(kind.model.name).count_alone(count)
+        self._records.take_news()
         record = self._records.of(kind)
         if record is not None and (record.is_joined or self._records.is_refused(record)):
             prediction = self._alone(kind, inputs, deadline)

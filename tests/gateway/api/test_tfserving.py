@@ -136,6 +136,7 @@ def test_the_models_are_listed(client):
                 "ready": True,
                 "versions": [{"version": "2", "state": "END"}, {"version": "1", "state": "AVAILABLE"}],
                 "problems": ["version 2 failed: INVALID_ARGUMENT: broken"],
+                "not_joined": [],
             }
         ]
     }

@@ -1,0 +1,140 @@
+"""Batches are earned: whatever a model does with the rows of a call, each request gets the answer that it gets alone."""
+
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gateway.inference import dtypes
+from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.record import Records
+from gateway.inference.deadline import Deadline
+from tests.gateway.inference.batching.row_models import DEPENDENT, MODEL, SIGNATURE, ModelBackend, row_wise, signature
+
+LIMITS = BatchLimits(max_rows=32, max_wait_s=0.001, max_in_flight=2, max_queued_rows=1000, sample_every=5)
+CLIENTS = 16
+CALLS = 600
+
+
+def ask_at_random(backend, sig, proofs=4, seed=9, calls=CALLS):
+    """Random requests from many clients: what was sent and answered, and the records."""
+    dice = random.Random(seed)
+    backend.takes_s = 0.001
+    records = Records(proofs)
+    batcher = Batcher(backend, LIMITS, records)
+    sent = [np.float32([[dice.random(), dice.random()] for _ in range(dice.choice([1, 1, 1, 2, 4]))]) for _ in range(calls)]
+
+    def ask(x):
+        return batcher.predict(MODEL, sig, {"x": x}, (), Deadline.after(30)).outputs
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return list(zip(sent, pool.map(ask, sent, timeout=90), strict=True)), records
+
+
+@pytest.mark.parametrize("name", DEPENDENT)
+def test_a_model_whose_rows_depend_on_each_other_is_answered_as_alone(name):
+    sig, run = DEPENDENT[name]
+    answered, records = ask_at_random(ModelBackend(run), sig)
+    for x, outputs in answered:
+        alone = run(x)
+        assert outputs.keys() == alone.keys()
+        for output, array in alone.items():
+            assert np.array_equal(outputs[output], array), name
+    assert records.verdict("m", 1, "serving_default")
+
+
+def test_a_model_whose_rows_are_independent_is_joined_and_answered_as_alone():
+    backend = ModelBackend()
+    answered, records = ask_at_random(backend, SIGNATURE)
+    assert all(np.array_equal(outputs["y"], row_wise(x)["y"]) for x, outputs in answered)
+    assert records.verdict("m", 1, "serving_default") is None
+    assert len(backend.calls) < CALLS
+
+
+def test_a_model_that_is_random_by_itself_stays_within_its_range():
+    """Dropout at prediction time: the value of a row is 0, or twice what it was."""
+    dice = np.random.default_rng(3)
+    backend = ModelBackend(lambda x: {"y": x * 2 * (dice.random(x.shape) > 0.5)})
+    answered, records = ask_at_random(backend, SIGNATURE)
+    for x, outputs in answered:
+        assert ((outputs["y"] == 0) | (outputs["y"] == x * 2)).all()
+    assert "differs" in records.verdict("m", 1, "serving_default")
+    # A trial may have begun in each of the two threads that compare.
+    assert sum(len(call) > 4 for call in backend.calls) <= 2
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        (
+            (("y", dtypes.FLOAT, (None, None)), ("labels", dtypes.STRING, (2,))),
+            "output labels: dimension 0 of string[2] is not free",
+        ),
+        ((("y", dtypes.FLOAT, (None, None)), ("size", dtypes.INT32, ())), "output size: dimension 0 of int32[] is not free"),
+    ],
+)
+def test_an_output_without_a_free_dimension_0_is_never_joined(declared, why):
+    sig = signature(*declared)
+    backend = ModelBackend(lambda x: {"y": x, declared[1][0]: np.arange(2)})
+    ask_at_random(backend, sig, calls=100)
+    assert max(len(call) for call in backend.calls) <= 4
+    assert len(backend.calls) == 100
+    assert sig.not_joinable == why
+
+
+def test_an_unknown_rank_counts_as_free():
+    sig = signature(("y", dtypes.FLOAT, None), x=None)
+    backend = ModelBackend()
+    answered, _ = ask_at_random(backend, sig)
+    assert all(np.array_equal(outputs["y"], row_wise(x)["y"]) for x, outputs in answered)
+    assert len(backend.calls) < CALLS
+
+
+@pytest.mark.parametrize(
+    ("dtype", "noise", "is_joined"),
+    [
+        (np.float32, 3e-6, True),
+        (np.float32, 1e-4, False),
+        (np.float64, 3e-13, True),
+        (np.float64, 1e-9, False),
+        (np.float16, 4e-3, True),
+        (np.float16, 5e-2, False),
+    ],
+)
+def test_floats_may_differ_by_another_order_of_summation_and_no_more(dtype, noise, is_joined):
+    def run(x):
+        return {"y": (x.astype(np.float64) * (1 + noise * (len(x) % 2))).astype(dtype)}
+
+    _, records = ask_at_random(ModelBackend(run), SIGNATURE)
+    assert (records.verdict("m", 1, "serving_default") is None) == is_joined
+
+
+def test_a_model_that_changes_its_behaviour_is_noticed_by_the_sample(caplog):
+    backend = ModelBackend(takes_s=0.001)
+    records = Records(4)
+    batcher = Batcher(backend, LIMITS, records)
+    dice = random.Random(1)
+
+    def ask(_):
+        x = np.float32([[dice.random(), 1]])
+        return batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(ask, range(400)))
+        assert records.verdict("m", 1, "serving_default") is None
+        backend.run = lambda x: {"y": x * len(x)}
+        with caplog.at_level(logging.WARNING):
+            list(pool.map(ask, range(2000)))
+    assert "differs" in records.verdict("m", 1, "serving_default")
+
+
+def test_without_proofs_requests_are_joined_at_once_and_a_missing_row_still_ends_it():
+    backend = ModelBackend()
+    ask_at_random(backend, SIGNATURE, proofs=0)
+    assert len(backend.calls) < CALLS
+    sig, run = DEPENDENT["found"]
+    answered, records = ask_at_random(ModelBackend(run), sig, proofs=0)
+    assert records.verdict("m", 1, "serving_default") == "output y: not one row for each input row"
+    assert len(answered) == CALLS
