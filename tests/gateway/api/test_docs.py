@@ -82,6 +82,18 @@ def test_a_model_that_goes_away_leaves_the_document(client):
     assert tag["description"].startswith("Not ready: ")
 
 
+def test_the_document_says_which_signatures_are_not_joined_and_why(client):
+    def about():
+        return next(tag["description"] for tag in client.get("/openapi.json").json["tags"] if tag["name"] == "m")
+
+    assert "not joined" not in about()
+    client.fake.models["m"][1] = Version(lambda inputs: {"y": inputs["x"][1:]})
+    assert client.post("/v1/models/m:predict", {"inputs": [[1, 2]]}).status_code == 200
+    assert about().endswith(
+        "Requests are not joined into batches:\n\n- `serving_default`: output y: not one row for each input row"
+    )
+
+
 def test_the_document_is_made_once_for_one_state():
     live = LiveDocument(Limits(max_body_bytes=1, timeout_s=1.0, non_finite="null"))
     served = Served((), (ModelStatus("m", problem="away"),), "")

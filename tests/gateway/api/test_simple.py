@@ -1,5 +1,7 @@
 """POST /predict[/<model>]: one example in, one prediction out."""
 
+import io
+
 import grpc
 import numpy as np
 import pytest
@@ -31,6 +33,40 @@ def test_several_inputs_and_outputs_go_by_name(client):
     response = client.post("/predict/s", {"name": "caf\u00e9", "amount": 5})
     assert response.json["prediction"] == {"text": "caf\u00e9", "total": 2.5}
     assert response.json["model_version"] == "3"
+
+
+FOUND = signature({"x": (DataType.DT_FLOAT, [-1, 2])}, {"found": (DataType.DT_FLOAT, [-1])})
+MIXED = signature(
+    {"x": (DataType.DT_FLOAT, [-1, 2])},
+    {"y": (DataType.DT_FLOAT, [-1, 2]), "labels": (DataType.DT_STRING, [1]), "bias": (DataType.DT_FLOAT, [])},
+)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1], [1, 0, 2]])
+def test_the_shape_of_an_answer_does_not_depend_on_the_data(client, order):
+    client.fake.models["found"] = {
+        1: Version(lambda inputs: {"found": inputs["x"][inputs["x"] > 0.5]}, {"serving_default": FOUND})
+    }
+    for count in order:
+        response = client.post("/predict/found", {"x": [0.75 if index < count else 0 for index in range(2)]})
+        assert response.json["prediction"] == [0.75] * count
+        arrays = client.post("/predict/found", {"x": [0.75, 0]}, headers={"Accept": "application/x-npy"})
+        assert np.load(io.BytesIO(arrays.data)).shape == (1,)
+
+
+def test_only_a_dimension_that_counts_examples_is_taken_off(client):
+    def run(inputs):
+        return {"y": inputs["x"], "labels": np.array([b"cat"], object), "bias": np.float32(2)}
+
+    client.fake.models["mixed"] = {1: Version(run, {"serving_default": MIXED})}
+    response = client.post("/predict/mixed", {"x": [1, 2]})
+    assert response.json["prediction"] == {"y": [1.0, 2.0], "labels": ["cat"], "bias": 2.0}
+
+
+def test_a_fixed_batch_of_one_stays_in_the_answer(client):
+    fixed = signature({"x": (DataType.DT_FLOAT, [1, 2])}, {"y": (DataType.DT_FLOAT, [1, 2])})
+    client.fake.models["fixed"] = {1: Version(lambda inputs: {"y": inputs["x"]}, {"serving_default": fixed})}
+    assert client.post("/predict/fixed", {"x": [[1, 2]]}).json["prediction"] == [[1.0, 2.0]]
 
 
 def test_bare_predict_means_the_only_model(client):

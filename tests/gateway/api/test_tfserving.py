@@ -126,6 +126,35 @@ def test_metadata_is_that_of_the_rest_port(client):
     assert list(document["metadata"]["signature_def"]["signature_def"]) == ["serving_default"]
 
 
+def test_the_list_says_which_signatures_are_never_joined_and_why(make_client, config_file):
+    client = make_client(model_config_file=config_file, batch_off="off*")
+    labels = signature(
+        {"x": (DataType.DT_FLOAT, [-1, 2])}, {"y": (DataType.DT_FLOAT, [-1, 2]), "labels": (DataType.DT_STRING, [2])}
+    )
+    lost = Version(lambda inputs: {"y": inputs["x"][1:]})
+    client.fake.models |= {
+        "labels": {3: Version(signatures={"serving_default": labels})},
+        "off": {1: Version()},
+        "lost": {2: lost},
+    }
+    for name in ("labels", "off", "lost"):
+        assert client.post(f"/v1/models/{name}:predict", {"inputs": [[1, 2]]}).status_code == 200
+    listed = {model["name"]: model["not_joined"] for model in client.get("/v1/models").json["models"]}
+    assert listed == {
+        "m": [],
+        "labels": ["version 3, signature serving_default: output labels: dimension 0 of string[2] is not free"],
+        "lost": ["version 2, signature serving_default: output y: not one row for each input row"],
+        "off": ["version 1, signature serving_default: GATEWAY_BATCH_OFF names the model"],
+    }
+
+
+def test_without_batches_the_list_says_so(make_client, config_file):
+    client = make_client(model_config_file=config_file, batch_max_rows=0)
+    assert client.get("/v1/models").json["models"][0]["not_joined"] == [
+        "version 1, signature serving_default: GATEWAY_BATCH_MAX_ROWS is 0"
+    ]
+
+
 def test_the_models_are_listed(client):
     client.fake.models["m"][2] = Version(state=END, error_code=3, error_message="broken")
     wait_for(lambda: client.get("/v1/models").json["models"][0]["problems"])

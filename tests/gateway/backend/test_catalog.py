@@ -247,3 +247,23 @@ def test_that_the_server_went_away_is_noticed_between_two_polls(config_file, fak
         time.sleep(0.6)  # the polls of the start, when it is not yet known to be there, are over
     wait_for(lambda: catalog.required()[0].problem == "the model server cannot be reached")
     catalog.close()
+
+
+def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_file):
+    fake.models["m"][2] = Version()
+    gone = []
+    with serving(fake) as port:
+        file = ModelConfigFile(config_file)
+        file.load()
+        catalog = Catalog(BackendClient(f"127.0.0.1:{port}"), file, POLL_S, (lambda *version: gone.append(version),))
+        catalog.start()
+        try:
+            wait_for(lambda: [served.version for served in catalog.known("m")] == [2])
+            catalog.served(ModelRef("m", 1), Deadline.after(5))
+            assert [served.version for served in catalog.known("m")] == [2, 1]
+            del fake.models["m"][2]
+            wait_for(lambda: [served.version for served in catalog.known("m")] == [1])
+            assert gone == [("m", 2)]
+            assert catalog.known("other") == ()
+        finally:
+            catalog.close()

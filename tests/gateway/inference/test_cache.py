@@ -53,6 +53,7 @@ class FakeBackend:
     gate: threading.Event = field(default_factory=threading.Event)
     calls: list[tuple] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
+    is_shared: bool = False
 
     def __post_init__(self):
         self.gate.set()
@@ -67,7 +68,7 @@ class FakeBackend:
             raise failure
         y = inputs["x"] if inputs["x"].dtype.hasobject else inputs["x"] + number
         batch = np.concatenate([y, np.zeros((10_000, *y.shape[1:]), y.dtype)])
-        return Prediction(model.name, number, signature.name, {"y": batch[: len(y)]}, queue_s=0.25)
+        return Prediction(model.name, number, signature.name, {"y": batch[: len(y)]}, 0.25, self.is_shared)
 
 
 class Clock:
@@ -83,7 +84,8 @@ class Callers:
     def __init__(self, max_bytes=1 << 20):
         self.catalog, self.backend, self.clock = FakeCatalog(), FakeBackend(), Clock()
         self.store = CacheStore({"m": CacheLimits(100, 60.0)}, max_bytes, self.clock)
-        self.cache = PredictionCache(self.store)
+        self.trusts_batches = True
+        self.cache = PredictionCache(self.store, lambda prediction: self.trusts_batches or not prediction.is_shared)
         self.predictor = Predictor(self.catalog, self.backend, self.cache)
         self.pool = ThreadPoolExecutor(32)
 
@@ -213,6 +215,24 @@ def test_what_is_kept_is_no_view_on_a_batch_and_cannot_be_changed(callers):
         assert prediction.outputs["y"].base is None
         with pytest.raises(ValueError, match="read-only"):
             prediction.outputs["y"][0] = 7.0
+
+
+def test_an_answer_cut_from_a_batch_that_is_not_proven_is_not_kept(callers):
+    callers.trusts_batches = False
+    callers.backend.is_shared = True
+    assert [callers.how(1.0) for _ in range(2)] == [("miss", 1)] * 2
+    callers.backend.is_shared = False
+    assert [callers.how(1.0) for _ in range(2)] == [("miss", 1), ("hit", 1)]
+
+
+def test_answers_cut_from_batches_are_dropped_when_the_model_is_not_joined_any_more(callers):
+    callers.how(1.0)
+    callers.backend.is_shared = True
+    callers.how(2.0)
+    callers.cache.forget("m")
+    callers.cache.forget("uncached")
+    callers.backend.is_shared = False
+    assert [callers.how(x) for x in (1.0, 2.0)] == [("hit", 1), ("miss", 1)]
 
 
 def test_identical_questions_that_come_together_share_one_call(callers):

@@ -61,7 +61,9 @@ def test_every_dialect_finds_what_another_one_asked(cached):
     how, answer = ask(cached, "/v2/models/m/infer", {"inputs": [tensor]})
     assert (how, answer["outputs"][0]["data"]) == ("hit", [2.0, 4.0])
     assert ask(cached, "/v1/models/m/versions/1:predict", {"inputs": [[1.0, 2.0]]})[0] == "hit"
-    assert calls(cached) == 1
+    assert ask(cached, "/predict/m", {"x": [1, 2]})[0] == "hit"
+    # And one call that told /predict which outputs hold a row for each example.
+    assert calls(cached) == 2
 
 
 def test_wanted_outputs_are_kept_apart(cached):

@@ -1,0 +1,136 @@
+"""Only outputs that hold a row for each example lose a dimension, whatever the data of the first example was."""
+
+import numpy as np
+import pytest
+
+from gateway.errors import DeadlineExceeded, InvalidArgument, Unavailable
+from gateway.inference import dtypes
+from gateway.inference.deadline import Deadline
+from gateway.inference.example_rows import ExampleRows
+from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
+
+
+def signature(output_shape=(None,), input_shape=(None, 2), dtype=dtypes.FLOAT):
+    inputs = (TensorSpec("x", dtype, input_shape),)
+    return Signature("serving_default", "tensorflow/serving/predict", inputs, (TensorSpec("y", dtype, output_shape),))
+
+
+class Model:
+    """Calls ``run`` with x and counts the calls."""
+
+    def __init__(self, run, error=None):
+        self.run = run
+        self.error = error
+        self.asked = []
+
+    def predict(self, model, signature, inputs, outputs, deadline):
+        self.asked.append((model, inputs["x"]))
+        if self.error is not None and len(inputs["x"]) > 1:
+            raise self.error
+        return Prediction(model.name, model.version or 1, signature.name, {"y": np.asarray(self.run(inputs["x"]))})
+
+
+def ask(rows, model, sig, example):
+    inputs = {"x": np.asarray(example)[np.newaxis]}
+    deadline = Deadline.after(5)
+    return rows.of(model.predict(ModelRef("m"), sig, inputs, (), deadline), sig, inputs, deadline)
+
+
+EXAMPLES = [[0.1, 0.9], [0.9, 0.1], [0.1, 0.2], [0.8, 0.9], [0.0, 0.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: x[x > 0.5],
+        lambda x: x[x <= 0.5],
+        np.unique,
+        lambda x: np.unique(x[:, :1]),
+        lambda x: np.float32([7]),
+        lambda x: x.max(keepdims=True)[0],
+        lambda x: np.float32(x.sum()),
+        np.flatnonzero,
+        lambda x: x.ravel(),
+    ],
+    ids=["found", "found below", "distinct", "distinct firsts", "constant", "largest", "total", "places", "flattened"],
+)
+@pytest.mark.parametrize("first", range(len(EXAMPLES)))
+def test_an_output_that_holds_no_rows_keeps_its_shape_whatever_is_asked_first(run, first):
+    model, rows = Model(run), ExampleRows(Model(run))
+    for example in EXAMPLES[first:] + EXAMPLES[:first]:
+        assert ask(rows, model, signature(), np.float32(example)) == frozenset()
+
+
+@pytest.mark.parametrize("dtype", [dtypes.FLOAT, dtypes.INT32, dtypes.BOOL, dtypes.STRING, dtypes.BFLOAT16], ids=str)
+def test_an_output_that_holds_rows_is_found_with_one_more_call(dtype):
+    model = Model(lambda x: x[:, 0])
+    rows = ExampleRows(model)
+    example = np.array([b"a", b"b"], object) if dtype == dtypes.STRING else np.ones(2, dtype.numpy)
+    for _ in range(3):
+        assert ask(rows, model, signature(dtype=dtype), example) == {"y"}
+    [extra] = [asked for asked in model.asked if len(asked[1]) > 1]
+    assert extra[0] == ModelRef("m", version=1)
+    assert len(extra[1]) == 6
+    assert extra[1].dtype == dtype.numpy
+
+
+@pytest.mark.parametrize(
+    ("output_shape", "input_shape"), [((1,), (None, 2)), ((2,), (None, 2)), ((), (None, 2)), ((None,), (1, 2))]
+)
+def test_a_declaration_without_a_free_dimension_0_decides_without_a_call(output_shape, input_shape):
+    model = Model(lambda x: np.float32([1]))
+    assert ask(ExampleRows(model), model, signature(output_shape, input_shape), np.float32([1, 2])) == frozenset()
+    assert len(model.asked) == 1
+
+
+def test_a_model_that_refuses_rows_of_zeros_is_asked_with_the_example_repeated():
+    def run(x):
+        if (x == 0).any():
+            raise InvalidArgument("not invertible")
+        return x[:, 0]
+
+    model = Model(run)
+    assert ask(ExampleRows(model), model, signature(), np.float32([3, 4])) == {"y"}
+    assert np.array_equal(model.asked[-1][1], np.float32([[3, 4]] * 6))
+
+
+def test_a_model_that_takes_one_row_only_is_taken_at_its_declaration():
+    model = Model(lambda x: x[:, 0], InvalidArgument("one row at a time"))
+    rows = ExampleRows(model)
+    for _ in range(2):
+        assert ask(rows, model, signature(), np.float32([3, 4])) == {"y"}
+    assert len(model.asked) == 4
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), DeadlineExceeded("late")], ids=["away", "late"])
+def test_what_says_nothing_of_the_model_is_asked_again(error):
+    model = Model(lambda x: x[x > 0.5], error)
+    rows = ExampleRows(model)
+    assert ask(rows, model, signature(), np.float32([0.9, 0])) == {"y"}
+    assert ask(rows, model, signature(), np.float32([0.9, 0.8])) == frozenset()
+    model.error = None
+    assert ask(rows, model, signature(), np.float32([0.9, 0])) == frozenset()
+
+
+def test_an_answer_that_contradicts_what_was_found_is_remembered():
+    """Only an example of sevens finds nothing, which no row of zeros or ones can tell."""
+    model = Model(lambda x: x[(x != 7).all(axis=1), 0])
+    rows = ExampleRows(model)
+    assert ask(rows, model, signature(), np.float32([1, 2])) == {"y"}
+    assert ask(rows, model, signature(), np.float32([7, 7])) == frozenset()
+    assert ask(rows, model, signature(), np.float32([1, 2])) == frozenset()
+
+
+def test_a_large_example_is_not_multiplied():
+    model = Model(lambda x: x[:, 0])
+    assert ask(ExampleRows(model), model, signature(input_shape=(None, None)), np.zeros(2**20, np.float32)) == {"y"}
+    assert len(model.asked) == 1
+
+
+def test_a_version_that_left_is_forgotten():
+    model = Model(lambda x: x[x > 0.5])
+    rows = ExampleRows(model)
+    ask(rows, model, signature(), np.float32([0.9, 0]))
+    model.run = lambda x: x[:, 0]
+    rows.forget("m", 1)
+    assert ask(rows, model, signature(), np.float32([0.9, 0])) == {"y"}
