@@ -18,7 +18,7 @@ from benchmarks import environments, machine, progress, readme, report, results,
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
-from benchmarks.groups import cache, growth, image, overload, peers, rows, start, swap, workers
+from benchmarks.groups import cache, growth, image, overload, peers, proofs, rows, start, swap, workers
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -31,6 +31,7 @@ GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "swap": swap.run,
     "start": start.run,
     "cache": cache.run,
+    "proofs": proofs.run,
     "overload": overload.run,
     "workers": workers.run,
 }

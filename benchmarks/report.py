@@ -98,6 +98,11 @@ def cache(told: Results) -> str:
     return load_table(told["points"], ("clients", ""), lambda point: [str(point["case"]["clients"]), point["contender"]])
 
 
+def proofs(told: Results) -> str:
+    """Both gateways, and how their processor time compares."""
+    return load_table(told["points"], ("32 clients",), lambda point: [str(point["contender"])]) + "\n" + figures(told)
+
+
 def workers(told: Results) -> str:
     """The ways to run the application, the cheapest first."""
     points = sorted(told["points"], key=lambda point: float(point["median"]["front_cpu_us"]))
@@ -126,6 +131,7 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "swap": ("A version swap under load", figures),
     "start": ("Start and memory", figures),
     "cache": ("The cache", cache),
+    "proofs": ("Batches that are earned", proofs),
     "overload": ("Overload", figures),
     "workers": ("Which worker", workers),
     "peers": ("Other servers", peers),

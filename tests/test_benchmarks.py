@@ -304,6 +304,7 @@ def measured() -> dict[str, object]:
         "swap": {"median": swap, "failures": 2, "rate": 1, "last": {"timeline": timeline, "swapped_at_s": 0.1}},
         "start": {"median": {"rss_mb": 2, "start_s": 2}},
         "cache": {"points": [point("cache hit", {"clients": 1})]},
+        "proofs": {"points": [point("with proofs", {"clients": 32})], "median": {"median of the pairs": 1}, "ratios": [1.0]},
         "overload": {"median": overload, "last": {"timeline": timeline}},
         "workers": {"points": [point("ours, loop, 1 worker", {"clients": 32})]},
         "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
@@ -338,7 +339,7 @@ def test_the_same_results_make_the_same_plots(tmp_path):
     from benchmarks import plots
 
     files = plots.write(measured(), tmp_path / "one")
-    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "workers"}
+    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "workers"}
     for file, again in zip(files, plots.write(measured(), tmp_path / "two"), strict=True):
         assert file.read_bytes() == again.read_bytes()
         assert 1_000 < file.stat().st_size < 200_000
