@@ -30,6 +30,9 @@ def total(x):
     return {"y": np.full_like(x, x.sum())}
 
 
+# Those whose every shared call of different rows differs, so that not even one of them can be taken for a proof.
+CERTAIN = ("cumulative sum", "normalised over the batch", "softmax over the batch", "the batch's total in each row")
+
 # The signature and the function of models whose answer to a row depends on the rows beside it, or on nothing in the request.
 DEPENDENT = {
     "cumulative sum": (SIGNATURE, lambda x: {"y": np.cumsum(x, axis=0)}),
@@ -53,7 +56,6 @@ DEPENDENT = {
         signature(("y", dtypes.STRING, (None,))),
         lambda x: {"y": np.array([b"%d" % len(x)] * len(x), object)},
     ),
-    "another version of the arithmetic above two rows": (SIGNATURE, lambda x: {"y": x * (1 if len(x) <= 2 else 1.001)}),
 }
 
 

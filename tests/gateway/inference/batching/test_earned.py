@@ -2,16 +2,27 @@
 
 import logging
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from gateway.errors import DeadlineExceeded, GatewayError, Internal, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.deadline import Deadline
-from tests.gateway.inference.batching.row_models import DEPENDENT, MODEL, SIGNATURE, ModelBackend, row_wise, signature
+from gateway.inference.signature import Prediction
+from tests.gateway.inference.batching.row_models import (
+    CERTAIN,
+    DEPENDENT,
+    MODEL,
+    SIGNATURE,
+    ModelBackend,
+    row_wise,
+    signature,
+)
 
 LIMITS = BatchLimits(max_rows=32, max_wait_s=0.001, max_in_flight=2, max_queued_rows=1000, sample_every=5)
 CLIENTS = 16
@@ -138,3 +149,42 @@ def test_without_proofs_requests_are_joined_at_once_and_a_missing_row_still_ends
     answered, records = ask_at_random(ModelBackend(run), sig, proofs=0)
     assert records.verdict("m", 1, "serving_default") == "output y: not one row for each input row"
     assert len(answered) == CALLS
+
+
+def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versions_own():
+    """Versions that may be joined and versions that may not replace each other under load, and calls fail."""
+    dice = random.Random(17)
+    functions = [row_wise, *(DEPENDENT[name][1] for name in CERTAIN)]
+    versions = {number: dice.choice(functions[:1] * 4 + functions) for number in range(1, 400)}
+    assert len(set(versions.values())) == len(functions)
+
+    class Rolling(ModelBackend):
+        def predict(self, model, sig, inputs, outputs, deadline):
+            if dice.random() < 0.01:
+                self.version += 1
+            version = self.version
+            time.sleep(dice.choice([0, 0.0005, 0.001]))
+            if dice.random() < 0.01:
+                raise dice.choice([Internal("hiccup"), Unavailable("away"), deadline.exceeded()])
+            return Prediction("m", version, sig.name, versions[version](inputs["x"]))
+
+    backend = Rolling()
+    batcher = Batcher(backend, LIMITS, Records(2))
+
+    def ask(seed):
+        own = random.Random(seed)
+        x = np.float32([[own.random(), own.random()] for _ in range(own.choice([1, 1, 2, 3]))])
+        try:
+            answer = batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
+        except GatewayError as error:
+            return type(error), None
+        assert np.array_equal(answer.outputs["y"], versions[answer.version](x)["y"]), answer.version
+        return "answered", answer.is_shared
+
+    with ThreadPoolExecutor(24) as pool:
+        outcomes = list(pool.map(ask, range(6000), timeout=110))
+    assert sum(how == "answered" for how, _ in outcomes) > 5000
+    assert {how for how, _ in outcomes} == {"answered", Internal, Unavailable, DeadlineExceeded}
+    # Both ways were taken: some versions earned their batches before the next one came.
+    assert {is_shared for _, is_shared in outcomes} == {True, False, None}
+    assert 20 < backend.version < 400
