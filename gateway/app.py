@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from gateway import metrics
-from gateway.api import body_bounds, cors, docs, errors, openinference, ops, requests, simple, tfserving
+from gateway.api import body, body_bounds, cors, docs, errors, openinference, ops, requests, simple, tfserving
 from gateway.api.application import Application
 from gateway.api.openapi import Limits
 from gateway.backend.catalog import Catalog
@@ -53,6 +53,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     requests.init_app(app, settings.predict_timeout_ms / 1000, settings.max_body_bytes)
     errors.init_app(app)
+    body.init_app(app, settings.read_timeout_ms)
     body_bounds.init_app(app, settings.max_body_bytes)
     cors.init_app(app, enabled=settings.tfserving_cors == "on")
     elsewhere = partial(metrics.models_not_ready, metrics_dir)

@@ -25,12 +25,13 @@
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
 TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the three HTTP-only ones.
-Each dialect renders the tree in its own shape (``api/errors.py``).
+Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the error says which
+(``decided_by``), for the operator's log.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,36 @@ class Problem:
         return f"{self.pointer or '(body)'}: expected {self.expected}, got {self.got}"
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of the gateway as it was when it decided a refusal: its environment variable, and its value."""
+
+    variable: str
+    value: int | str
+
+    def as_fields(self) -> dict[str, int | str]:
+        """The fields of a log event."""
+        return {"setting": self.variable, "setting_value": self.value}
+
+
 class GatewayError(Exception):
-    """A request that gets an error as its answer. ``message`` may be shown to the client."""
+    """A request that gets an error as its answer. ``message`` may be shown to the client.
+
+    ``setting`` is for the operator only: the setting that decided the refusal, or None.
+    """
 
     http_status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"
+    setting: Setting | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def decided_by(self, variable: str, value: int | str) -> Self:
+        """This error, which now says that the setting ``variable`` decided it."""
+        self.setting = Setting(variable, value)
+        return self
 
 
 class InvalidArgument(GatewayError):

@@ -93,7 +93,8 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
         worker.drain_delay_s = self._settings.drain_delay_ms / 1000
         worker.read_timeout_s = self._settings.read_timeout_ms / 1000
         worker.max_in_flight = self._settings.max_in_flight
-        worker.refuse = Overload(allows_other_origins=self._settings.tfserving_cors == "on").answer
+        allows_other_origins = self._settings.tfserving_cors == "on"
+        worker.refuse = Overload(self._settings.max_in_flight, allows_other_origins=allows_other_origins).answer
         if isinstance(worker, LoopWorker):
             worker.max_body_bytes = self._settings.max_body_bytes
             worker.runs_in_thread = _takes_long

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+from flask import Flask, current_app
+
 from gateway.api import body_bounds, requests
 from gateway.api.body_bounds import LARGE_BYTES
 from gateway.api.message import Request
@@ -14,6 +16,7 @@ from gateway.api.problems import cut
 from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
+_READ_TIMEOUT_MS: Final = "gateway.read_timeout_ms"
 _ENCODINGS: Final[dict[str, int | None]] = {
     "": None,
     "identity": None,
@@ -21,6 +24,11 @@ _ENCODINGS: Final[dict[str, int | None]] = {
     "x-gzip": _GZIP,
     "deflate": zlib.MAX_WBITS,
 }
+
+
+def init_app(app: Flask, read_timeout_ms: int) -> None:
+    """Let ``app`` know the time that its web server gives a client to send a request, for the log."""
+    app.extensions[_READ_TIMEOUT_MS] = read_timeout_ms
 
 
 def read(*, is_json: bool = True) -> bytes:
@@ -69,7 +77,7 @@ def _received() -> bytes:
     ours = requests.current()
     limit, announced = ours.body_limit, _announced(ours)
     if announced is not None and announced > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if announced is not None and announced > LARGE_BYTES:
         body_bounds.take_place()
     read = ours.environ["wsgi.input"].read
@@ -84,11 +92,11 @@ def _received() -> bytes:
     except GatewayError:
         raise
     except TimeoutError as error:
-        raise RequestTimeout("the body did not arrive in time") from error
+        raise _too_slow() from error
     except Exception as error:  # the web server's own errors: a chunk that is none, a client that went away
         raise InvalidArgument("the body cannot be read: it ended early, or its chunks are malformed") from error
     if len(data) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if announced is not None and len(data) < announced:
         raise InvalidArgument(f"the body ended after {len(data)} of the {announced} bytes that its Content-Length tells")
     return data
@@ -102,8 +110,15 @@ def _announced(ours: Request) -> int | None:
     return ours.content_length
 
 
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"the body is over the limit of {limit} bytes")
+def too_large(limit: int, what: str = "the body is over") -> PayloadTooLarge:
+    """The error for a body of more than ``limit`` bytes, the most that it may have."""
+    return PayloadTooLarge(f"{what} the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
+
+
+def _too_slow() -> RequestTimeout:
+    error = RequestTimeout("the body did not arrive in time")
+    timeout_ms = current_app.extensions.get(_READ_TIMEOUT_MS)
+    return error if timeout_ms is None else error.decided_by("GATEWAY_READ_TIMEOUT_MS", timeout_ms)
 
 
 def inflate(data: bytes, limit: int, window: int = _GZIP, when_large: Callable[[], None] = lambda: None) -> bytes:
@@ -120,7 +135,7 @@ def inflate(data: bytes, limit: int, window: int = _GZIP, when_large: Callable[[
     except zlib.error as error:
         raise _is_not_what_it_says("it is damaged, or something else") from error
     if len(inflated) > limit:
-        raise PayloadTooLarge(f"the body inflates to more than the limit of {limit} bytes")
+        raise too_large(limit, "the body inflates to more than")
     if not member.eof:
         raise _is_not_what_it_says("it ends too early")
     if member.unused_data:

@@ -86,5 +86,15 @@ def _hold(budget: Budget, amount: int) -> None:
     if budget in ours.shares:
         return
     if not budget.take(amount, requests.deadline().remaining_s()):
-        raise Unavailable("too many large bodies are in work")
+        raise _too_many(budget)
     ours.shares = {**ours.shares, budget: amount}
+
+
+def _too_many(budget: Budget) -> Unavailable:
+    error = Unavailable("too many large bodies are in work")
+    bounds: Bounds = current_app.extensions[_BOUNDS]
+    if budget is bounds.large:
+        return error.decided_by("GATEWAY_MAX_BODY_BYTES", budget.total)
+    # The other two budgets are no settings: how long a request waits for its share is one.
+    error.setting = requests.deadline().exceeded().setting
+    return error

@@ -7,7 +7,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
-from gateway.api import requests
+from gateway.api import body, requests
 from gateway.api.tfserving_path import malformed
 from gateway.errors import GatewayError
 from gateway.logs import logger
@@ -46,7 +46,8 @@ def init_app(app: Flask) -> None:
 
 
 def _answer(error: GatewayError) -> Response:
-    requests.current().error_code = error.code
+    ours = requests.current()
+    ours.error_code, ours.setting = error.code, error.setting
     response = Response(render(error, request.path), status=error.http_status, content_type="application/json")
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
@@ -72,11 +73,11 @@ def message_json(error: GatewayError) -> bytes:
 
 def simple_json(error: GatewayError) -> bytes:
     """The error body of ``/predict`` and of every route that belongs to no other dialect."""
-    body: dict[str, object] = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message}
-    body["details"] = _details(error)
+    document: dict[str, object] = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message}
+    document["details"] = _details(error)
     if isinstance(error, errors.InvalidArgument) and error.omitted:
-        body["omitted"] = error.omitted
-    return orjson.dumps(body)
+        document["omitted"] = error.omitted
+    return orjson.dumps(document)
 
 
 def _simple_code(error: GatewayError) -> str:
@@ -103,5 +104,5 @@ def _from_http(error: HTTPException) -> GatewayError:
         allowed = sorted(error.valid_methods or ())
         return errors.MethodNotAllowed(f"{request.path} takes {', '.join(allowed)}, not {request.method}", allowed)
     if isinstance(error, RequestEntityTooLarge):
-        return errors.PayloadTooLarge(f"the body is over the limit of {request.max_content_length} bytes")
+        return body.too_large(request.max_content_length or 0)
     return errors.InvalidArgument(error.description or error.name)

@@ -8,6 +8,7 @@ import flask
 from werkzeug.datastructures import Headers
 
 from gateway.api.budget import Budget
+from gateway.errors import Setting
 
 # What werkzeug finds out for each request, and hardly anyone asks for.
 _LOOKED_UP: Final = frozenset(("scheme", "server", "root_path", "query_string", "headers", "remote_addr"))
@@ -25,6 +26,7 @@ class Request(flask.Request):
     parse_s: float = 0.0
     trace: Any = None
     error_code: str | None = None
+    setting: Setting | None = None  # that decided its refusal
     shares: Mapping[Budget, int] = NO_SHARES  # what ``body_bounds`` gives back when the request ends
 
     def __init__(self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False) -> None:

@@ -7,14 +7,13 @@ from typing import Final, Protocol
 from gateway import metrics, waiting
 from gateway.api import cors, requests
 from gateway.api.errors import render
-from gateway.errors import Unavailable
+from gateway.errors import Setting, Unavailable
 from gateway.logs import logger
 
 log = logger("request")
 
 _TELL_S: Final = 1.0
 _COUNT_S: Final = 0.1
-_ERROR: Final = Unavailable("too many requests are in work here")
 
 
 class Head(Protocol):
@@ -29,27 +28,32 @@ class Head(Protocol):
         """Name and value of each field."""
 
 
-def _answer_to(path: str, headers: dict[str, str]) -> bytes:
-    body = render(_ERROR, path).decode()
+def _answer_to(path: str, error: Unavailable, headers: dict[str, str]) -> bytes:
+    body = render(error, path).decode()
     head = (
-        f"HTTP/1.1 {_ERROR.http_status} Service Unavailable\r\n"
+        f"HTTP/1.1 {error.http_status} Service Unavailable\r\n"
         "Connection: %s\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n"
-        f"Retry-After: {_ERROR.retry_after_s}\r\n"
+        f"Retry-After: {error.retry_after_s}\r\n"
     )
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{head}{more}X-Request-Id: %s\r\n\r\n{body}".encode()
 
 
 class Overload:
-    """Refuses; the metrics and the log are told now and then how often. For one thread."""
+    """Refuses what is beyond ``max_in_flight`` requests; the metrics and the log are told now and then how often.
 
-    def __init__(self, *, allows_other_origins: bool) -> None:
+    For one thread.
+    """
+
+    def __init__(self, max_in_flight: int, *, allows_other_origins: bool) -> None:
+        error = Unavailable("too many requests are in work here")
+        self._setting = Setting("GATEWAY_MAX_IN_FLIGHT", max_in_flight)
         upstreams = cors.HEADERS if allows_other_origins else {}
         headers: dict[str, dict[str, str]] = {"/v1": upstreams, "/V1": upstreams, "/v2": {}}
-        self._templates = {prefix: _answer_to(f"{prefix}/", more) for prefix, more in headers.items()}
-        self._simple = _answer_to("/predict", {})
+        self._templates = {prefix: _answer_to(f"{prefix}/", error, more) for prefix, more in headers.items()}
+        self._simple = _answer_to("/predict", error, {})
         self._uncounted = 0
         self._untold = 0
         self._told_s = float("-inf")
@@ -83,7 +87,7 @@ class Overload:
             if count:
                 self._told_s = time.monotonic()
         if count:
-            log.warning("requests.refused", count=count)
+            log.warning("requests.refused", count=count, **self._setting.as_fields())
 
 
 def _id(head: Head) -> str:

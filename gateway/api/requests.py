@@ -108,6 +108,8 @@ def _log(ours: Request, trace: Trace | None, status: int) -> None:
             fields["cache"] = trace.cache
     if ours.error_code is not None:
         fields["error"] = ours.error_code
+    if ours.setting is not None:
+        fields |= ours.setting.as_fields()
     fields["total_ms"] = _ms(time.perf_counter() - ours.started_s)
     write = log.debug if status < 400 and ours.path in _PROBES else log.info
     write("request", **fields)

@@ -134,7 +134,8 @@ def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
         return numbers
     if non_finite == "error":
         count = np.size(finite) - np.count_nonzero(finite)
-        raise OutOfRange(f"{count} of the {np.size(finite)} numbers in {name} are not finite, which JSON cannot tell")
+        error = OutOfRange(f"{count} of the {np.size(finite)} numbers in {name} are not finite, which JSON cannot tell")
+        raise error.decided_by("GATEWAY_NON_FINITE", non_finite)
     return _with_tokens(numbers)
 
 

@@ -35,4 +35,6 @@ class Deadline:
 
     def exceeded(self) -> DeadlineExceeded:
         """The error that says that the time is used up, beginning with TensorFlow Serving's own words for it."""
-        return DeadlineExceeded(f"Timed out waiting for notification: no answer within {self.budget_s * 1000:.0f} ms")
+        budget_ms = round(self.budget_s * 1000)
+        error = DeadlineExceeded(f"Timed out waiting for notification: no answer within {budget_ms} ms")
+        return error.decided_by("GATEWAY_PREDICT_TIMEOUT_MS", budget_ms)

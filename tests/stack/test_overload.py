@@ -144,6 +144,8 @@ def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
         return [event["count"] for event in full.log_events() if event["event"] == "requests.refused"]
 
     wait_for(lambda: sum(told()) == refusals(full))
+    settings = [event.get("setting") for event in full.log_events() if event["event"] == "requests.refused"]
+    assert set(settings) == {"GATEWAY_MAX_IN_FLIGHT"}
     for _ in range(2):
         before, lines = refusals(full), len(told())
         for _ in range(20):
@@ -201,7 +203,7 @@ def test_a_refused_client_gets_its_own_id_back(full):
 
 @pytest.mark.parametrize(("allows", "expected"), [(True, "*"), (False, None)])
 def test_a_page_of_another_origin_may_read_a_refusal_where_it_may_read_answers(allows, expected):
-    overload = Overload(allows_other_origins=allows)
+    overload = Overload(512, allows_other_origins=allows)
     for path, origin in (("/v1/models/m:predict", expected), ("/v2/models/m/infer", None), ("/predict", None)):
         answer = overload.answer(Head("POST", path, (("HOST", "h"),), 1, 1, True, False), False)
         lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")

@@ -110,7 +110,8 @@ class Batcher:
             # Alone it may be larger than the bound, or it would be refused for ever.
             if self._queued_rows and self._queued_rows + member.rows > self._limits.max_queued_rows:
                 metrics.BATCH_REFUSALS.inc()
-                raise Unavailable("too many requests are waiting for the model")
+                error = Unavailable("too many requests are waiting for the model")
+                raise error.decided_by("GATEWAY_BATCH_MAX_QUEUED_ROWS", self._limits.max_queued_rows)
             lane = self._lanes.get(key)
             if lane is None:
                 lane = self._lanes[key] = Lane()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Unavailable
+from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Setting, Unavailable
 from gateway.hub import Hub
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher, BatchLimits
@@ -309,8 +309,9 @@ def test_one_that_gives_up_in_flight_leaves_its_mates_alone(callers, batcher, ba
 def test_a_full_queue_refuses_at_once(small_queue, backend):
     with calling(small_queue) as callers:
         first, others = hold(backend, small_queue, callers, [1], [2, 3])
-        with pytest.raises(Unavailable, match="too many requests"):
+        with pytest.raises(Unavailable, match="too many requests") as caught:
             answer(callers.start(4))
+        assert caught.value.setting == Setting("GATEWAY_BATCH_MAX_QUEUED_ROWS", 3)
         backend.gate.set()
         assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
 
