@@ -60,7 +60,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     why_not_ready = partial(ops.why_not_ready, catalog.required, elsewhere, catalog.is_reachable, is_draining)
     app.register_blueprint(ops.blueprint(catalog.required, why_not_ready, partial(metrics.render, metrics_dir)))
     app.register_blueprint(openinference.blueprint(predictor, catalog, why_not_ready))
-    app.register_blueprint(simple.blueprint(predictor, example_rows, catalog.configured, settings.predict_model))
+    app.register_blueprint(simple.blueprint(predictor, example_rows, catalog, catalog.configured, settings.predict_model))
     examples = ExamplePredictor(catalog, client)
     app.register_blueprint(tfserving.blueprint(predictor, examples, catalog, why_not_joined, settings.non_finite))
     limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)

@@ -4,7 +4,6 @@ Nothing of it comes from another host: the page's files are those of Swagger UI 
 Content-Security-Policy allows no other source. Thread-safe.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
@@ -13,7 +12,7 @@ from typing import Final, Protocol
 import orjson
 from flask import Blueprint, Response, request
 
-from gateway.api import openapi, requests, snippets
+from gateway.api import address, openapi, requests, snippets
 from gateway.api.openapi import Limits, Served
 from gateway.errors import GatewayError, NotFound
 from gateway.inference.deadline import Deadline
@@ -26,8 +25,6 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HOST: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
-_FALLBACK: Final = "http://localhost:8080"
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -158,16 +155,10 @@ def _known(catalog: Catalog, name: str, deadline: Deadline) -> tuple[ServedModel
 
 def _snippets(served: ServedModel) -> Response:
     model = openapi.documented(served)
-    found = snippets.of_model(model, _address())
+    found = snippets.of_model(model, address.of_gateway())
     if request.accept_mimetypes.best_match(["text/plain", _JSON], default="text/plain") == _JSON:
         return _page(orjson.dumps(snippets.as_json(model, found)), _JSON)
-    return _page(snippets.text(found), _TEXT)
-
-
-def _address() -> str:
-    """Where the client found this gateway. What it says ends up in programs: a name that is none is not repeated."""
-    address = request.host_url.rstrip("/")
-    return address if _HOST.fullmatch(address) else _FALLBACK
+    return _page(snippets.text(model, found), _TEXT)
 
 
 def _asset(name: str) -> Response:

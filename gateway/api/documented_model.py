@@ -7,6 +7,7 @@ from urllib.parse import quote
 from gateway.api.element import element
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
+from gateway.inference.hints import why_not_callable
 from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -52,16 +53,19 @@ class DocumentedModel:
         return self.served.signatures.get(DEFAULT_SIGNATURE)
 
     def callable_with(self, is_supported: Callable[[DType], bool]) -> tuple[Signature, ...]:
-        """The signatures that have inputs, all of supported dtypes."""
-        return tuple(signature for signature in self.signatures if signature.inputs and _all(signature.inputs, is_supported))
+        """The signatures that have inputs, all of supported dtypes, and no tensor that is not plain."""
+        callable_ones = (signature for signature in self.signatures if signature.inputs and signature.is_plain)
+        return tuple(signature for signature in callable_ones if are_supported(signature.inputs, is_supported))
 
     def of_method(self, verb: str) -> tuple[Signature, ...]:
         """The signatures that ``verb``, one of METHODS, can call: they take serialized tf.Examples."""
-        return tuple(
-            signature
-            for signature in self.signatures
-            if signature.method == METHODS[verb] and [spec.dtype for spec in signature.inputs] == [dtypes.STRING]
-        )
+        suited = (signature for signature in self.signatures if signature.is_plain and signature.method == METHODS[verb])
+        return tuple(signature for signature in suited if [spec.dtype for spec in signature.inputs] == [dtypes.STRING])
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why some of ``signatures`` cannot be called, each with what to do."""
+        return tuple(why_not_callable(signature) for signature in self.signatures if not signature.is_plain)
 
     def summary(self) -> str:
         """The versions and the signatures, in Markdown."""
@@ -76,7 +80,8 @@ class DocumentedModel:
 def described(signature: Signature) -> str:
     """One line of Markdown: name, inputs and outputs."""
     inputs, outputs = (", ".join(map(_tensor, specs)) or "nothing" for specs in (signature.inputs, signature.outputs))
-    return f"- `{signature.name}`: {inputs} → {outputs}"
+    reason = "" if signature.is_plain else f" (cannot be called: {why_not_callable(signature)})"
+    return f"- `{signature.name}`: {inputs} → {outputs}{reason}"
 
 
 def has_compatible_form(dtype: DType) -> bool:
@@ -84,14 +89,20 @@ def has_compatible_form(dtype: DType) -> bool:
     return element(dtype, strict=False).is_supported
 
 
+def has_array_form(dtype: DType) -> bool:
+    """Whether npy and npz have ``dtype``."""
+    return dtype.numpy is not None
+
+
 def has_strict_form(dtype: DType) -> bool:
     """Whether the JSON of /predict has ``dtype``."""
     return element(dtype, strict=True).is_supported
 
 
+def are_supported(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType], bool]) -> bool:
+    """Whether all these tensors are of supported dtypes."""
+    return all(is_supported(spec.dtype) for spec in specs)
+
+
 def _tensor(spec: TensorSpec) -> str:
     return f"`{spec.name}` {spec}" + (" (has a default)" if spec.has_default else "")
-
-
-def _all(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType], bool]) -> bool:
-    return all(is_supported(spec.dtype) for spec in specs)

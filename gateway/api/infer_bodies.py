@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from gateway.api import datatypes, json_schema, sample_values
+from gateway.api.documented_model import are_supported
 from gateway.api.infer_schema import SIGNATURE_NAME
 from gateway.api.json_schema import TEXT, Json, array, record
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -49,13 +50,18 @@ def sample(signature: Signature) -> Json:
         {
             "name": spec.name,
             "datatype": datatypes.name_of(spec.dtype),
-            "shape": list(sample_values.shape(spec.shape)),
-            "data": sample_values.flat(spec),
+            "shape": list(sample_values.shape(signature, spec)),
+            "data": sample_values.flat(signature, spec),
         }
         for spec in signature.inputs
     ]
     is_default = signature.name == DEFAULT_SIGNATURE
     return ({} if is_default else {"parameters": {SIGNATURE_NAME: signature.name}}) | {"inputs": inputs}
+
+
+def is_answered(signature: Signature) -> bool:
+    """Whether ``sample`` is small enough to be read, and its answer has a form here."""
+    return sample_values.is_printable(signature) and are_supported(signature.outputs, datatypes.is_supported)
 
 
 def _wanted(signature: Signature | None) -> Json:

@@ -4,7 +4,7 @@ What is wrong is looked for everywhere and told in one answer. The sizes are tho
 nowhere: no array is made before they are known to agree.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from gateway.api.infer_tensor import Given
 from gateway.api.number_block import Unfit
 from gateway.api.problems import Problems, cut
 from gateway.errors import InvalidArgument, Unimplemented
+from gateway.inference.hints import refuse_composite
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
@@ -67,6 +68,11 @@ class InferRequest:
         return cut(self._parameters.get(infer_schema.SIGNATURE_NAME) or DEFAULT_SIGNATURE, _MAX_NAMES)
 
     @property
+    def document(self) -> Any:
+        """The JSON, as Python has it, or None if there is none: for a request that was refused."""
+        return None if self._is_raw else json_dialect.parse(self._json)
+
+    @property
     def binary_output(self) -> bool:
         """Whether outputs that do not say otherwise are wanted as binary data."""
         return bool(self._parameters.get("binary_data_output"))
@@ -80,7 +86,7 @@ class InferRequest:
 
         Raises:
             InvalidArgument: the request does not fit; it holds every problem.
-            Unimplemented: the protocol has no datatype for one of the tensors.
+            Unimplemented: the protocol has no datatype for one of the tensors, or one of them is no plain tensor.
         """
         try:
             return self._tensors(signature)
@@ -95,14 +101,16 @@ class InferRequest:
             raise self._form_problems.invalid_argument("this is no inference request:")
 
     def _tensors(self, signature: Signature) -> dict[str, Array]:
-        _refuse_unsupported(signature.inputs)
+        _refuse_unsupported(signature, signature.inputs)
+        if not signature.is_plain:
+            refuse_composite(signature, self._wanted(signature))
         problems = Problems()
         problems.extend(self._form_problems, lambda place: place)
         self._check_outputs(signature, problems)
         tensors = self._load(signature, problems)
         if problems.count:
             raise problems.invalid_argument(f"the request does not fit the signature {signature.name}:")
-        _refuse_unsupported(self._wanted(signature))
+        _refuse_unsupported(signature, self._wanted(signature))
         return tensors
 
     @property
@@ -203,7 +211,8 @@ def _refuse_extensions(item: Any, path: infer_schema.Path, problems: Problems) -
         problems.add((*path, "parameters", name), "nothing, as this extension is not served here", parameters[name])
 
 
-def _refuse_unsupported(specs: Iterable[TensorSpec]) -> None:
+def _refuse_unsupported(signature: Signature, specs: Sequence[TensorSpec]) -> None:
+    refuse_composite(signature, specs)
     for spec in specs:
         if not datatypes.is_supported(spec.dtype):
             raise Unimplemented(f"the tensor {spec.name} is {spec.dtype}, for which the protocol has no datatype")

@@ -90,7 +90,7 @@ def _any_operations() -> Iterator[tuple[str, str, str, Json]]:
 def _infer(signatures: Sequence[Signature]) -> Json:
     bodies = [infer_bodies.request(signature) for signature in signatures]
     answers = [infer_bodies.answer(signature) for signature in signatures]
-    examples = {signature.name: _sample(signature) for signature in signatures if sample_values.is_printable(signature)}
+    examples = {signature.name: _sample(signature) for signature in signatures if infer_bodies.is_answered(signature)}
     return _post({"oneOf": bodies}, {"anyOf": answers}, examples)
 
 

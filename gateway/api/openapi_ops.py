@@ -12,7 +12,8 @@ ABOUT: Final = "For those who run it."
 _MODEL: Final = record({"name": TEXT, "ready": {"type": "boolean"}, "available": array(TEXT), "problems": array(TEXT)})
 _READY: Final = record({"ready": {"type": "boolean"}, "reasons": array(TEXT), "models": array(_MODEL)})
 _SNIPPET: Final = record({"title": TEXT, "language": {"enum": ["bash", "python"]}, "code": TEXT})
-_SNIPPETS: Final = record({"model": TEXT, "version": TEXT, "snippets": array(_SNIPPET)})
+_WHY: Final = {"description": "Why some of its signatures cannot be called"}
+_SNIPPETS: Final = record({"model": TEXT, "version": TEXT, "snippets": array(_SNIPPET), "problems": array(TEXT) | _WHY})
 
 
 def paths(example: str) -> Iterator[tuple[str, Json]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.api import array_body, json_schema, predict_bodies, sample_values
-from gateway.api.documented_model import DocumentedModel, has_strict_form
+from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.json_schema import TEXT, Dims, Json, record
 from gateway.api.openapi_answers import JSON, answer, headers, refusals
 from gateway.api.schemas import DATA_KEY
@@ -40,7 +40,15 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
 
 def sample(signature: Signature) -> dict[str, Any]:
     """A body: one example."""
-    return {spec.name: sample_values.nested(spec, _dims(spec)) for spec in signature.inputs}
+    return {
+        spec.name: sample_values.row(signature, spec) if spec.has_free_batch else sample_values.whole(signature, spec)
+        for spec in signature.inputs
+    }
+
+
+def is_answered(signature: Signature) -> bool:
+    """Whether ``sample`` is small enough to be read, and its answer has a JSON form."""
+    return sample_values.is_printable(signature) and are_supported(signature.outputs, has_strict_form)
 
 
 def _called(model: DocumentedModel) -> Signature | None:
@@ -60,7 +68,7 @@ def _of_signature(signature: Signature) -> Json:
 
 
 def _examples(signature: Signature) -> Json:
-    if not sample_values.is_printable(signature):
+    if not is_answered(signature):
         return {}
     note = {"description": predict_bodies.GUESS} if sample_values.is_guess(signature) else {}
     return {signature.name: {"summary": signature.name, "value": sample(signature)} | note}

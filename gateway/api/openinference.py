@@ -12,12 +12,14 @@ from typing import Any, Final, Protocol
 import orjson
 from flask import Blueprint, request
 
-from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, json_dialect, requests
+from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, json_dialect, requests, strict_advice
+from gateway.api.advice import Advisor
 from gateway.api.infer_request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.message import Response
 from gateway.api.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.deadline import Deadline
+from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
@@ -47,6 +49,7 @@ class Catalog(Protocol):
 def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[], list[str]]) -> Blueprint:
     """The routes under /v2. ``why_not_ready`` gives the reasons for which the gateway is not ready; none: it is."""
     routes = Blueprint("openinference", __name__, url_prefix="/v2")
+    advisor = Advisor(catalog)
 
     def route(method: str, *paths: str) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
         def add(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -79,7 +82,7 @@ def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[]
 
     @route("POST", "/models/<name>/infer", "/models/<name>/versions/<version>/infer")
     def infer(name: str, version: str | None = None) -> Response:
-        return _infer(predictor, _model_ref(name, version, catalog))
+        return _infer(predictor, advisor, _model_ref(name, version, catalog))
 
     @route("POST", "/repository/index")
     def repository_index() -> Response:
@@ -94,21 +97,39 @@ def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[]
     return routes
 
 
-def _infer(predictor: Predictor, model: ModelRef) -> Response:
+def _infer(predictor: Predictor, advisor: Advisor, model: ModelRef) -> Response:
     started_s = time.perf_counter()
     trace = requests.begin_trace(model)
     header_length, sent = request.headers.get(HEADER_LENGTH), body.read_strictly(is_json=False)
     body_bounds.take_share(json_length(header_length, len(sent)))
-    infer_request = InferRequest(sent, header_length)
+    infer_request = _read(sent, header_length, advisor, model)
     trace.signature = infer_request.signature
     requests.parse_timed(started_s)
     wanted = tuple(dict.fromkeys(output.name for output in infer_request.outputs()))
-    prediction = predictor.predict(trace, infer_request.tensors, requests.deadline(), wanted)
-    answer = infer_response.render(infer_request, prediction)
+    try:
+        prediction = predictor.predict(trace, infer_request.tensors, requests.deadline(), wanted)
+        answer = infer_response.render(infer_request, prediction)
+    except (InvalidArgument, Unimplemented) as error:
+        if trace.version is None:
+            raise
+        served = ModelRef(model.name, trace.version)
+        if not trace.is_known:
+            raise strict_advice.infer_unknown(advisor, error, served) from None
+        if isinstance(error, Unimplemented):
+            raise strict_advice.infer_without_form(advisor, error, served, trace.signature) from None
+        document = infer_request.document
+        raise strict_advice.infer_unfit(advisor, error, served, trace.signature, document, data=sent) from None
     if answer.header_length is None:
         return Response.whole(answer.body)
     headers = {HEADER_LENGTH: str(answer.header_length)}
     return Response(answer.body, content_type="application/octet-stream", headers=headers)
+
+
+def _read(sent: bytes, header_length: str | None, advisor: Advisor, model: ModelRef) -> InferRequest:
+    try:
+        return InferRequest(sent, header_length)
+    except InvalidArgument as error:
+        raise strict_advice.infer_unread(advisor, error, model, sent) from None
 
 
 def _model_ref(name: str, version: str | None, catalog: Catalog) -> ModelRef:
@@ -134,6 +155,7 @@ def _labelled(model: ModelRef, catalog: Catalog) -> ModelRef:
 def _metadata(catalog: Catalog, model: ModelRef) -> Response:
     served = catalog.served(model, requests.deadline())
     signature = signature_of(served, request.args.get(infer_schema.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
+    refuse_composite(signature)
     versions = catalog.status(ModelRef(model.name), requests.deadline()).available
     response = _json(
         {

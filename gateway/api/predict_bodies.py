@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.api import json_schema, sample_values
-from gateway.api.documented_model import has_compatible_form
+from gateway.api.documented_model import are_supported, has_compatible_form
 from gateway.api.json_schema import TEXT, Dims, Json, array, record
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -30,17 +30,26 @@ def requests(signature: Signature) -> Iterator[Json]:
 
 
 def samples(signature: Signature) -> dict[str, Any]:
-    """An example for each form of ``requests``, by the form's key; none if it were too large."""
-    if not sample_values.is_printable(signature):
+    """An example for each form of ``requests`` that is answered in JSON, by the form's key; none if it were too large."""
+    if not (sample_values.is_printable(signature) and are_supported(signature.outputs, has_compatible_form)):
         return {}
-    name = {} if signature.name == DEFAULT_SIGNATURE else {"signature_name": signature.name}
     made: dict[str, Any] = {}
-    if _has_rows(signature.inputs):
-        rows = {spec.name: sample_values.nested(spec, _row_dims(spec)) for spec in signature.inputs}
-        made["instances"] = name | {"instances": [_only_or_all(rows)] * _row_count(signature)}
-    columns = {spec.name: sample_values.nested(spec, spec.shape) for spec in signature.inputs}
-    made["inputs"] = name | {"inputs": _only_or_all(columns)}
-    return made
+    if _has_rows(signature.inputs) and _answers_rows(signature) and not sample_values.has_parts(signature):
+        rows = {spec.name: sample_values.row(signature, spec) for spec in signature.inputs}
+        made["instances"] = name_of(signature) | {"instances": [_only_or_all(rows)] * sample_values.rows(signature)}
+    return made | {"inputs": columns(signature)}
+
+
+def columns(signature: Signature) -> Json:
+    """An example by columns, whatever its size and whether or not its answer has a form in JSON."""
+    tensors = {spec.name: sample_values.whole(signature, spec) for spec in signature.inputs}
+    return name_of(signature) | {"inputs": _only_or_all(tensors)}
+
+
+def _answers_rows(signature: Signature) -> bool:
+    """Whether the outputs for the samples can be told by rows: each has a dimension 0, and all are of one size."""
+    sizes = {spec.shape[0] or sample_values.rows(signature) for spec in signature.outputs if spec.shape}
+    return all(spec.shape != () for spec in signature.outputs) and len(sizes) < 2
 
 
 def answers(signature: Signature) -> Iterator[Json]:
@@ -59,10 +68,6 @@ def _has_rows(specs: tuple[TensorSpec, ...]) -> bool:
     return all(spec.shape != () for spec in specs) and len(counts) < 2
 
 
-def _row_count(signature: Signature) -> int:
-    return max((spec.shape[0] or 1 for spec in signature.inputs if spec.shape), default=1)
-
-
 def _row_dims(spec: TensorSpec) -> Dims | None:
     return None if spec.shape is None else spec.shape[1:]
 
@@ -71,6 +76,11 @@ def _row_schema(signature: Signature) -> Json:
     rows = {spec.name: json_schema.of_tensor(spec, _row_dims(spec)) for spec in signature.inputs}
     objects = _rows(signature, record(rows))
     return {"anyOf": [_rows(signature, next(iter(rows.values()))), objects]} if len(rows) == 1 else objects
+
+
+def name_of(signature: Signature) -> Json:
+    """The member that asks for ``signature``; none where a body without it does."""
+    return {} if signature.name == DEFAULT_SIGNATURE else {_NAME: signature.name}
 
 
 def _rows(signature: Signature, row: Json) -> Json:

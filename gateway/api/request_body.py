@@ -72,11 +72,11 @@ class Known(Generic[Loaded]):
 
 
 class RequestBody(Generic[Loaded]):
-    """One body: ``signature`` is the name of the one that it asks for. Not thread-safe."""
+    """One body: its bytes are ``data``, and ``signature`` is the name of the one that it asks for. Not thread-safe."""
 
     def __init__(self, known: Known[Loaded], model: ModelRef, data: bytes) -> None:
         """Raises InvalidArgument for what is no JSON and, where bodies name a signature, for what names none as it should."""
-        self._known, self._form, self._model, self._data = known, known.form, model, data
+        self._known, self._form, self._model, self.data = known, known.form, model, data
         self.signature = DEFAULT_SIGNATURE
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
@@ -97,6 +97,11 @@ class RequestBody(Generic[Loaded]):
         self._known.note(self._model, signature)
         return loaded
 
+    @property
+    def document(self) -> Any:
+        """All of it, as Python has it: for a body that was refused."""
+        return self._document
+
     def _name_signature(self) -> None:
         if self._form.names_signature and not schemas.names_signature(self._hollow):
             self._hollow = None
@@ -105,7 +110,7 @@ class RequestBody(Generic[Loaded]):
             self.signature = schemas.signature_name(document)
 
     def _loaded(self, signature: Signature) -> Loaded:
-        if self._hollow is not None or len(self._data) < hollow.LEAST_BYTES:
+        if self._hollow is not None or len(self.data) < hollow.LEAST_BYTES:
             accepted = self._form.accept(self._document if self._hollow is None else self._hollow, signature)
             if accepted is not None:
                 return accepted
@@ -116,7 +121,7 @@ class RequestBody(Generic[Loaded]):
     def _document(self) -> Any:
         """The whole of it, as Python has it."""
         form = self._form
-        return json_dialect.parse(self._data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+        return json_dialect.parse(self.data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
 
 
 def _is_small(data: bytes) -> bool:

@@ -5,6 +5,7 @@ import re
 import time
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 
@@ -69,6 +70,14 @@ def id_of(given: str) -> str:
 def current() -> Request:
     """The request that is handled here, itself: through Flask's proxy each look at it costs a search."""
     return _current.get() or flask.request._get_current_object()  # type: ignore[attr-defined]
+
+
+def raw_path() -> str:
+    """The path of this request as the client sent it, percent escapes and all."""
+    ours = current()
+    target: str = ours.environ.get("RAW_URI") or ours.full_path
+    # Two slashes at the front are part of the path, and no host.
+    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
 
 
 def begin_trace(model: ModelRef, signature: str | None = None) -> Trace:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 import orjson
 from flask import Blueprint
 
-from gateway.api import array_body, body, request_body, requests, tensor_json
+from gateway.api import array_body, body, request_body, requests, strict_advice, tensor_json
+from gateway.api.advice import Advisor, Catalog
 from gateway.api.element import Array
 from gateway.api.message import Response
 from gateway.api.request_body import Known, RequestBody
-from gateway.errors import NotFound
+from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.example_rows import ExampleRows
-from gateway.inference.hints import listed
+from gateway.inference.hints import listed, refuse_composite
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -21,20 +22,33 @@ from gateway.inference.status import ModelStatus
 def blueprint(
     predictor: Predictor,
     example_rows: ExampleRows,
+    catalog: Catalog,
     configured: Callable[[], tuple[ModelStatus, ...]],
     default_model: str,
 ) -> Blueprint:
     """The routes. A bare /predict means ``default_model``, or when that is empty the only one that is ``configured``."""
     routes = Blueprint("simple", __name__)
     known = Known(request_body.SIMPLE)
+    advisor = Advisor(catalog)
+
+    def answer(model: str) -> Response:
+        try:
+            return _predict(predictor, example_rows, known, advisor, model)
+        except Unimplemented as error:
+            raise strict_advice.simple_without_form(advisor, error, ModelRef(model)) from None
+        except InvalidArgument as error:
+            trace = requests.current().trace
+            if trace.version is None or trace.is_known:
+                raise
+            raise strict_advice.simple_unknown(advisor, error, ModelRef(model)) from None
 
     @routes.route("/predict", methods=["POST"], provide_automatic_options=False)
     def predict_default() -> Response:
-        return _predict(predictor, example_rows, known, default_model or _only(configured()))
+        return answer(default_model or _only(configured()))
 
     @routes.route("/predict/<model>", methods=["POST"], provide_automatic_options=False)
     def predict(model: str) -> Response:
-        return _predict(predictor, example_rows, known, model)
+        return answer(model)
 
     return routes
 
@@ -46,15 +60,18 @@ def _only(models: tuple[ModelStatus, ...]) -> str:
     raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
 
-def _predict(predictor: Predictor, example_rows: ExampleRows, known: Known[dict[str, Array]], name: str) -> Response:
+def _predict(
+    predictor: Predictor, example_rows: ExampleRows, known: Known[dict[str, Array]], advisor: Advisor, name: str
+) -> Response:
     started_s = time.perf_counter()
     model = ModelRef(name)
     trace = requests.begin_trace(model)
-    load = array_body.received(is_example=True) or RequestBody(known, model, body.read_strictly()).load
+    load = array_body.received(is_example=True) or _reader(known, advisor, model)
     requests.parse_timed(started_s)
     built: list[tuple[Signature, Tensors]] = []
 
     def build(signature: Signature) -> Tensors:
+        refuse_composite(signature)
         inputs = load(signature)
         built.append((signature, inputs))
         return inputs
@@ -64,6 +81,23 @@ def _predict(predictor: Predictor, example_rows: ExampleRows, known: Known[dict[
     rows = example_rows.of(prediction, *built[-1], requests.deadline())
     outputs = {name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()}
     return array_body.answer(outputs) or Response.whole(_render(prediction, outputs))
+
+
+def _reader(known: Known[dict[str, Array]], advisor: Advisor, model: ModelRef) -> Callable[[Signature], Tensors]:
+    """What makes tensors of this request's JSON body."""
+    data = body.read_strictly()
+    try:
+        sent = RequestBody(known, model, data)
+    except InvalidArgument as error:
+        raise strict_advice.simple_unread(advisor, error, model, data) from None
+
+    def load(signature: Signature) -> Tensors:
+        try:
+            return sent.load(signature)
+        except InvalidArgument as error:
+            raise strict_advice.simple_unfit(advisor, error, model, sent) from None
+
+    return load
 
 
 def _render(prediction: Prediction, outputs: Tensors) -> bytes:

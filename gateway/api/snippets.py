@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gateway.api import array_body, datatypes, example_bodies, infer_bodies, openapi_simple, predict_bodies, sample_values
-from gateway.api.documented_model import METHODS, DocumentedModel, has_compatible_form, has_strict_form
+from gateway.api.documented_model import (
+    METHODS,
+    DocumentedModel,
+    are_supported,
+    has_array_form,
+    has_compatible_form,
+    has_strict_form,
+)
 from gateway.api.json_schema import Json
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
+_BFLOAT16_ONE: Final = 0x3F80
 _FORMS: Final = {"instances": ("by rows", "predictions"), "inputs": ("by columns", "outputs")}
 
 
@@ -33,32 +41,30 @@ def of_model(model: DocumentedModel, address: str) -> list[Snippet]:
     return [*_predict(model, address), *_simple(model, address), *_infer(model, address), *_examples(model, address)]
 
 
-def text(snippets: list[Snippet]) -> str:
-    """All snippets, one after the other, for a person."""
-    return "\n".join(f"# {snippet.title} ({snippet.language})\n{snippet.code}\n" for snippet in snippets)
+def text(model: DocumentedModel, snippets: list[Snippet]) -> str:
+    """Why some signatures cannot be called, and all snippets, one after the other, for a person."""
+    problems = [f"# No example: {problem}\n" for problem in model.problems]
+    return "\n".join([*problems, *(f"# {snippet.title} ({snippet.language})\n{snippet.code}\n" for snippet in snippets)])
 
 
 def _predict(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     url = f"{address}/v1/models/{model.in_path}:predict"
     signature = _first(model.callable_with(has_compatible_form))
-    if signature is None:
-        return
-    samples = predict_bodies.samples(signature)
-    for key, body in samples.items():
+    for key, body in predict_bodies.samples(signature).items() if signature else ():
         form, answer = _FORMS[key]
         yield from _json(f"TensorFlow Serving, {form}", url, body, answer)
-    if signature.name == DEFAULT_SIGNATURE:
-        yield from _arrays("TensorFlow Serving", url, signature, whole=True)
+    if model.default in model.callable_with(has_array_form):
+        yield from _arrays("TensorFlow Serving", url, model.default, whole=True)
 
 
 def _simple(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    signature = model.default
-    if signature is None or not model.is_one_segment or signature not in model.callable_with(has_strict_form):
-        return
     url = f"{address}/predict/{model.in_path}"
-    if sample_values.is_printable(signature):
-        yield from _json("One example", url, openapi_simple.sample(signature), "prediction")
-    yield from _arrays("One example", url, signature, whole=False)
+    if not model.is_one_segment:
+        return
+    if model.default in model.callable_with(has_strict_form) and openapi_simple.is_answered(model.default):
+        yield from _json("One example", url, openapi_simple.sample(model.default), "prediction")
+    if model.default in model.callable_with(has_array_form):
+        yield from _arrays("One example", url, model.default, whole=False)
 
 
 def _infer(model: DocumentedModel, address: str) -> Iterator[Snippet]:
@@ -66,9 +72,9 @@ def _infer(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     if signature is None or not model.is_one_segment:
         return
     url = f"{address}/v2/models/{model.in_path}/infer"
-    if sample_values.is_printable(signature):
+    if infer_bodies.is_answered(signature):
         yield from _json("Open Inference Protocol", url, infer_bodies.sample(signature), "outputs")
-    if signature.name == DEFAULT_SIGNATURE:
+    if signature.name == DEFAULT_SIGNATURE and are_supported(signature.outputs, datatypes.is_supported):
         yield _tritonclient(model, address, signature)
 
 
@@ -104,7 +110,7 @@ def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Itera
     """A numpy snippet: npy where there is one tensor on each side, else npz."""
     is_one = len(signature.inputs) == len(signature.outputs) == 1
     media_type = array_body.NPY if is_one else array_body.NPZ
-    arrays = [f"{spec.name!r}: {_array(spec, whole=whole)}" for spec in signature.inputs]
+    arrays = [f"{spec.name!r}: {array(signature, spec, whole=whole)}" for spec in signature.inputs]
     save = "numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)"
     show = "print(answer)" if is_one else "print({name: answer[name] for name in answer})"
     lines = [
@@ -125,14 +131,23 @@ def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Itera
     yield Snippet(f"{title}, as {'npy' if is_one else 'npz'}", "python", "\n".join(lines))
 
 
-def _array(spec: TensorSpec, *, whole: bool) -> str:
-    """A numpy expression for a tensor, or for one example of it."""
-    dims = spec.shape if whole or spec.shape is None or not spec.has_free_batch else spec.shape[1:]
-    shape = sample_values.shape(dims)
+def array(signature: Signature, spec: TensorSpec, *, whole: bool) -> str:
+    """A numpy expression for a tensor of ``signature``, or for one example of it."""
+    shape = sample_values.shape(signature, spec)
+    shape = shape if whole or not spec.has_free_batch else shape[1:]
     if spec.dtype == dtypes.STRING:
         value = sample_values.first(spec)
         return f"numpy.full({shape}, {value!r}, 'S{len(value)}')"
-    return f"numpy.ones({shape}, {_numpy_name(spec)!r})"
+    if spec.dtype == dtypes.BFLOAT16:
+        return f"numpy.full({shape}, {_BFLOAT16_ONE}, 'uint16').view('V2')"  # as numpy saves one
+    return _numbers(signature, spec, shape, _numpy_name(spec))
+
+
+def _numbers(signature: Signature, spec: TensorSpec, shape: tuple[int, ...], dtype: str) -> str:
+    """As ``sample_values`` has them."""
+    if sample_values.is_matrix(spec, shape):
+        return f"numpy.zeros({shape}, {dtype!r}) + numpy.eye({shape[-1]}, dtype={dtype!r})"
+    return f"numpy.{'zeros' if sample_values.is_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
 
 
 def _numpy_name(spec: TensorSpec) -> str:
@@ -150,10 +165,10 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
         "inputs = []",
     ]
     for spec in signature.inputs:
-        shape, datatype = list(sample_values.shape(spec.shape)), datatypes.name_of(spec.dtype)
+        shape, datatype = list(sample_values.shape(signature, spec)), datatypes.name_of(spec.dtype)
         lines += [
             f"inputs.append(tritonclient.http.InferInput({spec.name!r}, {shape}, {datatype!r}))",
-            f"inputs[-1].set_data_from_numpy({_triton_array(spec)})",
+            f"inputs[-1].set_data_from_numpy({_triton_array(signature, spec)})",
         ]
     lines += [
         f"result = client.infer({model.name!r}, inputs)",
@@ -162,15 +177,19 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
     return Snippet("Open Inference Protocol, with Triton's client", "python", "\n".join(lines))
 
 
-def _triton_array(spec: TensorSpec) -> str:
-    shape = sample_values.shape(spec.shape)
+def _triton_array(signature: Signature, spec: TensorSpec) -> str:
+    shape = sample_values.shape(signature, spec)
     if spec.dtype == dtypes.STRING:
         return f"numpy.array([{sample_values.first(spec)!r}] * {math.prod(shape)}, object).reshape({shape})"
-    name = "float32" if spec.dtype == dtypes.BFLOAT16 else _numpy_name(spec)
-    return f"numpy.ones({shape}, {name!r})"
+    return _numbers(signature, spec, shape, "float32" if spec.dtype == dtypes.BFLOAT16 else _numpy_name(spec))
 
 
 def as_json(model: DocumentedModel, snippets: list[Snippet]) -> dict[str, Any]:
     """The document of the route."""
     listed = [{"title": snippet.title, "language": snippet.language, "code": snippet.code} for snippet in snippets]
-    return {"model": model.name, "version": str(model.served.version), "snippets": listed}
+    return {
+        "model": model.name,
+        "version": str(model.served.version),
+        "snippets": listed,
+        "problems": list(model.problems),
+    }

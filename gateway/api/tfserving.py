@@ -7,7 +7,6 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import orjson
 from flask import Blueprint
@@ -22,23 +21,27 @@ from gateway.api import (
     requests,
     schemas,
     tensor_json,
+    tfserving_advice,
     tfserving_path,
 )
 from gateway.api import examples as example_bodies
+from gateway.api.advice import Advisor
 from gateway.api.message import Response
+from gateway.api.predict_document import PredictDocument
 from gateway.api.request_body import Known, RequestBody
 from gateway.api.schemas import PredictBody
-from gateway.api.shapes import mismatches
 from gateway.api.tensor_json import NonFinite
+from gateway.api.tfserving_advice import ExampleVerb
 from gateway.api.tfserving_path import ModelPath
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.deadline import Deadline
 from gateway.inference.example_predictor import ExamplePredictor
+from gateway.inference.examples import Examples
 from gateway.inference.predictor import Predictor, Trace
-from gateway.inference.signature import ModelRef, ServedModel, Signature, Tensors
+from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus
 
-Document = TypeVar("Document")
+Answer = TypeVar("Answer")
 
 WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 """Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
@@ -59,6 +62,9 @@ class Catalog(Protocol):
     def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
         """The JSON of the metadata route."""
 
+    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means, with its signatures."""
+
 
 def blueprint(
     predictor: Predictor,
@@ -70,18 +76,20 @@ def blueprint(
     """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
     routes = Blueprint("tfserving", __name__)
     known = Known(request_body.PREDICT)
+    advisor = Advisor(catalog)
 
     @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=cors.METHODS, provide_automatic_options=False)
     def dispatch(prefix: str, rest: str) -> Response:
-        method, path = requests.current().method, _raw_path()
+        # The URL pattern is matched before percent escapes are decoded.
+        method, path = requests.current().method, requests.raw_path()
         target = tfserving_path.parse(method, path)
         match target.verb:
             case "predict":
-                return _predict(target.model, known, predictor, non_finite)
+                return _predict(target.model, known, predictor, advisor, non_finite)
             case "classify":
-                return _classify(target.model, examples, non_finite)
+                return _classify(target.model, examples, advisor, non_finite)
             case "regress":
-                return _regress(target.model, examples, non_finite)
+                return _regress(target.model, examples, advisor, non_finite)
             case "":
                 return _look_up(target, catalog, why_not_joined)
         # Upstream's pattern takes :PREDICT, its handler does not.
@@ -99,80 +107,81 @@ def _look_up(target: ModelPath, catalog: Catalog, why_not_joined: WhyNotJoined) 
     return _status(catalog.status(target.model, requests.deadline()))
 
 
-def _raw_path() -> str:
-    """The path as the client sent it: the URL pattern is matched before percent escapes are decoded."""
-    ours = requests.current()
-    target: str = ours.environ.get("RAW_URI") or ours.full_path
-    # Two slashes at the front are part of the path, and no host.
-    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
-
-
-class _PredictDocument:
-    """A :predict body between its parsing and its answer: how it was made into tensors is needed again for both."""
-
-    def __init__(self, load: Callable[[Signature], PredictBody]) -> None:
-        self._load = load
-        self._signature: Signature | None = None
-        self._body: PredictBody | None = None
-
-    def build(self, signature: Signature) -> Tensors:
-        self._signature, self._body = signature, None
-        self._body = self._load(signature)
-        return self._body.tensors
-
-    @property
-    def is_row(self) -> bool:
-        return self._body is not None and self._body.row
-
-    def explain(self, error: InvalidArgument) -> InvalidArgument:
-        """The backend's refusal with what the signature expected, when the shapes that were forwarded did not fit it."""
-        if self._signature is None or self._body is None:
-            return error
-        problems = mismatches(self._signature, self._body.tensors, self._body.row)
-        message = "\n".join([error.message, *map(str, problems)])
-        return InvalidArgument(message, problems)
-
-
-def _predict(model: ModelRef, known: Known[PredictBody], predictor: Predictor, non_finite: NonFinite) -> Response:
+def _predict(
+    model: ModelRef, known: Known[PredictBody], predictor: Predictor, advisor: Advisor, non_finite: NonFinite
+) -> Response:
     started_s = time.perf_counter()
     arrays = array_body.received(is_example=False)
     trace = requests.begin_trace(model)
-    if arrays is None:
-        sent = RequestBody(known, model, body.read())
-        trace.signature = sent.signature
-        document = _PredictDocument(sent.load)
-        requests.parse_timed(started_s)
+    if arrays is not None:
+        sent = None
+        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
     else:
-        document = _PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
+        sent = _read(model, known, advisor)
+        trace.signature = sent.signature
+        document = PredictDocument(sent.load)
+        requests.parse_timed(started_s)
     try:
         prediction = predictor.predict(trace, document.build, requests.deadline())
-    except InvalidArgument as error:
-        raise document.explain(error) from None
+    except (InvalidArgument, Unimplemented) as error:
+        raise document.explained(advisor, error, trace, sent) from None
     in_arrays = array_body.answer(prediction.outputs)
-    return in_arrays or _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
+    if in_arrays is not None:
+        return in_arrays
+    try:
+        return _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
+    except (InvalidArgument, OutOfRange) as error:
+        answered = ModelRef(model.name, prediction.version)
+        raise tfserving_advice.predict_unanswered(
+            advisor, error, answered, trace.signature, prediction.outputs, is_row=document.is_row
+        ) from None
 
 
-def _classify(model: ModelRef, predictor: ExamplePredictor, non_finite: NonFinite) -> Response:
-    trace, examples = _begin(model, example_bodies.load)
-    answer = predictor.classify(trace, examples, requests.deadline())
+def _read(model: ModelRef, known: Known[PredictBody], advisor: Advisor) -> RequestBody[PredictBody]:
+    data = body.read()
+    try:
+        return RequestBody(known, model, data)
+    except InvalidArgument as error:
+        raise tfserving_advice.predict_unread(advisor, error, model, data) from None
+
+
+def _classify(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
+    answer = _examined(model, "classify", predictor.classify, advisor)
     return _answer(examples_json.dump_classifications(answer, non_finite))
 
 
-def _regress(model: ModelRef, predictor: ExamplePredictor, non_finite: NonFinite) -> Response:
-    trace, examples = _begin(model, example_bodies.load)
-    answer = predictor.regress(trace, examples, requests.deadline())
+def _regress(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
+    answer = _examined(model, "regress", predictor.regress, advisor)
     return _answer(examples_json.dump_regressions(answer, non_finite))
 
 
-def _begin(model: ModelRef, load: Callable[[dict[str, Any]], Document]) -> tuple[Trace, Document]:
-    """The trace of a request for ``model``, and what ``load`` makes of its body, an object that names a signature or none."""
+def _examined(
+    model: ModelRef, verb: ExampleVerb, call: Callable[[Trace, Examples, Deadline], Answer], advisor: Advisor
+) -> Answer:
+    """What ``call`` answers to the examples of this request's body."""
+    trace, examples = _begin(model, verb, advisor)
+    try:
+        return call(trace, examples, requests.deadline())
+    except InvalidArgument as error:
+        if trace.version is None:
+            raise
+        answering = ModelRef(model.name, trace.version)
+        raise tfserving_advice.examples_unfit(advisor, error, answering, verb) from None
+
+
+def _begin(model: ModelRef, verb: ExampleVerb, advisor: Advisor) -> tuple[Trace, Examples]:
+    """The trace of a request for ``model``, and the examples of its body, an object that names a signature or none."""
     started_s = time.perf_counter()
     trace = requests.begin_trace(model)
-    document = json_dialect.parse(body.read(), raw_strings=True)
-    trace.signature = schemas.signature_name(document)
-    loaded = load(document)
+    data, document = body.read(), None
+    try:
+        document = json_dialect.parse(data, raw_strings=True)
+        trace.signature = schemas.signature_name(document)
+        examples = example_bodies.load(document)
+    except InvalidArgument as error:
+        raise tfserving_advice.examples_misread(advisor, error, model, verb, data, document=document) from None
     requests.parse_timed(started_s)
-    return trace, loaded
+    return trace, examples
 
 
 def _status(status: ModelStatus) -> Response:

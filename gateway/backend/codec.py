@@ -58,6 +58,7 @@ _BY_NUMPY = {row.dtype.numpy: row for row in _TABLE}
 # What these hold lies on the wire as numpy has it.
 _FIXED_WIDTH = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _WORTH_A_BUFFER = 32  # values
+_COMPOSITES = {"RAGGED_TENSOR_SPEC": "ragged", "SPARSE_TENSOR_SPEC": "sparse"}
 _BIT_CASTS = (dtypes.HALF, dtypes.BFLOAT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
 
 
@@ -166,7 +167,11 @@ def dtype_name(enum: int) -> str:
 
 
 def signature_from_proto(name: str, proto: SignatureDef) -> Signature:
-    """The Signature that a SignatureDef declares. A dtype without an array form keeps its name and has no numpy dtype."""
+    """The Signature that a SignatureDef declares.
+
+    A dtype without an array form keeps its name and has no numpy dtype. A TensorInfo that is not one dense tensor (``encoding``
+    in tensorflow/core/protobuf/meta_graph.proto) is a composite.
+    """
     defaults = getattr(proto, "defaults", {})
     return Signature(name, proto.method_name, _specs(proto.inputs, defaults), _specs(proto.outputs, {}))
 
@@ -178,7 +183,15 @@ def _specs(tensors: Mapping[str, TensorInfo], defaults: Mapping[str, TensorProto
 def _spec(alias: str, info: TensorInfo, has_default: bool) -> TensorSpec:
     row = _BY_ENUM.get(info.dtype)
     dtype = row.dtype if row is not None else DType(dtype_name(info.dtype), None)
-    return TensorSpec(alias, dtype, _shape(info), has_default)
+    return TensorSpec(alias, dtype, _shape(info), has_default, _composite(info))
+
+
+def _composite(info: TensorInfo) -> str:
+    encoding = info.WhichOneof("encoding")
+    if encoding == "composite_tensor":
+        type_spec = info.composite_tensor.type_spec
+        return _COMPOSITES.get(type_spec.TypeSpecClass.Name(type_spec.type_spec_class), "composite")
+    return "sparse" if encoding == "coo_sparse" else ""
 
 
 def _shape(info: TensorInfo) -> tuple[int | None, ...] | None:

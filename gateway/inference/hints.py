@@ -1,12 +1,13 @@
 """What an error says besides upstream's words: what there is instead of what was asked for. Bounded, and made from memory."""
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import GatewayError, InvalidArgument, NotFound
+from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.dtypes import STRING
 from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus
@@ -20,6 +21,11 @@ _WRONG_SIGNATURE: Final = re.compile(
     r"\A(Expected one (or two )?(in|out)put Tensors?|No (classification|regression) |Expected (classification|regression) sig)"
 )
 _PROTO_DUMP: Final = re.compile(r"(SignatureDef:|Signature was:).*", re.DOTALL)
+_PARTS: Final = {
+    "ragged": "its values and row_splits",
+    "sparse": "its indices, values and dense_shape",
+    "composite": "its parts",
+}
 _INTEGER_FOR_FLOAT: Final = "Data type: int64 but expected type: float"
 
 
@@ -56,18 +62,35 @@ def wrong_examples(error: InvalidArgument, method: str, signature: str, served: 
         return with_hint(error, "A number without a decimal point is an integer: for a float write 2.0, not 2")
     if not _WRONG_SIGNATURE.match(error.message):
         return error
-    suited = [name for name, other in served.signatures.items() if _takes_examples(other, method)]
+    suited = [name for name, other in served.signatures.items() if takes_examples(other, method)]
     text = _PROTO_DUMP.sub(r"\1", error.message)
     instead = f"For :{method} there {'are' if suited else 'is no other'}{': ' + listed(suited) if suited else ''}"
     return InvalidArgument(f"{text} {_in_words(definition)}. {instead}", error.problems, error.omitted)
 
 
+def why_not_callable(signature: Signature, specs: Iterable[TensorSpec] | None = None) -> str:
+    """Why no call can have ``specs``, some of the tensors of ``signature`` (None: all), and what to do; empty: it can."""
+    for spec in (*signature.inputs, *signature.outputs) if specs is None else specs:
+        if spec.composite:
+            return _composite(signature, spec)
+    return ""
+
+
+def refuse_composite(signature: Signature, specs: Iterable[TensorSpec] | None = None) -> None:
+    """Raise Unimplemented if ``specs``, some of the tensors of ``signature`` (None: all), are not all plain ones."""
+    reason = "" if signature.is_plain else why_not_callable(signature, specs)
+    if reason:
+        raise Unimplemented(reason)
+
+
 def with_hint(error: GatewayError, hint: str) -> GatewayError:
     """``error`` with ``hint`` as another sentence of its message."""
-    message = f"{error.message.rstrip('.')}. {hint if len(hint) <= _HINT_LENGTH else hint[:_HINT_LENGTH] + '…'}"
-    if isinstance(error, InvalidArgument):
-        return InvalidArgument(message, error.problems, error.omitted)
-    return type(error)(message)
+    return _reworded(error, f"{error.message.rstrip('.')}. {hint if len(hint) <= _HINT_LENGTH else hint[:_HINT_LENGTH] + '…'}")
+
+
+def with_lines(error: GatewayError, lines: Iterable[str]) -> GatewayError:
+    """``error`` with ``lines``, which are bounded already, after its message."""
+    return _reworded(error, "\n".join([error.message, *lines]))
 
 
 def listed(names: Iterable[object]) -> str:
@@ -80,6 +103,20 @@ def listed(names: Iterable[object]) -> str:
 def cut(name: str) -> str:
     """A client's name, shortened if it is absurdly long."""
     return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
+
+
+def _reworded(error: GatewayError, message: str) -> GatewayError:
+    reworded = copy.copy(error)
+    reworded.message, reworded.args = message, (message,)
+    return reworded
+
+
+def _composite(signature: Signature, spec: TensorSpec) -> str:
+    is_input = spec in signature.inputs
+    side, verb = ("input", "take") if is_input else ("output", "return")
+    what = f"the {side} {cut(spec.name)} of {cut(signature.name)} is a {spec}"
+    reason = "which cannot be sent to a server" if is_input else "which a server cannot give"
+    return f"{what}, {reason}: {verb} {_PARTS[spec.composite]} as {side}s of their own, and export the model again"
 
 
 def _instead(model: ModelRef, known: Known) -> str:
@@ -103,14 +140,16 @@ def _nearest_first(name: str, names: list[str]) -> str:
 
 
 def _in_words(signature: Signature) -> str:
-    return f"{cut(signature.name)} takes {_tensors(signature.inputs)} and gives {_tensors(signature.outputs)}"
+    return f"{cut(signature.name)} takes {tensors(signature.inputs)} and gives {tensors(signature.outputs)}"
 
 
-def _tensors(specs: Sequence[TensorSpec]) -> str:
+def tensors(specs: Sequence[TensorSpec]) -> str:
+    """The names of tensors, each with its dtype and shape."""
     return listed(f"{spec.name} ({spec})" for spec in specs)
 
 
-def _takes_examples(signature: Signature, method: str) -> bool:
+def takes_examples(signature: Signature, method: str) -> bool:
+    """Whether ``signature`` has the tensors of one for ``method``, classify or regress, whatever method it names."""
     outputs = {spec.name for spec in signature.outputs}
     wanted = outputs & {"classes", "scores"} if method == "classify" else outputs == {"outputs"}
     return bool(wanted) and [(spec.name, spec.dtype) for spec in signature.inputs] == [("inputs", STRING)]

@@ -26,13 +26,15 @@ class ModelRef:
 class TensorSpec:
     """A named tensor of a signature. ``shape`` has None for a free dimension and is None itself when the rank is unknown.
 
-    ``has_default``: the signature holds a value for it, so that a Predict call may leave it out.
+    ``has_default``: the signature holds a value for it, so that a Predict call may leave it out. ``composite``: it is no plain
+    tensor but a ``ragged``, ``sparse`` or other ``composite`` one, which no call can send or fetch; empty: it is plain.
     """
 
     name: str
     dtype: DType
     shape: tuple[int | None, ...] | None
     has_default: bool = False
+    composite: str = ""
 
     @property
     def has_free_batch(self) -> bool:
@@ -41,8 +43,8 @@ class TensorSpec:
 
     @property
     def may_count_rows(self) -> bool:
-        """Whether dimension 0 may count independent rows: it is free, or the rank is unknown."""
-        return self.shape is None or self.has_free_batch
+        """Whether dimension 0 may count independent rows: it is free, or the rank is unknown. A composite tensor has none."""
+        return not self.composite and (self.shape is None or self.has_free_batch)
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a tensor of this shape is one that the declaration allows."""
@@ -56,6 +58,8 @@ class TensorSpec:
         return True
 
     def __str__(self) -> str:
+        if self.composite:
+            return f"{self.composite} tensor"
         if self.shape is None:
             return f"{self.dtype} of any rank"
         return f"{self.dtype}[{','.join('-1' if size is None else str(size) for size in self.shape)}]"
@@ -66,7 +70,8 @@ class Signature:
     """One SignatureDef: ``inputs`` and ``outputs`` sorted by name. Hashable, so that what is made from it can be cached by it.
 
     ``method`` is the SignatureDef's method_name (``tensorflow/serving/predict``, ``.../classify``, ``.../regress``).
-    ``not_joinable``: why the declaration forbids that requests share a call; None when it does not.
+    ``not_joinable``: why the declaration forbids that requests share a call; None when it does not. ``is_plain``: no tensor of
+    it is a composite one.
     """
 
     name: str
@@ -74,11 +79,13 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     not_joinable: str | None = field(init=False, repr=False, compare=False)
+    is_plain: bool = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Each request asks for both.
+        # Each request asks for these.
         object.__setattr__(self, "not_joinable", _not_joinable(self.inputs, self.outputs))
+        object.__setattr__(self, "is_plain", not any(spec.composite for spec in (*self.inputs, *self.outputs)))
         object.__setattr__(self, "_hash", hash((self.name, self.method, self.inputs, self.outputs)))
 
     def __hash__(self) -> int:
@@ -92,7 +99,8 @@ def _not_joinable(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -
             return f"it has no {kind}s"
         for spec in specs:
             if not spec.may_count_rows:
-                return f"{kind} {spec.name}: dimension 0 of {spec} is not free"
+                why = f"it is a {spec}" if spec.composite else f"dimension 0 of {spec} is not free"
+                return f"{kind} {spec.name}: {why}"
     return None
 
 

@@ -269,5 +269,7 @@ def test_a_document_of_fifty_models_stays_small():
 
 def test_samples_are_always_the_same_and_of_the_declared_shape():
     one = spec(dtypes.INT64, (None, 2, None))
-    assert sample_values.nested(one, one.shape) == [[[1], [1]]]
-    assert np.array(sample_values.flat(one)).reshape(sample_values.shape(one.shape)).shape == (1, 2, 1)
+    of = signature([one])
+    assert sample_values.whole(of, one) == [[[1], [1]]]
+    assert sample_values.row(of, one) == [[1], [1]]
+    assert np.array(sample_values.flat(of, one)).reshape(sample_values.shape(of, one)).shape == (1, 2, 1)

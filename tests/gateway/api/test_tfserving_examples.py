@@ -121,8 +121,11 @@ def test_a_refusal_keeps_upstreams_words_and_says_what_there_is(client, seen, ve
     client.fake.failures = [(grpc.StatusCode.INVALID_ARGUMENT, refusal)]
     response = client.post(f"/v1/models/e:{verb}", {"signature_name": asked, "examples": [{"x": 2}]})
     assert response.status_code == 400
-    assert response.json["error"].endswith(error)
-    assert "{" not in response.json["error"]
+    words, _, example = response.json["error"].partition("\nFor example")
+    assert words.endswith(error)
+    assert "{" not in words
+    body = example.partition("): ")[2]
+    assert client.post(f"/v1/models/e:{verb}", body).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""What a refusal says after its own words: what there is instead, with an example that works for the model.
+
+Nothing here is done for a request that is answered. What is said is bounded, and made from what the catalog remembers.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+from urllib.parse import quote
+
+from gateway.api import foreign_body, requests
+from gateway.api.documented_model import DocumentedModel, has_array_form
+from gateway.api.foreign_body import ForeignBody
+from gateway.errors import GatewayError, Unimplemented
+from gateway.inference import dtypes, hints
+from gateway.inference.deadline import Deadline
+from gateway.inference.signature import ModelRef, ServedModel, Signature
+
+Lines: TypeAlias = Callable[[DocumentedModel, Signature], Iterable[str]]
+"""What there is to say with a model and one of its signatures that can be called."""
+
+_MOST_PROBLEMS: Final = 3
+_LOOK_UP_S: Final = 0.25  # how long a refusal may wait for a model's signatures
+_AS_B64: Final = 'a model that takes a string gets its bytes as {"b64": base64 text}'
+_AS_NUMBERS: Final = "the model takes numbers: decode it, and send them as JSON, or as npy (but not to /v2)"
+
+
+class Catalog(Protocol):
+    """Knows the signatures of what is served."""
+
+    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
+        """The version that ``model`` means. Raises GatewayError."""
+
+
+class Advisor:
+    """Explains refusals. Thread-safe: holds nothing of a request."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def known(self, model: ModelRef) -> DocumentedModel | None:
+        """The version that ``model`` means, unless the server would have to be waited for."""
+        try:
+            served = self._catalog.served(model, requests.deadline().at_most(_LOOK_UP_S))
+        except GatewayError:
+            return None
+        return DocumentedModel(served, (), served.name)
+
+    def explained(
+        self, error: GatewayError, model: ModelRef, name: str, foreign: ForeignBody | None, lines: Lines
+    ) -> GatewayError:
+        """``error`` with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
+        known = self.known(model)
+        signature = None if known is None else chosen(known, name)
+        more = [] if foreign is None else [about(foreign, model.name, known)]
+        if known is not None and signature is not None:
+            more += lines(known, signature)
+        elif known is not None and not isinstance(error, Unimplemented):
+            more += known.problems[:_MOST_PROBLEMS]
+        return hints.with_lines(error, filter(None, more))
+
+
+def foreign_bytes(data: bytes) -> ForeignBody | None:
+    """What this request's body, ``data``, looks like, given that it is no JSON object."""
+    return foreign_body.of_bytes(data, requests.current().mimetype)
+
+
+def foreign_object(document: Mapping[str, Any], data: bytes) -> ForeignBody | None:
+    """What this request's body ``data``, which begins with the JSON object ``document``, looks like."""
+    foreign = foreign_body.of_document(document)
+    if foreign is None and foreign_bytes(data) is foreign_body.LINES:
+        return foreign_body.LINES
+    return foreign
+
+
+def chosen(known: DocumentedModel, name: str) -> Signature | None:
+    """The signature ``name`` if it can be called, or else the first that can."""
+    suited = known.callable_with(has_array_form)
+    return next((signature for signature in suited if signature.name == name), suited[0] if suited else None)
+
+
+def signature_for_file(known: DocumentedModel, signature: Signature) -> Signature | None:
+    """``signature``, or else another one, whose only input is a string and so may be the bytes of a file."""
+    suited = (signature, *known.callable_with(has_array_form))
+    return next((one for one in suited if [spec.dtype for spec in one.inputs] == [dtypes.STRING]), None)
+
+
+def about(foreign: ForeignBody, name: str, known: DocumentedModel | None) -> str:
+    """A sentence on a foreign body that was sent to the model ``name``."""
+    if foreign.is_file:
+        takes_numbers = known is not None and not any(map(_has_strings, known.callable_with(has_array_form)))
+        remedy = _AS_NUMBERS if takes_numbers else _AS_B64
+    else:
+        remedy = f"POST it to {foreign.route}" if foreign.route else foreign.remedy
+        remedy = remedy.format(model=quote(name, safe=""))
+    return f"The body looks like {foreign.what}: {remedy}"
+
+
+def _has_strings(signature: Signature) -> bool:
+    return any(spec.dtype == dtypes.STRING for spec in signature.inputs)

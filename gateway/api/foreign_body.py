@@ -1,0 +1,170 @@
+"""What a refused body is instead, if it is one that other services take: its name, and how the same is sent here.
+
+A body is only looked at when it was refused. Recognising one never accepts it, and a wrong guess costs a sentence that does not
+help: so a sentence says "looks like".
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.api import array_body, columnar, examples, row
+
+_LOOKED_AT_BYTES: Final = 4096
+_MOST_KEYS: Final = 1000  # of an object that are looked at
+
+V1, CLASSIFY, V2 = "/v1/models/{model}:predict", "/v1/models/{model}:classify", "/v2/models/{model}/infer"
+"""The routes that a body may be meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBody:
+    """What a body looks like, and what to do.
+
+    ``route``: the body is for that route of this gateway (empty: for none). ``is_file``: it is the bytes of an image or alike,
+    which a model may take as a string, or as the numbers that they hold.
+    """
+
+    what: str
+    remedy: str = ""  # may have {model}, for the model's name in a path
+    route: str = ""
+    is_file: bool = False
+
+
+_AS_JSON: Final = "send its values as JSON, or as npy (but not to /v2)"
+_AS_ARRAYS: Final = f"POST it to {V1} or /predict/{{model}} with the header Content-Type: "
+_AS_ROWS: Final = f'its rows go into "{row.KEY}" of {V1}'
+_CSV: Final = ForeignBody("CSV", "each line becomes a list of its values, and all lines a list of these")
+LINES: Final = ForeignBody("JSON lines", "all lines go into one list, with commas between")
+_FORM: Final = ForeignBody("a form", "the body itself must be the JSON")
+_PARTS: Final = ForeignBody("multipart/form-data", "the body itself must be the JSON, without parts (curl -d, not curl -F)")
+_XML: Final = ForeignBody("XML or HTML", _AS_JSON)
+_PYTHON: Final = ForeignBody("a Python literal", "JSON has double quotes, true, false and null: write it with json.dumps")
+_TWICE: Final = ForeignBody(
+    "JSON inside a JSON string", "encode it once: with requests json=body or data=json.dumps(body), but not both"
+)
+_BINARY: Final = ForeignBody(
+    "binary data, such as protocol buffers", f"{_AS_JSON}; gRPC is spoken on the model server's own port"
+)
+
+_UTF_16: Final = ForeignBody("text in UTF-16", "send it in UTF-8")
+_PICKLE: Final = ForeignBody("a pickle", f"pickles are never read; {_AS_JSON}")
+_MESSAGEPACK: Final = ForeignBody("MessagePack", _AS_JSON)
+_PARQUET: Final = ForeignBody("Parquet", _AS_JSON)
+
+_MAGIC: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
+    (re.compile(rb"\x89PNG\r\n"), ForeignBody("an image (PNG)", is_file=True)),
+    (re.compile(rb"\xff\xd8\xff"), ForeignBody("an image (JPEG)", is_file=True)),
+    (re.compile(rb"GIF8"), ForeignBody("an image (GIF)", is_file=True)),
+    (re.compile(rb"II\*\x00|MM\x00\*"), ForeignBody("an image (TIFF)", is_file=True)),
+    (re.compile(rb"RIFF....(WEBP|WAVE|AVI )", re.DOTALL), ForeignBody("an image, sound or video (RIFF)", is_file=True)),
+    (re.compile(rb"ID3[\x02-\x04]|OggS\x00|fLaC\x00"), ForeignBody("sound", is_file=True)),
+    (re.compile(rb"%PDF-"), ForeignBody("a PDF file", is_file=True)),
+    (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + array_body.NPY)),
+    (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + array_body.NPZ)),
+    (re.compile(rb"\x1f\x8b"), ForeignBody("gzip", "say so with the header Content-Encoding: gzip")),
+    (re.compile(rb"\xff\xfe|\xfe\xff|[\[{\"]\x00"), _UTF_16),
+    (re.compile(rb"PAR1"), _PARQUET),
+    (re.compile(rb"ARROW1|Obj\x01"), ForeignBody("Arrow or Avro", _AS_JSON)),
+    (re.compile(rb"\x89HDF"), ForeignBody("HDF5", _AS_JSON)),
+    (re.compile(rb"\x80[\x02-\x05][\x80-\xff(}\]cK]"), _PICKLE),
+    (re.compile(rb"([\x81-\x8f]|\xde..|\xdf....)[\xa0-\xbf\xd9]", re.DOTALL), _MESSAGEPACK),
+)
+_OF_TYPE: Final[tuple[tuple[re.Pattern[str], ForeignBody], ...]] = (
+    (re.compile(r"(text|application)/(x-)?csv"), _CSV),
+    (re.compile(r"application/(x-)?(jsonlines?|ndjson|json-lines|json-seq)"), LINES),
+    (re.compile(r"image/.*"), ForeignBody("an image", is_file=True)),
+    (re.compile(r"(audio|video)/.*"), ForeignBody("sound or video", is_file=True)),
+    (re.compile(r"multipart/.*"), _PARTS),
+    (re.compile(r"application/(x-|vnd\.)?(msgpack|messagepack)"), _MESSAGEPACK),
+    (re.compile(r"application/(x-)?(python-)?pickle"), _PICKLE),
+    (re.compile(r"application/(x-|vnd\.apache\.)?parquet"), _PARQUET),
+    (re.compile(r"application/(x-|vnd\.apache\.)?(arrow|avro).*"), ForeignBody("Arrow or Avro", _AS_JSON)),
+    (re.compile(r"application/(x-|vnd\.google\.)?(protobuf|recordio-protobuf|proto|grpc.*)"), _BINARY),
+    (re.compile(r"text/(x-)?libsvm"), ForeignBody("LIBSVM", _AS_JSON)),
+    (re.compile(r"(text|application)/(xml|html|xhtml\+xml)"), _XML),
+    (re.compile(r"(text|application)/(x-)?yaml"), ForeignBody("YAML", _AS_JSON)),
+)
+_LOOKS: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
+    (re.compile(rb'\s*"\s*[\[{]'), _TWICE),
+    (re.compile(rb"--[^\r\n]+\r?\ncontent-", re.IGNORECASE), _PARTS),
+    (re.compile(rb"\s*<[a-zA-Z!?]"), _XML),
+    (re.compile(rb"\s*[\[{(][\s\[{(]*'|\s*\("), _PYTHON),
+    (re.compile(rb"\s*([\[{])[^\n]*[\]}]\s*\n\s*\1"), LINES),
+    (re.compile(rb"[\w.%+\-\[\]]+=[^=\s]"), _FORM),
+    (re.compile(rb"\s*[^\s\[\]{},:]+( [^\s\[\]{},:]+)*\s*[,;\t][^\[\]{}]*\Z"), _CSV),
+    (re.compile(rb"\s*(?=[^\n]*\n)[-+.\deE\s]+\Z"), _CSV),
+)
+_MLFLOW: Final = ("dataframe_split", "dataframe_records", "dataframe_rows")
+_SELDON: Final = ("ndarray", "tensor", "tftensor")
+_TYPOS: Final = {
+    name: key for key in (row.KEY, columnar.KEY) for name in (key.removesuffix("s"), key.capitalize(), key.upper())
+}
+
+
+def of_bytes(data: bytes, mimetype: str) -> ForeignBody | None:
+    """What ``data``, which is no JSON object, looks like; ``mimetype`` is its Content-Type without parameters."""
+    beginning = data[:_LOOKED_AT_BYTES]
+    found = _first(_MAGIC, beginning) or next((foreign for names, foreign in _OF_TYPE if names.fullmatch(mimetype)), None)
+    if found is not None or not beginning.strip():
+        return found if beginning.strip() else None
+    return _BINARY if _is_binary(beginning) else _first(_LOOKS, beginning)
+
+
+def of_document(document: Any) -> ForeignBody | None:
+    """What ``document``, decoded JSON that a route has refused, looks like."""
+    if not isinstance(document, dict) or len(document) > _MOST_KEYS:
+        return None
+    if _is_v2(document.get(columnar.KEY)):
+        return ForeignBody("a request of the Open Inference Protocol (KServe, Triton, MLServer)", route=V2)
+    if "model_spec" in document or _has_tensor_proto(document):
+        return ForeignBody("TensorFlow Serving's gRPC request as JSON", "a tensor is nested lists of its values")
+    for key in _MLFLOW:
+        if key in document:
+            return ForeignBody(f"MLflow's {key}", _AS_ROWS)
+    return _of_keys(document)
+
+
+def _of_keys(document: Mapping[str, Any]) -> ForeignBody | None:
+    data = document.get("data")
+    if isinstance(data, dict) and any(key in data for key in _SELDON):
+        return ForeignBody("Seldon's protocol", _AS_ROWS)
+    if row.KEY in document or columnar.KEY in document:
+        return ForeignBody("a request for TensorFlow Serving's REST port (SageMaker, Vertex AI, KServe v1)", route=V1)
+    if examples.KEY in document:
+        return ForeignBody("a request for :classify or :regress", route=CLASSIFY)
+    return ForeignBody("Azure ML's input_data", _AS_ROWS) if "input_data" in document else None
+
+
+def misspelt(document: Mapping[str, Any]) -> ForeignBody | None:
+    """A key of TensorFlow Serving's :predict that ``document`` has in another spelling."""
+    name = next((name for name in _TYPOS if name in document), None)
+    return None if name is None else ForeignBody(f'a misspelt "{_TYPOS[name]}"', f'the key is "{_TYPOS[name]}", not "{name}"')
+
+
+def _first(looks: Iterable[tuple[re.Pattern[bytes], ForeignBody]], beginning: bytes) -> ForeignBody | None:
+    return next((foreign for look, foreign in looks if look.match(beginning)), None)
+
+
+def _is_binary(beginning: bytes) -> bool:
+    """Whether there are bytes that no text has: control characters, or what is not UTF-8 (but for a character cut in two)."""
+    if any(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in beginning):
+        return True
+    try:
+        beginning.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(beginning) - 3
+    return False
+
+
+def _is_v2(inputs: Any) -> bool:
+    if not isinstance(inputs, list) or not inputs or not isinstance(inputs[0], dict):
+        return False
+    return "name" in inputs[0] and bool(inputs[0].keys() & {"datatype", "shape", "data"})
+
+
+def _has_tensor_proto(document: Mapping[str, Any]) -> bool:
+    inputs = document.get(columnar.KEY)
+    tensors = (*document.values(), *(inputs.values() if isinstance(inputs, dict) else ()))
+    return any(isinstance(tensor, dict) and "dtype" in tensor and len(tensor) > 1 for tensor in tensors)

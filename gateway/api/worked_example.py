@@ -1,0 +1,142 @@
+"""One request that works for a model, as the last line of a refusal: a body for the same route, or a program for a shell.
+
+Made from the signature as the documentation's examples are. A line is bounded: what would be longer is left to the snippets.
+"""
+
+import json
+import shlex
+from typing import Any, Final
+
+from gateway.api import (
+    address,
+    array_body,
+    b64,
+    datatypes,
+    example_bodies,
+    infer_bodies,
+    infer_request,
+    openapi_simple,
+    predict_bodies,
+    sample_values,
+    snippets,
+)
+from gateway.api.documented_model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+
+_MOST_CHARACTERS: Final = 500
+_MARK: Final = "@"
+
+
+def predict(model: DocumentedModel, signature: Signature, path: str, *, by_columns: bool = False) -> str:
+    """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or where it has no rows.
+
+    For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
+    """
+    if not _is_json(signature):
+        return _line(model, signature, _infer_program(model, signature) or _arrays_program(signature, path))
+    samples = predict_bodies.samples(signature)
+    body = samples.get("inputs") if by_columns else next(iter(samples.values()), None)
+    return _line(model, signature, json.dumps(body) if body else "")
+
+
+def predict_program(model: DocumentedModel, signature: Signature) -> str:
+    """As ``predict``, as a program: for whoever asked for another route."""
+    path = f"/v1/models/{model.in_path}:predict"
+    if not _is_json(signature):
+        return predict(model, signature, path)
+    body = next(iter(predict_bodies.samples(signature).values()), None)
+    return _line(model, signature, _curl(body, path) if body else "")
+
+
+def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
+    """A body for TensorFlow Serving's ``verb``, :classify or :regress."""
+    line = _line(model, None, json.dumps(example_bodies.sample(model, signature)))
+    return line.replace("For example", f"For example (:{verb}; the names of the features are a guess)", 1)
+
+
+def infer(model: DocumentedModel, signature: Signature) -> str:
+    """A body for the Open Inference Protocol."""
+    is_known = are_supported(signature.inputs, datatypes.is_supported) and infer_bodies.is_answered(signature)
+    return _line(model, signature, json.dumps(infer_bodies.sample(signature)) if is_known else "")
+
+
+def simple(model: DocumentedModel, signature: Signature) -> str:
+    """A body for /predict."""
+    is_known = are_supported(signature.inputs, has_strict_form) and openapi_simple.is_answered(signature)
+    return _line(model, signature, json.dumps(openapi_simple.sample(signature)) if is_known else "")
+
+
+def arrays(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
+    """A program that asks for npy, or npz, of ``path``; ``is_example``: with one example, as /predict takes it."""
+    return _line(model, signature, _arrays_program(signature, path, is_example=is_example))
+
+
+def file(signature: Signature, path: str, key: str) -> str:
+    """A program that sends the bytes of a file as the only input, a string, under ``key`` in base64 (empty: by its name)."""
+    of_file: Any = {b64.KEY: _MARK}
+    if key:
+        body = predict_bodies.name_of(signature) | {key: [of_file]}
+    else:
+        spec = signature.inputs[0]
+        body = {spec.name: of_file if spec.has_free_batch or not spec.shape else [of_file]}
+    before, _, after = json.dumps(body).partition(_MARK)
+    # curl -d leaves out the line breaks of what it reads, and so those of base64.
+    sent = f"(printf %s {shlex.quote(before)}; base64 < FILE; printf %s {shlex.quote(after)})"
+    return f"For a file: {sent} | curl -d @- {_url(path)}"
+
+
+def raw_file(path: str) -> str:
+    """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
+    header = shlex.quote(f"{infer_request.HEADER_LENGTH}: 0")
+    return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(path)}"
+
+
+def _is_json(signature: Signature) -> bool:
+    return are_supported((*signature.inputs, *signature.outputs), has_compatible_form)
+
+
+def _infer_program(model: DocumentedModel, signature: Signature) -> str:
+    is_known = are_supported(signature.inputs, datatypes.is_supported) and infer_bodies.is_answered(signature)
+    if not (is_known and model.is_one_segment):
+        return ""
+    return _curl(infer_bodies.sample(signature), f"/v2/models/{model.in_path}/infer")
+
+
+def _arrays_program(signature: Signature, path: str, *, is_example: bool = False) -> str:
+    """JSON sent where there is any, else arrays; empty where neither can be."""
+    answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
+    accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
+    if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):
+        body = openapi_simple.sample(signature) if is_example else predict_bodies.columns(signature)
+        return _curl(body, path, accept) if sample_values.is_printable(signature) else ""
+    # Arrays name no signature.
+    if signature.name != DEFAULT_SIGNATURE or not are_supported(signature.inputs, has_array_form):
+        return ""
+    sent = array_body.NPY if len(signature.inputs) == 1 else array_body.NPZ
+    made = shlex.quote(f"import numpy; {_saved(signature, sent, is_example)}")
+    binary = f"--data-binary @inputs.{sent[-3:]}"
+    return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(path)}"
+
+
+def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
+    """The statement that saves the inputs."""
+    arrays = {spec.name: snippets.array(signature, spec, whole=not is_example) for spec in signature.inputs}
+    if media_type == array_body.NPY:
+        return f"numpy.save('inputs.npy', {next(iter(arrays.values()))})"
+    named = ", ".join(f"{name!r}: {array}" for name, array in arrays.items())
+    return f"numpy.savez('inputs.npz', **{{{named}}})"
+
+
+def _curl(body: Any, path: str, options: str = "") -> str:
+    return " ".join(filter(None, ["curl -d", shlex.quote(json.dumps(body)), options, _url(path)]))
+
+
+def _url(path: str) -> str:
+    return shlex.quote(address.of_gateway() + path)
+
+
+def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:
+    if not example or len(example) > _MOST_CHARACTERS:
+        return f"Programs that work: GET /docs/models/{model.in_path}" if model.is_one_segment else ""
+    note = " (what a string must hold is a guess)" if signature and sample_values.is_guess(signature) else ""
+    return f"For example{note}: {example}"
