@@ -22,9 +22,9 @@ Fetched = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Plan:
-    """The tensor that takes the serialized examples, and those that make the result, by their alias."""
+    """The tensors that take the serialized examples, the same ones each, and those that make the result, by their alias."""
 
-    input_tensor: str
+    input_tensors: frozenset[str]
     outputs: Mapping[str, str]
 
 
@@ -66,7 +66,7 @@ def plan_classify(signature: Signature, *, check_method: bool) -> Plan:
             'Expected classification signature outputs to contain at least one of "classes" or "scores".'
             f" Signature was: {definition}"
         )
-    return Plan(signature.inputs["inputs"], outputs)
+    return Plan(frozenset({signature.inputs["inputs"]}), outputs)
 
 
 def plan_regress(signature: Signature, *, check_method: bool) -> Plan:
@@ -81,7 +81,7 @@ def plan_regress(signature: Signature, *, check_method: bool) -> Plan:
         raise invalid_argument(f"No regression inputs found in SignatureDef: {definition}")
     if "outputs" not in signature.outputs:
         raise invalid_argument(f"No regression outputs found in SignatureDef: {definition}")
-    return Plan(signature.inputs["inputs"], {"outputs": signature.outputs["outputs"].tensor})
+    return Plan(frozenset({signature.inputs["inputs"]}), {"outputs": signature.outputs["outputs"].tensor})
 
 
 def run_examples(servable: Servable, examples: Any, plan: Plan, timeout_ms: int | None) -> tuple[Fetched, int]:
@@ -90,7 +90,8 @@ def run_examples(servable: Servable, examples: Any, plan: Plan, timeout_ms: int 
     if not serialized:
         raise invalid_argument("Input is empty.")
     fetches = sorted(set(plan.outputs.values()))
-    arrays = servable.run({plan.input_tensor: np.array(serialized, np.object_)}, fetches, timeout_ms)
+    array = np.array(serialized, np.object_)
+    arrays = servable.run(dict.fromkeys(plan.input_tensors, array), fetches, timeout_ms)
     return dict(zip(fetches, arrays, strict=True)), len(serialized)
 
 

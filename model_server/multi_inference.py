@@ -1,6 +1,9 @@
-"""MultiInference: several classify and regress signatures of one model in one run (upstream's multi_inference.cc)."""
+"""MultiInference: several classify and regress signatures of one model in one run (upstream's multi_inference.cc).
 
-from dataclasses import replace
+Signatures may take their examples through different tensors, as every TensorFlow 2 export does: each of these tensors
+is fed the same examples.
+"""
+
 from typing import Any
 
 from grpc import StatusCode
@@ -60,7 +63,6 @@ def _plan(method: str, signature: Signature, *, check_method: bool) -> Plan:
 
 
 def _merged(plans: list[Plan]) -> Plan:
-    """One plan that fetches what all of them need."""
-    if any(plan.input_tensor != plans[0].input_tensor for plan in plans):
-        raise invalid_argument("Input tensor must be the same for all Signatures.")
-    return replace(plans[0], outputs={tensor: tensor for plan in plans for tensor in plan.outputs.values()})
+    """One plan that feeds and fetches what all of them need."""
+    inputs = frozenset().union(*(plan.input_tensors for plan in plans))
+    return Plan(inputs, {tensor: tensor for plan in plans for tensor in plan.outputs.values()})

@@ -31,6 +31,7 @@ def predict(servable: Servable, request: Any, settings: PredictSettings, timeout
     signature = _signature(servable, request.model_spec.signature_name or DEFAULT_SIGNATURE, settings)
     feeds = _feeds(signature, request.inputs)
     outputs = _outputs(signature, request.output_filter)
+    _check_fed_once(signature)
     arrays = servable.run(feeds, [output.tensor for output in outputs], timeout_ms)
     response = predict_pb2.PredictResponse()
     spec = response.model_spec
@@ -107,6 +108,12 @@ def _outputs(signature: Signature, output_filter: Sequence[str]) -> Sequence[Out
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         chosen[alias] = signature.outputs[alias]
     return list(chosen.values())
+
+
+def _check_fed_once(signature: Signature) -> None:
+    """Refuse two inputs of one tensor with the words of TensorFlow's subgraph.cc: a dict of feeds would keep one of them."""
+    if signature.fed_twice:
+        raise invalid_argument(f'Endpoint "{signature.fed_twice}" fed more than once.')
 
 
 def _joined(names: Iterable[str]) -> str:

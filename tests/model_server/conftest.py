@@ -25,6 +25,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     savedmodels.half_plus(root / "versions" / "2", offset=2.0)
     savedmodels.mixed(root / "mixed" / "7")
     savedmodels.odd_examples(root / "odd" / "1")
+    savedmodels.tf2_examples(root / "tf2" / "1")
     savedmodels.counter(root / "counter" / "1")
     savedmodels.rendezvous(root / "rendezvous" / "1")
     savedmodels.gate(root / "gate" / "1")
@@ -37,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def config_file(models: Path) -> Path:
     """A ModelServerConfig of every model, ``versions`` with both of its versions and a label on the lower one."""
-    names = ("half", "mixed", "odd", "counter", "rendezvous", "matrix", "echo", "broken", "absent")
+    names = ("half", "mixed", "odd", "tf2", "counter", "rendezvous", "matrix", "echo", "broken", "absent")
     config = config_of(*({"name": name, "base_path": str(models / name)} for name in names))
     versions = config.model_config_list.config.add(
         name="versions", base_path=str(models / "versions"), model_platform="tensorflow", version_labels={"stable": 1}

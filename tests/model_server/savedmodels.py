@@ -64,7 +64,7 @@ def half_plus(directory: Path, offset: float = 2.0) -> Path:
 
 
 def mixed(directory: Path) -> Path:
-    """Two inputs of different dtypes with two outputs, a default, two aliases of one tensor, and a long error."""
+    """Two inputs of different dtypes with two outputs, a default, tensors that signatures name twice, and a long error."""
 
     def build() -> Mapping[str, Any]:
         number = tf1.placeholder(tf.int64, [None], name="number")
@@ -73,6 +73,8 @@ def mixed(directory: Path) -> Path:
         outputs = {"doubled": doubled, "greeting": greeting}
         with_default = signature({"number": number, "text": text}, outputs)
         with_default.defaults["text"].CopyFrom(tf.make_tensor_proto(["default"]))
+        fed_by_two_names = signature({"a": number, "b": number}, {"doubled": doubled})
+        fed_by_two_names.inputs["b"].name = "number"
         long_text = tf1.Assert(tf.constant(False), [tf.constant("x" * 5000)], summarize=9)
         with tf.control_dependencies([long_text]):
             failing = tf.identity(number)
@@ -80,6 +82,9 @@ def mixed(directory: Path) -> Path:
             "serving_default": signature({"number": number, "text": text}, outputs),
             "with_default": with_default,
             "aliases": signature({"number": number}, {"a": doubled, "b": doubled}),
+            "fed_twice": signature({"a": number, "b": number, "text": text}, outputs),
+            "fed_by_two_names": fed_by_two_names,
+            "fed_and_fetched": signature({"number": number}, {"number": number, "doubled": doubled}),
             "odd_method": signature({"number": number}, {"doubled": doubled}, "custom/method"),
             "scalar": signature({"number": number}, {"sum": tf.reduce_sum(number)}),
             "fails_at_length": signature({"number": number}, {"out": failing}),
@@ -203,6 +208,26 @@ def odd_examples(directory: Path) -> Path:
         }
 
     return save(directory, build)
+
+
+def tf2_examples(directory: Path) -> Path:
+    """Signatures on tf.Examples as TensorFlow 2 exports them, each with an input tensor of its own; one takes numbers."""
+    module = tf.Module()
+
+    def of_examples(output: str, function: Callable[[Any], Any]) -> Any:
+        def parse_and_call(inputs: Any) -> Any:
+            return {output: function(tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"])}
+
+        return tf.function(parse_and_call, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+
+    numbers = [tf.TensorSpec([None], tf.float32, name="inputs")]
+    signatures = {
+        "regress": of_examples("outputs", lambda x: x / 2.0 + 2.0),
+        "classify": of_examples("scores", lambda x: 2.0 * x),
+        "regress_numbers": tf.function(lambda inputs: {"outputs": inputs}, input_signature=numbers),
+    }
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    return directory
 
 
 def matrix(directory: Path) -> Path:

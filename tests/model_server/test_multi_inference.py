@@ -45,6 +45,20 @@ def test_every_head_answers_in_the_order_of_the_tasks(client: Client):
     ]
 
 
+def test_signatures_with_input_tensors_of_their_own_are_all_fed_the_same_examples(client: Client):
+    tasks = (("odd", "regress", REGRESS), ("odd", "classify", CLASSIFY), ("odd", "regress_other_input", REGRESS))
+    first, second, third = multi(client, *tasks, xs=(1.0, 2.0, 3.0)).results
+    assert [row.value for row in first.regression_result.regressions] == [1.5, 1.5, 1.5]
+    assert [len(row.classes) for row in second.classification_result.classifications] == [2, 2, 2]
+    assert [row.value for row in third.regression_result.regressions] == [1.0, 1.0, 1.0]
+
+
+def test_a_tensorflow_2_export_answers_whose_every_signature_has_an_input_tensor_of_its_own(client: Client):
+    first, second = multi(client, ("tf2", "regress", REGRESS), ("tf2", "classify", CLASSIFY), xs=(2.0, 4.0)).results
+    assert [row.value for row in first.regression_result.regressions] == [3.0, 4.0]
+    assert [row.classes[0].score for row in second.classification_result.classifications] == [4.0, 8.0]
+
+
 def test_the_first_task_chooses_the_version(client: Client):
     reply = multi(client, ("versions", "regress_x_to_y", REGRESS), ("versions", "regress_x_to_y2", REGRESS), version=1)
     assert [result.model_spec.version.value for result in reply.results] == [1, 1]
@@ -76,10 +90,10 @@ REFUSED: dict[str, tuple[tuple[Task, ...], grpc.StatusCode, str]] = {
         grpc.StatusCode.UNIMPLEMENTED,
         "Unsupported signature method_name: tensorflow/serving/predict",
     ),
-    "different input tensors": (
-        (("odd", "regress", REGRESS), ("odd", "regress_other_input", REGRESS)),
+    "input tensor of another dtype": (
+        (("tf2", "regress", REGRESS), ("tf2", "regress_numbers", REGRESS)),
         INVALID,
-        "Input tensor must be the same for all Signatures.",
+        "Expects arg[1] to be float but string is provided",
     ),
     "unknown model": (
         (("nope", "", REGRESS),),

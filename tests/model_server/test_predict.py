@@ -1,6 +1,7 @@
 """Predict over a real socket: which servable, which checks in which order, which texts."""
 
 import threading
+from typing import Any
 
 import grpc
 import numpy as np
@@ -157,6 +158,42 @@ def test_unknown_output_filter(client: Client):
 def test_repeated_output_filter(client: Client):
     with refused(INVALID, "duplicate output tensor alias: y"):
         client.predict("half", {"x": np.float32([1])}, output_filter=("y", "y"))
+
+
+@pytest.mark.parametrize("signature", ["fed_twice", "fed_by_two_names"])
+def test_two_inputs_of_one_tensor_are_refused_in_tensorflows_words(client: Client, signature: str):
+    inputs = {"a": np.int64([1]), "b": np.int64([2])} | ({"text": [b"x"]} if signature == "fed_twice" else {})
+    with refused(INVALID, 'Endpoint "number:0" fed more than once.'):
+        client.predict("mixed", inputs, signature=signature)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output_filter", "text"),
+    [
+        ({"a": np.int64([1]), "text": [b"x"]}, (), "input size does not match signature: 2!=3"),
+        (
+            {"a": np.int64([1]), "b": np.int64([2]), "text": [b"x"]},
+            ("nope",),
+            "output tensor alias not found in signature: nope",
+        ),
+    ],
+    ids=["a missing input", "an unknown output"],
+)
+def test_the_request_is_checked_before_the_tensors_that_it_feeds(
+    client: Client, inputs: dict[str, Any], output_filter: tuple[str, ...], text: str
+):
+    with refused(INVALID, text, exact=False):
+        client.predict("mixed", inputs, output_filter=output_filter, signature="fed_twice")
+
+
+def test_an_output_that_is_also_fed_is_refused_in_tensorflows_words(client: Client):
+    with refused(INVALID, "number:0 is both fed and fetched."):
+        client.predict("mixed", {"number": np.int64([1])}, signature="fed_and_fetched")
+
+
+def test_the_outputs_that_are_not_fed_can_be_fetched_alone(client: Client):
+    reply = client.predict("mixed", {"number": np.int64([4])}, output_filter=("doubled",), signature="fed_and_fetched")
+    assert {alias: list(tensor.int64_val) for alias, tensor in reply.outputs.items()} == {"doubled": [8]}
 
 
 def test_two_aliases_of_one_tensor_both_come(client: Client):
