@@ -1,4 +1,7 @@
-"""Follows ``--model_config_file``: applies what differs from the running configuration; a bad file changes nothing."""
+"""Follows ``--model_config_file``: applies what differs from the running configuration; a bad file changes nothing.
+
+Nobody is told OK here, so the versions that a file asks for are not waited for: a slow load does not hold up the next file.
+"""
 
 import threading
 
@@ -39,7 +42,7 @@ class ConfigPoller:
     def _poll(self) -> None:
         models = config.from_file(self._path)
         if models != self._core.models:
-            self._core.reload(models, give_up=self._stop.is_set)
+            self._core.replace(models, give_up=self._stop.is_set)
             log.info("config.reloaded", path=self._path, models=sorted(models))
 
     def _report(self, problem: str) -> None:

@@ -1,8 +1,8 @@
 """The server without its network: which models are configured, what serves them, and changing that while it runs."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,9 @@ import structlog
 from grpc import StatusCode
 
 from model_server import config
-from model_server.config import Models
+from model_server.config import Models, ModelSettings
 from model_server.harness import Load, LoadSettings
-from model_server.history import History, State, VersionState
+from model_server.history import History, State
 from model_server.labels import Labels
 from model_server.manager import Manager
 from model_server.servable import Servable
@@ -23,6 +23,8 @@ from model_server.status import ServingError, invalid_argument
 log = structlog.get_logger()
 
 GiveUp = Callable[[], bool]
+
+_TURN_CHECK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,43 @@ class Core:
         _check_logging(models)
         self.history.wait_for(lambda: all(map(self._is_decided, present)), give_up)
 
-    def reload(self, models: Models, give_up: GiveUp) -> None:
-        """Replace the configuration, and wait for the models that are new.
-
-        Raises ServingError. A refused configuration changes nothing; one whose new models fail stays in force.
-        """
-        with self._reloading:
+    def replace(self, models: Models, give_up: GiveUp) -> None:
+        """Replace the configuration without waiting for what it asks for. Raises ServingError if it is refused."""
+        with self._turn(give_up):
             config.check_transition(self._models, models)
-            new = models.keys() - self._models.keys()
             self._apply(models)
-            self.history.wait_for(lambda: all(map(self._is_decided, new)), give_up)
-            self._check_serving(sorted(new))
+            _check_logging(models)
+
+    def reload(self, models: Models, give_up: GiveUp) -> None:
+        """Replace the configuration, and return once every version that it asks for is AVAILABLE.
+
+        Versions that failed before are tried again. Raises ServingError: a refused configuration changes nothing; one
+        that asks for versions that are missing or fail stays in force, and every other version of it serves by then.
+        """
+        with self._turn(give_up):
+            config.check_transition(self._models, models)
+            present = self._apply(models)
+            self._manager.retry_failed()
+            if not self.history.wait_for(lambda: all(map(self._is_settled, present)), give_up):
+                raise ServingError(StatusCode.CANCELLED, "The configuration is in force; its versions are not waited for")
+            _check_serving([self._failures(model, is_present=model.name in present) for model in models.values()])
             _check_logging(models)
 
     def stop(self) -> None:
         """Stop following the file system and free every servable that no request is in."""
         self._source.stop()
         self._manager.stop()
+
+    @contextmanager
+    def _turn(self, give_up: GiveUp) -> Iterator[None]:
+        """Hold the configuration alone. CANCELLED if a caller gives up before its turn comes; nothing changes then."""
+        while not self._reloading.acquire(timeout=_TURN_CHECK_S):
+            _check_wanted(give_up)
+        try:
+            _check_wanted(give_up)
+            yield
+        finally:
+            self._reloading.release()
 
     def _apply(self, models: Models) -> set[str]:
         """Install a configuration; returns the names of the models that have a version."""
@@ -114,22 +136,42 @@ class Core:
         states = [entry.state for entry in self._manager.wished(model)]
         return State.AVAILABLE in states or all(state is State.END for state in states)
 
-    def _check_serving(self, names: list[str]) -> None:
-        failures = [text for name in names if (text := self._failure(name))]
-        if failures:
-            raise ServingError(
-                StatusCode.UNKNOWN,
-                f"{len(failures)} model(s) did not become available: {{{''.join(f'{text}, ' for text in failures)}}}",
-            )
+    def _is_settled(self, model: str) -> bool:
+        """Whether every wanted version of a model is AVAILABLE or has failed, and requests reach no other one any more.
 
-    def _failure(self, model: str) -> str | None:
-        entries = self._manager.wished(model)
-        if any(entry.state is State.AVAILABLE for entry in entries):
-            return None
-        failed: VersionState | None = next((entry for entry in entries if entry.error), None)
-        if failed:
-            return f"{{name: {model} version: {failed.version}}} due to error: {failed.error}"
-        return f"{{name: {model}}} due to error: NOT_FOUND: no version under {self._models[model].base_path}"
+        While none of the wanted ones is AVAILABLE, an older version goes on serving.
+        """
+        wished = {entry.version: entry.state for entry in self._manager.wished(model)}
+        if any(state not in (State.AVAILABLE, State.END) for state in wished.values()):
+            return False
+        others = [entry.version for entry in self.history.versions(model) if entry.version not in wished]
+        return State.AVAILABLE not in wished.values() or not any(self._serving.has(model, other) for other in others)
+
+    def _failures(self, model: ModelSettings, *, is_present: bool) -> list[str]:
+        """Which of the versions that a settled model's settings ask for are not AVAILABLE, and why.
+
+        What is wished for of a model that is not present is still what an earlier configuration asked for.
+        """
+        wished = self._manager.wished(model.name) if is_present else []
+        absent = sorted(set(model.policy.specific or ()) - {entry.version for entry in wished})
+        if not wished and not absent:
+            return [f"{{name: {model.name}}} due to error: NOT_FOUND: no version under {model.base_path}"]
+        errors = {number: f"NOT_FOUND: no version {number} under {model.base_path}" for number in absent}
+        errors |= {entry.version: str(entry.error) for entry in wished if entry.error}
+        return [f"{{name: {model.name} version: {number}}} due to error: {text}" for number, text in errors.items()]
+
+
+def _check_wanted(give_up: GiveUp) -> None:
+    if give_up():
+        raise ServingError(StatusCode.CANCELLED, "The caller gave up; the configuration was not changed")
+
+
+def _check_serving(failures: list[list[str]]) -> None:
+    """Raise the failures of all models, if there are any, in the words of upstream's server_core.cc."""
+    failed = [texts for texts in failures if texts]
+    if failed:
+        listed = "".join(f"{text}, " for texts in failed for text in texts)
+        raise ServingError(StatusCode.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{listed}}}")
 
 
 def _check_logging(models: Models) -> None:

@@ -11,6 +11,7 @@ from typing import Generic
 
 import structlog
 
+from model_server.attempts import Attempts
 from model_server.harness import Fingerprint, Harness, Load, LoadSettings, S
 from model_server.history import History, State, VersionState
 from model_server.policy import Action, Verb, VersionView, next_action
@@ -31,7 +32,7 @@ class Manager(Generic[S]):
     def __init__(
         self, load: Load[S], fingerprint: Fingerprint, serving: ServingMap[S], history: History, settings: LoadSettings
     ) -> None:
-        self._load_servable = load
+        self._attempts = Attempts(load, fingerprint, settings)
         self._fingerprint = fingerprint
         self._serving = serving
         self._history = history
@@ -48,14 +49,24 @@ class Manager(Generic[S]):
         self._thread.start()
 
     def aspire(self, model: str, versions: Versions) -> None:
-        """Wish for exactly these versions (number -> directory) of a model."""
+        """Wish for exactly these versions (number -> directory) of a model.
+
+        A version that is wished for from another directory than before is unloaded first, and then loaded from there.
+        """
         with self._lock:
             self._wishes[model] = versions
             for harness in self._models.get(model, {}).values():
-                if harness.aspired and harness.version not in versions:
+                if harness.aspired and versions.get(harness.version) != harness.path:
                     harness.aspired = False
                     harness.unwished.set()
             self._admit(model)
+        self._wake.set()
+
+    def retry_failed(self) -> None:
+        """Try every version again that is wished for and has failed, whether or not its files have changed."""
+        with self._lock:
+            for model, harness in self._failed():
+                self._publish(model, harness, State.START)
         self._wake.set()
 
     def wished(self, model: str) -> list[VersionState]:
@@ -117,10 +128,14 @@ class Manager(Generic[S]):
             return
         self._next_recheck_s = time.monotonic() + self._settings.recheck_s
         with self._lock:
-            failed = [(m, h) for m, hs in self._models.items() for h in hs.values() if h.state is State.END and h.aspired]
+            failed = self._failed()
         for model, harness in failed:
             if self._fingerprint(harness.path) != harness.tried:
                 self._renew(model, harness)
+
+    def _failed(self) -> list[tuple[str, Harness[S]]]:
+        """The versions that are wished for and could not be loaded. Needs the lock."""
+        return [(m, h) for m, hs in self._models.items() for h in hs.values() if h.state is State.END and h.aspired]
 
     def _renew(self, model: str, harness: Harness[S]) -> None:
         with self._lock:
@@ -149,7 +164,7 @@ class Manager(Generic[S]):
                 managed[version] = Harness(version, path)
                 self._publish(model, managed[version], State.START)
             elif not harness.aspired and harness.state is State.AVAILABLE:
-                harness.aspired = self._fingerprint(path) == harness.tried
+                harness.aspired = path == harness.path and self._fingerprint(path) == harness.tried
 
     def _start(self, model: str, harness: Harness[S], action: Action) -> None:
         if action.verb is Verb.LOAD:
@@ -163,7 +178,7 @@ class Manager(Generic[S]):
         log.info("version.loading", model=model, version=harness.version, path=harness.path)
         started = time.monotonic()
         try:
-            servable = self._load_with_retries(model, harness)
+            servable = self._attempts.load(model, harness)
         except ServingError as error:
             log.error("version.failed", model=model, version=harness.version, code=error.code.name, error=error.message)  # noqa: TRY400
             self._publish(model, harness, State.END, error)
@@ -173,20 +188,6 @@ class Manager(Generic[S]):
         self._publish(model, harness, State.AVAILABLE)
         seconds = round(time.monotonic() - started, 3)
         log.info("version.available", model=model, version=harness.version, seconds=seconds)
-
-    def _load_with_retries(self, model: str, harness: Harness[S]) -> S:
-        for attempt in range(1, self._settings.max_retries + 1):
-            try:
-                return self._try(model, harness)
-            except ServingError as error:
-                log.warning("version.load_retried", model=model, version=harness.version, attempt=attempt, error=error.message)
-                if harness.unwished.wait(self._settings.retry_interval_s):
-                    raise
-        return self._try(model, harness)
-
-    def _try(self, model: str, harness: Harness[S]) -> S:
-        harness.tried = self._fingerprint(harness.path)
-        return self._load_servable(model, harness.version, harness.path)
 
     def _unload(self, model: str, harness: Harness[S]) -> None:
         self._serving.withdraw(model, harness.version)

@@ -110,7 +110,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
             return model_status(self._core.history, request)
 
     def HandleReloadConfigRequest(self, request: Any, context: ServicerContext) -> Any:  # noqa: N802
-        """Replace the configuration; answers once every new model serves a version or has failed."""
+        """Replace the configuration; answers OK once every version that it asks for serves, else what failed."""
         with Answering(context):
             before = self._metrics.counts()
             config.check_reloadable(request.config)

@@ -73,9 +73,9 @@ class Client:
         fill_spec(request.model_spec, model, **spec)
         return self.prediction.GetModelMetadata(request, timeout=30)
 
-    def reload(self, config: Any, metric_names: tuple[str, ...] = ()) -> Any:
+    def reload(self, config: Any, metric_names: tuple[str, ...] = (), timeout_s: float = 60) -> Any:
         request = model_management_pb2.ReloadConfigRequest(config=config, metric_names=metric_names)
-        return self.model.HandleReloadConfigRequest(request, timeout=60)
+        return self.model.HandleReloadConfigRequest(request, timeout=timeout_s)
 
     def wait_for_states(self, model: str, expected: Mapping[int, int]) -> None:
         wait_for(lambda: self.states(model) == expected)

@@ -51,6 +51,7 @@ class World:
         self.gates: dict[int, threading.Event] = {}
         self.files: dict[str, str] = {}
         self.attempts: list[int] = []
+        self.paths: list[str] = []
         self.things: list[Thing] = []
         self.history = RecordingHistory()
         self.serving: ServingMap[Thing] = ServingMap()
@@ -58,6 +59,7 @@ class World:
 
     def load(self, model: str, version: int, path: str) -> Thing:
         self.attempts.append(version)
+        self.paths.append(path)
         if version in self.gates:
             assert self.gates[version].wait(30)
         if version in self.failing:
@@ -158,6 +160,33 @@ def test_a_failed_version_is_tried_again_when_its_files_change(world: World):
     world.files["/m/1"] = "all of it"
     world.wait_for({1: State.AVAILABLE})
     assert len(world.attempts) == 7
+
+
+def test_failed_versions_are_tried_again_on_demand_and_only_those(world: World):
+    world.failing = {2, 3}
+    world.aspire(1, 2)
+    world.manager.aspire("other", {3: "/other/3"})
+    world.wait_for({1: State.AVAILABLE, 2: State.END})
+    wait_for(lambda: world.attempts.count(3) == 3)
+    wait_for(lambda: world.history.get("other", 3).state is State.END)
+    world.failing = {3}
+    world.manager.retry_failed()
+    world.wait_for({1: State.AVAILABLE, 2: State.AVAILABLE})
+    wait_for(lambda: world.attempts.count(3) == 6)
+    assert world.attempts.count(1) == 1
+
+
+@pytest.mark.parametrize("failing", [set(), {1}], ids=["serving", "failed"])
+def test_a_version_wished_for_from_another_directory_is_loaded_from_there(world: World, failing: set[int]):
+    world.failing = failing
+    world.aspire(1)
+    world.wait_for({1: State.END if failing else State.AVAILABLE})
+    world.failing = set()
+    world.manager.aspire("m", {1: "/other/1"})
+    assert [entry.state for entry in world.manager.wished("m")] == [State.START]
+    wait_for(lambda: world.paths[-1] == "/other/1")
+    world.wait_for({1: State.AVAILABLE})
+    assert [thing.closed for thing in world.things] == [True, False][bool(failing) :]
 
 
 def test_no_longer_wishing_for_a_version_ends_its_retries(make_world: Callable[..., World]):
