@@ -32,6 +32,12 @@ check: $(VENV)/.dev  ## Lint, format and types
 conformance: $(VENV)/.dev  ## Hold /v1 against TensorFlow Serving's REST port (CASES=file MODELS=folder for other cases than ours)
 	CONFORMANCE_CASES="$(CASES)" CONFORMANCE_MODELS="$(MODELS)" $(BIN)/python -m pytest tests/conformance $(PYTEST_ARGS)
 
+.PHONY: upstream-test
+upstream-test: $(VENV)/.upstream  ## Pass tensorflow/serving's own test of its server (UPSTREAM_SERVING=folder of a checkout of it)
+	[[ -n "$${UPSTREAM_SERVING:=$(UPSTREAM_SERVING)}" ]] ||
+		{ echo "upstream-test: UPSTREAM_SERVING is not set: expected the folder of a checkout of tensorflow/serving" >&2; exit 1; }
+	UPSTREAM_SERVING="$$UPSTREAM_SERVING" $(BIN)/python -m pytest tests/upstream $(PYTEST_ARGS)
+
 .PHONY: compose-test
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose
@@ -63,6 +69,10 @@ $(VENV)/.serve: requirements/serve.txt
 $(VENV)/.dev: requirements/dev.txt
 	deploy/venv.sh $(VENV) $<
 	touch $@ $(VENV)/.serve
+
+$(VENV)/.upstream: requirements/upstream.txt | $(VENV)/.dev
+	deploy/venv.sh $(VENV) $<
+	touch $@
 
 $(VENV)/.bench: requirements/bench.txt
 	deploy/venv.sh $(VENV) $<

@@ -48,6 +48,11 @@ def test_one_lock_never_contradicts_another():
     assert {name: versions for name, versions in pins.items() if len(versions) > 1}.keys() <= {"numpy", "scipy", "contourpy"}
 
 
+def test_the_keras_of_upstreams_test_is_made_for_the_same_tensorflow():
+    [pin] = re.findall(r"^tf-keras==(\d+\.\d+)\.", (ROOT / "requirements" / "upstream.txt").read_text(), re.MULTILINE)
+    assert VERSION.startswith(f"{pin}.")
+
+
 @pytest.mark.parametrize("name", ["docker-compose.yml", ".env.example"])
 def test_the_image_of_the_server_has_the_same_version(name):
     images = re.findall(r"tensorflow/serving:([\d.]+)", (ROOT / name).read_text())
