@@ -1,5 +1,6 @@
 """MultiInference over a real socket."""
 
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -7,7 +8,7 @@ import pytest
 from tensorflow_serving.apis import inference_pb2
 
 from tests.model_server.savedmodels import CLASSIFY, PREDICT, REGRESS
-from tests.model_server.serving import Client, fill_spec, refused
+from tests.model_server.serving import Client, fill_spec, refused, serving
 from tests.model_server.test_examples import example
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -55,6 +56,13 @@ def test_signatures_with_input_tensors_of_their_own_are_all_fed_the_same_example
 
 def test_a_tensorflow_2_export_answers_whose_every_signature_has_an_input_tensor_of_its_own(client: Client):
     first, second = multi(client, ("tf2", "regress", REGRESS), ("tf2", "classify", CLASSIFY), xs=(2.0, 4.0)).results
+    assert [row.value for row in first.regression_result.regressions] == [3.0, 4.0]
+    assert [row.classes[0].score for row in second.classification_result.classifications] == [4.0, 8.0]
+
+
+def test_input_tensors_of_their_own_are_batched_together(models: Path):
+    with serving(model_name="tf2", model_base_path=str(models / "tf2"), enable_batching=True) as client:
+        first, second = multi(client, ("tf2", "regress", REGRESS), ("tf2", "classify", CLASSIFY), xs=(2.0, 4.0)).results
     assert [row.value for row in first.regression_result.regressions] == [3.0, 4.0]
     assert [row.classes[0].score for row in second.classification_result.classifications] == [4.0, 8.0]
 
