@@ -45,11 +45,13 @@ class Harness(Generic[S]):
     servable: S | None = None
     tried: object = None  # the files that the last load saw
 
-    def view(self) -> VersionView:
-        """What the policy sees of it."""
+    def view(self, *, wished: bool) -> VersionView:
+        """What the policy sees of it; ``wished`` says whether a version of its number is wanted, from whatever files."""
         return VersionView(
             self.version,
             aspired=self.aspired,
             new=self.state is State.START,
             ready=self.state is State.AVAILABLE,
+            failed=self.state is State.END,
+            returning=wished and not self.aspired,
         )

@@ -116,11 +116,9 @@ class Manager(Generic[S]):
 
     def _views(self, model: str, versions: dict[int, Harness[S]]) -> list[VersionView]:
         """What the policy sees, with the versions that have to go before they can come again as wanted ones."""
-        views = [harness.view() for harness in versions.values()]
-        returning = [version for version in self._wishes.get(model, {}) if not versions[version].aspired]
-        return views + [
-            VersionView(version, aspired=True) for version in returning if versions[version].state is not State.AVAILABLE
-        ]
+        wishes = self._wishes.get(model, {})
+        views = [harness.view(wished=harness.version in wishes) for harness in versions.values()]
+        return views + [VersionView(view.version, aspired=True) for view in views if view.returning and not view.ready]
 
     def _recheck_failed(self) -> None:
         """Make versions new again that failed with files that are not there any more. Looks at disk without the lock."""

@@ -1,6 +1,7 @@
 """Which version to load or unload next, as a pure function (upstream's availability_preserving_policy.cc).
 
-A new version serves before the old one goes, and while nothing new serves one old version is kept.
+A new version serves before the old one goes, and while nothing new serves one old version is kept, unless it is in the
+way of itself: a version that is wanted again from other files has to be gone before it can be loaded.
 """
 
 import enum
@@ -17,12 +18,17 @@ class Verb(enum.Enum):
 
 @dataclass(frozen=True)
 class VersionView:
-    """What the policy sees of a version: wanted or not, and whether it is new or ready to serve."""
+    """What the policy sees of a version: wanted or not, and whether it is new, ready to serve, or has failed.
+
+    ``returning`` marks one that is not wanted as it is, but is wanted from other files.
+    """
 
     version: int
     aspired: bool
     new: bool = False
     ready: bool = False
+    failed: bool = False
+    returning: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,4 +47,9 @@ def next_action(versions: Collection[VersionView]) -> Action | None:
     if leftover and may_unload:
         return Action(Verb.UNLOAD, min(leftover))
     new = [view.version for view in wanted if view.new]
-    return Action(Verb.LOAD, max(new)) if new else None
+    if new:
+        return Action(Verb.LOAD, max(new))
+    returning = [view.version for view in versions if view.ready and view.returning]
+    if returning and all(view.failed for view in wanted):
+        return Action(Verb.UNLOAD, min(returning))
+    return None

@@ -189,6 +189,17 @@ def test_a_version_wished_for_from_another_directory_is_loaded_from_there(world:
     assert [thing.closed for thing in world.things] == [True, False][bool(failing) :]
 
 
+def test_a_version_from_another_directory_is_loaded_although_the_others_fail(world: World):
+    world.aspire(1)
+    world.wait_for({1: State.AVAILABLE})
+    world.failing = {2}
+    world.manager.aspire("m", {1: "/other/1", 2: "/other/2"})
+    world.wait_for({1: State.AVAILABLE, 2: State.END})
+    wait_for(lambda: world.paths[-1] == "/other/1")
+    world.wait_for({1: State.AVAILABLE, 2: State.END})
+    assert [thing.closed for thing in world.things] == [True, False]
+
+
 def test_no_longer_wishing_for_a_version_ends_its_retries(make_world: Callable[..., World]):
     world = make_world(LoadSettings(max_retries=5, retry_interval_s=3600, tick_s=0.005))
     world.failing = {1}

@@ -13,8 +13,17 @@ def ready(version: int, aspired: bool = True) -> VersionView:
     return VersionView(version, aspired=aspired, ready=True)
 
 
+def failed(version: int) -> VersionView:
+    return VersionView(version, aspired=True, failed=True)
+
+
+def returning(version: int) -> VersionView:
+    """Ready with files that are not those that are wanted now."""
+    return VersionView(version, aspired=False, ready=True, returning=True)
+
+
 def busy(version: int, aspired: bool = True) -> VersionView:
-    """Loading, unloading or failed: neither new nor ready."""
+    """Loading or unloading: neither new nor ready."""
     return VersionView(version, aspired=aspired)
 
 
@@ -28,7 +37,12 @@ LOAD, UNLOAD = Verb.LOAD, Verb.UNLOAD
         pytest.param([new(1), new(3), new(2)], Action(LOAD, 3), id="the highest new version loads first"),
         pytest.param([ready(1)], None, id="all is well"),
         pytest.param([ready(1, aspired=False), new(2)], Action(LOAD, 2), id="the old one stays while the new one loads"),
-        pytest.param([ready(1, aspired=False), busy(2)], None, id="the old one stays while the new one is loading or failed"),
+        pytest.param([ready(1, aspired=False), busy(2)], None, id="the old one stays while the new one is loading"),
+        pytest.param([ready(1, aspired=False), failed(2)], None, id="the old one stays after the new one failed"),
+        pytest.param([returning(1)], Action(UNLOAD, 1), id="one that returns with other files goes first"),
+        pytest.param([returning(1), new(2)], Action(LOAD, 2), id="one that returns stays until another can serve"),
+        pytest.param([returning(1), busy(2)], None, id="one that returns stays while another is loading"),
+        pytest.param([returning(1), failed(2)], Action(UNLOAD, 1), id="one that returns goes when no other can serve"),
         pytest.param([ready(1, aspired=False), ready(2)], Action(UNLOAD, 1), id="the old one goes once the new one serves"),
         pytest.param(
             [ready(1, aspired=False), ready(2, aspired=False), new(3)],
