@@ -15,10 +15,10 @@ What differs from tensorflow_model_server, on purpose:
   ``--shutdown_grace_seconds``, and the exit status is 0.
 - A broken version is retried twice, one second apart, instead of five times, one minute apart; after that it is
   tried again when its files change, so a slow copy serves in the end. Loads never hold up other models.
-- HandleReloadConfigRequest answers OK once every version that the configuration asks for is AVAILABLE, and an error
-  if one is missing or fails; upstream waits for one version of each model with a new name, for ever if it has none,
-  and keeps serving an old directory under a new base path. It remembers a configuration only once its labels were
-  accepted. A client that gives up before its turn changes nothing.
+- HandleReloadConfigRequest answers OK once every version of the models that it adds or changes is AVAILABLE, and an error
+  if one is missing or fails, again each time it is repeated. Upstream waits for one version of each model with a new
+  name, for ever if it has none, and keeps serving an old directory under a new base path. It remembers a configuration
+  only once its labels were accepted. A client that gives up before its turn changes nothing.
 - ``--help`` exits 0. There is no REST API: ``--rest_api_port`` serves Prometheus metrics only, if the
   monitoring configuration asks for them.
 """

@@ -46,6 +46,8 @@ class Core:
         self._manager = Manager(load, fingerprint, self._serving, self.history, settings.loading)
         self._source = FileSystemSource(settings.poll_wait_s, self._manager.aspire)
         self._models: Models = {}
+        # Models that a configuration added or changed, and that no reload has found to serve what they ask for since.
+        self._unconfirmed: set[str] = set()
         self._reloading = threading.Lock()
 
     @property
@@ -85,18 +87,23 @@ class Core:
             _check_logging(models)
 
     def reload(self, models: Models, give_up: GiveUp) -> None:
-        """Replace the configuration, and return once every version that it asks for is AVAILABLE.
+        """Replace the configuration, and return once every version of the models that it changes is AVAILABLE.
 
-        Versions that failed before are tried again. Raises ServingError: a refused configuration changes nothing; one
-        that asks for versions that are missing or fail stays in force, and every other version of it serves by then.
+        A model that an earlier configuration changed counts too until a reload has found its versions AVAILABLE; what
+        comes of one that has been found so, such as a newer version that is broken, does not. Versions that failed are
+        tried again. Raises ServingError: a refused configuration changes nothing; one that asks for versions that are
+        missing or fail stays in force, and every other version of it serves by then.
         """
         with self._turn(give_up):
             config.check_transition(self._models, models)
             present = self._apply(models)
             self._manager.retry_failed()
-            if not self.history.wait_for(lambda: all(map(self._is_settled, present)), give_up):
+            waited_for = present & self._unconfirmed
+            if not self.history.wait_for(lambda: all(map(self._is_settled, waited_for)), give_up):
                 raise ServingError(StatusCode.CANCELLED, "The configuration is in force; its versions are not waited for")
-            _check_serving([self._failures(model, is_present=model.name in present) for model in models.values()])
+            asked = [model for model in models.values() if model.name in self._unconfirmed]
+            _check_serving([self._failures(model, is_present=model.name in present) for model in asked])
+            self._unconfirmed.clear()
             _check_logging(models)
 
     def stop(self) -> None:
@@ -120,6 +127,8 @@ class Core:
         config.check_platforms(models)
         self._labels.replace(models, self._is_available)
         removed = self._models.keys() - models.keys()
+        changed = {name for name, settings in models.items() if self._models.get(name) != settings}
+        self._unconfirmed = (self._unconfirmed | changed) & models.keys()
         self._models = models
         present = self._source.watch(models)
         for name in removed:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.model_server import savedmodels
-from tests.model_server.serving import AVAILABLE, Client, config_of, refused, serving
+from tests.model_server.serving import AVAILABLE, END, Client, config_of, refused, serving
 from tests.model_server.test_lifecycle import predict_log, write_warmup
 from tests.model_server.test_reload import half, replace, versions
 from tests.waiting import wait_for
@@ -131,6 +131,18 @@ def test_a_new_version_that_fails_is_told_and_the_old_one_goes_on_serving(client
         with refused(UNKNOWN, not_available(no_saved_model(base / "2"))):
             client.reload(config_of(m(base, **specific(2))))
         assert client.y("m") == [3.0]
+
+
+def test_a_newer_version_that_is_broken_of_a_model_that_serves_holds_up_no_reload(client: Client, models: Path, tmp_path: Path):
+    """A rollout of one model that went wrong must not keep others from being added."""
+    base = tmp_path / "m"
+    savedmodels.half_plus(base / "1")
+    client.reload(config_of(m(base)))
+    broken(base, 2)
+    wait_for(lambda: client.states("m").get(2) == END)
+    client.reload(config_of(m(base), {"name": "mixed", "base_path": str(models / "mixed")}))
+    assert client.states("mixed") == {7: AVAILABLE}
+    assert client.y("m") == [3.0]
 
 
 def test_another_base_path_with_the_same_version_number_serves_when_the_call_returns(client: Client, tmp_path: Path):
