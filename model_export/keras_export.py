@@ -10,33 +10,45 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export.errors import ExportError, first_line
+from model_export import aliases
+from model_export.diagnosis.causes import cause
+from model_export.errors import ExportError
 
 Endpoint = tuple[Callable[..., Any], list[tf.TensorSpec]]
 
 
 def save(model: tf.keras.Model, endpoints: Mapping[str, Endpoint], folder: Path) -> None:
-    """Write a SavedModel with these signatures: name -> (function of the model, its inputs, each with its name)."""
+    """Write a SavedModel with these signatures: name -> (function of the model, its inputs, each with its name).
+
+    The names may be any text.
+    """
     archive = tf.keras.export.ExportArchive()
     archive.track(model)
+    kept = {}
     for name, (function, inputs) in endpoints.items():
-        archive.add_endpoint(name, function, input_signature=inputs)
+        specs, kept[name] = aliases.traceable(inputs)
+        archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(str(folder), verbose=False)
+    aliases.restore(folder, kept)
 
 
 def save_as_is(model: tf.keras.Model, folder: Path) -> None:
-    """Write a SavedModel whose `serving_default` calls the model, with a free first dimension.
+    """Write a SavedModel whose `serving_default` calls the model with the shapes that it declares, a fixed batch size included.
 
     Inputs are named as in the model, outputs by their keys or else by the layers that make them; a subclassed model,
-    which names neither, gets Keras' own names. Raises ExportError for a model that was never built or cannot be traced.
+    which names neither, gets Keras' own names. Raises ExportError for a model that was never built or cannot be traced, and
+    for one whose fixed batch size is declared nowhere.
     """
     try:
         if getattr(model, "inputs", None):
             save(model, {"serving_default": _call_endpoint(model)}, folder)
         else:
+            _require_free_batch(model)
             model.export(str(folder), verbose=False)
-    except (ValueError, TypeError, AttributeError, AssertionError) as error:
-        raise ExportError(f"the Keras model cannot be exported: {first_line(error)}") from error
+    except (OSError, ExportError, tf.errors.OpError):
+        raise
+    except Exception as error:  # tracing runs the code of the model's layers, which can fail in any way
+        raise ExportError(f"the Keras model cannot be exported: {cause(error)}") from error
 
 
 def make_loadable(module: tf.Module) -> None:
@@ -56,7 +68,17 @@ def _call_endpoint(model: tf.keras.Model) -> Endpoint:
         return dict(_named_outputs(model, model(arguments, training=False)))
 
     inputs = tf.nest.flatten(structure)
-    return call, [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, tensor.name) for tensor in inputs]
+    return call, [tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in inputs]
+
+
+def _require_free_batch(model: tf.keras.Model) -> None:
+    """Refuse a model without declared inputs whose layers keep a state for each row of a batch of one size."""
+    stateful = [layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    if stateful:
+        raise ExportError(
+            f"the batch size that layer {stateful[0]} is stateful for cannot be kept, because the model does not declare its"
+            " inputs; make it of keras.Input(batch_shape=(...)), as a functional or sequential model"
+        )
 
 
 def _named_outputs(model: tf.keras.Model, outputs: Any) -> Iterator[tuple[str, tf.Tensor]]:

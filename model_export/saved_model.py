@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError, first_line
 
 SERVING_TAG = "serve"
@@ -22,21 +23,26 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
-# Signatures that TF2 exporters add for the loader; they are no part of what a model offers.
-_LOADER_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
+# Signatures that exporters add for loaders, such as __saved_model_init_op; they are no part of what a model offers.
+_BOOKKEEPING_PREFIX = "__"
+
+PLAIN, SPARSE, RAGGED, COMPOSITE, UNTYPED = "plain", "sparse", "ragged", "composite", "untyped"
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output of a signature. `tensor` is its name in the graph, empty for a sparse or composite one.
+    """One input or output of a signature.
 
-    `shape` holds None for a free dimension; `shape` itself is None when not even the rank is known.
+    `tensor` is its name in the graph, as in `x:0`; empty unless its kind is PLAIN. `shape` holds None for a free dimension;
+    `shape` itself is None when not even the rank is known. `kind` tells how the declaration encodes it: PLAIN, the parts of a
+    SPARSE or RAGGED tensor, another COMPOSITE, or UNTYPED, without a valid dtype. `dtype` is variant where none is told.
     """
 
     name: str
     tensor: str
     dtype: tf.DType
     shape: tuple[int | None, ...] | None
+    kind: str = PLAIN
 
     @property
     def dtype_name(self) -> str:
@@ -45,8 +51,9 @@ class Tensor:
 
     @property
     def shape_text(self) -> str:
-        """The shape as in `[-1,10]`, or `[?]` when the rank is not known."""
-        return "[?]" if self.shape is None else f"[{','.join('-1' if d is None else str(d) for d in self.shape)}]"
+        """The shape as in `[-1,10]`, or `[?]` when the rank is not known; led by the kind of what is no plain tensor."""
+        text = "[?]" if self.shape is None else f"[{','.join('-1' if d is None else str(d) for d in self.shape)}]"
+        return text if self.kind == PLAIN else f"{self.kind} {text}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def signatures_of(graph: meta_graph_pb2.MetaGraphDef) -> tuple[Signature, ...]:
     return tuple(
         Signature(name, definition.method_name, _tensors(definition.inputs), _tensors(definition.outputs))
         for name, definition in sorted(graph.signature_def.items())
-        if name not in _LOADER_SIGNATURES
+        if not name.startswith(_BOOKKEEPING_PREFIX)
     )
 
 
@@ -94,9 +101,15 @@ def loaded(path: Path) -> Iterator[tf.compat.v1.Session]:
         try:
             with graph.as_default():
                 tf.compat.v1.saved_model.load(session, [SERVING_TAG], str(path))
-        except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ExportError(f"the model does not load: {first_line(error)}") from error
+        except Exception as error:  # a damaged graph fails in any way that TensorFlow's Python code can
+            raise ExportError(f"the model does not load: {_cause(path, error)}") from error
         yield session
+
+
+def _cause(path: Path, error: Exception) -> str:
+    if "not a valid checkpoint" in str(error):
+        return "its variables are missing or incomplete: copy the whole directory, variables/ included"
+    return cause(error)
 
 
 def _read_proto(path: Path) -> saved_model_pb2.SavedModel:
@@ -123,6 +136,34 @@ def _tensors(infos: Mapping[str, Any]) -> tuple[Tensor, ...]:
 
 
 def _tensor(name: str, info: Any) -> Tensor:
-    shape = info.tensor_shape
-    dims = None if shape.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)
-    return Tensor(name, info.name, tf.dtypes.as_dtype(info.dtype), dims)
+    encoding = info.WhichOneof("encoding")
+    if encoding == "composite_tensor":
+        return _composite(name, info.composite_tensor.type_spec)
+    dtype, shape = _dtype(info.dtype), _dims(info.tensor_shape)
+    if encoding == "coo_sparse":
+        return Tensor(name, "", dtype or tf.variant, shape, SPARSE)
+    if dtype is None or not info.name:
+        return Tensor(name, "", dtype or tf.variant, shape, UNTYPED)
+    return Tensor(name, info.name if ":" in info.name else f"{info.name}:0", dtype, shape)
+
+
+def _composite(name: str, spec: Any) -> Tensor:
+    """Return a tensor that is declared by a TypeSpecProto, with the first dtype and shape that its state tells."""
+    kinds = {"RAGGED_TENSOR_SPEC": RAGGED, "SPARSE_TENSOR_SPEC": SPARSE}
+    kind = kinds.get(type(spec).TypeSpecClass.Name(spec.type_spec_class), COMPOSITE)
+    state = spec.type_state
+    values = state.tuple_value.values if state.HasField("tuple_value") else [state]
+    dtypes = [dtype for value in values if (dtype := _dtype(value.tensor_dtype_value))]
+    shapes = [_dims(value.tensor_shape_value) for value in values if value.HasField("tensor_shape_value")]
+    return Tensor(name, "", [*dtypes, tf.variant][0], [*shapes, None][0], kind)
+
+
+def _dtype(number: int) -> tf.DType | None:
+    try:
+        return tf.dtypes.as_dtype(number)
+    except TypeError:
+        return None
+
+
+def _dims(shape: Any) -> tuple[int | None, ...] | None:
+    return None if shape.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)

@@ -47,7 +47,7 @@ class _Served:
         self.session = sessions.enter_context(loaded(path))
         self.signatures = {signature.name: signature for signature in read_signatures(path)}
 
-    def __call__(self, name: str, **inputs: object) -> dict[str, np.ndarray]:
+    def __call__(self, name: str, /, **inputs: object) -> dict[str, np.ndarray]:
         from model_export.check import run
 
         tensors = self.signatures[name].inputs

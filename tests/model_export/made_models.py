@@ -4,13 +4,26 @@ import tensorflow as tf
 
 
 def keras_two_inputs() -> tf.keras.Model:
-    """Fix the batch size to 4, which an export must undo."""
-    amount = tf.keras.Input((3,), batch_size=4, name="amount")
-    word = tf.keras.Input((), batch_size=4, dtype="string", name="word")
+    """Take numbers and words, and give two outputs."""
+    amount = tf.keras.Input((3,), name="amount")
+    word = tf.keras.Input((), dtype="string", name="word")
     index = tf.keras.layers.StringLookup(vocabulary=["a", "b"])(word)
     score = tf.keras.layers.Dense(1, name="score")(amount)
     embedding = tf.keras.layers.Embedding(4, 2, name="embedding")(index)
     return tf.keras.Model([amount, word], [score, embedding])
+
+
+def keras_stateful() -> tf.keras.Model:
+    """Remember four sequences, so that every request must have four rows."""
+    layers = [tf.keras.layers.LSTM(4, stateful=True), tf.keras.layers.Dense(1, name="next")]
+    return tf.keras.Sequential([tf.keras.Input(batch_shape=(4, 5, 3), name="steps"), *layers])
+
+
+def keras_named(*names: str) -> tf.keras.Model:
+    """Give each of three numbers, weighted by the position of its input, to one output."""
+    inputs = [tf.keras.Input((3,), name=name) for name in names]
+    weighted = [tf.keras.layers.Rescaling(10.0**position)(given) for position, given in enumerate(inputs)]
+    return tf.keras.Model(inputs, tf.keras.layers.Add(name="sum")(weighted) if len(weighted) > 1 else weighted[0])
 
 
 def keras_sequential() -> tf.keras.Model:
@@ -184,3 +197,31 @@ def talkative() -> tf.keras.Model:
 def raises() -> None:
     """Fail like a training script with a bug."""
     raise ZeroDivisionError("learning rate / 0")
+
+
+def keeps_a_sum():
+    """Add up all that it is ever sent."""
+    module = tf.Module()
+    module.total = tf.Variable(0.0)
+
+    def add(x):
+        module.total.assign_add(tf.reduce_sum(x))
+        return {"total": x * 0 + module.total}
+
+    module.add = tf.function(add, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    return module, {"serving_default": module.add}
+
+
+def two_signatures():
+    """Offer two things to call."""
+    module = tf.Module()
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    module.scale = tf.function(lambda x: {"y": x * 3}, input_signature=spec)
+    module.negate = tf.function(lambda x: {"y": -x}, input_signature=spec)
+    return module, {"scale": module.scale, "negate": module.negate}
+
+
+def leaks_above_100():
+    """Let a number above 100 change all that are asked together with it."""
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    return _module(lambda x: {"y": tf.where(tf.reduce_max(x) > 150, x + 1 - tf.cast(x > 150, tf.float32), x)}, *spec)
