@@ -18,6 +18,8 @@ from model_export.exit_status import run
 from model_export.versions import Version, check_model_name, everything, find, in_service, model_names, newest
 
 if TYPE_CHECKING:
+    from model_export.check import Verdict
+    from model_export.description import Description
     from model_export.release import Release
 
 Report = Callable[[str], None]
@@ -85,16 +87,28 @@ def build(names: tuple[str, ...], every: bool, if_missing: bool, root: Path) -> 
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help=f"The server's list of models, to tell whether NAME is on it.  [default: {DEFAULT_CONFIG}, if there]",
 )
+@click.option(
+    "--sample",
+    "samples",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Requests that the model must answer: a JSON body as :predict takes it, JSON lines of bodies, an .npz of arrays by"
+    " input name, or a TFRecord of PredictionLogs. They become the warm-up of their signatures. May be given several times.",
+)
 @_models_dir_option
-def publish(path: str, name: str, model_config_file: Path | None, root: Path) -> None:
+def publish(path: str, name: str, model_config_file: Path | None, samples: tuple[Path, ...], root: Path) -> None:
     """Publish your own model as the next version of NAME.
 
     PATH is a .keras file, a SavedModel directory, or module:function. The function, importable from the current
     directory, takes nothing and returns a Keras model, a tf.Module, or a pair of a tf.Module and its signatures.
+
+    Each signature is called, with the samples or else with guessed inputs: no guess being accepted is a warning, a sample
+    that fails is an error. Its rows are also asked together, as the gateway joins requests, and what was found is told.
     """
     models_dir.require_writable(root)
-    released = _release(root, name, partial(_source_writer, path))
-    console.table(listing.SIGNATURE_COLUMNS, listing.signature_rows(released.verdict.signatures))
+    released = _release(root, name, partial(_source_writer, path), samples)
+    _tell_signatures(released.verdict)
     config = model_config_file or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
     if config:
         _tell_missing_entry(config, name, root)
@@ -125,15 +139,18 @@ def show(model: str, as_json: bool, root: Path) -> None:
     version = find(folder, number) if number else newest(folder)
     with console.progress(name) as report:
         _start_tensorflow(report)
-    from model_export.saved_model import read_signatures  # noqa: PLC0415 - after TensorFlow has started
+    from model_export.description import describe  # noqa: PLC0415 - after TensorFlow has started
 
-    signatures = read_signatures(version.path)
+    described = describe(version.path)
+    for warning in described.warnings:
+        console.warn(warning)
     if as_json:
-        described = listing.version_json(name, version) | {"signatures": listing.signatures_json(signatures)}
-        click.echo(json.dumps(described, indent=2))
+        signatures = {"signatures": listing.signatures_json(described.signatures)}
+        rows = {"rows": listing.findings_json(described.findings)}
+        click.echo(json.dumps(listing.version_json(name, version) | signatures | rows, indent=2))
         return
     click.echo(_event(listing.state(version).replace(" ", "_"), name, version))
-    console.table(listing.SIGNATURE_COLUMNS, listing.signature_rows(signatures))
+    _tell_signatures(described)
 
 
 @cli.command()
@@ -181,16 +198,26 @@ def restore(name: str, version: int | None, root: Path) -> None:
         console.warn(f"version {latest.number} is newer: servers that take only the latest keep to it")
 
 
-def _release(root: Path, name: str, make_writer: Callable[[Report], Callable[[Path], None]]) -> "Release":
+def _release(
+    root: Path, name: str, make_writer: Callable[[Report], Callable[[Path], None]], samples: tuple[Path, ...] = ()
+) -> "Release":
     with console.progress(name) as report:
         _start_tensorflow(report)
         from model_export.release import release  # noqa: PLC0415 - after TensorFlow has started
+        from model_export.sampling import sample_file  # noqa: PLC0415 - after TensorFlow has started
 
-        released = release(root, name, make_writer(report), report)
+        given = [sample for path in samples for sample in sample_file.read(path)]  # before a function trains for hours
+        released = release(root, name, make_writer(report), report, given)
     for warning in released.verdict.warnings:
         console.warn(warning)
     click.echo(_event("published", name, released.version))
     return released
+
+
+def _tell_signatures(found: "Verdict | Description") -> None:
+    for line in listing.finding_lines(found.findings):
+        click.echo(line)
+    console.table(listing.SIGNATURE_COLUMNS, listing.signature_rows(found.signatures))
 
 
 def _source_writer(path: str, report: Report) -> Callable[[Path], None]:

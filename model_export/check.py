@@ -1,102 +1,125 @@
 """The check before a publication: the model loads the way a server loads it, and its signatures answer."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
-from model_export import samples
-from model_export.errors import ExportError, first_line
+from model_export.checking import finding, joining
+from model_export.checking.answers import Answered, Call, answer_to_guesses, answers_to_samples
+from model_export.checking.fills import Array
+from model_export.checking.finding import Finding
+from model_export.checking.guesses import Inputs, guesses
+from model_export.checking.texts import likely_strings
+from model_export.checking.uncallable import why_uncallable
+from model_export.errors import ExportError
 from model_export.example_features import dense_features, make_example
+from model_export.sampling.sample import Unbound
 from model_export.saved_model import Signature, loaded, read_meta_graph, signatures_of
+from model_export.state import changes_state
 
 _TIMEOUT_MS = 60_000
 
-
-@dataclass(frozen=True)
-class Answered:
-    """A signature with inputs that it accepted and the outputs that it gave, by alias."""
-
-    signature: Signature
-    inputs: samples.Inputs
-    outputs: dict[str, npt.NDArray[np.generic]]
+Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found: every signature, those that answered, and why some could not be tried."""
+    """What a check found: every signature, what was answered, why some could not be tried, and whether rows are independent."""
 
     signatures: tuple[Signature, ...]
     answered: tuple[Answered, ...]
     warnings: tuple[str, ...]
+    findings: Mapping[str, Finding] = field(default_factory=dict)
 
 
-def check(path: Path) -> Verdict:
-    """Load the SavedModel directory and call each signature with inputs made from its declaration.
+def check(path: Path, given: Sequence[Unbound] = ()) -> Verdict:
+    """Load the SavedModel directory and call each signature, with the samples given or else with guesses.
 
-    Raises ExportError if it does not load, has no signature, or fails in a signature whose inputs are numbers of a known
-    shape. A signature that takes strings (or sizes) that cannot be guessed is named in the warnings instead, and so is an
-    input that the graph takes in another dtype than declared: servers go by the graph.
+    Raises ExportError if it does not load, has no signature, has one that can never be called, or fails for a sample or in a
+    way that no input would change. A signature that accepts no guess is named in the warnings instead, and so is an input
+    that the graph takes in another dtype than declared: servers go by the graph.
     """
     graph = read_meta_graph(path)
-    signatures = signatures_of(graph)
-    if not signatures:
-        raise ExportError("the model has no signatures, so there is nothing to call; export it with serving_default")
-    strings = samples.likely_strings(make_example(dense_features(graph)))
+    signatures = require_callable(graph)
+    strings = likely_strings(make_example(dense_features(graph)))
     warnings: list[str] = []
     with loaded(path) as session:
-        answered = [_try(session, signature, strings, warnings.append) for signature in signatures]
-    return Verdict(signatures, tuple(answer for answer in answered if answer), tuple(warnings))
+        in_graph = {declared.name: _as_in_graph(session.graph, declared, warnings.append) for declared in signatures}
+        samples = [sample for unbound in given for sample in unbound.bind(in_graph)]
+        answered: list[Answered] = []
+        findings = {}
+        for declared in signatures:
+            signature, call = in_graph[declared.name], partial(run, session, in_graph[declared.name])
+            mine = [sample for sample in samples if sample.signature.name == declared.name]
+            if mine:
+                answers = answers_to_samples(signature, call, mine)
+            else:
+                answers = answer_to_guesses(signature, call, guesses(signature, strings), warnings.append)
+            findings[declared.name] = _finding(graph, declared, call, answers, guesses(signature, strings))
+            answered.extend(answers)
+    return Verdict(signatures, tuple(answered), tuple(warnings), findings)
 
 
-def _try(
-    session: tf.compat.v1.Session, declared: Signature, strings: tuple[bytes, ...], warn: Callable[[str], None]
-) -> Answered | None:
-    """Return what the signature answered to the first inputs that it accepted; warn if there were none."""
-    if not all(tensor.tensor for tensor in (*declared.inputs, *declared.outputs)):
-        warn(f"signature {declared.name} was not tried: it has sparse or composite tensors")
-        return None
-    signature = _as_in_graph(session.graph, declared, warn)
-    reason = ""
-    for inputs in samples.candidates(signature, strings):
-        try:
-            outputs = run(session, signature, inputs)
-        except (tf.errors.OpError, ValueError, TypeError) as error:
-            reason = reason or first_line(error)
-        else:
-            return Answered(signature, inputs, outputs)
-    if samples.is_numeric(signature) and not samples.has_free_inner_shape(signature):
-        raise ExportError(f"signature {signature.name} fails with inputs of its own dtype and shape: {reason}")
-    warn(f"signature {signature.name} was not tried: no valid input could be guessed ({reason})")
-    return None
+def require_callable(graph: meta_graph_pb2.MetaGraphDef) -> tuple[Signature, ...]:
+    """Return the graph's signatures. Raises ExportError if there are none, or if no client can ever call one of them."""
+    signatures = signatures_of(graph)
+    if not signatures:
+        raise ExportError(
+            "the model has no signatures, so there is nothing to call; export it with serving_default, a Keras model with"
+            " model.export(folder) after it was called once"
+        )
+    for signature in signatures:
+        reason = why_uncallable(graph, signature)
+        if reason:
+            raise ExportError(f"signature {signature.name} can never be called: {reason}")
+    return signatures
 
 
-def _as_in_graph(graph: tf.Graph, declared: Signature, warn: Callable[[str], None]) -> Signature:
+def _finding(
+    graph: meta_graph_pb2.MetaGraphDef,
+    declared: Signature,
+    call: Call,
+    answers: Iterable[Answered],
+    more: Iterable[Inputs],
+) -> Finding:
+    if not joining.why_never_joined(declared) and changes_state(graph, declared):
+        return finding.untried("it changes the model's state")
+    return joining.examine(declared, call, [(answer.inputs, answer.outputs) for answer in answers], more)
+
+
+def _as_in_graph(graph: tf.Graph, declared: Signature, warn: Warn) -> Signature:
     """Return the signature with the dtypes of the graph's own placeholders, and their shapes where none was declared."""
     inputs = []
     for tensor in declared.inputs:
-        try:
-            placeholder = graph.get_tensor_by_name(tensor.tensor)
-        except (KeyError, ValueError) as error:
-            raise ExportError(f"signature {declared.name}: the graph has no tensor {tensor.tensor}") from error
+        placeholder = _in_graph(graph, declared, tensor.tensor)
         # Old exporters left the shape out, which reads as a scalar's.
         shape = tensor.shape or _shape(placeholder)
         inputs.append(replace(tensor, dtype=placeholder.dtype.base_dtype, shape=shape))
         if inputs[-1].dtype != tensor.dtype.base_dtype:
             actual = inputs[-1].dtype_name
             warn(f"signature {declared.name} declares {tensor.name} as {tensor.dtype_name}, but the graph takes {actual}")
+    for tensor in declared.outputs:
+        _in_graph(graph, declared, tensor.tensor)
     return replace(declared, inputs=tuple(inputs))
+
+
+def _in_graph(graph: tf.Graph, declared: Signature, name: str) -> tf.Tensor:
+    try:
+        return graph.get_tensor_by_name(name)
+    except (KeyError, ValueError) as error:
+        raise ExportError(f"signature {declared.name}: the graph has no tensor {name}") from error
 
 
 def _shape(tensor: tf.Tensor) -> tuple[int | None, ...] | None:
     return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
 
 
-def run(session: tf.compat.v1.Session, signature: Signature, inputs: samples.Inputs) -> dict[str, npt.NDArray[np.generic]]:
+def run(session: tf.compat.v1.Session, signature: Signature, inputs: Inputs) -> dict[str, Array]:
     """Call one signature with raw feeds, as a server does: declared shapes bind nobody. Inputs and outputs go by alias.
 
     Raises KeyError for a missing input and else what TensorFlow raises; UnicodeDecodeError stands for errors whose text

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from model_export.versions import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from model_export.checking.finding import Finding
     from model_export.saved_model import Signature, Tensor
 
 VERSION_COLUMNS = ("MODEL", "VERSION", "STATE", "SIZE", "MODIFIED")
@@ -50,7 +51,10 @@ def signature_rows(signatures: Iterable[Signature]) -> list[tuple[str, ...]]:
 
 
 def signatures_json(signatures: Iterable[Signature]) -> dict[str, Any]:
-    """Return signature name -> method, inputs and outputs; a free dimension is -1, an unknown rank null."""
+    """Return signature name -> method, inputs and outputs; a free dimension is -1, an unknown rank null.
+
+    What is no plain tensor also has its `kind`, such as `ragged`.
+    """
     return {
         signature.name: {
             "method": signature.method,
@@ -59,6 +63,16 @@ def signatures_json(signatures: Iterable[Signature]) -> dict[str, Any]:
         }
         for signature in signatures
     }
+
+
+def finding_lines(findings: Mapping[str, Finding]) -> list[str]:
+    """Return one line for each signature: whether its rows are independent."""
+    return [f"signature {name}: {found.text}" for name, found in findings.items()]
+
+
+def findings_json(findings: Mapping[str, Finding]) -> dict[str, Any]:
+    """Return signature name -> `independent` (null where it could not be tried) and the `text` that says it."""
+    return {name: {"independent": found.independent, "text": found.text} for name, found in findings.items()}
 
 
 def human_size(size_bytes: int) -> str:
@@ -80,7 +94,8 @@ def _rows(signature: Signature) -> list[tuple[str, ...]]:
 
 def _tensor_json(tensor: Tensor) -> dict[str, Any]:
     shape = None if tensor.shape is None else [-1 if dim is None else dim for dim in tensor.shape]
-    return {"dtype": tensor.dtype_name, "shape": shape}
+    described = {"dtype": tensor.dtype_name, "shape": shape}
+    return described if tensor.kind == "plain" else described | {"kind": tensor.kind}
 
 
 def _modified(version: Version) -> datetime:

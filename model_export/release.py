@@ -1,7 +1,7 @@
 """From something that can write a SavedModel to a version that servers load: write, check, warm up, publish."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import tensorflow as tf
 
 from model_export import publication, warmup
 from model_export.check import Verdict, check
-from model_export.errors import ExportError, first_line
+from model_export.checking import finding
+from model_export.diagnosis.causes import cause
+from model_export.errors import ExportError
+from model_export.sampling.prediction_logs import MOST_RECORDS
+from model_export.sampling.sample import Unbound
 from model_export.saved_model import read_meta_graph
 from model_export.state import changes_state
 from model_export.versions import Version, check_model_name
-from model_export.warmup_replay import replay
 
 Writer = Callable[[Path], None]
 Report = Callable[[str], None]
@@ -28,10 +31,11 @@ class Release:
     verdict: Verdict
 
 
-def release(models_dir: Path, model: str, write: Writer, report: Report) -> Release:
+def release(models_dir: Path, model: str, write: Writer, report: Report, samples: Sequence[Unbound] = ()) -> Release:
     """Publish what `write` puts into an empty folder as the next version of the model.
 
-    `report` is called with the name of each step as it begins. Raises ExportError or OSError, and then nothing changed.
+    `samples` are requests that it must answer; they become the warm-up of their signatures. `report` is called with the name
+    of each step as it begins. Raises ExportError or OSError, and then nothing changed.
     """
     check_model_name(model)
 
@@ -40,8 +44,9 @@ def release(models_dir: Path, model: str, write: Writer, report: Report) -> Rele
             report("writing")
             write(folder)
             report("checking every signature")
-            verdict = check(folder)
-            _add_warmup(folder, model, verdict, report)
+            verdict = _check(folder, samples, report)
+            _add_warmup(folder, model, verdict, samples, report)
+            finding.write(folder, verdict.findings)
         except ExportError as error:  # by the time that it is read, this folder is gone
             raise ExportError(str(error).replace(f"{folder}{os.sep}", "")) from error
         return verdict
@@ -49,19 +54,28 @@ def release(models_dir: Path, model: str, write: Writer, report: Report) -> Rele
     try:
         version, verdict = publication.publish(models_dir / model, prepare)
     except tf.errors.OpError as error:
-        raise ExportError(f"TensorFlow could not write the model: {first_line(error)}") from error
+        raise ExportError(f"TensorFlow could not write the model: {cause(error)}") from error
     return Release(model, version, verdict)
 
 
-def _add_warmup(folder: Path, model: str, verdict: Verdict, report: Report) -> None:
-    """Write a warm-up file, unless the model brought its own: that one is kept, once it was seen to pass."""
-    own = folder / warmup.PATH
-    if own.is_file() and own.stat().st_size:
+def _check(folder: Path, samples: Sequence[Unbound], report: Report) -> Verdict:
+    """Check with the samples and the requests of the model's own warm-up file."""
+    own = warmup.read(folder)
+    if own:
         report(f"replaying {warmup.PATH}")
-        replay(folder, verdict.signatures)
+    return check(folder, [*samples, *own])
+
+
+def _add_warmup(folder: Path, model: str, verdict: Verdict, samples: Sequence[Unbound], report: Report) -> None:
+    """Write a warm-up file. One that the model brought is kept as it is; with samples, its requests and they are in it."""
+    if warmup.read(folder) and not samples:
         return
     graph = read_meta_graph(folder)
     changing = {answer.signature.name for answer in verdict.answered if changes_state(graph, answer.signature)}
     for name in sorted(changing):
         report(f"signature {name} changes the model's state, so it is left out of the warm-up")
-    warmup.write(folder, model, [answer for answer in verdict.answered if answer.signature.name not in changing])
+    kept = [answer for answer in verdict.answered if answer.signature.name not in changing]
+    records = warmup.records(model, kept)
+    if len(records) > MOST_RECORDS:
+        raise ExportError(f"there are {len(records)} warm-up requests; a server refuses more than {MOST_RECORDS}")
+    warmup.write(folder, records)

@@ -4,11 +4,10 @@ Such a signature (a training step, a counter) must not be replayed as a warm-up:
 """
 
 import re
-from collections.abc import Iterable, Iterator
 
-from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from model_export.graph_nodes import nodes_behind
 from model_export.saved_model import Signature
 
 # Not the pure ScatterNd and TensorScatter*, nor random generators, whose state nobody asks for.
@@ -20,40 +19,4 @@ _CHANGING_OPS = re.compile(
 
 def changes_state(graph: meta_graph_pb2.MetaGraphDef, signature: Signature) -> bool:
     """Whether computing the signature's outputs runs an op that writes to a variable, a table or a queue."""
-    nodes = {node.name: node for node in graph.graph_def.node}
-    functions = {function.signature.name: function.node_def for function in graph.graph_def.library.function}
-    reached = _reached([tensor.tensor for tensor in signature.outputs], nodes)
-    return any(_CHANGING_OPS.fullmatch(node.op) for node in _with_called(reached, functions))
-
-
-def _reached(outputs: Iterable[str], nodes: dict[str, node_def_pb2.NodeDef]) -> Iterator[node_def_pb2.NodeDef]:
-    """Yield the nodes that the outputs need, through data and control inputs."""
-    waiting, seen = list(outputs), set()
-    while waiting:
-        name = waiting.pop().removeprefix("^").partition(":")[0]
-        if name in nodes and name not in seen:
-            seen.add(name)
-            waiting.extend(nodes[name].input)
-            yield nodes[name]
-
-
-def _with_called(
-    nodes: Iterable[node_def_pb2.NodeDef], functions: dict[str, Iterable[node_def_pb2.NodeDef]]
-) -> Iterator[node_def_pb2.NodeDef]:
-    """Yield the nodes and all nodes of the functions that they call, at any depth."""
-    waiting, seen = list(nodes), set()
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for called in _called(node):
-            if called in functions and called not in seen:
-                seen.add(called)
-                waiting.extend(functions[called])
-
-
-def _called(node: node_def_pb2.NodeDef) -> Iterator[str]:
-    yield node.op  # TF1 calls a function by using its name as the op
-    for value in node.attr.values():
-        if value.HasField("func"):
-            yield value.func.name
-        yield from (function.name for function in value.list.func)
+    return any(_CHANGING_OPS.fullmatch(node.op) for node in nodes_behind(graph, signature))

@@ -4,7 +4,7 @@
 whole load fail, so only requests that the model has just answered are written, each in the API that accepts it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,38 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from model_export.check import Answered
+from model_export.checking.answers import Answered
+from model_export.sampling.prediction_logs import Log, logs_in
 from model_export.saved_model import CLASSIFY_METHOD, REGRESS_METHOD
 
 PATH = Path("assets.extra", "tf_serving_warmup_requests")
 
 
-def write(version_dir: Path, model: str, answered: Iterable[Answered]) -> None:
-    """Write the warm-up file of a version: one request for each signature that answered."""
+def read(version_dir: Path) -> list[Log]:
+    """Return the records of a version's warm-up file; none where there is none. Raises ExportError for a damaged one."""
+    path = version_dir / PATH
+    return logs_in(path, f"its {PATH}") if path.is_file() and path.stat().st_size else []
+
+
+def records(model: str, answered: Iterable[Answered]) -> list[Any]:
+    """Return a PredictionLog for each request that was answered; a sample that came as one stays as it was."""
+    found = []
+    for answer in answered:
+        kept = answer.sample.record if answer.sample else None
+        if kept is None:
+            found.append(prediction_log(model, answer))
+        elif not any(kept is other for other in found):  # a record may ask several signatures
+            found.append(kept)
+    return found
+
+
+def write(version_dir: Path, logs: Sequence[Any]) -> None:
+    """Write the warm-up file of a version."""
     path = version_dir / PATH
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for answer in answered:
-            writer.write(prediction_log(model, answer).SerializeToString())
+        for log in logs:
+            writer.write(log.SerializeToString())
 
 
 def prediction_log(model: str, answer: Answered) -> Any:
@@ -62,17 +81,21 @@ def _classifies(answer: Answered) -> bool:
 def _regresses(answer: Answered) -> bool:
     """As TensorFlow Serving's regressor.cc: one number for each row."""
     fits = [(tensor.name, tensor.dtype) for tensor in answer.signature.outputs] == [("outputs", tf.float32)]
-    return _takes_examples(answer) and fits and np.shape(answer.outputs["outputs"]) in {(1,), (1, 1)}
+    if not fits or not _takes_examples(answer):
+        return False
+    rows = len(answer.inputs["inputs"])
+    return np.shape(answer.outputs["outputs"]) in {(rows,), (rows, 1)}
 
 
 def _takes_examples(answer: Answered) -> bool:
     """Whether there is one string tensor called `inputs`, which took a serialized example in shape [rows]."""
     tensors = answer.signature.inputs
     named = len(tensors) == 1 and tensors[0].name == "inputs" and tensors[0].dtype == tf.string
-    return named and answer.inputs["inputs"].ndim == 1 and _is_example(answer.inputs["inputs"][0])
+    given = answer.inputs["inputs"] if named else np.empty(0)
+    return given.ndim == 1 and given.size > 0 and all(_is_example(serialized) for serialized in given)
 
 
-def _is_example(serialized: bytes) -> bool:
+def _is_example(serialized: Any) -> bool:
     try:
         return bool(tf.train.Example.FromString(serialized).features.feature)
     except DecodeError:

@@ -183,6 +183,50 @@ class TestPublish:
         assert limited.stderr.splitlines()[-1].startswith("error: File too large")
         assert names(tmp_path / "models") == []
 
+    def test_takes_samples_and_tells_whether_rows_are_independent(self, run, tmp_path):
+        (tmp_path / "sample.jsonl").write_text('{"inputs": [[0.25]]}\n{"instances": [[1.0], [2.0]]}\n')
+        (tmp_path / "mine.py").write_text(
+            "import tensorflow as tf\n"
+            "def make():\n"
+            "    spec = tf.TensorSpec([None, 1], tf.float32, name='x')\n"
+            "    return tf.Module(), {'serving_default': tf.function(lambda x: {'y': x / 2}, input_signature=[spec])}\n"
+        )
+        made = run("publish", "mine:make", "--name", "mine", "--sample", "sample.jsonl")
+
+        assert (made.returncode, made.stdout.splitlines()[:2]) == (
+            0,
+            [
+                "published model=mine version=1 path=models/mine/1",
+                "signature serving_default: rows are independent",
+            ],
+        )
+        warmed = (tmp_path / "models" / "mine" / "1" / "assets.extra" / "tf_serving_warmup_requests").read_bytes()
+        assert warmed.count(b"serving_default") == 2
+
+    def test_a_sample_that_fails_exits_with_1_and_leaves_nothing(self, invoke, built, tmp_path):
+        (tmp_path / "sample.json").write_text('{"inputs": ["text"]}')
+        failed = invoke("publish", str(built / "half_plus_two" / "1"), "--name", "mine", "--sample", "sample.json")
+
+        assert str(failed.exception) == 'sample.json: input x: [0]: expected a number (float32), got "text"'
+        assert names(tmp_path / "models") == []
+
+    def test_a_sample_that_is_missing_is_wrong_usage(self, invoke):
+        missing = invoke("publish", "x.keras", "--name", "mine", "--sample", "nowhere.json")
+
+        assert missing.exit_code == 2
+        assert "'nowhere.json' does not exist" in missing.stderr
+
+    def test_the_samples_are_read_before_a_function_trains_for_hours(self, invoke, tmp_path):
+        (tmp_path / "empty.json").touch()
+        failed = invoke("publish", "no_such_module:make", "--name", "mine", "--sample", "empty.json")
+
+        assert str(failed.exception).startswith("empty.json: an empty file")
+
+    def test_the_help_documents_samples(self, invoke):
+        told = " ".join(invoke("publish", "--help").stdout.split())
+
+        assert "--sample FILE Requests that the model must answer: a JSON body as :predict takes it" in told
+
 
 class TestModelsFolder:
     def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(self, run, tmp_path):
@@ -243,6 +287,20 @@ class TestShow:
             ["serving_default", "predict", "in", "x", "float", "[-1,1]"],
             ["out", "y", "float", "[-1,1]"],
         ]
+
+    def test_tells_what_was_found_out_about_rows(self, invoke, models):
+        shown = invoke("show", "half_plus_two").stdout.splitlines()
+        as_json = json.loads(invoke("show", "half_plus_two", "--json").stdout)
+
+        assert "signature serving_default: rows are independent" in shown
+        assert as_json["rows"]["serving_default"] == {"independent": True, "text": "rows are independent"}
+
+    def test_a_damaged_finding_is_a_warning(self, invoke, models):
+        (models / "half_plus_two" / "3" / "assets.extra" / "row_independence.json").write_text("{")
+        shown = invoke("show", "half_plus_two")
+
+        assert (shown.exit_code, shown.stderr.count("warning: "), "Traceback" in shown.stderr) == (0, 1, False)
+        assert shown.stdout.splitlines()[-1].split() == ["out", "y", "float", "[-1,1]"]
 
     def test_gives_a_withdrawn_version_as_json(self, invoke, models):
         invoke("rollback", "half_plus_two")

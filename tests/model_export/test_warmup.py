@@ -10,11 +10,15 @@ from tensorflow_serving.apis import prediction_log_pb2
 from model_export import models, warmup
 from model_export.errors import ExportError
 from model_export.release import release
+from model_export.sampling.prediction_logs import MOST_RECORDS, logs_in
 from model_export.sources import writer_for
-from model_export.warmup_replay import MOST_RECORDS, read
 from tests.model_export import made_models
 
 PredictionLog = prediction_log_pb2.PredictionLog
+
+
+def read(path):
+    return [log.record for log in logs_in(path, str(path))]
 
 
 def request_of(record):
