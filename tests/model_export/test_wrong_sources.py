@@ -17,7 +17,9 @@ import tensorflow as tf
 
 from model_export import runtime
 from model_export.__main__ import cli
+from model_export.errors import ExportError
 from model_export.exit_status import run
+from model_export.sources import writer_for
 from tests.model_export import hard_models, made_models
 
 HARD, MADE = hard_models.__name__, made_models.__name__
@@ -329,3 +331,16 @@ def test_is_told_in_one_line_and_leaves_nothing(publish, tmp_path, capfd, source
     assert -1 not in places, errors[0]
     assert places == sorted(places), errors[0]
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["locked", "locked/m.keras", "locked/saved_model", "locked/a:b"])
+def test_what_may_not_be_read_is_told(tmp_path, source):
+    (tmp_path / "locked").mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:  # who may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(ExportError, match=f"{source}: Permission denied$"):
+            writer_for(str(tmp_path / source))
+    finally:
+        os.seteuid(user)
