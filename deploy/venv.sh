@@ -10,14 +10,14 @@ fail() {
 
 # The first interpreter of a version that pyproject.toml allows; PYTHON overrides the search.
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.11 python3.12 python3}; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
+  local candidates=${PYTHON:-python3.11 python3.12 python3.13 python3} candidate
+  for candidate in $candidates; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  fail "Python 3.11 or 3.12 is needed; tried: ${PYTHON:-python3.11 python3.12 python3}; on Debian: apt-get install python3 python3-venv"
+  fail "Python 3.11, 3.12 or 3.13 is needed; tried: $candidates; on Debian: apt-get install python3 python3-venv"
 }
 
 if [[ ! -x $folder/bin/pip ]]; then
