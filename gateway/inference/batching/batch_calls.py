@@ -11,7 +11,7 @@ from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.batching import rows, trial
 from gateway.inference.batching.lane import Member
 from gateway.inference.batching.record import Kind, Records
-from gateway.inference.batching.trial import Trials
+from gateway.inference.batching.trials import Trials
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors

@@ -4,7 +4,7 @@ Always holds: a request's answer and its error never depend on what shared its b
 
 - Only requests of one key share a batch: model, version asked for, signature, shapes but for dimension 0, outputs.
 - They share one only once the signature has earned it (``record``), and get the rows of one only while it still has, in the
-  version that answered. All others are called alone (``trial``).
+  version that answered. All others are called alone (``trials``).
 - A batch that the backend refuses, or that does not come back with one row for each row sent, is taken apart: every member is
   then called alone.
 - Nobody waits longer than its own deadline, and one that gives up leaves its batch-mates as they were.
@@ -28,7 +28,7 @@ from gateway.inference.batching import rows as row_wise
 from gateway.inference.batching.batch_calls import BatchCalls, Outcome
 from gateway.inference.batching.lane import Lane, Member, State
 from gateway.inference.batching.record import Kind, Records
-from gateway.inference.batching.trial import Trials
+from gateway.inference.batching.trials import Trials
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors

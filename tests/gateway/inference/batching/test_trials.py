@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import InvalidArgument
-from gateway.inference.batching import trial
+from gateway.inference.batching import trials
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.deadline import Deadline
@@ -47,7 +47,7 @@ class Clients:
 
     def settle(self):
         """Wait until nothing is called or compared any more."""
-        wait_for(lambda: not self.batcher._trials._groups)
+        wait_for(lambda: self.batcher._trials.is_idle)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def make(backend):
     for one in made:
         one.pool.shutdown()
         one.settle()
-        assert one.batcher._trials._held == 0
+        assert one.batcher._trials._gathering._held == 0
 
 
 def prove(clients, **named):
@@ -108,6 +108,28 @@ def test_the_requests_that_would_have_been_joined_are_called_together_once_they_
     assert backend.rows_called() == [1, 2, 1, 3]
     assert np.array_equal(backend.calls[-1][:, 0], [2, 3, 4])
     assert not any(answer.is_shared for answer in answers)
+
+
+def test_every_second_trial_has_a_request_twice(make, backend):
+    """Two requests whose rows are in order, and then two that read the same from behind, tell nothing of a model that sorts."""
+    clients = make(proofs=8)
+    backend.run = lambda x: {"y": np.sort(x, axis=0)}
+    clients.together([0], [1], [2])
+    clients.settle()
+    assert np.array_equal(backend.calls[-1][:, 0], [1, 2])
+    assert clients.records.of(KIND).proofs_left == 7
+    clients.together([0], [1], [2])
+    clients.settle()
+    assert np.array_equal(backend.calls[-1][:, 0], [1, 2, 1])
+    assert clients.records.verdict("m", 1, "serving_default")
+
+
+def test_several_trials_are_made_at_a_time_and_no_more_than_are_needed(make, backend):
+    clients = make(proofs=3)
+    clients.together(*[[number] for number in range(30)])
+    clients.settle()
+    assert sorted(rows for rows in backend.rows_called() if rows > 1) == [4, 4, 5]
+    assert clients.records.of(KIND).is_joined
 
 
 def test_equal_comparisons_earn_the_batches_and_then_no_more_are_made(make, backend):
@@ -212,7 +234,7 @@ def test_a_version_asked_for_by_number_has_what_the_latest_has_proven(make, back
 
 
 def test_an_error_is_no_verdict_and_the_next_trial_waits_a_while(make, backend, monkeypatch):
-    monkeypatch.setattr(trial, "_FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 60.0)
     clients = make()
     backend.error = InvalidArgument("only one row at a time")
     for _ in range(3):
@@ -224,7 +246,7 @@ def test_an_error_is_no_verdict_and_the_next_trial_waits_a_while(make, backend, 
 
 
 def test_after_an_error_a_signature_can_still_be_proven(make, backend, monkeypatch):
-    monkeypatch.setattr(trial, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 0.0)
     clients = make()
     backend.error = InvalidArgument("out of memory")
     clients.together([1], [2], [3])
@@ -241,9 +263,9 @@ def test_pauses_grow_to_their_bound(make, backend):
     for _ in range(14):
         clients.batcher._trials._note_no_verdict(record, "m")
         pauses.append(record.next_trial_s - time.monotonic())
-    assert pauses[0] <= trial._FIRST_PAUSE_S
+    assert pauses[0] <= trials._FIRST_PAUSE_S
     assert all(later > 1.5 * pause for pause, later in pairwise(pauses[:9]))
-    assert max(pauses) <= trial._LONGEST_PAUSE_S
+    assert max(pauses) <= trials._LONGEST_PAUSE_S
 
 
 def test_a_shared_call_that_times_out_is_no_verdict(make, backend):
