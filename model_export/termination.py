@@ -2,11 +2,14 @@
 
 Python runs a signal's handler wherever the main thread happens to be. What a handler raises inside a finalizer or a
 callback of a C library is printed and dropped, and TensorFlow has many of both. So the handlers here also remember,
-and a publication asks before its version appears.
+a publication asks before its version appears, and what is dropped is not printed.
 """
 
 import signal
-from types import FrameType
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
 
 _received: list[int] = []
 
@@ -16,6 +19,8 @@ def watch() -> None:
     _received.clear()
     signal.signal(signal.SIGTERM, _note)
     signal.signal(signal.SIGINT, _note)
+    sys.unraisablehook = _quiet_unraisable(sys.unraisablehook)
+    sys.excepthook = _quiet_except(sys.excepthook)
 
 
 def check() -> None:
@@ -33,3 +38,27 @@ def _raise(signum: int) -> None:
     if signum == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + signum)
+
+
+def _is_ours(kind: type[BaseException] | None) -> bool:
+    return bool(_received) and kind in (KeyboardInterrupt, SystemExit)
+
+
+def _quiet_unraisable(usual: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """For finalizers: print what is dropped as ``usual``, but for what a signal raised."""
+
+    def hook(dropped: Any) -> None:
+        if not _is_ours(dropped.exc_type):
+            usual(dropped)
+
+    return hook
+
+
+def _quiet_except(usual: Callable[..., Any]) -> Callable[..., None]:
+    """For C code, which prints by this hook what a callback raised: as ``usual``, but for what a signal raised."""
+
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if not _is_ours(kind):
+            usual(kind, value, trace)
+
+    return hook

@@ -160,11 +160,11 @@ def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versio
 
     class Rolling(ModelBackend):
         def predict(self, model, sig, inputs, outputs, deadline):
-            if dice.random() < 0.01:
+            if dice.random() < 0.02:
                 self.version += 1
             version = self.version
             time.sleep(dice.choice([0, 0.0005, 0.001]))
-            if dice.random() < 0.01:
+            if dice.random() < 0.04:
                 raise dice.choice([Internal("hiccup"), Unavailable("away"), deadline.exceeded()])
             return Prediction("m", version, sig.name, versions[version](inputs["x"]))
 
@@ -183,8 +183,8 @@ def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versio
 
     with ThreadPoolExecutor(24) as pool:
         outcomes = list(pool.map(ask, range(6000), timeout=110))
-    assert sum(how == "answered" for how, _ in outcomes) > 5000
+    assert sum(how == "answered" for how, _ in outcomes) > 4500
     assert {how for how, _ in outcomes} == {"answered", Internal, Unavailable, DeadlineExceeded}
     # Both ways were taken: some versions earned their batches before the next one came.
     assert {is_shared for _, is_shared in outcomes} == {True, False, None}
-    assert 20 < backend.version < 400
+    assert 5 < backend.version < 400
