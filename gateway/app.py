@@ -39,7 +39,7 @@ def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: Fal
     """
     client = BackendClient(settings.serving_target)
     records = Records(settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None)
-    example_rows = ExampleRows(client)
+    example_rows = ExampleRows(client, records)
     catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget))
     batcher = _batcher(client, settings, records)
     cache = _cache(settings, records)
@@ -93,7 +93,7 @@ def _cache(settings: Settings, records: Records) -> PredictionCache | None:
     if not settings.cache:
         return None
     limits = {model.name: CacheLimits(model.entries, model.seconds) for model in settings.cache}
-    cache = PredictionCache(CacheStore(limits, settings.cache_max_bytes), records.trusts)
+    cache = PredictionCache(CacheStore(limits, settings.cache_max_bytes), records.trusts, records.take_news)
     records.on_verdict = cache.forget
     return cache
 

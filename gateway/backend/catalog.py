@@ -121,6 +121,21 @@ class Catalog:
             self._statuses.setdefault(served.name, ModelStatus(served.name, problem=_NOT_ASKED_YET))
         return served
 
+    def note_missing(self, model: ModelRef) -> None:
+        """The server has refused a call because it does not serve ``model``: what is remembered of it is forgotten.
+
+        It may be back, as another model under the same number, before the next poll.
+        """
+        with self._lock:
+            gone = {
+                (name, version)
+                for name, version in self._served
+                if name == model.name and model.label is None and model.version in (None, version)
+            }
+            if gone:
+                self._drop(gone)
+                self._must_poll.set()
+
     def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """The versions of ``model`` as the server reports them now; a label is resolved first. Raises as ``served``."""
         if model.label is not None:
@@ -240,7 +255,10 @@ class Catalog:
 
     def _forget(self, status: ModelStatus) -> None:
         """A version that left may come back as another model under the same number."""
-        gone = {key for key in self._served if key[0] == status.name and key[1] not in status.available}
+        self._drop({key for key in self._served if key[0] == status.name and key[1] not in status.available})
+
+    def _drop(self, gone: set[tuple[str, int]]) -> None:
+        """Forget versions."""
         for name, version in gone:
             for forget in self._on_gone:
                 forget(name, version)

@@ -74,11 +74,20 @@ class _Flight:
 
 
 class PredictionCache:
-    """Keeps the answers of some models in ``store``, those that ``trusts`` says yes to. Thread-safe."""
+    """Keeps the answers of some models in ``store``, those that ``trusts`` says yes to. Thread-safe.
 
-    def __init__(self, store: CacheStore, trusts: Callable[[Prediction], bool] = lambda prediction: True) -> None:
+    ``take_news`` is called before each look: it may make ``trusts`` say no, and call ``forget``.
+    """
+
+    def __init__(
+        self,
+        store: CacheStore,
+        trusts: Callable[[Prediction], bool] = lambda prediction: True,
+        take_news: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._trusts = trusts
+        self._take_news = take_news
         self._answered = AnsweredVersions()
         self._flights: dict[object, _Flight] = {}
         self._lock = threading.Lock()
@@ -138,6 +147,7 @@ class PredictionCache:
     def _look(self, question: Question, key: Key) -> tuple[Prediction | _Flight, Signal | None]:
         """A kept answer, or a flight: of another, with the signal of its landing, or a new one to lead."""
         model = question.model
+        self._take_news()
         with self._lock:
             answered = self._answered.latest(model)
             if model.version is not None or (answered and answered.version == question.served.version):

@@ -1,42 +1,56 @@
 """Which outputs of a version hold one row for each example: only from those may the row of a lone example be taken out.
 
 The declaration does not tell: an output declared [-1] may hold a row for each example, or whatever was found in them. So when
-a version is first asked about, the model is called once more, with the example among rows of zeros and ones: an output that
-does not answer six rows with six holds no rows. What was found holds for as long as the version is served, so the shape of an
-answer does not depend on the data.
+a version is first asked about, the model is called once more, with the example behind rows that nobody sent (or with each of
+them apart, where it refuses some): an output that has another number of rows than the call holds no rows. What is found holds
+for as long as the version is served, in all workers.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.inference.batching.comparison import NOT_ROWS, Difference
+from gateway.inference.batching.record import Records
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
-from gateway.logs import logger
 
-log = logger("examples")
-
-# Rows of zeros and of ones beside the example. Whatever numbers of rows an output has for a row of zeros and for one of ones,
-# two and three of them make five only when each has one.
-_ZEROS: Final = 2
-_ONES: Final = 3
-_ROWS: Final = _ZEROS + _ONES + 1
+# Rows beside the example, and how often each comes in the one call that has them all. What is found in a row comes from all of
+# it or none, so it makes another number than theirs: they are a prime number together.
+_NUMBERS: Final = (0, 1, -1, 1000, -1000)
+_TEXTS: Final = (b"", b"0", b"1", b"-1", b"one two three")
+_TIMES: Final = (1, 2, 3, 4, 7)
 
 # Larger calls are not made for this; the declaration decides then.
 _MOST_BYTES: Final = 8 * 2**20
 
-_NO_ANSWER = (Unavailable, DeadlineExceeded)
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """An example of a version and signature that is asked about; ``batched`` names its inputs that have a row."""
+
+    key: tuple[str, int, str]
+    signature: Signature
+    inputs: Tensors
+    batched: frozenset[str]
+    deadline: Deadline
+
+    def behind(self, turns: list[int]) -> Tensors:
+        """The inputs with the rows ``turns`` before the example."""
+        return {name: _behind(array, turns) if name in self.batched else array for name, array in self.inputs.items()}
 
 
 class ExampleRows:
     """Knows the outputs of each version and signature that was asked about. Thread-safe."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, records: Records) -> None:
         self._backend = backend
+        self._records = records
         self._known: dict[tuple[str, int, str], frozenset[str]] = {}
 
     def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
@@ -46,13 +60,13 @@ class ExampleRows:
         if known is None:
             known = self._find_out(prediction, signature, inputs, deadline)
             if known is None:
-                return _declared(signature) & _of_one_row(prediction.outputs)
-            self._known[key] = known
-        without = known - _of_one_row(prediction.outputs)
-        if without:
-            log.warning("outputs.hold_no_rows", model=key[0], version=key[1], signature=key[2], outputs=sorted(without))
-            self._known[key] = known = known - without
-        return known
+                known = _declared(signature)
+            else:
+                self._known[key] = known
+        for name in known - _of_one_row(prediction.outputs):
+            self._refuse(key, name)
+        self._records.take_news()
+        return (known - self._records.without_rows(*key)) & _of_one_row(prediction.outputs)
 
     def forget(self, model: str, version: int) -> None:
         """The version is no longer served."""
@@ -62,24 +76,44 @@ class ExampleRows:
     def _find_out(
         self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline
     ) -> frozenset[str] | None:
-        """The outputs that hold rows; None when that is not to be known now."""
+        """The outputs that may hold rows, when what shows of them was noted; None when that is not to be known now."""
+        key = (prediction.model, prediction.version, signature.name)
         declared = _declared(signature) & prediction.outputs.keys()
         if not declared:
             return frozenset()
         batched = [spec.name for spec in signature.inputs if spec.has_free_batch and spec.name in inputs]
-        if sum(inputs[name].nbytes for name in batched) * _ROWS > _MOST_BYTES:
+        if sum(inputs[name].nbytes for name in batched) * sum(_TIMES) > _MOST_BYTES:
+            return declared
+        question = _Question(key, signature, inputs, frozenset(batched), deadline)
+        together = [turn for turn, times in enumerate(_TIMES) for _ in range(times)]
+        try:
+            if not self._ask(question, together):
+                for turn in range(len(_TIMES)):
+                    self._ask(question, [turn])
+        except Unavailable:
             return None
-        model = ModelRef(prediction.model, prediction.version)
-        for widen in (_among_others, _repeated):
-            wider = {name: widen(array) if name in batched else array for name, array in inputs.items()}
-            try:
-                found = self._backend.predict(model, signature, wider, (), deadline)
-            except _NO_ANSWER:
-                return None
-            except GatewayError:
-                continue  # the model takes no such rows: the example itself it took
-            return frozenset(name for name in declared if _rows(found.outputs.get(name)) == _ROWS)
+        except DeadlineExceeded:
+            # A model that is so slow is not asked again.
+            return declared
         return declared
+
+    def _ask(self, question: "_Question", turns: list[int]) -> bool:
+        """Note what a call shows with the rows ``turns`` before the example; whether the model took them."""
+        model, signature = ModelRef(*question.key[:2]), question.signature
+        try:
+            found = self._backend.predict(model, signature, question.behind(turns), (), question.deadline)
+        except (Unavailable, DeadlineExceeded):
+            raise
+        except GatewayError:
+            return False
+        for name in _declared(signature) & found.outputs.keys():
+            if _rows(found.outputs[name]) != len(turns) + 1:
+                self._refuse(question.key, name)
+        return True
+
+    def _refuse(self, key: tuple[str, int, str], output: str) -> None:
+        """Requests for such a signature are never joined either, and all workers know."""
+        self._records.refuse(*key, Difference(output, NOT_ROWS))
 
 
 def _declared(signature: Signature) -> frozenset[str]:
@@ -97,14 +131,19 @@ def _rows(array: "npt.NDArray[Any] | None") -> int | None:
     return len(array) if array is not None and array.ndim else None
 
 
-def _among_others(example: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
-    """``example``, of one row, behind rows of zeros and ones (strings: empty, and the digit one)."""
-    zero, one = (b"", b"1") if example.dtype.hasobject else (0, 1)
-    rows = np.full((_ROWS, *example.shape[1:]), one, example.dtype)
-    rows[:_ZEROS] = zero
+def _behind(example: "npt.NDArray[Any]", turns: list[int]) -> "npt.NDArray[Any]":
+    """``example``, of one row, behind rows that nobody sent."""
+    rows = np.empty((len(turns) + 1, *example.shape[1:]), example.dtype)
+    for position, turn in enumerate(turns):
+        rows[position] = _value(example, turn)
     rows[-1:] = example
     return rows
 
 
-def _repeated(example: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
-    return np.repeat(example, _ROWS, axis=0)
+def _value(example: "npt.NDArray[Any]", turn: int) -> bytes | int:
+    if example.dtype.hasobject:
+        return _TEXTS[turn]
+    if example.dtype.kind not in "iu":
+        return _NUMBERS[turn]
+    # No more than the dtype holds; and integers are often places in a table, so none is far from what was sent.
+    return int(np.clip(_NUMBERS[turn], min(0, int(example.min())), max(1, int(example.max()))))

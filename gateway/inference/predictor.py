@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument
+from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument, NotFound
 from gateway.inference import hints
 from gateway.inference.cache import CacheOutcome, PredictionCache, Question
 from gateway.inference.deadline import Deadline
@@ -26,6 +26,9 @@ class Catalog(Protocol):
 
     def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means at this moment."""
+
+    def note_missing(self, model: ModelRef) -> None:
+        """The server does not serve ``model``, whatever is known of it."""
 
 
 class Backend(Protocol):
@@ -120,6 +123,9 @@ class Predictor:
         try:
             prediction = self._backend.predict(trace.model, signature, inputs, outputs, deadline)
             queue_s = prediction.queue_s
+        except NotFound:
+            self._catalog.note_missing(trace.model)
+            raise
         finally:
             trace.queue_s += queue_s
             trace.backend_s += time.perf_counter() - started_s - queue_s

@@ -53,8 +53,11 @@ class BatchCalls:
     def sample(self, kind: Kind, batch: list[Member], shared: Prediction) -> None:
         """Compare a batch that was answered by ``shared``, if it is its turn."""
         if self._is_sample():
-            members = [trial.Member(member.inputs, member.rows, member.deadline.budget_s) for member in batch]
-            self._trials.sample(kind, members, shared)
+            self._trials.sample(kind, [_member(member) for member in batch], shared)
+
+    def grow(self, kind: Kind, members: list[Member]) -> None:
+        """Compare a larger call with what the members of two batches were answered."""
+        self._trials.grow(kind, [_member(member) for member in members if isinstance(member.outcome, Prediction)])
 
     def _may_share(self, kind: Kind) -> bool:
         """Whether the requests may still share a call: there may be a verdict since they came."""
@@ -115,3 +118,8 @@ class BatchCalls:
         of_batches.rows.observe(count)
         of_batches.requests.observe(len(batch))
         of_batches.sent["full" if count >= self._max_rows else reason].inc()
+
+
+def _member(member: Member) -> trial.Member:
+    answer = member.outcome if isinstance(member.outcome, Prediction) else None
+    return trial.Member(member.inputs, member.rows, member.deadline.budget_s, answer)

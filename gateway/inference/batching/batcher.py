@@ -81,10 +81,10 @@ class Batcher:
         if count is None or count > self._limits.max_rows or self._is_never_joined(model.name):
             return self._alone(call, inputs, deadline)
         record = self._records.of(call)
-        if record is None or not record.is_joined:
+        if record is None or not record.is_joined or count > record.most_rows:
             return self._trials.predict(call, inputs, count, deadline)
         member = Member(inputs, count, deadline)
-        lane = self._join(call, member)
+        lane = self._join(call, member, min(self._limits.max_rows, record.most_rows))
         if not member.done.wait(deadline.at_s - time.monotonic()):
             self._give_up(lane, member)
         if member.outcome is None:
@@ -103,7 +103,7 @@ class Batcher:
     def _alone(self, call: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
         return self._backend.predict(call.model, call.signature, inputs, call.outputs, deadline)
 
-    def _join(self, call: Kind, member: Member) -> Lane:
+    def _join(self, call: Kind, member: Member, most_rows: int) -> Lane:
         """Take a place in the queue, and see to it that a batch is sent when one may be in flight."""
         key = (call, row_wise.layout(member.inputs))
         with self._lock:
@@ -116,10 +116,11 @@ class Batcher:
             if lane is None:
                 lane = self._lanes[key] = Lane()
             lane.hub = lane.hub or waiting.here()
+            lane.most_rows = most_rows
             lane.waiting.append(member)
             lane.queued_rows += member.rows
             self._queued_rows += member.rows
-            is_full = lane.queued_rows >= self._limits.max_rows
+            is_full = lane.queued_rows >= lane.most_rows
             if lane.queued_rows >= lane.enough_rows:
                 lane.has_enough.set()
             may_go = lane.in_flight < self._limits.max_in_flight and (is_full or not lane.is_called_for)
@@ -168,7 +169,7 @@ class Batcher:
     def _serve(self, call: Kind, key: object, lane: Lane, reason: str) -> None:
         """Carry a batch, and see to the next one."""
         while batch := self._board(lane):
-            self._carry(call, batch, reason)
+            self._carry(call, lane, batch, reason)
             reason = "next"
             if lane.hub is not None or len(self._lanes) > _CARRIERS:
                 break
@@ -198,19 +199,19 @@ class Batcher:
         batch: list[Member] = []
         total = 0
         with self._lock:
-            while lane.waiting and total + lane.waiting[0].rows <= self._limits.max_rows:
+            while lane.waiting and (not batch or total + lane.waiting[0].rows <= lane.most_rows):
                 member = lane.waiting[0]
                 self._dequeue(lane, member)
                 member.state = State.ABOARD
                 batch.append(member)
                 total += member.rows
             lane.is_shared = len(batch) > 1
-            lane.enough_rows = min(total, self._limits.max_rows) or 1
+            lane.enough_rows = min(total, lane.most_rows) or 1
             if lane.queued_rows < lane.enough_rows:
                 lane.has_enough.clear()
         return batch
 
-    def _carry(self, call: Kind, batch: list[Member], reason: str) -> None:
+    def _carry(self, call: Kind, lane: Lane, batch: list[Member], reason: str) -> None:
         """Make the call of a batch, and land it whatever happens: with no outcome, each member is called alone."""
         outcomes: list[Outcome | None] = [None] * len(batch)
         shared: Prediction | None = None
@@ -222,6 +223,17 @@ class Batcher:
             self._land(batch, outcomes)
         if shared is not None:
             self._calls.sample(call, batch, shared)
+            self._grow(call, lane, batch)
+
+    def _grow(self, call: Kind, lane: Lane, batch: list[Member]) -> None:
+        """When more were waiting, twice in a row, than a batch may have: see whether it may have more."""
+        with self._lock:
+            is_limited = lane.most_rows < self._limits.max_rows and bool(lane.waiting)
+            before, lane.limited = lane.limited, []
+            if is_limited and not before:
+                lane.limited = batch
+        if is_limited and before:
+            self._calls.grow(call, [*before, *batch])
 
     def _land(self, batch: list[Member], outcomes: list[Outcome | None]) -> None:
         with self._lock:

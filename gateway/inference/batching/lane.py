@@ -48,6 +48,8 @@ class Lane:
     hub: Hub | None = None
     in_flight: int = 0
     is_called_for: bool = False
+    most_rows: int = 1  # that may share a call: as many as were compared
+    limited: "list[Member]" = field(default_factory=list)  # of the last batch, when more were waiting than it could take
     queued_rows: int = 0
     is_shared: bool = False  # whether the last batch had several members
     enough_rows: int = 1  # as many as the last batch had: under a steady load no more come

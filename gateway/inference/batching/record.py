@@ -4,13 +4,14 @@ A signature earns its batches by proofs: shared calls whose answers were the sam
 ends it: this signature of this version is never joined again. All workers of a gateway learn such a verdict at once.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway import metrics
-from gateway.inference.batching.comparison import Difference
+from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.signature import ModelRef, Prediction, Signature
 from gateway.logs import logger
@@ -34,7 +35,8 @@ class Kind:
 class Record:
     """What is known about the requests of one kind that one version answers.
 
-    ``is_joined``: they may share a call. ``proofs_left``: equal comparisons that are still missing before they may.
+    ``is_joined``: they may share a call, of at most ``most_rows`` rows: as many as were compared and equal. ``proofs_left``:
+    equal comparisons that are still missing before they may.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Record:
     signature: str
     proofs_left: int
     is_joined: bool
+    most_rows: int = 0
     next_trial_s: float = 0.0  # in seconds of time.monotonic
     failed_trials: int = 0
 
@@ -61,7 +64,8 @@ class Records:
     _by_kind: dict[Kind, Record] = field(default_factory=dict)
     _by_version: dict[tuple[str, int, str, frozenset[str]], Record] = field(default_factory=dict)
     _verdicts: dict[tuple[str, int, str], str] = field(default_factory=dict)
-    _unproven: Record = field(default_factory=lambda: Record("", 0, "", 0, is_joined=True))
+    _without_rows: dict[tuple[str, int, str], frozenset[str]] = field(default_factory=dict)
+    _unproven: Record = field(default_factory=lambda: Record("", 0, "", 0, is_joined=True, most_rows=sys.maxsize))
 
     def of(self, kind: Kind) -> Record | None:
         """The record of the version that last answered ``kind``; None when none has."""
@@ -82,6 +86,7 @@ class Records:
             if record is None:
                 is_refused = (model, version, signature) in self._verdicts
                 record = Record(model, version, signature, self.proofs, is_joined=not (self.proofs or is_refused))
+                record.most_rows = 0 if self.proofs else sys.maxsize
                 _put(self._by_version, key, record)
             _put(self._by_kind, kind, record)
         return record
@@ -90,38 +95,39 @@ class Records:
         """Whether there is a verdict against joining."""
         return (record.model, record.version, record.signature) in self._verdicts
 
-    def count_proof(self, record: Record) -> None:
-        """A shared call was equal to its members' own."""
+    def count_proof(self, record: Record, rows: int) -> None:
+        """A shared call of ``rows`` rows was equal to its members' own."""
         with self._lock:
-            if record.is_joined or self.is_refused(record):
+            if self.is_refused(record):
                 return
+            record.most_rows = max(record.most_rows, rows)
             record.proofs_left -= 1
-            record.is_joined = record.proofs_left <= 0
-        if record.is_joined:
+            is_news = not record.is_joined and record.proofs_left <= 0
+            record.is_joined = record.is_joined or is_news
+        if is_news:
             log.info("batch.proven", model=record.model, version=record.version, signature=record.signature)
 
-    def refuse(self, record: Record, found: Difference) -> None:
+    def refuse(self, model: str, version: int, signature: str, found: Difference) -> None:
         """The signature of this version is never joined again, because of what was ``found``."""
         self.take_news()
-        if not self._take_verdict(record.model, record.version, record.signature, str(found)):
+        if self._take_verdict(model, version, signature, found):
+            metrics.BATCH_VERDICTS.labels(model, str(version), signature).inc()
+            log.warning(
+                "batch.not_joined", model=model, version=version, signature=signature, output=found.output, how=found.how
+            )
+        elif found.output in self.without_rows(model, version, signature) or found.how != NOT_ROWS:
             return
-        metrics.BATCH_VERDICTS.labels(record.model, str(record.version), record.signature).inc()
-        log.warning(
-            "batch.not_joined",
-            model=record.model,
-            version=record.version,
-            signature=record.signature,
-            output=found.output,
-            how=found.how,
-        )
-        self._tell({"refused": [record.model, record.version, record.signature], "why": str(found)})
+        self._note_without_rows(model, version, signature, found)
+        self._tell({"refused": [model, version, signature], "output": found.output, "how": found.how})
 
     def take_news(self) -> None:
         """Take over the verdicts that other workers have come to."""
         for news in self.shared.news() if self.shared is not None else ():
             if "refused" in news:
                 model, version, signature = news["refused"]
-                self._take_verdict(model, version, signature, news["why"])
+                found = Difference(news["output"], news["how"])
+                self._take_verdict(model, version, signature, found)
+                self._note_without_rows(model, version, signature, found)
             else:
                 self._forget(*news["gone"])
 
@@ -135,6 +141,10 @@ class Records:
         self.take_news()
         return self._verdicts.get((model, version, signature))
 
+    def without_rows(self, model: str, version: int, signature: str) -> frozenset[str]:
+        """The outputs of which some worker has seen that they hold not one row for each input row."""
+        return self._without_rows.get((model, version, signature), frozenset())
+
     def trusts(self, prediction: Prediction) -> bool:
         """Whether an answer may be kept: it is a lone call's, or it is cut from a batch that was proven."""
         if not prediction.is_shared:
@@ -147,12 +157,18 @@ class Records:
             self.shared.close()
             self.shared = None
 
-    def _take_verdict(self, model: str, version: int, signature: str, why: str) -> bool:
-        """Whether it is a new one."""
+    def _note_without_rows(self, model: str, version: int, signature: str, found: Difference) -> None:
+        if found.how == NOT_ROWS:
+            with self._lock:
+                known = self.without_rows(model, version, signature)
+                self._without_rows[model, version, signature] = known | {found.output}
+
+    def _take_verdict(self, model: str, version: int, signature: str, found: Difference) -> bool:
+        """Whether it is the first one."""
         with self._lock:
             if (model, version, signature) in self._verdicts:
                 return False
-            self._verdicts[model, version, signature] = why
+            self._verdicts[model, version, signature] = str(found)
             for record in (*self._by_version.values(), *self._by_kind.values()):
                 if (record.model, record.version, record.signature) == (model, version, signature):
                     record.is_joined = False
@@ -160,17 +176,19 @@ class Records:
         return True
 
     def _forget(self, model: str, version: int) -> bool:
-        """Whether there was a verdict against one of its signatures."""
+        """Whether anything was known of it."""
         with self._lock:
+            known = [key for key in self._by_version if key[:2] == (model, version)]
+            for key in known:
+                # Calls that are under way hold the record still.
+                self._by_version.pop(key).is_joined = False
             refused = [key for key in self._verdicts if key[:2] == (model, version)]
             for verdict in refused:
                 del self._verdicts[verdict]
-            for key in [key for key in self._by_version if key[:2] == (model, version)]:
-                # Calls that are under way hold the record still.
-                self._by_version.pop(key).is_joined = False
+                self._without_rows.pop(verdict, None)
             for kind in [kind for kind, record in self._by_kind.items() if (record.model, record.version) == (model, version)]:
                 del self._by_kind[kind]
-        return bool(refused)
+        return bool(known or refused)
 
     def _tell(self, news: dict[str, Any]) -> None:
         if self.shared is None:

@@ -8,13 +8,14 @@ under light load has no trials and so no further calls. Later, a sample of the s
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from gateway import metrics
-from gateway.errors import GatewayError
-from gateway.inference.batching import comparison, rows
+from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.inference.batching import comparison, rows, strangers
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Kind, Record, Records
 from gateway.inference.batching.trial import MOST_BYTES, Gathering, Member, Trial
@@ -56,7 +57,7 @@ class Trials:
         metrics.of_batches(kind.model.name).count_alone(count)
         self._records.take_news()
         record = self._records.of(kind)
-        if record is not None and (record.is_joined or self._records.is_refused(record)):
+        if record is not None and ((count <= record.most_rows and record.is_joined) or self._records.is_refused(record)):
             return self._call_alone(kind, inputs, count, deadline)
         member = Member(inputs, count, deadline.budget_s)
         trial = self._gathering.enter(kind, member, self._most_trials(record))
@@ -70,9 +71,8 @@ class Trials:
     def note_rows(self, kind: Kind, prediction: Prediction, count: int) -> Record:
         """A call of ``count`` rows was answered: an output that has not one row for each is a verdict. Returns the record."""
         record = self._records.answered(kind, prediction.version)
-        without = rows.without_rows(prediction.outputs, count)
-        if without:
-            self._records.refuse(record, Difference(without[0], NOT_ROWS))
+        for name in rows.without_rows(prediction.outputs, count):
+            self._records.refuse(record.model, record.version, record.signature, Difference(name, NOT_ROWS))
         return record
 
     def sample(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
@@ -92,7 +92,7 @@ class Trials:
         """How many trials a kind may have at a time: as many as it needs, and none during a pause."""
         if record is None:
             return self._records.proofs
-        return record.proofs_left if time.monotonic() >= record.next_trial_s else 0
+        return max(1, record.proofs_left) if time.monotonic() >= record.next_trial_s else 0
 
     def _end(self, trial: Trial) -> None:
         try:
@@ -107,23 +107,61 @@ class Trials:
     def _call_together(self, kind: Kind, members: list[Member]) -> None:
         """Make the shared call of a trial, if there is something to learn from it. Raises as ``Backend.predict``."""
         record = self._records.of(kind)
-        if len(members) < 2 or record is None or record.is_joined or self._records.is_refused(record):
+        if len(members) < 2 or record is None or self._records.is_refused(record):
             return
-        if rows.are_equal(rows.join([member.inputs for member in members])) or _answered_bytes(members) > MOST_BYTES:
+        inputs = rows.join([member.inputs for member in members])
+        is_known = record.is_joined and _rows(members) <= record.most_rows
+        if is_known or rows.are_equal(inputs) or _answered_bytes(members) > MOST_BYTES:
             return
-        if next(self._turn) % 2:
+        turn = next(self._turn) % (2 + strangers.KINDS)
+        has_place = _rows(members) + strangers.COUNT <= self._max_rows
+        if turn < strangers.KINDS and has_place and self._judge_beside_strangers(kind, members, inputs, turn):
+            return
+        if turn == strangers.KINDS:
             members = self._with_one_twice(members)
         inputs = rows.join([member.inputs for member in members])
         self._judge(kind, members, self._call(kind, inputs, _deadline(members)))
+
+    def _judge_beside_strangers(self, kind: Kind, members: list[Member], inputs: Tensors, which: int) -> bool:
+        """Compare the members beside rows that nobody sent; False when the model refuses such rows."""
+        among = rows.join([inputs, strangers.beside(inputs, which)])
+        try:
+            shared = self._call(kind, among, _deadline(members))
+        except (Unavailable, DeadlineExceeded):
+            raise
+        except GatewayError:
+            return False
+        self.note_rows(kind, shared, _rows(members) + strangers.COUNT)
+        own = {name: array[: _rows(members)] for name, array in shared.outputs.items() if array.ndim}
+        self._judge(kind, members, replace(shared, outputs=own))
+        return True
 
     def _with_one_twice(self, members: list[Member]) -> list[Member]:
         """The members with the first again behind the last, where that fits.
 
         A model that sorts the rows, or drops equal ones, may by chance answer a few requests right; with one of them twice it
-        cannot. (And one that reverses them may then, so only every second trial has one twice.)
+        cannot. (One that reverses them may then, so not every trial has one twice.)
         """
         longer = [*members, members[0]]
-        return longer if sum(member.rows for member in longer) <= self._max_rows else members
+        return longer if _rows(longer) <= self._max_rows else members
+
+    def grow(self, kind: Kind, members: Sequence[Member]) -> None:
+        """Compare a larger call than was compared before with the answers that the requests in it got from smaller ones."""
+        fitting = list(_fitting(members, self._max_rows))
+        if len(fitting) > 1 and self._samples.acquire(blocking=False):
+            self._pool.submit(self._call_larger, kind, fitting)
+
+    def _call_larger(self, kind: Kind, members: list[Member]) -> None:
+        try:
+            inputs = rows.join([member.inputs for member in members])
+            if not rows.are_equal(inputs) and _answered_bytes(members) <= MOST_BYTES:
+                self._judge(kind, members, self._call(kind, inputs, _deadline(members)))
+        except GatewayError:
+            metrics.BATCH_PROOFS.labels(kind.model.name, "inconclusive").inc()
+        except Exception:
+            log.exception("batch.growth_failed", model=kind.model.name)
+        finally:
+            self._samples.release()
 
     def _call_members(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
         """Make the lone calls of a shared one."""
@@ -149,10 +187,10 @@ class Trials:
         )
         metrics.BATCH_PROOFS.labels(kind.model.name, "different" if found else "equal").inc()
         if found:
-            self._records.refuse(record, found)
+            self._records.refuse(record.model, record.version, record.signature, found)
         else:
             record.failed_trials = 0
-            self._records.count_proof(record)
+            self._records.count_proof(record, _rows(members))
 
     def _note_no_verdict(self, record: Record | None, model: str) -> None:
         metrics.BATCH_PROOFS.labels(model, "inconclusive").inc()
@@ -160,6 +198,20 @@ class Trials:
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**record.failed_trials)
             record.next_trial_s = time.monotonic() + pause_s
             record.failed_trials += pause_s < _LONGEST_PAUSE_S
+
+
+def _rows(members: Sequence[Member]) -> int:
+    return sum(member.rows for member in members)
+
+
+def _fitting(members: Sequence[Member], max_rows: int) -> Iterator[Member]:
+    """The first members, as far as they have ``max_rows`` rows together."""
+    total = 0
+    for member in members:
+        total += member.rows
+        if total > max_rows:
+            return
+        yield member
 
 
 def _answered_bytes(members: Sequence[Member]) -> int:

@@ -267,3 +267,23 @@ def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_file):
             assert catalog.known("other") == ()
         finally:
             catalog.close()
+
+
+def test_a_version_that_a_call_did_not_find_is_forgotten_at_once(fake, config_file):
+    """It may be back under its number, as another model, before the next poll."""
+    gone = []
+    with serving(fake) as port:
+        file = ModelConfigFile(config_file)
+        file.load()
+        catalog = Catalog(BackendClient(f"127.0.0.1:{port}"), file, 60.0, (lambda *version: gone.append(version),))
+        catalog.start()
+        try:
+            before = wait_for(lambda: catalog.known("m"))
+            for missing in (ModelRef("m", 2), ModelRef("other"), ModelRef("m", label="stable")):
+                catalog.note_missing(missing)
+            assert (gone, catalog.known("m")) == ([], before)
+            catalog.note_missing(ModelRef("m", 1))
+            assert gone == [("m", 1)]
+            assert catalog.served(ModelRef("m", 1), Deadline.after(5)) is not before[0]
+        finally:
+            catalog.close()

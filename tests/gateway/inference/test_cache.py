@@ -85,9 +85,17 @@ class Callers:
         self.catalog, self.backend, self.clock = FakeCatalog(), FakeBackend(), Clock()
         self.store = CacheStore({"m": CacheLimits(100, 60.0)}, max_bytes, self.clock)
         self.trusts_batches = True
-        self.cache = PredictionCache(self.store, lambda prediction: self.trusts_batches or not prediction.is_shared)
+        self.news = []
+        self.cache = PredictionCache(self.store, self.trusts, self.take_news)
         self.predictor = Predictor(self.catalog, self.backend, self.cache)
         self.pool = ThreadPoolExecutor(32)
+
+    def trusts(self, prediction):
+        return self.trusts_batches or not prediction.is_shared
+
+    def take_news(self):
+        while self.news:
+            self.news.pop()()
 
     def ask(self, x=1.0, model=LATEST, name="serving_default", outputs=(), timeout_s=10.0):
         trace = Trace(model, name)
@@ -233,6 +241,14 @@ def test_answers_cut_from_batches_are_dropped_when_the_model_is_not_joined_any_m
     callers.cache.forget("uncached")
     callers.backend.is_shared = False
     assert [callers.how(x) for x in (1.0, 2.0)] == [("hit", 1), ("miss", 1)]
+
+
+def test_a_verdict_of_another_worker_is_taken_before_a_kept_answer_is_given(callers):
+    callers.backend.is_shared = True
+    callers.how(1.0)
+    callers.backend.is_shared = False
+    callers.news.append(lambda: callers.cache.forget("m"))
+    assert [callers.how(1.0) for _ in range(2)] == [("miss", 1), ("hit", 1)]
 
 
 def test_identical_questions_that_come_together_share_one_call(callers):

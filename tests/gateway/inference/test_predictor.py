@@ -26,6 +26,7 @@ class FakeCatalog:
         self.known = known
         self.actual = {served.version: served for served in (known, *actual)}
         self.refreshes = 0
+        self.missing = []
 
     def served(self, model, deadline):
         return self.known if model.version is None else self.actual[model.version]
@@ -33,6 +34,9 @@ class FakeCatalog:
     def refreshed(self, model, deadline):
         self.refreshes += 1
         return self.actual[max(self.actual)]
+
+    def note_missing(self, model):
+        self.missing.append(model)
 
 
 class FakeBackend:
@@ -142,6 +146,7 @@ def test_other_errors_are_not_looked_into():
     with pytest.raises(NotFound):
         predict(catalog, FakeBackend(version(1), NotFound("gone")))
     assert catalog.refreshes == 0
+    assert catalog.missing == [ModelRef("m")]
 
 
 def test_an_unknown_signature_names_those_there_are():

@@ -25,10 +25,15 @@ def workers(tmp_path):
         records.close()
 
 
+def refuse(records, found=FOUND, record=None):
+    record = record or proven(records)
+    records.refuse(record.model, record.version, record.signature, found)
+
+
 def proven(records, kind=KIND, version=1):
     record = records.answered(kind, version)
     while not record.is_joined:
-        records.count_proof(record)
+        records.count_proof(record, 8)
     return record
 
 
@@ -36,10 +41,10 @@ def test_a_verdict_is_told_once_in_the_log_and_reaches_every_worker(workers):
     one, other = workers
     theirs = proven(other)
     with capture_logs() as events:
-        one.refuse(proven(one), FOUND)
-        one.refuse(one.of(KIND), FOUND)
+        refuse(one)
+        refuse(one, record=one.of(KIND))
         other.take_news()
-        other.refuse(theirs, FOUND)
+        refuse(other, record=theirs)
     assert not theirs.is_joined
     assert other.verdict("m", 1, "serving_default") == "output y: not one row for each input row"
     assert [event for event in events if event["event"] == "batch.not_joined"] == [
@@ -57,18 +62,18 @@ def test_a_verdict_is_told_once_in_the_log_and_reaches_every_worker(workers):
 
 
 def test_a_worker_that_starts_later_knows_the_verdicts(workers, tmp_path):
-    workers[0].refuse(workers[0].answered(KIND, 1), FOUND)
+    refuse(workers[0], record=workers[0].answered(KIND, 1))
     later = Records(1, VerdictFile(tmp_path / "verdicts"))
     later.take_news()
     assert not later.answered(KIND, 1).is_joined
-    later.count_proof(later.answered(KIND, 1))
+    later.count_proof(later.answered(KIND, 1), 8)
     assert not later.answered(KIND, 1).is_joined
     later.close()
 
 
 def test_a_verdict_says_nothing_of_other_versions_and_signatures(workers):
     records = workers[0]
-    records.refuse(proven(records), FOUND)
+    refuse(records)
     assert proven(records, version=2).is_joined
     assert proven(records, Kind(MODEL, signature(name="other"), ())).is_joined
 
@@ -77,13 +82,13 @@ def test_a_verdict_holds_for_every_set_of_outputs(workers):
     records = workers[0]
     some = Kind(MODEL, SIGNATURE, ("y",))
     record = proven(records, some)
-    records.refuse(proven(records), FOUND)
+    refuse(records)
     assert not record.is_joined
 
 
 def test_a_version_that_left_and_came_back_starts_anew_in_every_worker(workers):
     one, other = workers
-    one.refuse(proven(one), FOUND)
+    refuse(one)
     other.take_news()
     one.forget("m", 1)
     for records in workers:
@@ -100,13 +105,43 @@ def test_a_version_that_was_proven_and_left_is_not_proven_when_it_comes_back(wor
     assert not records.answered(KIND, 1).is_joined
 
 
+def test_a_version_that_one_worker_saw_leave_starts_anew_in_all(workers):
+    one, other = workers
+    theirs = proven(other)
+    proven(one)
+    one.forget("m", 1)
+    other.take_news()
+    assert not theirs.is_joined
+    assert other.of(KIND) is None
+
+
+def test_every_output_without_rows_is_known_to_all_workers(workers):
+    one, other = workers
+    refuse(one)
+    refuse(one, Difference("z", NOT_ROWS), one.of(KIND))
+    refuse(one, Difference("w", "differs"), one.of(KIND))
+    other.take_news()
+    for records in workers:
+        assert records.without_rows("m", 1, "serving_default") == {"y", "z"}
+        assert records.verdict("m", 1, "serving_default") == str(FOUND)
+
+
+def test_requests_are_joined_up_to_the_rows_that_were_compared():
+    records = Records(2)
+    record = records.answered(KIND, 1)
+    for rows in (3, 5, 4):
+        records.count_proof(record, rows)
+    assert (record.is_joined, record.most_rows) == (True, 5)
+    assert Records(0).answered(KIND, 1).most_rows > 10**6
+
+
 def test_answers_cut_from_a_batch_are_trusted_only_while_the_signature_is_proven():
     records = Records(1)
     proven(records)
     assert records.trusts(SHARED)
     told = []
     records.on_verdict = told.append
-    records.refuse(records.of(KIND), FOUND)
+    refuse(records, record=records.of(KIND))
     assert told == ["m"]
     assert not records.trusts(SHARED)
     assert records.trusts(Prediction("m", 1, "serving_default", {}))
@@ -120,7 +155,7 @@ def test_kinds_are_bounded_and_a_verdict_outlives_them(monkeypatch):
         records.answered(Kind(ModelRef("m", label=str(number)), SIGNATURE, ()), 1)
     assert len(records._by_kind) <= 4096
     assert records.of(KIND) is None
-    records.refuse(record, FOUND)
+    refuse(records, record=record)
     assert not records.answered(KIND, 1).is_joined
 
 
@@ -132,6 +167,6 @@ def test_a_disk_that_is_full_costs_no_verdict(workers):
     records = workers[0]
     records.shared.__class__ = Full
     with capture_logs() as events:
-        records.refuse(proven(records), FOUND)
+        refuse(records)
     assert records.verdict("m", 1, "serving_default")
     assert events[-1]["event"] == "batch.verdict_not_shared"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import InvalidArgument
-from gateway.inference.batching import trials
+from gateway.inference.batching import strangers, trials
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.deadline import Deadline
@@ -105,30 +105,108 @@ def test_the_requests_that_would_have_been_joined_are_called_together_once_they_
     clients = make()
     answers = clients.together([1], [2, 3], [4])
     clients.settle()
-    assert backend.rows_called() == [1, 2, 1, 3]
-    assert np.array_equal(backend.calls[-1][:, 0], [2, 3, 4])
+    assert backend.rows_called() == [1, 2, 1, 3 + strangers.COUNT]
+    assert np.array_equal(backend.calls[-1][:3, 0], [2, 3, 4])
     assert not any(answer.is_shared for answer in answers)
 
 
-def test_every_second_trial_has_a_request_twice(make, backend):
-    """Two requests whose rows are in order, and then two that read the same from behind, tell nothing of a model that sorts."""
+def test_trials_differ_in_what_is_beside_the_requests(make, backend):
+    """Rows that nobody sent, of two kinds; the first request once more; nothing."""
     clients = make(proofs=8)
-    backend.run = lambda x: {"y": np.sort(x, axis=0)}
-    clients.together([0], [1], [2])
+    beside = []
+    for _ in range(5):
+        clients.together([0], [1], [2])
+        clients.settle()
+        beside.append(backend.calls[-1][2:, 0].tolist())
+        assert np.array_equal(backend.calls[-1][:2, 0], [1, 2])
+    assert beside == [[0, 1], [-1000, 1000], [1], [], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("run", "before"),
+    [
+        (lambda x: {"y": np.sort(x, axis=0)}, 0),
+        (lambda x: {"y": x / max(5.0, np.abs(x).max())}, 1),
+        (lambda x: {"y": x[::-1]}, 0),
+        (lambda x: {"y": np.where(x.min() < 0, 0, x)}, 1),
+    ],
+    ids=["sorted", "divided by the largest", "reversed", "cleared beside a negative number"],
+)
+def test_a_dependence_that_the_requests_do_not_show_is_found_beside_other_rows(make, backend, run, before):
+    """The requests are in order, positive and small."""
+    clients = make(proofs=8)
+    backend.run = run
+    for _ in range(before + 1):
+        assert clients.records.verdict("m", 1, "serving_default") is None
+        clients.together([0], [1], [2])
+        clients.settle()
+    assert "differs" in clients.records.verdict("m", 1, "serving_default")
+
+
+def test_a_model_that_refuses_rows_that_nobody_sent_is_compared_without_them(make, backend):
+    run = backend.predict
+
+    def picky(model, sig, inputs, outputs, deadline):
+        answer = run(model, sig, inputs, outputs, deadline)
+        if (inputs["x"][:, 1] != 0).any():
+            raise InvalidArgument("unknown number")
+        return answer
+
+    backend.predict = picky
+    clients = make(proofs=2)
+    prove(clients)
+    assert clients.records.of(KIND).is_joined
+    assert [len(call) for call in backend.calls if len(call) > 1] == [4, 2, 4, 2]
+
+
+def crowd(clients, count, first):
+    """``count`` requests of one row, all of them waiting for one call before they are joined; their answers."""
+    backend = clients.backend
+    backend.gate.clear()
+    before = len(backend.calls)
+    futures = [clients.start(first)]
+    wait_for(lambda: len(backend.calls) == before + 1)
+    futures += [clients.start(first + number) for number in range(1, count)]
+    wait_for(lambda: clients.batcher._queued_rows == count - 1)
+    backend.gate.set()
+    return [future.result(15) for future in futures]
+
+
+def test_a_batch_has_at_most_as_many_rows_as_were_compared_and_grows_when_more_are_waiting(make, backend):
+    clients = make(proofs=2)
+    prove(clients)
+    most = [clients.records.of(KIND).most_rows]
+    assert most == [2]
+    while most[-1] < LIMITS.max_rows:
+        backend.calls.clear()
+        answers = crowd(clients, 60, first=100)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [number * 3 + 1 for number in range(100, 160)]
+        wait_for(lambda: clients.records.of(KIND).most_rows > most[-1])
+        most.append(clients.records.of(KIND).most_rows)
+        clients.settle()
+    assert all(later <= 2 * earlier for earlier, later in pairwise(most)) or most[-1] == LIMITS.max_rows
+
+
+@pytest.mark.parametrize("capacity", [2, 3, 5, 8, 13])
+def test_a_model_that_answers_only_the_first_rows_of_a_call_is_never_wrong(make, backend, capacity):
+    """As a mixture of experts with a capacity does."""
+    backend.run = lambda x: {"y": np.where(np.arange(len(x))[:, None] < capacity, x, 0)}
+    clients = make(proofs=2)
+    for _ in range(2):
+        clients.together([1], [2], [3])
+        clients.settle()
+    for _ in range(8):
+        backend.takes_s = 0.001
+        futures = [clients.start(100 + number) for number in range(40)]
+        assert [future.result(15).outputs["y"][0][0] for future in futures] == list(range(100, 140))
     clients.settle()
-    assert np.array_equal(backend.calls[-1][:, 0], [1, 2])
-    assert clients.records.of(KIND).proofs_left == 7
-    clients.together([0], [1], [2])
-    clients.settle()
-    assert np.array_equal(backend.calls[-1][:, 0], [1, 2, 1])
-    assert clients.records.verdict("m", 1, "serving_default")
 
 
 def test_several_trials_are_made_at_a_time_and_no_more_than_are_needed(make, backend):
     clients = make(proofs=3)
     clients.together(*[[number] for number in range(30)])
     clients.settle()
-    assert sorted(rows for rows in backend.rows_called() if rows > 1) == [4, 4, 5]
+    assert sum(rows > 1 for rows in backend.rows_called()) == 3
     assert clients.records.of(KIND).is_joined
 
 
@@ -183,7 +261,7 @@ def test_a_new_version_starts_anew(make, backend):
     answers = clients.together([1], [2], [3])
     clients.settle()
     assert not any(answer.is_shared for answer in answers)
-    assert backend.rows_called() == [1, 1, 1, 2]
+    assert backend.rows_called() == [1, 1, 1, 2 + 1]
 
 
 def test_rows_of_a_batch_that_another_version_answered_are_not_handed_out(make, backend):
@@ -240,7 +318,8 @@ def test_an_error_is_no_verdict_and_the_next_trial_waits_a_while(make, backend, 
     for _ in range(3):
         clients.together([1], [2], [3])
         clients.settle()
-    assert sum(rows > 1 for rows in backend.rows_called()) == 1
+    # Once beside rows that nobody sent, and once without them.
+    assert sum(rows > 1 for rows in backend.rows_called()) == 2
     assert clients.records.verdict("m", 1, "serving_default") is None
     assert not clients.records.of(KIND).is_joined
 
@@ -321,7 +400,7 @@ def test_a_request_that_fails_alone_leaves_the_trial_to_the_others(make, backend
     with pytest.raises(InvalidArgument):
         futures[1].result(15)
     clients.settle()
-    assert np.array_equal(backend.calls[-1][:, 0], [3, 4])
+    assert np.array_equal(backend.calls[-1][:2, 0], [3, 4])
     assert clients.records.of(KIND).proofs_left == 1
 
 
