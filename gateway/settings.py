@@ -132,7 +132,7 @@ class _Environment(Schema):
     )
     batch_proofs = _number(
         8,
-        "Shared calls that must have answered as lone calls do before requests for a version's signature are joined; "
+        "How many shared calls must have given the answers of lone calls before requests for a version's signature are joined; "
         "0: they are joined without proof.",
         0,
         10_000,

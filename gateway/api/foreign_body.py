@@ -35,7 +35,7 @@ class ForeignBody:
 _AS_JSON: Final = "send its values as JSON, or as npy (but not to /v2)"
 _AS_ARRAYS: Final = f"POST it to {V1} or /predict/{{model}} with the header Content-Type: "
 _AS_ROWS: Final = f'its rows go into "{row.KEY}" of {V1}'
-_CSV: Final = ForeignBody("CSV", "each line becomes a list of its values, and all lines a list of these")
+_CSV: Final = ForeignBody("CSV", "each line is one example; send its values as JSON, in the form of the model's inputs")
 LINES: Final = ForeignBody("JSON lines", "all lines go into one list, with commas between")
 _FORM: Final = ForeignBody("a form", "the body itself must be the JSON")
 _PARTS: Final = ForeignBody("multipart/form-data", "the body itself must be the JSON, without parts (curl -d, not curl -F)")

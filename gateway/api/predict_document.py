@@ -1,6 +1,7 @@
 """A :predict body between its parsing and its answer: how it was made into tensors is needed again for both."""
 
 from collections.abc import Callable
+from typing import Final
 
 from gateway.api import tfserving_advice
 from gateway.api.advice import Advisor
@@ -8,9 +9,12 @@ from gateway.api.request_body import RequestBody
 from gateway.api.schemas import PredictBody
 from gateway.api.shapes import mismatches
 from gateway.errors import GatewayError, InvalidArgument
+from gateway.inference import hints
 from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef, Signature, Tensors
+
+_MODELS_OWN: Final = "the model itself refused these values"
 
 
 class PredictDocument:
@@ -38,11 +42,13 @@ class PredictDocument:
     ) -> GatewayError:
         """The refusal of a body that could be read (``sent``; None: arrays), with what there is instead.
 
-        What the catalog refuses says so already, and a model that refuses what fits its signature has the last word.
+        What the catalog refuses says so already.
         """
         explained, is_loaded = self._with_shapes(error), self._body is not None
-        is_last_word = is_loaded and not (isinstance(explained, InvalidArgument) and explained.problems)
-        if trace.version is None or sent is None or is_last_word:
+        fits = is_loaded and not (isinstance(explained, InvalidArgument) and explained.problems)
+        if fits and isinstance(explained, InvalidArgument) and self._signature is not None:
+            return hints.with_lines(explained, [f"The request fits {hints.tensors(self._signature.inputs)}: {_MODELS_OWN}"])
+        if trace.version is None or sent is None or fits:
             return explained
         model = ModelRef(trace.model.name, trace.version)
         if is_loaded or not trace.is_known:

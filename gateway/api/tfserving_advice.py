@@ -51,7 +51,7 @@ def predict_unanswered(
         return advisor.explained(error, model, name, None, lines)
     sizes = {array.shape[:1] for array in outputs.values()}
     if is_row and (len(sizes) > 1 or () in sizes):
-        return advisor.explained(error, model, name, None, _column_lines)
+        return advisor.explained(error, model, name, None, partial(_column_lines, outputs=outputs))
     return advisor.explained(error, model, name, None, _dtype_lines)
 
 
@@ -86,8 +86,10 @@ def _predict_lines(
     yield worked_example.predict(known, signature, requests.raw_path())
 
 
-def _column_lines(known: DocumentedModel, signature: Signature) -> Iterator[str]:
-    yield f"{hints.tensors(signature.outputs)}: not one row for each instance; {_INSTEAD}"
+def _column_lines(known: DocumentedModel, signature: Signature, *, outputs: Tensors) -> Iterator[str]:
+    rows = requests.current().trace.rows
+    without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != rows]
+    yield f"{hints.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
     yield worked_example.predict(known, signature, requests.raw_path(), by_columns=True)
 
 

@@ -104,8 +104,6 @@ class BackendClient:
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
-        # Otherwise gRPC's own thread may look at the state of a closed channel, and say so with a traceback.
-        self._channel.unsubscribe(self._on_connectivity)
         self._channel.close()
 
     def predict(

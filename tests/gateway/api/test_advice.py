@@ -128,7 +128,7 @@ def test_a_scalar_beside_rows_is_answered_with_columns(models):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("labelled", r"Tensor name: \w+ has inconsistent batch size: \d expecting: \d\nlabels \(string\[2\]\), scores \(float"),
+        ("labelled", r"Tensor name: \w+ has inconsistent batch size: \d expecting: \d\nlabels \(string\[2\]\): not one"),
         ("total", r"Tensor name: total has no shape information \ntotal \(float\[\]\)"),
     ],
 )

@@ -45,9 +45,11 @@ def test_when_the_model_then_refuses_the_answer_holds_its_words_and_the_expected
     )
 
 
-def test_when_the_model_refuses_what_fits_its_signature_it_has_the_last_word(client):
+def test_when_the_model_refuses_what_fits_its_signature_the_answer_says_so(client):
     client.fake.failures = [(grpc.StatusCode.INVALID_ARGUMENT, "Input is not invertible.")]
-    assert client.post("/v1/models/m:predict", {"instances": [[1, 2]]}).json == {"error": "Input is not invertible."}
+    assert client.post("/v1/models/m:predict", {"instances": [[1, 2]]}).json == {
+        "error": "Input is not invertible.\nThe request fits x (float[-1,2]): the model itself refused these values"
+    }
 
 
 @pytest.mark.parametrize(
