@@ -6,7 +6,6 @@ from pathlib import Path
 
 from flask import Flask
 
-from gateway import metrics
 from gateway.api import body, body_bounds, cors, docs, errors, openinference, ops, requests, simple, tfserving
 from gateway.api.application import Application
 from gateway.api.openapi import Limits
@@ -23,6 +22,7 @@ from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.settings import Settings
+from gateway.telemetry import metrics
 
 # In the folder that the workers share.
 _VERDICTS = "batch_verdicts.jsonl"

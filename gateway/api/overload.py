@@ -4,11 +4,12 @@ import threading
 import time
 from typing import Final, Protocol
 
-from gateway import metrics, waiting
+from gateway import waiting
 from gateway.api import cors, requests
 from gateway.api.errors import render
 from gateway.errors import Setting, Unavailable
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("request")
 

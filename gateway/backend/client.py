@@ -29,7 +29,7 @@ from gateway.backend.stubs import (
 from gateway.inference.deadline import Deadline
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
-from gateway.logs import logger
+from gateway.telemetry.logs import logger
 
 Response = TypeVar("Response")
 

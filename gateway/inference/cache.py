@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
-from gateway import metrics
 from gateway.errors import DeadlineExceeded, Unavailable
 from gateway.inference import cache_key
 from gateway.inference.answered_versions import AnsweredVersions
 from gateway.inference.cache_store import CacheStore, Kept, Key, read_only
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
+from gateway.telemetry import metrics
 from gateway.waiting import Signal
 
 Call: TypeAlias = Callable[[], Prediction]

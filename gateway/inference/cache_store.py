@@ -16,10 +16,10 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from cachetools import TTLCache
 
-from gateway import metrics
 from gateway.inference import cache_key
 from gateway.inference.cache_key import TensorsKey
 from gateway.inference.signature import Prediction, ServedModel
+from gateway.telemetry import metrics
 
 # The version as the catalog's own value of it, the signature's name, the wanted outputs, the inputs. The version goes by the
 # identity of that value: a version that leaves and comes back under its old number is another one.

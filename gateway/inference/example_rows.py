@@ -16,7 +16,7 @@ from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
-from gateway.logs import logger
+from gateway.telemetry.logs import logger
 
 log = logger("examples")
 

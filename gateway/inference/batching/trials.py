@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from gateway import metrics
 from gateway.errors import GatewayError
 from gateway.inference.batching import comparison, rows
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
@@ -21,7 +20,8 @@ from gateway.inference.batching.trial import MOST_BYTES, Gathering, Member, Tria
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("batching")
 

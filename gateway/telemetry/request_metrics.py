@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 import prometheus_client
 
-from gateway import metrics, waiting
+from gateway import waiting
+from gateway.telemetry import metrics
 
 _LATEST_S: Final = 0.01  # that a number waits for others
 

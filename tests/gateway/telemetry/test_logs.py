@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway import logs
 from gateway.hub import Hub
-from gateway.logs import Lines
+from gateway.telemetry import logs
+from gateway.telemetry.logs import Lines
 from tests.waiting import wait_for
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -244,7 +244,7 @@ def test_what_is_below_the_level_is_not_written():
 
 PROGRAM = """
 import logging, os, sys
-from gateway import logs
+from gateway.telemetry import logs
 from gateway.hub import Hub
 logs.configure("INFO")
 log = logs.logger("main")

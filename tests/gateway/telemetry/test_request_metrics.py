@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
-from gateway import metrics
 from gateway.hub import Hub
-from gateway.tally import Labels, Prediction, Tally, observe_all
+from gateway.telemetry import metrics
+from gateway.telemetry.request_metrics import Labels, Prediction, Tally, observe_all
 from tests.waiting import wait_for
 
 BOUNDS = (0.001, 0.0025, 0.01, 1.0, 10.0)
