@@ -1,6 +1,6 @@
 """What the server last answered with is learnt from replies, whatever their order."""
 
-from gateway.inference.answered_versions import AnsweredVersions
+from gateway.inference.caching.versions import AnsweredVersions
 from gateway.inference.signature import ModelRef
 
 LATEST, STABLE = ModelRef("m"), ModelRef("m", label="stable")

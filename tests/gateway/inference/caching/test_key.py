@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gateway.inference import cache_key, dtypes
+from gateway.inference import dtypes
+from gateway.inference.caching import key as cache_key
 
 SMALL, LARGE = 3, 3000
 WITH_ARRAYS = [dtype for dtype in dtypes.DTYPES if dtype.numpy is not None]

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.cache import PredictionCache
-from gateway.inference.cache_store import CacheLimits, CacheStore
+from gateway.inference.caching.cache import PredictionCache
+from gateway.inference.caching.store import CacheLimits, CacheStore
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Predictor, Trace
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.inference import cache_key
-from gateway.inference.cache_store import CacheLimits, CacheStore, Kept, read_only
+from gateway.inference.caching import key as cache_key
+from gateway.inference.caching.store import CacheLimits, CacheStore, Kept, read_only
 from gateway.inference.signature import Prediction, ServedModel
 
 ENTRY = 1500  # about what an answer of one number takes, in bytes

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from cachetools import TTLCache
 
-from gateway.inference import cache_key
-from gateway.inference.cache_key import TensorsKey
+from gateway.inference.caching import key as cache_key
+from gateway.inference.caching.key import TensorsKey
 from gateway.inference.signature import Prediction, ServedModel
 from gateway.telemetry import metrics
 

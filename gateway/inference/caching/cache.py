@@ -22,9 +22,9 @@ from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
 from gateway.errors import DeadlineExceeded, Unavailable
-from gateway.inference import cache_key
-from gateway.inference.answered_versions import AnsweredVersions
-from gateway.inference.cache_store import CacheStore, Kept, Key, read_only
+from gateway.inference.caching import key as cache_key
+from gateway.inference.caching.store import CacheStore, Kept, Key, read_only
+from gateway.inference.caching.versions import AnsweredVersions
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
 from gateway.telemetry import metrics
