@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gateway", "model_server", "model_export", "deploy")
 
-# Part -> what of the project it may import, besides itself. A part is the longest prefix of a module's name in this table.
+# Part -> what of the project it may import, besides itself: parts, or single modules. A part is the longest prefix of a
+# module's name in this table. What is allowed "for now" is against the design, and goes away with the code that needs it.
 MAY_IMPORT = {
     "gateway.errors": set(),
     "gateway.arrival": set(),
@@ -35,7 +36,14 @@ MAY_IMPORT = {
         "gateway.waiting",  # for now: until nothing waits on threads
     },
     "gateway.backend": {"gateway.inference", "gateway.errors", "gateway.telemetry", "gateway.waiting"},
+    "gateway.codec": {
+        "gateway.inference.dtypes",
+        "gateway.inference.signature",
+        "gateway.errors",
+        "gateway.api.datatypes",  # for now: raw_tensor names the datatype of a tensor that it cannot read
+    },
     "gateway.api": {
+        "gateway.codec",
         "gateway.arrival",
         "gateway.inference",
         "gateway.errors",
@@ -61,7 +69,7 @@ HOME = {
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
-    "orjson": {"gateway.api", "gateway.telemetry"},
+    "orjson": {"gateway.codec", "gateway.api", "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
     "apispec": {"gateway.api"},
     "flask_swagger_ui": {"gateway.api"},
@@ -106,7 +114,7 @@ def test_a_module_imports_only_what_its_part_may(module):
     allowed = MAY_IMPORT[own] | {own}
     for name in imports(MODULES[module]):
         if name.split(".")[0] in PACKAGES:
-            assert part_of(name) in allowed or "gateway" in allowed, f"{module} imports {name}"
+            assert allowed & {part_of(name), name, "gateway"}, f"{module} imports {name}"
         homes = HOME.get(name.split(".")[0])
         assert homes is None or own in homes, f"{module} imports {name}, whose home is {sorted(homes)}"
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api import b64, columnar, row
-from gateway.api.dense import Dims, to_array
-from gateway.api.element import Array, element
-from gateway.api.number_block import NumberBlock
+from gateway.api import columnar, row
 from gateway.api.schemas import DATA_KEY, SIGNATURE_KEY, PredictBody, names_signature
 from gateway.api.tensor_field import example_dims
+from gateway.codec import b64
+from gateway.codec.elements import Array, element
+from gateway.codec.nested_lists import Dims, to_array
+from gateway.codec.number_block import NumberBlock
 from gateway.inference.signature import Signature, TensorSpec
 
 

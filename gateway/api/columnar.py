@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api import b64, refusal
-from gateway.api.element import Array, element
-from gateway.api.problems import Problems, pointer
+from gateway.api import refusal
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.codec import b64
+from gateway.codec.elements import Array, element
+from gateway.codec.problems import Problems, pointer
 from gateway.errors import GatewayError, InvalidArgument, Unimplemented
 from gateway.inference.signature import Signature
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from gateway.api.element import element
+from gateway.codec.elements import element
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 from gateway.inference.hints import why_not_callable

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.api import b64, raw_text
-from gateway.api.json_dialect import dump
-from gateway.api.problems import MISSING, Problems, cut
 from gateway.api.refusal import json_type
+from gateway.codec import b64, raw_text
+from gateway.codec.json_text import dump
+from gateway.codec.problems import MISSING, Problems, cut
 from gateway.errors import InvalidArgument
 from gateway.inference.examples import Example, Examples, Feature, Kind
 

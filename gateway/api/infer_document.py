@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from gateway.api import hollow, json_dialect, number_block
-from gateway.api.number_block import NumberBlock
+from gateway.codec import json_text, large_json, number_block
+from gateway.codec.number_block import NumberBlock
 
 
 def parse(body: bytes) -> Any:
-    """As ``json_dialect.parse``, but for the data of inputs. Raises InvalidArgument."""
-    document = hollow.parse(body)
+    """As ``json_text.parse``, but for the data of inputs. Raises InvalidArgument."""
+    document = large_json.parse(body)
     if document is None or _data_blocks(document) != number_block.count(document):
-        return json_dialect.parse(body)
+        return json_text.parse(body)
     return document
 
 

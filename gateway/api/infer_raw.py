@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api import binary_tensor, datatypes
+from gateway.api import datatypes
 from gateway.api.infer_tensor import declared
+from gateway.codec import raw_tensor
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.signature import Signature, TensorSpec
@@ -26,7 +27,7 @@ def input_of(signature: Signature, data: memoryview) -> tuple[dict[str, Any], me
         raise InvalidArgument(f"a body without JSON is for one input with one free size at most; the inputs are: {inputs}")
     (spec,) = needed
     if spec.dtype == dtypes.STRING:
-        data = memoryview(binary_tensor.encode(_one_string(data)))
+        data = memoryview(raw_tensor.encode(_one_string(data)))
     described = {"name": spec.name, "datatype": datatypes.name_of(spec.dtype), "shape": _shape(spec, len(data))}
     return described | {"parameters": {"binary_data_size": len(data)}}, data
 

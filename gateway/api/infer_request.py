@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.api import datatypes, infer_document, infer_raw, infer_schema, infer_tensor, json_dialect
-from gateway.api.element import Array
+from gateway.api import datatypes, infer_document, infer_raw, infer_schema, infer_tensor
 from gateway.api.infer_tensor import Given
-from gateway.api.number_block import Unfit
-from gateway.api.problems import Problems, cut
+from gateway.codec import json_text
+from gateway.codec.elements import Array
+from gateway.codec.number_block import Unfit
+from gateway.codec.problems import Problems, cut
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.hints import refuse_composite
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -70,7 +71,7 @@ class InferRequest:
     @property
     def document(self) -> Any:
         """The JSON, as Python has it, or None if there is none: for a request that was refused."""
-        return None if self._is_raw else json_dialect.parse(self._json)
+        return None if self._is_raw else json_text.parse(self._json)
 
     @property
     def binary_output(self) -> bool:
@@ -91,7 +92,7 @@ class InferRequest:
         try:
             return self._tensors(signature)
         except Unfit:
-            self._read(json_dialect.parse(self._json))
+            self._read(json_text.parse(self._json))
         return self._tensors(signature)
 
     def _read(self, document: Any) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.api import b64, binary_tensor, datatypes
-from gateway.api.element import Array
+from gateway.api import datatypes
 from gateway.api.infer_request import InferRequest, RequestedOutput
+from gateway.codec import b64, raw_tensor
+from gateway.codec.elements import Array
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction
@@ -37,7 +38,7 @@ def render(request: InferRequest, prediction: Prediction) -> InferResponse:
         Internal: the model server left out an output.
     """
     wanted = request.outputs() or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
-    binary = [binary_tensor.encode(_tensor(prediction, output.name)) for output in wanted if output.binary]
+    binary = [raw_tensor.encode(_tensor(prediction, output.name)) for output in wanted if output.binary]
     sizes = iter([len(data) for data in binary])
     document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}
     if request.id is not None:

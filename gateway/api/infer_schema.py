@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from gateway.api.dense import MAX_RANK
-from gateway.api.problems import MISSING, Problems
+from gateway.codec.nested_lists import MAX_RANK
+from gateway.codec.problems import MISSING, Problems
 
 Path: TypeAlias = tuple[str | int, ...]
 

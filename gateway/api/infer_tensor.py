@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api import binary_tensor, datatypes
-from gateway.api.dense import find_problems, to_array
-from gateway.api.element import Array, element
+from gateway.api import datatypes
 from gateway.api.infer_schema import Path
-from gateway.api.number_block import NumberBlock, Unfit
-from gateway.api.problems import MISSING, Problems, pointer
+from gateway.codec import raw_tensor
+from gateway.codec.elements import Array, element
+from gateway.codec.nested_lists import find_problems, to_array
+from gateway.codec.number_block import NumberBlock, Unfit
+from gateway.codec.problems import MISSING, Problems, pointer
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import TensorSpec
 
@@ -91,7 +92,7 @@ def _from_binary(given: Given, dtype: DType, shape: tuple[int, ...] | None, prob
     if shape is None or binary is None or len(binary) < given.members["parameters"]["binary_data_size"]:
         return None
     try:
-        return binary_tensor.decode(binary, dtype, shape)
-    except binary_tensor.Unreadable as unreadable:
+        return raw_tensor.decode(binary, dtype, shape)
+    except raw_tensor.Unreadable as unreadable:
         problems.note((*given.path, "parameters", "binary_data_size"), unreadable.expected, unreadable.got)
         return None

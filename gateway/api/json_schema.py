@@ -1,15 +1,15 @@
 """TensorSpec -> JSON Schema (2020-12): how a tensor looks in JSON, in a request and in an answer.
 
-Says what ``element`` takes and ``tensor_json`` writes. What JSON Schema cannot say is left to a description: 1.0 is no integer,
-and the lists of a free dimension are equally long.
+Says what ``elements`` takes and ``tensor_json`` writes. What JSON Schema cannot say is left to a description: 1.0 is no
+integer, and the lists of a free dimension are equally long.
 """
 
 import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from gateway.api import b64
-from gateway.api.element import element
+from gateway.codec import b64
+from gateway.codec.elements import element
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import TensorSpec

@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol
 import orjson
 from flask import Blueprint, request
 
-from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, json_dialect, requests, strict_advice
+from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, requests, strict_advice
 from gateway.api.advice import Advisor
 from gateway.api.infer_request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.message import Response
-from gateway.api.problems import Problems
+from gateway.codec import json_text
+from gateway.codec.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.deadline import Deadline
 from gateway.inference.hints import refuse_composite
@@ -198,7 +199,7 @@ def _reason(version: VersionStatus) -> str:
 def _wants_only_ready() -> bool:
     problems = Problems()
     sent = body.read_strictly()
-    document = json_dialect.parse(sent) if sent else {}
+    document = json_text.parse(sent) if sent else {}
     members = infer_schema.read(infer_schema.REPOSITORY_INDEX, document, (), problems)
     if problems.count:
         raise problems.invalid_argument("this is no request for the index:")

@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.api import b64
-from gateway.api.dense import MAX_RANK, shape_of
-from gateway.api.element import Element, fits, misfits
-from gateway.api.json_dialect import dump
-from gateway.api.problems import cut
+from gateway.codec import b64
+from gateway.codec.elements import Element, fits, misfits
+from gateway.codec.json_text import dump
+from gateway.codec.nested_lists import MAX_RANK, shape_of
+from gateway.codec.problems import cut
 from gateway.errors import GatewayError, InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 

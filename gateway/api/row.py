@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from gateway.api import b64, refusal
-from gateway.api.dense import find_problems
-from gateway.api.element import Array, Element, element
-from gateway.api.problems import MISSING, Problems, cut, pointer
+from gateway.api import refusal
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.codec import b64
+from gateway.codec.elements import Array, Element, element
+from gateway.codec.nested_lists import find_problems
+from gateway.codec.problems import MISSING, Problems, cut, pointer
 from gateway.errors import GatewayError, InvalidArgument, Problem
 from gateway.inference.signature import Signature
 

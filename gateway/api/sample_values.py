@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
-from gateway.api import b64
+from gateway.codec import b64
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import Signature, TensorSpec

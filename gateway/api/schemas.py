@@ -10,11 +10,11 @@ from itertools import islice
 from typing import Any, Final
 
 from gateway.api import columnar, row
-from gateway.api.element import Array, element
-from gateway.api.json_dialect import dump
-from gateway.api.problems import Problems, cut, pointer
-from gateway.api.repeating import Repeating
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.codec.elements import Array, element
+from gateway.codec.json_text import dump
+from gateway.codec.problems import Problems, cut, pointer
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 

@@ -1,6 +1,6 @@
 """Where the shapes of tensors depart from what a signature declares."""
 
-from gateway.api.problems import pointer
+from gateway.codec.problems import pointer
 from gateway.errors import Problem
 from gateway.inference.signature import Signature, Tensors
 

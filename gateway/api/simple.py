@@ -8,9 +8,9 @@ from flask import Blueprint
 
 from gateway.api import array_body, body, request_body, requests, strict_advice, tensor_json
 from gateway.api.advice import Advisor, Catalog
-from gateway.api.element import Array
 from gateway.api.message import Response
 from gateway.api.request_body import Known, RequestBody
+from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.hints import listed, refuse_composite

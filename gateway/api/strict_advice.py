@@ -11,9 +11,9 @@ from typing import Any, Final
 from gateway.api import advice, columnar, datatypes, worked_example
 from gateway.api.advice import Advisor
 from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
-from gateway.api.element import Array
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.request_body import RequestBody
+from gateway.codec.elements import Array
 from gateway.errors import GatewayError
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 

@@ -16,7 +16,6 @@ from gateway.api import (
     body,
     cors,
     examples_json,
-    json_dialect,
     request_body,
     requests,
     schemas,
@@ -33,6 +32,7 @@ from gateway.api.schemas import PredictBody
 from gateway.api.tensor_json import NonFinite
 from gateway.api.tfserving_advice import ExampleVerb
 from gateway.api.tfserving_path import ModelPath
+from gateway.codec import json_text
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.deadline import Deadline
 from gateway.inference.example_predictor import ExamplePredictor
@@ -175,7 +175,7 @@ def _begin(model: ModelRef, verb: ExampleVerb, advisor: Advisor) -> tuple[Trace,
     trace = requests.begin_trace(model)
     data, document = body.read(), None
     try:
-        document = json_dialect.parse(data, raw_strings=True)
+        document = json_text.parse(data, raw_strings=True)
         trace.signature = schemas.signature_name(document)
         examples = example_bodies.load(document)
     except InvalidArgument as error:

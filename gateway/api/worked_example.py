@@ -10,7 +10,6 @@ from typing import Any, Final
 from gateway.api import (
     address,
     array_body,
-    b64,
     datatypes,
     example_bodies,
     infer_bodies,
@@ -21,6 +20,7 @@ from gateway.api import (
     snippets,
 )
 from gateway.api.documented_model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _MOST_CHARACTERS: Final = 500

@@ -8,8 +8,9 @@ from flask import Flask
 
 from gateway.api import errors as api_errors
 from gateway.api import examples as example_bodies
-from gateway.api import examples_json, json_dialect, schemas, tensor_json, tfserving_path
+from gateway.api import examples_json, schemas, tensor_json, tfserving_path
 from gateway.backend.client import ERROR_OF_STATUS
+from gateway.codec import json_text
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.examples import Classifications, Example, Regressions
 from gateway.inference.signature import DEFAULT_SIGNATURE
@@ -23,7 +24,7 @@ def parse_predict(case: dict) -> None:
     signature = values.signature(case["signature"]["inputs"])
 
     def load():
-        document = json_dialect.parse(values.body(case["request"]), raw_strings=True)
+        document = json_text.parse(values.body(case["request"]), raw_strings=True)
         return schemas.signature_name(document), schemas.load_predict(document, signature)
 
     loaded = _unless_refused(load, case["expect"])
@@ -49,7 +50,7 @@ def format_predict(case: dict) -> None:
 
 def parse_examples(case: dict) -> None:
     def load():
-        document = json_dialect.parse(values.body(case["request"]), raw_strings=True)
+        document = json_text.parse(values.body(case["request"]), raw_strings=True)
         return schemas.signature_name(document), example_bodies.load(document)
 
     loaded = _unless_refused(load, case["expect"])

@@ -11,8 +11,8 @@ from openapi_spec_validator import validate
 
 from gateway import errors
 from gateway.api import json_schema, openapi, openapi_answers, sample_values, schemas, tfserving_path
-from gateway.api.element import element, fits
 from gateway.api.openapi import Limits, Served
+from gateway.codec.elements import element, fits
 from gateway.inference import dtypes
 from gateway.inference.signature import ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus

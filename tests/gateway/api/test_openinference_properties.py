@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api import binary_tensor, datatypes
+from gateway.api import datatypes
 from gateway.api.infer_request import HEADER_LENGTH
+from gateway.codec import raw_tensor
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import PROTOCOL, bits, identity, objects, tensors
 
@@ -71,7 +72,7 @@ def test_a_tensor_comes_back_through_json(model, typed, is_nested):
 @given(tensors())
 def test_a_tensor_comes_back_as_binary_data(model, typed):
     dtype, array = typed
-    data = bytes(binary_tensor.encode(array))
+    data = bytes(raw_tensor.encode(array))
     document = request_for(dtype, array, parameters={"binary_data_size": len(data)})
     document["parameters"]["binary_data_output"] = True
     header = json.dumps(document).encode()
@@ -81,7 +82,7 @@ def test_a_tensor_comes_back_as_binary_data(model, typed):
     (output,) = json.loads(response.data[:length])["outputs"]
     assert output["shape"] == list(array.shape)
     assert response.data[length:] == data
-    assert bits(binary_tensor.decode(memoryview(data), dtype, array.shape)) == bits(array)
+    assert bits(raw_tensor.decode(memoryview(data), dtype, array.shape)) == bits(array)
 
 
 @given(tensors(), st.integers(-3, 3).filter(bool))
@@ -94,7 +95,7 @@ def test_a_length_that_is_not_that_of_the_shape_never_reaches_a_backend(model, t
         response = model.post(INFER, request_for(dtype, array, data=[element] * count))
         assert response.status_code == 400
         assert "/inputs/0/data: expected list of" in response.json["error"]
-    data = b"\0" * max(0, len(bytes(binary_tensor.encode(array))) + difference)
+    data = b"\0" * max(0, len(bytes(raw_tensor.encode(array))) + difference)
     header = json.dumps(request_for(dtype, array, parameters={"binary_data_size": len(data)})).encode()
     if dtype != dtypes.STRING and len(data) != array.nbytes:
         response = model.http.post(INFER, data=header + data, headers={HEADER_LENGTH: str(len(header))})
@@ -176,8 +177,8 @@ def test_a_good_request_with_some_bytes_changed_is_answered_or_refused(model, da
 @given(tensors())
 def test_what_is_decoded_owns_no_copy_of_numbers(typed):
     dtype, array = typed
-    data = bytes(binary_tensor.encode(array))
-    decoded = binary_tensor.decode(memoryview(data), dtype, array.shape)
+    data = bytes(raw_tensor.encode(array))
+    decoded = raw_tensor.decode(memoryview(data), dtype, array.shape)
     if data and dtype != dtypes.STRING:
         assert np.shares_memory(decoded, np.frombuffer(data, np.uint8))
         assert not decoded.flags.writeable

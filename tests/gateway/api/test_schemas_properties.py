@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gateway.api import refusal
-from gateway.api.dense import find_problems, to_array
-from gateway.api.element import element, encode, fits
-from gateway.api.json_dialect import parse
 from gateway.api.schemas import load_predict, load_simple
 from gateway.api.tensor_json import dump_predict, dump_simple
+from gateway.codec.elements import element, encode, fits
+from gateway.codec.json_text import parse
+from gateway.codec.nested_lists import find_problems, to_array
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from tests.gateway.api.signatures import signature

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from gateway.api.dense import Dims
-from gateway.api.element import LIMITS, Array, Element
+from gateway.codec.elements import LIMITS, Array, Element
+from gateway.codec.nested_lists import Dims
 from gateway.inference import dtypes
 
 MAX_RANK: Final = 8

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.api import b64, raw_text
-from gateway.api.repeating import Repeating
+from gateway.codec import b64, raw_text
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument, Problem
 
 MAX_PROBLEMS: Final = 20  # told with their place; the others are only counted

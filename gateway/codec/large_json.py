@@ -6,8 +6,8 @@ A list and the string that is put in its place are both JSON values: what is lef
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api import json_dialect, number_block
-from gateway.api.number_block import NumberBlock
+from gateway.codec import json_text, number_block
+from gateway.codec.number_block import NumberBlock
 from gateway.errors import InvalidArgument
 
 LEAST_BYTES: Final = 2048  # of a body, for its rest to be worth a reading of its own
@@ -19,7 +19,7 @@ _PLACE: Final = b'"\\u0000%d"'
 
 
 def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> dict[str, Any] | None:
-    """The object that ``json_dialect.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
+    """The object that ``json_text.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
 
     None where there are none, or where the body needs a closer look: then nothing is known about it.
     """
@@ -38,7 +38,7 @@ def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = Fals
     if not blocks:
         return None
     try:
-        rest = json_dialect.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, tells_repeated=tells_repeated)
+        rest = json_text.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, tells_repeated=tells_repeated)
     except InvalidArgument:
         return None
     # A block without a place is a repeated member's, stands after the document, or where only a name may.

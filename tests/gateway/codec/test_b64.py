@@ -5,8 +5,8 @@ import itertools
 import msgspec
 import pytest
 
-from gateway.api import b64
-from gateway.api.typed_value import Base64
+from gateway.codec import b64
+from gateway.codec.typed import Base64
 
 DECODED = {
     "": b"",

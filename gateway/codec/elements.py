@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gateway.api import b64, raw_text
+from gateway.codec import b64, raw_text
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 

@@ -9,8 +9,8 @@ import math
 import re
 from typing import Any, Final
 
-from gateway.api import raw_text
-from gateway.api.repeating import Repeating
+from gateway.codec import raw_text
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -42,7 +42,7 @@ _TOO_BIG: Final = "Number too big to be stored in double."
 
 
 def parse(body: bytes, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
-    """As ``json_dialect.parse``, whose common case has been tried before."""
+    """As ``json_text.parse``, whose common case has been tried before."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     offset = len(_BOM) if body.startswith(_BOM) else 0

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from gateway.api import array_body, npy, npz
+from gateway.api import array_body
 from gateway.api.array_body import NPY, NPZ
-from gateway.api.binary_tensor import Unreadable
+from gateway.codec import npy, npz
+from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import bits, objects, tensors

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.api.binary_tensor import Unreadable
+from gateway.codec.raw_tensor import Unreadable
 
 _SUFFIX: Final = ".npy"
 _END: Final = struct.Struct("<4s8xI6x")  # of the archive's directory: signature, size of the directory

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.api.binary_tensor import Unreadable
-from gateway.api.dense import MAX_RANK
-from gateway.api.element import Array
-from gateway.api.problems import cut
+from gateway.codec.elements import Array
+from gateway.codec.nested_lists import MAX_RANK
+from gateway.codec.problems import cut
+from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api import rapidjson, raw_text
+from gateway.codec import rapidjson, raw_text
 
 _DUMP_BYTES: Final = 256
 

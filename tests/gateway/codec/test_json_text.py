@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api import raw_text
-from gateway.api.json_dialect import dump, parse
-from gateway.api.repeating import Repeating
+from gateway.codec import raw_text
+from gateway.codec.json_text import dump, parse
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument
 
 ACCEPTED = {

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from gateway.api.element import Array, Element, convert, encode, fits, misfits
-from gateway.api.number_block import NumberBlock
-from gateway.api.problems import Problems
+from gateway.codec.elements import Array, Element, convert, encode, fits, misfits
+from gateway.codec.number_block import NumberBlock
+from gateway.codec.problems import Problems
 
 MAX_RANK: Final = 64  # numpy's
 _BLOCK: Final = 256  # lists that are checked at once before each is looked at
