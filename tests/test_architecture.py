@@ -49,7 +49,9 @@ MAY_IMPORT = {
         "gateway.errors",
         "gateway.telemetry",
         "gateway.waiting",
+        "gateway.api.tfserving",  # for now: accept, schemas, typed_body and foreign_body serve /v1 and others; errors, overload
     },
+    "gateway.api.tfserving": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
     "gateway": {"gateway"},
     "model_server": set(),
     "model_export": set(),
@@ -59,7 +61,7 @@ MAY_IMPORT = {
 
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", "gateway"},
+    "flask": {"gateway.api", "gateway.api.tfserving", "gateway"},
     "werkzeug": {"gateway.api"},
     "marshmallow": {"gateway.api", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", "model_server"},
@@ -69,7 +71,7 @@ HOME = {
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
-    "orjson": {"gateway.codec", "gateway.api", "gateway.telemetry"},
+    "orjson": {"gateway.codec", "gateway.api", "gateway.api.tfserving", "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
     "apispec": {"gateway.api"},
     "flask_swagger_ui": {"gateway.api"},

@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
 from gateway.api import body, requests
-from gateway.api.tfserving_path import malformed
+from gateway.api.tfserving.path import malformed
 from gateway.errors import GatewayError
 from gateway.telemetry.logs import logger
 

@@ -5,8 +5,9 @@ import time
 from typing import Final, Protocol
 
 from gateway import waiting
-from gateway.api import cors, requests
+from gateway.api import requests
 from gateway.api.errors import render
+from gateway.api.tfserving import cors
 from gateway.errors import Setting, Unavailable
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger

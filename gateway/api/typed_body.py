@@ -10,9 +10,10 @@ from typing import Any, Final, TypeAlias, TypedDict
 
 import msgspec
 
-from gateway.api import columnar, row
 from gateway.api.schemas import DATA_KEY, SIGNATURE_KEY, PredictBody
 from gateway.api.tensor_field import example_dims
+from gateway.api.tfserving import columns as columnar
+from gateway.api.tfserving import rows as row
 from gateway.codec import b64, typed
 from gateway.codec.elements import Array, element
 from gateway.codec.typed import Value

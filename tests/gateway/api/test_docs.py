@@ -8,9 +8,10 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gateway.api import openapi_tfserving, tfserving_path
+from gateway.api import openapi_tfserving
 from gateway.api.docs import LiveDocument
 from gateway.api.openapi import Limits, Served
+from gateway.api.tfserving import path as tfserving_path
 from gateway.inference.status import ModelStatus
 from tests.gateway.fake_serving import Version, signature
 from tests.waiting import wait_for

@@ -10,8 +10,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from gateway import errors
-from gateway.api import json_schema, openapi, openapi_answers, sample_values, schemas, tfserving_path
+from gateway.api import json_schema, openapi, openapi_answers, sample_values, schemas
 from gateway.api.openapi import Limits, Served
+from gateway.api.tfserving import path as tfserving_path
 from gateway.codec.elements import element, fits
 from gateway.inference import dtypes
 from gateway.inference.signature import ServedModel, Signature, TensorSpec

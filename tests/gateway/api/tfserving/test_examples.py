@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.examples import load
+from gateway.api.tfserving.examples import load
 from gateway.errors import InvalidArgument, Problem
 from gateway.inference.examples import Examples, Feature
 

@@ -11,27 +11,19 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import orjson
 from flask import Blueprint
 
-from gateway.api import (
-    array_body,
-    body,
-    cors,
-    examples_json,
-    request_body,
-    requests,
-    schemas,
-    tensor_json,
-    tfserving_advice,
-    tfserving_path,
-)
-from gateway.api import examples as example_bodies
+from gateway.api import array_body, body, request_body, requests, schemas, tensor_json
 from gateway.api.advice import Advisor
 from gateway.api.message import Response
-from gateway.api.predict_document import PredictDocument
 from gateway.api.request_body import Known, RequestBody
 from gateway.api.schemas import PredictBody
 from gateway.api.tensor_json import NonFinite
-from gateway.api.tfserving_advice import ExampleVerb
-from gateway.api.tfserving_path import ModelPath
+from gateway.api.tfserving import advice, cors
+from gateway.api.tfserving import examples as example_bodies
+from gateway.api.tfserving import path as tfserving_path
+from gateway.api.tfserving.advice import ExampleVerb
+from gateway.api.tfserving.answer import dump_classifications, dump_regressions
+from gateway.api.tfserving.path import ModelPath
+from gateway.api.tfserving.predict_document import PredictDocument
 from gateway.codec import json_text
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.deadline import Deadline
@@ -132,7 +124,7 @@ def _predict(
         return _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
     except (InvalidArgument, OutOfRange) as error:
         answered = ModelRef(model.name, prediction.version)
-        raise tfserving_advice.predict_unanswered(
+        raise advice.predict_unanswered(
             advisor, error, answered, trace.signature, prediction.outputs, is_row=document.is_row
         ) from None
 
@@ -142,17 +134,17 @@ def _read(model: ModelRef, known: Known[PredictBody], advisor: Advisor) -> Reque
     try:
         return RequestBody(known, model, data)
     except InvalidArgument as error:
-        raise tfserving_advice.predict_unread(advisor, error, model, data) from None
+        raise advice.predict_unread(advisor, error, model, data) from None
 
 
 def _classify(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
     answer = _examined(model, "classify", predictor.classify, advisor)
-    return _answer(examples_json.dump_classifications(answer, non_finite))
+    return _answer(dump_classifications(answer, non_finite))
 
 
 def _regress(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
     answer = _examined(model, "regress", predictor.regress, advisor)
-    return _answer(examples_json.dump_regressions(answer, non_finite))
+    return _answer(dump_regressions(answer, non_finite))
 
 
 def _examined(
@@ -166,7 +158,7 @@ def _examined(
         if trace.version is None:
             raise
         answering = ModelRef(model.name, trace.version)
-        raise tfserving_advice.examples_unfit(advisor, error, answering, verb) from None
+        raise advice.examples_unfit(advisor, error, answering, verb) from None
 
 
 def _begin(model: ModelRef, verb: ExampleVerb, advisor: Advisor) -> tuple[Trace, Examples]:
@@ -179,7 +171,7 @@ def _begin(model: ModelRef, verb: ExampleVerb, advisor: Advisor) -> tuple[Trace,
         trace.signature = schemas.signature_name(document)
         examples = example_bodies.load(document)
     except InvalidArgument as error:
-        raise tfserving_advice.examples_misread(advisor, error, model, verb, data, document=document) from None
+        raise advice.examples_misread(advisor, error, model, verb, data, document=document) from None
     requests.parse_timed(started_s)
     return trace, examples
 

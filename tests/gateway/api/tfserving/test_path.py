@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.api.tfserving_path import ModelPath, parse
+from gateway.api.tfserving.path import ModelPath, parse
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import ModelRef
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.api import advice, columnar, datatypes, foreign_body, requests, row, worked_example
+from gateway.api import advice, datatypes, foreign_body, requests, worked_example
 from gateway.api.advice import Advisor
 from gateway.api.documented_model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.request_body import RequestBody
 from gateway.api.schemas import PredictBody
+from gateway.api.tfserving import columns, rows
 from gateway.errors import GatewayError, OutOfRange
 from gateway.inference import hints
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature, Tensors, TensorSpec
@@ -17,7 +18,7 @@ from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature, 
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
 
 _NOT_FINITE: Final = "npy has such numbers, which the header Accept: application/x-npy asks for"
-_INSTEAD: Final = f'send "{columnar.KEY}" instead of "{row.KEY}"'
+_INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 
 def predict_unread(advisor: Advisor, error: GatewayError, model: ModelRef, data: bytes) -> GatewayError:
@@ -34,7 +35,7 @@ def predict_misread(
     if foreign is not None and foreign.route == foreign_body.V1:
         foreign = None
     foreign = foreign or foreign_body.misspelt(sent.document)
-    return advisor.explained(error, model, name, foreign, partial(_predict_lines, is_row=row.KEY in sent.document))
+    return advisor.explained(error, model, name, foreign, partial(_predict_lines, is_row=rows.KEY in sent.document))
 
 
 def predict_unfit(advisor: Advisor, error: GatewayError, model: ModelRef, name: str, *, is_row: bool) -> GatewayError:
@@ -82,7 +83,7 @@ def _predict_lines(
     yield f"{hints.cut(signature.name)} takes {hints.tensors(signature.inputs)}"
     of_file = advice.signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
-        yield worked_example.file(of_file, requests.raw_path(), row.KEY)
+        yield worked_example.file(of_file, requests.raw_path(), rows.KEY)
     yield worked_example.predict(known, signature, requests.raw_path())
 
 

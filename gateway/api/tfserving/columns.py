@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api import refusal
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.api.tfserving import wording
 from gateway.codec import b64
 from gateway.codec.elements import Array, element
 from gateway.codec.problems import Problems, pointer
@@ -46,7 +46,7 @@ def _first_refusal(tensors: Mapping[str, Any], signature: Signature) -> GatewayE
     for spec in signature.inputs:
         if spec.name not in tensors:
             return InvalidArgument(f"Missing named input: {spec.name} in '{KEY}' object.")
-        problem = refusal.of_tensor(tensors[spec.name], element(spec.dtype, strict=False))
+        problem = wording.of_tensor(tensors[spec.name], element(spec.dtype, strict=False))
         if problem:
             return problem
     return InvalidArgument(f"'{KEY}' does not fit the signature")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from gateway.api import refusal
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.api.tfserving import wording
 from gateway.codec import b64
 from gateway.codec.elements import Array, Element, element
 from gateway.codec.nested_lists import find_problems
@@ -47,7 +47,7 @@ def _from_values(instances: Sequence[Any], signature: Signature) -> dict[str, Ar
     problems = Problems()
     problems.extend(find_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
     row = _row_of(problems.kept[0])
-    raise _refused(problems, refusal.of_plain_instance(row, instances[row], instances[0], kind))
+    raise _refused(problems, wording.of_plain_instance(row, instances[row], instances[0], kind))
 
 
 def _from_objects(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
@@ -62,7 +62,7 @@ def _from_objects(instances: Sequence[Any], signature: Signature) -> dict[str, A
     columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
     problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
     row = _row_of(problems.kept[0])
-    raise _refused(problems, refusal.of_named_instance(row, instances[row], instances[0], kinds))
+    raise _refused(problems, wording.of_named_instance(row, instances[row], instances[0], kinds))
 
 
 def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problems:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from gateway.api import tfserving_advice
 from gateway.api.advice import Advisor
 from gateway.api.request_body import RequestBody
 from gateway.api.schemas import PredictBody
-from gateway.api.shapes import mismatches
+from gateway.api.tfserving import advice
+from gateway.api.tfserving.shapes import mismatches
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Trace
@@ -46,8 +46,8 @@ class PredictDocument:
             return explained
         model = ModelRef(trace.model.name, trace.version)
         if is_loaded or not trace.is_known:
-            return tfserving_advice.predict_unfit(advisor, explained, model, trace.signature, is_row=self.is_row)
-        return tfserving_advice.predict_misread(advisor, explained, model, trace.signature, sent)
+            return advice.predict_unfit(advisor, explained, model, trace.signature, is_row=self.is_row)
+        return advice.predict_misread(advisor, explained, model, trace.signature, sent)
 
     def _with_shapes(self, error: GatewayError) -> GatewayError:
         """``error`` with what the signature expected, if the model refused shapes that were forwarded and do not fit it."""

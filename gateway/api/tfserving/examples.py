@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.api.refusal import json_type
+from gateway.api.tfserving.wording import json_type
 from gateway.codec import b64, raw_text
 from gateway.codec.json_text import dump
 from gateway.codec.problems import MISSING, Problems, cut
