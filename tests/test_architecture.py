@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "gateway.inference.dtypes",
         "gateway.inference.signature",
         "gateway.errors",
-        "gateway.api.datatypes",  # for now: raw_tensor names the datatype of a tensor that it cannot read
+        "gateway.api.openinference.datatypes",  # for now: raw_tensor names the datatype of a tensor that it cannot read
     },
     "gateway.api": {
         "gateway.codec",
@@ -49,9 +49,19 @@ MAY_IMPORT = {
         "gateway.errors",
         "gateway.telemetry",
         "gateway.waiting",
-        "gateway.api.tfserving",  # for now: accept, schemas, typed_body and foreign_body serve /v1 and others; errors, overload
+        # For now: accept, schemas and typed_body are for /v1 and /predict, foreign_body and the advice for all; errors and
+        # overload know the paths of /v1.
+        "gateway.api.tfserving",
+        "gateway.api.openinference",
     },
-    "gateway.api.tfserving": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
+    "gateway.api.tfserving": {
+        "gateway.api",
+        "gateway.codec",
+        "gateway.inference",
+        "gateway.errors",
+        "gateway.api.openinference.datatypes",  # for now: its advice names what /v2 can carry
+    },
+    "gateway.api.openinference": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
     "gateway": {"gateway"},
     "model_server": set(),
     "model_export": set(),
@@ -61,9 +71,9 @@ MAY_IMPORT = {
 
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", "gateway.api.tfserving", "gateway"},
+    "flask": {"gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway"},
     "werkzeug": {"gateway.api"},
-    "marshmallow": {"gateway.api", "gateway.settings", "gateway.cache_setting"},
+    "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", "model_server"},
     "google": {"gateway.backend", "model_server", "model_export", "deploy"},
     "tensorflow": {"gateway.backend", "model_server", "model_export"},
@@ -71,7 +81,7 @@ HOME = {
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
-    "orjson": {"gateway.codec", "gateway.api", "gateway.api.tfserving", "gateway.telemetry"},
+    "orjson": {"gateway.codec", "gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
     "apispec": {"gateway.api"},
     "flask_swagger_ui": {"gateway.api"},

@@ -3,10 +3,11 @@
 import math
 from typing import Final
 
-from gateway.api import datatypes, json_schema, sample_values
+from gateway.api import json_schema, sample_values
 from gateway.api.documented_model import are_supported
-from gateway.api.infer_schema import SIGNATURE_NAME
 from gateway.api.json_schema import TEXT, Json, array, record
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 SIZE: Final = {"type": "integer", "minimum": 0}

@@ -18,7 +18,7 @@ from gateway.api import (
 )
 from gateway.api.documented_model import DocumentedModel
 from gateway.api.json_schema import Json
-from gateway.api.openinference import SERVER_NAME, SERVER_VERSION
+from gateway.api.openinference.routes import SERVER_NAME, SERVER_VERSION
 from gateway.api.tensor_json import NonFinite
 from gateway.inference.signature import ServedModel
 from gateway.inference.status import ModelStatus

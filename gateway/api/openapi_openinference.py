@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api import datatypes, infer_bodies, predict_bodies, sample_values
+from gateway.api import infer_bodies, predict_bodies, sample_values
 from gateway.api.documented_model import DocumentedModel
 from gateway.api.infer_bodies import FLAG, SIZE
-from gateway.api.infer_request import HEADER_LENGTH
-from gateway.api.infer_schema import SIGNATURE_NAME
 from gateway.api.json_schema import TEXT, Json, array, record
 from gateway.api.openapi_answers import JSON, answer, headers, refusals
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.form import SIGNATURE_NAME
+from gateway.api.openinference.request import HEADER_LENGTH
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 TAG: Final = "Open Inference Protocol, any model"

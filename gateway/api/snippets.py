@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.api import array_body, datatypes, example_bodies, infer_bodies, openapi_simple, predict_bodies, sample_values
+from gateway.api import array_body, example_bodies, infer_bodies, openapi_simple, predict_bodies, sample_values
 from gateway.api.documented_model import (
     METHODS,
     DocumentedModel,
@@ -17,6 +17,7 @@ from gateway.api.documented_model import (
     has_strict_form,
 )
 from gateway.api.json_schema import Json
+from gateway.api.openinference import datatypes
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 

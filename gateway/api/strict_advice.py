@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from gateway.api import advice, datatypes, worked_example
+from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor
 from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
+from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody
 from gateway.api.tfserving import columns
 from gateway.codec.elements import Array

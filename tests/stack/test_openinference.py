@@ -9,7 +9,7 @@ import requests
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from gateway.api import datatypes
+from gateway.api.openinference import datatypes
 from gateway.codec import raw_tensor
 from model_export.handwritten_digits import held_out_digits
 from tests.gateway.api.arrays import PROTOCOL, bits, tensors

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import infer_schema, schemas
-from gateway.api.infer_request import InferRequest
+from gateway.api import schemas
+from gateway.api.openinference import form as infer_schema
+from gateway.api.openinference.request import InferRequest
 from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
 from gateway.codec import json_text, large_json
 from gateway.codec.problems import Problems
@@ -18,7 +19,7 @@ from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
 from tests.gateway.api.arrays import bits
-from tests.gateway.api.test_openinference_properties import VALUES
+from tests.gateway.api.openinference.test_properties import VALUES
 
 MODEL = ModelRef("m")
 

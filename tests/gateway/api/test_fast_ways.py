@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.api import accept, typed_body
-from gateway.api.infer_request import InferRequest
+from gateway.api.openinference.request import InferRequest
 from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
 from gateway.codec import json_text, large_json
 from gateway.codec.number_block import NumberBlock, count, read

@@ -1,1 +1,1 @@
-"""Tests of gateway.api.tfserving.routes."""
+"""Tests of gateway.api.tfserving."""

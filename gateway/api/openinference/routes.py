@@ -12,10 +12,12 @@ from typing import Any, Final, Protocol
 import orjson
 from flask import Blueprint, request
 
-from gateway.api import body, body_bounds, datatypes, infer_response, infer_schema, requests, strict_advice
+from gateway.api import body, body_bounds, requests, strict_advice
 from gateway.api.advice import Advisor
-from gateway.api.infer_request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.message import Response
+from gateway.api.openinference import datatypes, form
+from gateway.api.openinference.answer import render
+from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.codec import json_text
 from gateway.codec.problems import Problems
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
@@ -109,7 +111,7 @@ def _infer(predictor: Predictor, advisor: Advisor, model: ModelRef) -> Response:
     wanted = tuple(dict.fromkeys(output.name for output in infer_request.outputs()))
     try:
         prediction = predictor.predict(trace, infer_request.tensors, requests.deadline(), wanted)
-        answer = infer_response.render(infer_request, prediction)
+        answer = render(infer_request, prediction)
     except (InvalidArgument, Unimplemented) as error:
         if trace.version is None:
             raise
@@ -155,7 +157,7 @@ def _labelled(model: ModelRef, catalog: Catalog) -> ModelRef:
 
 def _metadata(catalog: Catalog, model: ModelRef) -> Response:
     served = catalog.served(model, requests.deadline())
-    signature = signature_of(served, request.args.get(infer_schema.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
+    signature = signature_of(served, request.args.get(form.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
     refuse_composite(signature)
     versions = catalog.status(ModelRef(model.name), requests.deadline()).available
     response = _json(
@@ -200,7 +202,7 @@ def _wants_only_ready() -> bool:
     problems = Problems()
     sent = body.read_strictly()
     document = json_text.parse(sent) if sent else {}
-    members = infer_schema.read(infer_schema.REPOSITORY_INDEX, document, (), problems)
+    members = form.read(form.REPOSITORY_INDEX, document, (), problems)
     if problems.count:
         raise problems.invalid_argument("this is no request for the index:")
     return bool(members.get("ready"))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.api import datatypes
-from gateway.api.infer_request import InferRequest, RequestedOutput
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.request import InferRequest, RequestedOutput
 from gateway.codec import b64, raw_tensor
 from gateway.codec.elements import Array
 from gateway.errors import Internal, Unimplemented

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api import datatypes
-from gateway.api.infer_schema import Path
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.form import Path
 from gateway.codec import raw_tensor
 from gateway.codec.elements import Array, element
 from gateway.codec.nested_lists import find_problems, to_array

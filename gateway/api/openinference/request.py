@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.api import datatypes, infer_document, infer_raw, infer_schema, infer_tensor
-from gateway.api.infer_tensor import Given
+from gateway.api.openinference import datatypes, form, raw_body, tensor
+from gateway.api.openinference import document as infer_document
+from gateway.api.openinference.tensor import Given
 from gateway.codec import json_text
 from gateway.codec.elements import Array
 from gateway.codec.number_block import Unfit
@@ -66,7 +67,7 @@ class InferRequest:
     @property
     def signature(self) -> str:
         """The signature that the parameter ``signature_name`` asks for."""
-        return cut(self._parameters.get(infer_schema.SIGNATURE_NAME) or DEFAULT_SIGNATURE, _MAX_NAMES)
+        return cut(self._parameters.get(form.SIGNATURE_NAME) or DEFAULT_SIGNATURE, _MAX_NAMES)
 
     @property
     def document(self) -> Any:
@@ -97,7 +98,7 @@ class InferRequest:
 
     def _read(self, document: Any) -> None:
         self._form_problems = Problems()
-        self._members = infer_schema.read(infer_schema.REQUEST, document, (), self._form_problems)
+        self._members = form.read(form.REQUEST, document, (), self._form_problems)
         if not isinstance(document, dict):
             raise self._form_problems.invalid_argument("this is no inference request:")
 
@@ -124,24 +125,24 @@ class InferRequest:
         seen: set[str] = set()
         items, binary = self._members.get("inputs", []), self._binary
         if self._is_raw:
-            described, binary = infer_raw.input_of(signature, self._binary)
+            described, binary = raw_body.input_of(signature, self._binary)
             items = [described]
         for given in _inputs(items, binary, problems):
             spec = _spec(given, specs, seen, problems)
-            array = infer_tensor.load(given, spec, problems) if spec else None
+            array = tensor.load(given, spec, problems) if spec else None
             if spec and array is not None:
                 tensors[spec.name] = array
         if "inputs" in self._members:
             _check_complete(specs, seen, problems)
         return tensors
 
-    def _outputs(self, problems: Problems) -> Iterator[tuple[infer_schema.Path, dict[str, Any]]]:
+    def _outputs(self, problems: Problems) -> Iterator[tuple[form.Path, dict[str, Any]]]:
         for index, item in enumerate(self._members.get("outputs") or ()):
             if not problems.room:
                 return
             path = ("outputs", index)
             _refuse_extensions(item, path, problems)
-            yield path, infer_schema.read(infer_schema.OUTPUT, item, path, problems)
+            yield path, form.read(form.OUTPUT, item, path, problems)
 
     def _check_outputs(self, signature: Signature, problems: Problems) -> None:
         known = [spec.name for spec in signature.outputs]
@@ -168,7 +169,7 @@ def _inputs(items: list[Any], binary: memoryview, problems: Problems) -> Iterato
         if not problems.room:
             return
         path = ("inputs", index)
-        members = infer_schema.read(infer_schema.INPUT, item, path, problems)
+        members = form.read(form.INPUT, item, path, problems)
         _refuse_extensions(item, path, problems)
         size = (members.get("parameters") or {}).get("binary_data_size")
         yield Given(members, path, None if size is None else binary[at : at + size])
@@ -201,10 +202,10 @@ def _spec(given: Given, specs: Mapping[str, TensorSpec], seen: set[str], problem
 def _check_complete(specs: Mapping[str, TensorSpec], seen: set[str], problems: Problems) -> None:
     for spec in specs.values():
         if spec.name not in seen and not spec.has_default:
-            problems.note(("inputs",), f"an input {cut(spec.name, _MAX_NAMES)}, {infer_tensor.declared(spec)}", "nothing")
+            problems.note(("inputs",), f"an input {cut(spec.name, _MAX_NAMES)}, {tensor.declared(spec)}", "nothing")
 
 
-def _refuse_extensions(item: Any, path: infer_schema.Path, problems: Problems) -> None:
+def _refuse_extensions(item: Any, path: form.Path, problems: Problems) -> None:
     parameters = item.get("parameters") if isinstance(item, dict) else None
     if not isinstance(parameters, dict):
         return

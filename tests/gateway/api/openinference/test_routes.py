@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gateway.api.infer_request import HEADER_LENGTH
+from gateway.api.openinference.request import HEADER_LENGTH
 from gateway.app import close, create_app
 from gateway.backend.stubs import DataType
 from tests.gateway.conftest import Client, settings
@@ -73,7 +73,7 @@ def store(client):
 
 
 def test_the_server_tells_its_name_version_and_extensions(client):
-    pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    pyproject = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
     assert client.get("/v2").json == {
         "name": pyproject["name"],
         "version": pyproject["version"],

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api import datatypes
-from gateway.api.infer_tensor import declared
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.tensor import declared
 from gateway.codec import raw_tensor
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
