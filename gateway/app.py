@@ -6,10 +6,11 @@ from pathlib import Path
 
 from flask import Flask
 
-from gateway.api import body, body_bounds, docs, errors, ops, requests, simple
+from gateway.api import body, body_bounds, docs, errors, ops, requests
 from gateway.api.application import Application
 from gateway.api.openapi import Limits
 from gateway.api.openinference import routes as openinference
+from gateway.api.simple import routes as simple
 from gateway.api.tfserving import cors
 from gateway.api.tfserving import routes as tfserving
 from gateway.backend.catalog import Catalog

@@ -62,6 +62,7 @@ MAY_IMPORT = {
         "gateway.api.openinference.datatypes",  # for now: its advice names what /v2 can carry
     },
     "gateway.api.openinference": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
+    "gateway.api.simple": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
     "gateway": {"gateway"},
     "model_server": set(),
     "model_export": set(),
@@ -71,7 +72,7 @@ MAY_IMPORT = {
 
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway"},
+    "flask": {"gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway"},
     "werkzeug": {"gateway.api"},
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", "model_server"},
@@ -81,7 +82,14 @@ HOME = {
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
-    "orjson": {"gateway.codec", "gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway.telemetry"},
+    "orjson": {
+        "gateway.codec",
+        "gateway.api",
+        "gateway.api.tfserving",
+        "gateway.api.openinference",
+        "gateway.api.simple",
+        "gateway.telemetry",
+    },
     "cachetools": {"gateway.inference.caching"},
     "apispec": {"gateway.api"},
     "flask_swagger_ui": {"gateway.api"},
