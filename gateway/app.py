@@ -6,9 +6,10 @@ from pathlib import Path
 
 from flask import Flask
 
-from gateway.api import body, body_bounds, docs, errors, ops, requests
+from gateway.api import body, body_bounds, errors, ops, requests
 from gateway.api.application import Application
-from gateway.api.openapi import Limits
+from gateway.api.docs import routes as docs
+from gateway.api.docs.document import Limits
 from gateway.api.openinference import routes as openinference
 from gateway.api.simple import routes as simple
 from gateway.api.tfserving import cors

@@ -50,19 +50,30 @@ MAY_IMPORT = {
         "gateway.telemetry",
         "gateway.waiting",
         # For now: accept, schemas and typed_body are for /v1 and /predict, foreign_body and the advice for all; errors and
-        # overload know the paths of /v1.
+        # overload know the paths of /v1; an advice shows the examples of the documentation.
         "gateway.api.tfserving",
         "gateway.api.openinference",
+        "gateway.api.docs",
     },
     "gateway.api.tfserving": {
         "gateway.api",
         "gateway.codec",
         "gateway.inference",
         "gateway.errors",
-        "gateway.api.openinference.datatypes",  # for now: its advice names what /v2 can carry
+        "gateway.api.openinference.datatypes",  # for now: its advice says what /v2 can carry
+        "gateway.api.docs.model",  # for now: its advice is about the signatures that can be called
     },
     "gateway.api.openinference": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
     "gateway.api.simple": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
+    "gateway.api.docs": {
+        "gateway.api",
+        "gateway.api.tfserving",
+        "gateway.api.openinference",
+        "gateway.api.simple",
+        "gateway.codec",
+        "gateway.inference",
+        "gateway.errors",
+    },
     "gateway": {"gateway"},
     "model_server": set(),
     "model_export": set(),
@@ -70,9 +81,11 @@ MAY_IMPORT = {
     "deploy": {"gateway.backend"},
 }
 
+ROUTES = {"gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway.api.docs"}
+
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", "gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway"},
+    "flask": {"gateway.api", *ROUTES, "gateway"},
     "werkzeug": {"gateway.api"},
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", "model_server"},
@@ -82,17 +95,10 @@ HOME = {
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
-    "orjson": {
-        "gateway.codec",
-        "gateway.api",
-        "gateway.api.tfserving",
-        "gateway.api.openinference",
-        "gateway.api.simple",
-        "gateway.telemetry",
-    },
+    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
-    "apispec": {"gateway.api"},
-    "flask_swagger_ui": {"gateway.api"},
+    "apispec": {"gateway.api.docs"},
+    "flask_swagger_ui": {"gateway.api.docs"},
     "structlog": {"gateway.telemetry", "model_server"},
     "click": {"gateway", "model_export"},
 }

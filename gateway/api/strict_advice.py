@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor
-from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
+from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody

@@ -7,17 +7,11 @@ import json
 import shlex
 from typing import Any, Final
 
-from gateway.api import (
-    address,
-    array_body,
-    example_bodies,
-    infer_bodies,
-    openapi_simple,
-    predict_bodies,
-    sample_values,
-    snippets,
-)
-from gateway.api.documented_model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.api import address, array_body
+from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snippets
+from gateway.api.docs import samples as sample_values
+from gateway.api.docs import simple as openapi_simple
+from gateway.api.docs.model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
 from gateway.api.openinference import datatypes
 from gateway.api.openinference.request import HEADER_LENGTH
 from gateway.codec import b64

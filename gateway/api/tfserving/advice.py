@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from gateway.api import advice, foreign_body, requests, worked_example
 from gateway.api.advice import Advisor
-from gateway.api.documented_model import DocumentedModel, has_compatible_form
+from gateway.api.docs.model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody

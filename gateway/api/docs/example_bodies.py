@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gateway.api import sample_values
-from gateway.api.documented_model import DocumentedModel
-from gateway.api.json_schema import TEXT, Json, array, record
+from gateway.api.docs import samples
+from gateway.api.docs.json_schema import TEXT, Json, array, record
+from gateway.api.docs.model import DocumentedModel
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 GUESS: Final = "A guess: no signature says which features its examples have."
@@ -43,6 +43,6 @@ def answer(verb: str) -> Json:
 
 def sample(model: DocumentedModel, signature: Signature) -> dict[str, Any]:
     """A body with one example, whose features are a guess."""
-    features = sample_values.features([model.default] if model.default else model.signatures)
+    features = samples.features([model.default] if model.default else model.signatures)
     name = {} if signature.name == DEFAULT_SIGNATURE else {"signature_name": signature.name}
     return name | {"examples": [features]}

@@ -7,16 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.api import array_body, example_bodies, infer_bodies, openapi_simple, predict_bodies, sample_values
-from gateway.api.documented_model import (
-    METHODS,
-    DocumentedModel,
-    are_supported,
-    has_array_form,
-    has_compatible_form,
-    has_strict_form,
-)
-from gateway.api.json_schema import Json
+from gateway.api import array_body
+from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, samples, simple
+from gateway.api.docs.json_schema import Json
+from gateway.api.docs.model import METHODS, DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
 from gateway.api.openinference import datatypes
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -62,8 +56,8 @@ def _simple(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     url = f"{address}/predict/{model.in_path}"
     if not model.is_one_segment:
         return
-    if model.default in model.callable_with(has_strict_form) and openapi_simple.is_answered(model.default):
-        yield from _json("One example", url, openapi_simple.sample(model.default), "prediction")
+    if model.default in model.callable_with(has_strict_form) and simple.is_answered(model.default):
+        yield from _json("One example", url, simple.sample(model.default), "prediction")
     if model.default in model.callable_with(has_array_form):
         yield from _arrays("One example", url, model.default, whole=False)
 
@@ -134,10 +128,10 @@ def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Itera
 
 def array(signature: Signature, spec: TensorSpec, *, whole: bool) -> str:
     """A numpy expression for a tensor of ``signature``, or for one example of it."""
-    shape = sample_values.shape(signature, spec)
+    shape = samples.shape(signature, spec)
     shape = shape if whole or not spec.has_free_batch else shape[1:]
     if spec.dtype == dtypes.STRING:
-        value = sample_values.first(spec)
+        value = samples.first(spec)
         return f"numpy.full({shape}, {value!r}, 'S{len(value)}')"
     if spec.dtype == dtypes.BFLOAT16:
         return f"numpy.full({shape}, {_BFLOAT16_ONE}, 'uint16').view('V2')"  # as numpy saves one
@@ -145,10 +139,10 @@ def array(signature: Signature, spec: TensorSpec, *, whole: bool) -> str:
 
 
 def _numbers(signature: Signature, spec: TensorSpec, shape: tuple[int, ...], dtype: str) -> str:
-    """As ``sample_values`` has them."""
-    if sample_values.is_matrix(spec, shape):
+    """As ``samples`` has them."""
+    if samples.is_matrix(spec, shape):
         return f"numpy.zeros({shape}, {dtype!r}) + numpy.eye({shape[-1]}, dtype={dtype!r})"
-    return f"numpy.{'zeros' if sample_values.is_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
+    return f"numpy.{'zeros' if samples.is_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
 
 
 def _numpy_name(spec: TensorSpec) -> str:
@@ -166,7 +160,7 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
         "inputs = []",
     ]
     for spec in signature.inputs:
-        shape, datatype = list(sample_values.shape(signature, spec)), datatypes.name_of(spec.dtype)
+        shape, datatype = list(samples.shape(signature, spec)), datatypes.name_of(spec.dtype)
         lines += [
             f"inputs.append(tritonclient.http.InferInput({spec.name!r}, {shape}, {datatype!r}))",
             f"inputs[-1].set_data_from_numpy({_triton_array(signature, spec)})",
@@ -179,9 +173,9 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
 
 
 def _triton_array(signature: Signature, spec: TensorSpec) -> str:
-    shape = sample_values.shape(signature, spec)
+    shape = samples.shape(signature, spec)
     if spec.dtype == dtypes.STRING:
-        return f"numpy.array([{sample_values.first(spec)!r}] * {math.prod(shape)}, object).reshape({shape})"
+        return f"numpy.array([{samples.first(spec)!r}] * {math.prod(shape)}, object).reshape({shape})"
     return _numbers(signature, spec, shape, "float32" if spec.dtype == dtypes.BFLOAT16 else _numpy_name(spec))
 
 

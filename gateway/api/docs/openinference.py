@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api import infer_bodies, predict_bodies, sample_values
-from gateway.api.documented_model import DocumentedModel
-from gateway.api.infer_bodies import FLAG, SIZE
-from gateway.api.json_schema import TEXT, Json, array, record
-from gateway.api.openapi_answers import JSON, answer, headers, refusals
+from gateway.api.docs import infer_bodies, predict_bodies, samples
+from gateway.api.docs.infer_bodies import FLAG, SIZE
+from gateway.api.docs.json_schema import TEXT, Json, array, record
+from gateway.api.docs.model import DocumentedModel
+from gateway.api.docs.responses import JSON, answer, headers, refusals
 from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
@@ -96,7 +96,7 @@ def _infer(signatures: Sequence[Signature]) -> Json:
 
 
 def _sample(signature: Signature) -> Json:
-    note = {"description": predict_bodies.GUESS} if sample_values.is_guess(signature) else {}
+    note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
     return {"summary": signature.name, "value": infer_bodies.sample(signature)} | note
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api import json_schema, sample_values
-from gateway.api.documented_model import are_supported, has_compatible_form
-from gateway.api.json_schema import TEXT, Dims, Json, array, record
+from gateway.api.docs import json_schema
+from gateway.api.docs import samples as sample_values
+from gateway.api.docs.json_schema import TEXT, Dims, Json, array, record
+from gateway.api.docs.model import are_supported, has_compatible_form
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 GUESS: Final = "A guess: the signature does not say what a string must hold."

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from gateway.api.json_schema import TEXT, Json, array, record
-from gateway.api.openapi_answers import answer, refusals
+from gateway.api.docs.json_schema import TEXT, Json, array, record
+from gateway.api.docs.responses import answer, refusals
 
 _STATES: Final = {"enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]}
 _VERSION: Final = record({"version": TEXT, "state": _STATES, "status": record({"error_code": TEXT, "error_message": TEXT})})

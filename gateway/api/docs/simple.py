@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api import array_body, json_schema, predict_bodies, sample_values
-from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
-from gateway.api.json_schema import TEXT, Dims, Json, record
-from gateway.api.openapi_answers import JSON, answer, headers, refusals
+from gateway.api import array_body
+from gateway.api.docs import json_schema, predict_bodies, samples
+from gateway.api.docs.json_schema import TEXT, Dims, Json, record
+from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
+from gateway.api.docs.responses import JSON, answer, headers, refusals
 from gateway.api.schemas import DATA_KEY
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -41,14 +42,14 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
 def sample(signature: Signature) -> dict[str, Any]:
     """A body: one example."""
     return {
-        spec.name: sample_values.row(signature, spec) if spec.has_free_batch else sample_values.whole(signature, spec)
+        spec.name: samples.row(signature, spec) if spec.has_free_batch else samples.whole(signature, spec)
         for spec in signature.inputs
     }
 
 
 def is_answered(signature: Signature) -> bool:
     """Whether ``sample`` is small enough to be read, and its answer has a JSON form."""
-    return sample_values.is_printable(signature) and are_supported(signature.outputs, has_strict_form)
+    return samples.is_printable(signature) and are_supported(signature.outputs, has_strict_form)
 
 
 def _called(model: DocumentedModel) -> Signature | None:
@@ -70,7 +71,7 @@ def _of_signature(signature: Signature) -> Json:
 def _examples(signature: Signature) -> Json:
     if not is_answered(signature):
         return {}
-    note = {"description": predict_bodies.GUESS} if sample_values.is_guess(signature) else {}
+    note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
     return {signature.name: {"summary": signature.name, "value": sample(signature)} | note}
 
 

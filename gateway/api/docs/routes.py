@@ -12,8 +12,10 @@ from typing import Final, Protocol
 import orjson
 from flask import Blueprint, Response, request
 
-from gateway.api import address, openapi, requests, snippets
-from gateway.api.openapi import Limits, Served
+from gateway.api import address, requests
+from gateway.api.docs import document as openapi
+from gateway.api.docs import snippets
+from gateway.api.docs.document import Limits, Served
 from gateway.errors import GatewayError, NotFound
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel, Signature

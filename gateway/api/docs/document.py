@@ -8,16 +8,9 @@ from typing import Any, Final
 
 from apispec import APISpec
 
-from gateway.api import (
-    json_schema,
-    openapi_answers,
-    openapi_openinference,
-    openapi_ops,
-    openapi_simple,
-    openapi_tfserving,
-)
-from gateway.api.documented_model import DocumentedModel
-from gateway.api.json_schema import Json
+from gateway.api.docs import json_schema, openinference, ops, responses, simple, tfserving
+from gateway.api.docs.json_schema import Json
+from gateway.api.docs.model import DocumentedModel
 from gateway.api.openinference.routes import SERVER_NAME, SERVER_VERSION
 from gateway.api.tensor_json import NonFinite
 from gateway.inference.signature import ServedModel
@@ -91,10 +84,10 @@ def documented(served: ServedModel) -> DocumentedModel:
 
 
 _TAGS: Final = [
-    {"name": openapi_simple.TAG, "description": openapi_simple.ABOUT},
-    {"name": openapi_tfserving.TAG, "description": openapi_tfserving.ABOUT},
-    {"name": openapi_openinference.TAG, "description": openapi_openinference.ABOUT},
-    {"name": openapi_ops.TAG, "description": openapi_ops.ABOUT},
+    {"name": simple.TAG, "description": simple.ABOUT},
+    {"name": tfserving.TAG, "description": tfserving.ABOUT},
+    {"name": openinference.TAG, "description": openinference.ABOUT},
+    {"name": ops.TAG, "description": ops.ABOUT},
 ]
 
 
@@ -135,25 +128,25 @@ def _not_ready(statuses: Iterable[ModelStatus], models: Iterable[DocumentedModel
 
 
 def _add_components(spec: APISpec) -> None:
-    for name, schema in (json_schema.any_rank_schemas() | openapi_answers.error_schemas()).items():
+    for name, schema in (json_schema.any_rank_schemas() | responses.error_schemas()).items():
         spec.components.schema(name, schema)
-    for name, header in openapi_answers.HEADERS.items():
+    for name, header in responses.HEADERS.items():
         spec.components.header(name, header)
-    for name, response in openapi_answers.refusal_responses().items():
+    for name, response in responses.refusal_responses().items():
         spec.components.response(name, response)
 
 
 def _paths(models: list[DocumentedModel], default: str) -> Iterator[tuple[str, Json]]:
     example = models[0].served if models else ServedModel("model", 1, {})
     for model in models:
-        yield from openapi_simple.of_model(model)
-        yield from openapi_tfserving.of_model(model)
-        yield from openapi_openinference.of_model(model)
+        yield from simple.of_model(model)
+        yield from tfserving.of_model(model)
+        yield from openinference.of_model(model)
     chosen = next((model for model in models if model.name == default), None)
-    yield from openapi_simple.of_any_model(example.name, chosen)
-    yield from openapi_tfserving.of_any_model(example.name, example.version)
-    yield from openapi_openinference.of_any_model(example.name, example.version)
-    yield from openapi_ops.paths(example.name)
+    yield from simple.of_any_model(example.name, chosen)
+    yield from tfserving.of_any_model(example.name, example.version)
+    yield from openinference.of_any_model(example.name, example.version)
+    yield from ops.paths(example.name)
 
 
 def _add_path(spec: APISpec, path: str, item: Json) -> None:

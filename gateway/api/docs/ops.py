@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api.json_schema import TEXT, Json, array, record
-from gateway.api.openapi_answers import JSON, answer, headers, refusals
+from gateway.api.docs.json_schema import TEXT, Json, array, record
+from gateway.api.docs.responses import JSON, answer, headers, refusals
 
 TAG: Final = "Operations"
 ABOUT: Final = "For those who run it."

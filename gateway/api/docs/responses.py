@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-from gateway.api.json_schema import TEXT, Json, array, record
+from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.errors import GatewayError, Unavailable
 
 Dialect: TypeAlias = Literal["tfserving", "openinference", "simple"]

@@ -10,8 +10,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from gateway import errors
-from gateway.api import json_schema, openapi, openapi_answers, sample_values, schemas
-from gateway.api.openapi import Limits, Served
+from gateway.api import schemas
+from gateway.api.docs import document as openapi
+from gateway.api.docs import json_schema, responses, samples
+from gateway.api.docs.document import Limits, Served
 from gateway.api.tfserving import path as tfserving_path
 from gateway.codec.elements import element, fits
 from gateway.inference import dtypes
@@ -173,7 +175,7 @@ def test_a_large_tensor_has_a_schema_and_no_example():
     one = model(signature([spec(shape=(None, 224, 224, 3), name="image")]))
     made = document(one)
     assert examples(made, "/v1/models/m:predict") == {}
-    assert not sample_values.is_printable(one.signatures["serving_default"])
+    assert not samples.is_printable(one.signatures["serving_default"])
     assert len(json.dumps(made)) < 500_000
 
 
@@ -239,7 +241,7 @@ def test_a_bare_predict_has_the_schema_of_the_default_model():
 def test_every_error_class_is_an_answer_of_every_dialect():
     made = document(model(signature([spec()])))
     every = {error.http_status for error in leaves(errors.GatewayError)}
-    assert every == set(openapi_answers.statuses())
+    assert every == set(responses.statuses())
     for dialect in ("tfserving", "openinference", "simple"):
         for status in every:
             assert f"{dialect}.{status}" in made["components"]["responses"]
@@ -271,6 +273,6 @@ def test_a_document_of_fifty_models_stays_small():
 def test_samples_are_always_the_same_and_of_the_declared_shape():
     one = spec(dtypes.INT64, (None, 2, None))
     of = signature([one])
-    assert sample_values.whole(of, one) == [[[1], [1]]]
-    assert sample_values.row(of, one) == [[1], [1]]
-    assert np.array(sample_values.flat(of, one)).reshape(sample_values.shape(of, one)).shape == (1, 2, 1)
+    assert samples.whole(of, one) == [[[1], [1]]]
+    assert samples.row(of, one) == [[1], [1]]
+    assert np.array(samples.flat(of, one)).reshape(samples.shape(of, one)).shape == (1, 2, 1)

@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-from gateway.api import json_schema, sample_values
-from gateway.api.documented_model import are_supported
-from gateway.api.json_schema import TEXT, Json, array, record
+from gateway.api.docs import json_schema, samples
+from gateway.api.docs.json_schema import TEXT, Json, array, record
+from gateway.api.docs.model import are_supported
 from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -51,8 +51,8 @@ def sample(signature: Signature) -> Json:
         {
             "name": spec.name,
             "datatype": datatypes.name_of(spec.dtype),
-            "shape": list(sample_values.shape(signature, spec)),
-            "data": sample_values.flat(signature, spec),
+            "shape": list(samples.shape(signature, spec)),
+            "data": samples.flat(signature, spec),
         }
         for spec in signature.inputs
     ]
@@ -62,7 +62,7 @@ def sample(signature: Signature) -> Json:
 
 def is_answered(signature: Signature) -> bool:
     """Whether ``sample`` is small enough to be read, and its answer has a form here."""
-    return sample_values.is_printable(signature) and are_supported(signature.outputs, datatypes.is_supported)
+    return samples.is_printable(signature) and are_supported(signature.outputs, datatypes.is_supported)
 
 
 def _wanted(signature: Signature | None) -> Json:

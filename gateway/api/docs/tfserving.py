@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api import array_body, example_bodies, openapi_models, predict_bodies, sample_values
-from gateway.api.documented_model import METHODS, DocumentedModel, has_compatible_form
-from gateway.api.json_schema import Json
-from gateway.api.openapi_answers import JSON, answer, headers, refusals
+from gateway.api import array_body
+from gateway.api.docs import example_bodies, predict_bodies, samples, tfserving_models
+from gateway.api.docs.json_schema import Json
+from gateway.api.docs.model import METHODS, DocumentedModel, has_compatible_form
+from gateway.api.docs.responses import JSON, answer, headers, refusals
 from gateway.inference.signature import Signature
 
 TAG: Final = "TensorFlow Serving, any model"
@@ -32,7 +33,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
 
 def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
     """The paths that take the model and its version or label as parameters; ``model`` and ``version`` are examples."""
-    yield "/v1/models", {"get": openapi_models.listing() | {"operationId": "models", "tags": [TAG]}}
+    yield "/v1/models", {"get": tfserving_models.listing() | {"operationId": "models", "tags": [TAG]}}
     for which, identifier in WHICH.items():
         for rest, name, method, operation in _any_operations():
             described = operation | {"operationId": f"{name}_{identifier}", "tags": [TAG]}
@@ -62,15 +63,15 @@ def _any_operations() -> Iterator[tuple[str, str, str, Json]]:
 
 
 def _look_ups() -> Iterator[tuple[str, str, str, Json]]:
-    yield "", "status", "get", openapi_models.status()
-    yield "/metadata", "metadata", "get", openapi_models.metadata()
+    yield "", "status", "get", tfserving_models.status()
+    yield "/metadata", "metadata", "get", tfserving_models.metadata()
 
 
 def _predict(signatures: Sequence[Signature]) -> Json:
     examples = {}
     for signature in signatures:
         for key, value in predict_bodies.samples(signature).items():
-            note = {"description": predict_bodies.GUESS} if sample_values.is_guess(signature) else {}
+            note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
             examples[f"{signature.name}.{key}"] = {"summary": f"{signature.name}: {key}", "value": value} | note
     bodies = [body for signature in signatures for body in predict_bodies.requests(signature)]
     answers = [body for signature in signatures for body in predict_bodies.answers(signature)]

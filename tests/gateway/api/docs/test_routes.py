@@ -8,9 +8,9 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gateway.api import openapi_tfserving
-from gateway.api.docs import LiveDocument
-from gateway.api.openapi import Limits, Served
+from gateway.api.docs import tfserving
+from gateway.api.docs.document import Limits, Served
+from gateway.api.docs.routes import LiveDocument
 from gateway.api.tfserving import path as tfserving_path
 from gateway.inference.status import ModelStatus
 from tests.gateway.fake_serving import Version, signature
@@ -51,9 +51,7 @@ def test_every_route_of_the_tensorflow_serving_dialect_is_documented(client):
     """Its one view parses the path: the forms of it are those of its parser, and each is understood there."""
     [verbs] = re.findall(r":\(\?P<verb>([a-z|]+)\)", tfserving_path._PATTERNS["POST"].pattern)
     ends = {"": "get", "/metadata": "get"} | {f":{verb}": "post" for verb in verbs.split("|")}
-    expected = {
-        (f"/v1/models/{{model}}{which}{end}", method) for which in openapi_tfserving.WHICH for end, method in ends.items()
-    }
+    expected = {(f"/v1/models/{{model}}{which}{end}", method) for which in tfserving.WHICH for end, method in ends.items()}
     paths = document(client)["paths"]
     found = {
         (path, method)
