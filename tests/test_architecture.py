@@ -77,6 +77,7 @@ MAY_IMPORT = {
     "gateway": {"gateway"},
     "model_server": set(),
     "model_export": set(),
+    "model_export.examples": {"model_export"},  # and not the reverse: an example is found by its name
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
 }
@@ -90,7 +91,7 @@ HOME = {
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", "model_server"},
     "google": {"gateway.backend", "model_server", "model_export", "deploy"},
-    "tensorflow": {"gateway.backend", "model_server", "model_export"},
+    "tensorflow": {"gateway.backend", "model_server", "model_export", "model_export.examples"},
     "tensorflow_serving": {"gateway.backend", "model_server", "model_export"},
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},

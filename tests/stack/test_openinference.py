@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from gateway.api.openinference import datatypes
 from gateway.codec import raw_tensor
-from model_export.handwritten_digits import held_out_digits
+from model_export.examples.handwritten_digits import held_out_digits
 from tests.gateway.api.arrays import PROTOCOL, bits, tensors
 from tests.stack.conftest import Stack
 from tests.stack.test_examples import png

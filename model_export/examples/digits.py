@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from model_export import keras_export
 from model_export.errors import ExportError
-from model_export.handwritten_digits import held_out_digits, training_digits
+from model_export.examples.handwritten_digits import held_out_digits, training_digits
 
 LEAST_ACCURACY = 0.95
 INK = 16.0

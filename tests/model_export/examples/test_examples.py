@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model_export.handwritten_digits import held_out_digits, training_digits
+from model_export.examples.handwritten_digits import held_out_digits, training_digits
 from model_export.saved_model import read_signatures
 
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
