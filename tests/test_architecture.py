@@ -75,7 +75,12 @@ MAY_IMPORT = {
         "gateway.errors",
     },
     "gateway": {"gateway"},
-    "model_server": set(),
+    "model_server": {f"model_server.{folder}" for folder in ("batching", "session", "versions", "requests", "network")},
+    "model_server.session": {"model_server"},
+    "model_server.batching": {"model_server", "model_server.session"},
+    "model_server.versions": {"model_server"},
+    "model_server.requests": {"model_server", "model_server.session", "model_server.versions"},
+    "model_server.network": {"model_server", "model_server.session", "model_server.requests"},
     "model_export": set(),
     "model_export.examples": {"model_export"},  # and not the reverse: an example is found by its name
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
@@ -83,24 +88,25 @@ MAY_IMPORT = {
 }
 
 ROUTES = {"gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway.api.docs"}
+MODEL_SERVER = {part for part in MAY_IMPORT if part.split(".")[0] == "model_server"}
 
 # Third-party package -> the parts that may import it.
 HOME = {
     "flask": {"gateway.api", *ROUTES, "gateway"},
     "werkzeug": {"gateway.api"},
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
-    "grpc": {"gateway.backend", "model_server"},
-    "google": {"gateway.backend", "model_server", "model_export", "deploy"},
-    "tensorflow": {"gateway.backend", "model_server", "model_export", "model_export.examples"},
-    "tensorflow_serving": {"gateway.backend", "model_server", "model_export"},
+    "grpc": {"gateway.backend", *MODEL_SERVER},
+    "google": {"gateway.backend", *MODEL_SERVER, "model_export", "deploy"},
+    "tensorflow": {"gateway.backend", *MODEL_SERVER, "model_export", "model_export.examples"},
+    "tensorflow_serving": {"gateway.backend", *MODEL_SERVER, "model_export"},
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
-    "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", "model_server"},
+    "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
     "apispec": {"gateway.api.docs"},
     "flask_swagger_ui": {"gateway.api.docs"},
-    "structlog": {"gateway.telemetry", "model_server"},
+    "structlog": {"gateway.telemetry", *MODEL_SERVER},
     "click": {"gateway", "model_export"},
 }
 

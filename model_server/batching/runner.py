@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from grpc import StatusCode
 
-from model_server.batch_scheduler import Queue, Scheduler, Task
-from model_server.batching_config import BatchingPlan, BatchLimits
-from model_server.session import Feeds, GraphSession, Runner
+from model_server.batching.config import BatchingPlan, BatchLimits
+from model_server.batching.scheduler import Queue, Scheduler, Task
+from model_server.session.graph_session import Feeds, GraphSession, Runner
 from model_server.status import ServingError, failed_precondition, invalid_argument
 from model_server.tensors import Array
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from model_server.history import State
-from model_server.policy import VersionView
+from model_server.versions.history import State
+from model_server.versions.policy import VersionView
 
 
 class Closable(Protocol):

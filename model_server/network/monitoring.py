@@ -6,7 +6,7 @@ from threading import Thread
 
 from model_server.flags import Flags
 from model_server.messages import MonitoringConfig, read_text_proto
-from model_server.metrics import Metrics
+from model_server.network.metrics import Metrics
 
 _DEFAULT_PATH = "/monitoring/prometheus/metrics"
 _ELSEWHERE = "This model server speaks gRPC, and REST through the gateway; here is only {path}\n"

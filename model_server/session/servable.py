@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorflow.core.framework import types_pb2
 
-from model_server.session import Feeds, Runner, qualified
+from model_server.session.graph_session import Feeds, Runner, qualified
 from model_server.tensors import Array
 
 DEFAULT_SIGNATURE = "serving_default"

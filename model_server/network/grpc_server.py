@@ -8,9 +8,9 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from model_server.health import Health
-from model_server.listening import ListenSettings
-from model_server.services import ModelService, PredictionService
+from model_server.network.health import Health
+from model_server.network.listening import ListenSettings
+from model_server.network.services import ModelService, PredictionService
 from model_server.status import ServingError
 
 # Unlimited messages, and a port that two servers cannot share without noticing.

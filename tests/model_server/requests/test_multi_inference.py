@@ -7,9 +7,9 @@ import grpc
 import pytest
 from tensorflow_serving.apis import inference_pb2
 
+from tests.model_server.requests.test_examples import example
 from tests.model_server.savedmodels import CLASSIFY, PREDICT, REGRESS
 from tests.model_server.serving import Client, fill_spec, refused, serving
-from tests.model_server.test_examples import example
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from grpc import StatusCode
 
-from model_server.harness import LoadSettings
-from model_server.history import History, State, VersionState
-from model_server.manager import Manager
-from model_server.serving_map import ServingMap
 from model_server.status import ServingError
+from model_server.versions.harness import LoadSettings
+from model_server.versions.history import History, State, VersionState
+from model_server.versions.manager import Manager
+from model_server.versions.serving_map import ServingMap
 from tests.waiting import wait_for
 
 QUICK = LoadSettings(load_threads=4, unload_threads=4, max_retries=2, retry_interval_s=0.001, tick_s=0.005, recheck_s=0.005)

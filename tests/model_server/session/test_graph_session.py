@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from grpc import StatusCode
 
-from model_server.session import CallableCall, DirectCall, GraphSession
+from model_server.session.graph_session import CallableCall, DirectCall, GraphSession
 from model_server.status import ServingError
 
 

@@ -5,8 +5,8 @@ from typing import Generic
 
 import structlog
 
-from model_server.harness import Fingerprint, Harness, Load, LoadSettings, S
 from model_server.status import ServingError
+from model_server.versions.harness import Fingerprint, Harness, Load, LoadSettings, S
 
 log = structlog.get_logger()
 

@@ -9,9 +9,9 @@ from typing import Any
 from grpc import StatusCode
 from tensorflow_serving.apis import inference_pb2
 
-from model_server import examples
-from model_server.examples import CLASSIFY, REGRESS, Plan
-from model_server.servable import DEFAULT_SIGNATURE, Servable, Signature
+from model_server.requests import examples
+from model_server.requests.examples import CLASSIFY, REGRESS, Plan
+from model_server.session.servable import DEFAULT_SIGNATURE, Servable, Signature
 from model_server.status import ServingError, invalid_argument
 
 Task = tuple[Any, Signature, Plan]

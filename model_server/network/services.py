@@ -17,12 +17,12 @@ from tensorflow_serving.apis import (
 
 from model_server import config
 from model_server.core import Core
-from model_server.examples import classify, regress
-from model_server.metadata import check_metadata_request, metadata, model_status
-from model_server.metrics import Metrics
-from model_server.multi_inference import multi_inference
-from model_server.predict import PredictSettings, predict
-from model_server.session import Feeds, Runner
+from model_server.network.metrics import Metrics
+from model_server.requests.examples import classify, regress
+from model_server.requests.metadata import check_metadata_request, metadata, model_status
+from model_server.requests.multi_inference import multi_inference
+from model_server.requests.predict import PredictSettings, predict
+from model_server.session.graph_session import Feeds, Runner
 from model_server.status import ServingError, truncated
 from model_server.tensors import Array
 

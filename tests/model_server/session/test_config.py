@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model_server.flags import Flags
-from model_server.session_config import session_config
+from model_server.session.config import session_config
 from model_server.status import ServingError
 
 

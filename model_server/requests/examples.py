@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from model_server.servable import DEFAULT_SIGNATURE, Servable, Signature
+from model_server.session.servable import DEFAULT_SIGNATURE, Servable, Signature
 from model_server.status import invalid_argument
 from model_server.tensors import Array, dtype_name
 

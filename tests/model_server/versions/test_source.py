@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from model_server.config import ModelSettings, VersionPolicy
-from model_server.source import FileSystemSource, aspired, fingerprint, versions_under
+from model_server.versions.source import FileSystemSource, aspired, fingerprint, versions_under
 from tests.waiting import wait_for
 
 ON_DISK = {1: "a/1", 2: "a/2", 5: "a/5"}

@@ -5,9 +5,9 @@ from typing import Any
 
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from model_server.history import History, VersionState
-from model_server.servable import Servable
+from model_server.session.servable import Servable
 from model_server.status import invalid_argument, not_found
+from model_server.versions.history import History, VersionState
 
 _SIGNATURES = "signature_def"
 

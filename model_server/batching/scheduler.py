@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from grpc import StatusCode
 
-from model_server.batching_config import BatchLimits
-from model_server.session import Feeds
+from model_server.batching.config import BatchLimits
+from model_server.session.graph_session import Feeds
 from model_server.status import ServingError, invalid_argument
 from model_server.tensors import Array
 

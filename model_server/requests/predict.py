@@ -11,7 +11,7 @@ from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2
 
 from model_server import tensors
-from model_server.servable import DEFAULT_SIGNATURE, Output, Servable, Signature
+from model_server.session.servable import DEFAULT_SIGNATURE, Output, Servable, Signature
 from model_server.status import ServingError, failed_precondition, invalid_argument
 from model_server.tensors import Array
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from model_server.history import State
+from model_server.versions.history import State
 from tests.model_server.serving import AVAILABLE, END, Client, refused
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

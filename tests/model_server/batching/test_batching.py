@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
-from model_server.batch_scheduler import Scheduler
-from model_server.batching import BatchingRunner
-from model_server.batching_config import BatchLimits, batching_plan
+from model_server.batching.config import BatchLimits, batching_plan
+from model_server.batching.runner import BatchingRunner
+from model_server.batching.scheduler import Scheduler
 from model_server.flags import Flags
 from model_server.status import ServingError
 from tests.model_server import savedmodels

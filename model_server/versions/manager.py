@@ -11,13 +11,13 @@ from typing import Generic
 
 import structlog
 
-from model_server.attempts import Attempts
-from model_server.harness import Fingerprint, Harness, Load, LoadSettings, S
-from model_server.history import History, State, VersionState
-from model_server.policy import Action, Verb, VersionView, next_action
-from model_server.serving_map import ServingMap
-from model_server.source import Versions
 from model_server.status import ServingError
+from model_server.versions.attempts import Attempts
+from model_server.versions.harness import Fingerprint, Harness, Load, LoadSettings, S
+from model_server.versions.history import History, State, VersionState
+from model_server.versions.policy import Action, Verb, VersionView, next_action
+from model_server.versions.serving_map import ServingMap
+from model_server.versions.source import Versions
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from model_server.flags import Flags
-from model_server.metrics import Metrics
-from model_server.monitoring import monitoring_settings
+from model_server.network.metrics import Metrics
+from model_server.network.monitoring import monitoring_settings
 from model_server.plan import make_plan
 from tests.model_server.serving import Client, refused, serving
 from tests.waiting import free_port

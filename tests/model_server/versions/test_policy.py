@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_server.policy import Action, Verb, VersionView, next_action
+from model_server.versions.policy import Action, Verb, VersionView, next_action
 
 
 def new(version: int) -> VersionView:
