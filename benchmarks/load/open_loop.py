@@ -1,4 +1,4 @@
-"""The generator as a process of its own: ``python -m benchmarks.open_loop SPEC``; and how the others start it.
+"""The generator as a process of its own: ``python -m benchmarks.load.open_loop SPEC``; and how the others start it.
 
 The spec is a JSON file: port, requests and their right answers, phases of [requests/s, seconds] or closed [clients, seconds].
 Arrivals are a Poisson process, the same in every run.
@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import exchange, ours, records
+from benchmarks import ours
 from benchmarks.contender import JSON, ROOT, Contender
 from benchmarks.errors import BenchError
-from benchmarks.generator import Generator, Judge
-from benchmarks.records import Records
+from benchmarks.load import exchange, records
+from benchmarks.load.generator import Generator, Judge
+from benchmarks.load.records import Records
 from benchmarks.workload import Workload, is_right
 
 _LEAD_S = 0.2
@@ -60,7 +61,7 @@ class OpenLoop:
     def _start(self, how: Mapping[str, Any]) -> "Running":
         spec, result = self._folder / "spec.json", self._folder / "records.npz"
         spec.write_text(json.dumps(self._spec | dict(how) | {"result": str(result)}), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.open_loop", str(spec)]
+        command = [sys.executable, "-m", "benchmarks.load.open_loop", str(spec)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         # It says a word when it begins; none when it fails, which `wait` tells.
         if process.stdout is not None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks import ours
-from benchmarks.bars import BARS
 from benchmarks.contender import B64, BINARY, JSON, NPY
+from benchmarks.reporting.bars import BARS
 
 Results = Mapping[str, Any]
 _ENCODINGS: Final = {JSON: "JSON", B64: "base64 in JSON", NPY: "npy", BINARY: "v2 binary"}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks import proc
 from benchmarks.contender import Contender, Program
 from benchmarks.errors import BenchError
+from benchmarks.programs import proc
 
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.005

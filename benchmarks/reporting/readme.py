@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from benchmarks import report
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
-from benchmarks.results import BENCH, PEERS, Results
+from benchmarks.reporting import report
+from benchmarks.reporting.results import BENCH, PEERS, Results
 
 FILE: Final = ROOT / "README.md"
 _SECTION: Final = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import wrk
 from benchmarks.contender import ROOT
+from benchmarks.load import wrk
 
 _PACKAGES: Final = (
     "Flask", "gevent", "greenlet", "grpcio", "gunicorn", "keras", "msgspec", "numpy", "orjson", "protobuf", "pysimdjson",

@@ -1,6 +1,6 @@
 """The plain gRPC call: one client that sends one row after another to a model server, without a gateway.
 
-``python -m benchmarks.grpc_latency TARGET MODEL SECONDS MODELS_DIR`` prints one JSON object. The messages are those of
+``python -m benchmarks.load.grpc_latency TARGET MODEL SECONDS MODELS_DIR`` prints one JSON object. The messages are those of
 tensorflow-serving-api, loaded without TensorFlow, so that the client is as light as such a client can be.
 """
 
@@ -13,9 +13,10 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from benchmarks import exchange, workload
+from benchmarks import workload
 from benchmarks.contender import ROOT, Floats
 from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.load import exchange
 from gateway.backend.stubs import DataType, PredictionServiceStub, PredictRequest, PredictResponse
 
 _TIMEOUT_S = 10.0
@@ -24,7 +25,7 @@ _WARMUP_CALLS = 50
 
 def measure(target: str, model: str, seconds: float, models_dir: Path) -> dict[str, float]:
     """Run the client in a process of its own: requests, p50_ms, p99_ms, cpu_us. Raises BenchError when it fails."""
-    command = [sys.executable, "-m", "benchmarks.grpc_latency", target, model, str(seconds), str(models_dir)]
+    command = [sys.executable, "-m", "benchmarks.load.grpc_latency", target, model, str(seconds), str(models_dir)]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
         raise BenchError(f"the gRPC client failed: {(finished.stderr.strip().splitlines() or ['without a word'])[-1]}")

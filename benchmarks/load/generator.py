@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from benchmarks.answer import Answer, Unreadable, parse
-from benchmarks.records import Outcome
+from benchmarks.load.answer import Answer, Unreadable, parse
+from benchmarks.load.records import Outcome
 
 Row = tuple[float, float, int, int]
 # Whether this body is the right answer of this version to the request of this number.
