@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.backend import codec, wire
+from gateway.backend import tensor_proto, wire
 from gateway.backend.stubs import DataType, TensorProto
 
 FIELDS = {"float_val": np.float32, "double_val": np.float64, "scomplex_val": np.float32, "dcomplex_val": np.float64}
@@ -18,7 +18,7 @@ def proto(field, values, size):
 
 
 def test_the_fields_of_fixed_width_are_those_that_are_read_from_the_wire():
-    assert set(FIELDS) == set(codec._FIXED_WIDTH)
+    assert set(FIELDS) == set(tensor_proto._FIXED_WIDTH)
 
 
 @pytest.mark.parametrize("count", [30, 32, 34, 1000])
@@ -27,17 +27,17 @@ def test_long_and_short_fields_hold_the_same_numbers(field, count):
     values = np.random.default_rng(3).normal(size=count).astype(FIELDS[field])
     values[:3] = np.nan, np.inf, -0.0
     size = count // 2 if "complex" in field else count
-    decoded = codec.decode(proto(field, values.tolist(), size))
+    decoded = tensor_proto.decode(proto(field, values.tolist(), size))
     assert decoded.shape == (size,)
     assert decoded.tobytes() == values.tobytes()
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_long_field_repeats_its_last_value_where_the_shape_is_longer(field):
-    decoded = codec.decode(proto(field, [1.0] * 98 + [2.0, 3.0], 200))
+    decoded = tensor_proto.decode(proto(field, [1.0] * 98 + [2.0, 3.0], 200))
     last = 2 + 3j if "complex" in field else 3
     assert (decoded[-1], decoded[110]) == (last, last)
-    assert decoded.dtype == codec._BY_ENUM[ENUMS[field]].dtype.numpy
+    assert decoded.dtype == tensor_proto._BY_ENUM[ENUMS[field]].dtype.numpy
 
 
 def test_other_fields_are_passed_over():
@@ -58,5 +58,5 @@ def test_fixed_fields_are_passed_over_and_groups_are_none_of_proto3():
 def test_a_tensor_is_encoded_in_place_as_it_is_encoded_apart(shape):
     for array in (np.zeros(shape, np.float32), np.full(shape, b"a", dtype=object)):
         made = TensorProto()
-        codec.encode_into(array, made)
-        assert made == codec.encode(array)
+        tensor_proto.encode_into(array, made)
+        assert made == tensor_proto.encode(array)
