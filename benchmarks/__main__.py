@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import click
 
-from benchmarks import environments, machine, progress, readme, report, results, wrk
+from benchmarks import environments, progress
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.groups import cache, growth, image, overload, peers, proofs, rows, start, swap, workers
+from benchmarks.load import wrk
+from benchmarks.reporting import machine, readme, report, results
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -138,7 +140,7 @@ def _report(folder: Path, write_readme: bool) -> None:
 def _plot(told: results.Results, folder: Path) -> None:
     """matplotlib is in the lock of the benchmarks only: the figures can be had without it."""
     try:
-        from benchmarks import plots  # noqa: PLC0415
+        from benchmarks.reporting import plots  # noqa: PLC0415
     except ModuleNotFoundError as error:
         click.echo(f"no plots: {error.name} is not installed (make bench installs it)", err=True)
         return

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from benchmarks.contender import B64, BINARY, JSON, NPY, Call, Contender, Encoding, Floats, Program
-from benchmarks.processes import free_port
+from benchmarks.programs.processes import free_port
 
 REQUIREMENTS: tuple[str, ...] = ()
 NAME = "gateway"

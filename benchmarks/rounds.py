@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import exchange, wrk
 from benchmarks.contender import JSON, Encoding, Floats
 from benchmarks.errors import BenchError
-from benchmarks.processes import RunningContender
+from benchmarks.load import exchange, wrk
+from benchmarks.programs.processes import RunningContender
 from benchmarks.progress import Progress
 from benchmarks.sample import Point, Sample
 from benchmarks.workload import Workload

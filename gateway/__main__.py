@@ -15,8 +15,9 @@ from typing import NoReturn
 
 import click
 
-from gateway import logs, settings
+from gateway import settings
 from gateway.settings import Settings, SettingsError
+from gateway.telemetry import logs
 
 
 class StartError(click.ClickException):

@@ -6,23 +6,28 @@ from pathlib import Path
 
 from flask import Flask
 
-from gateway import metrics
-from gateway.api import body, body_bounds, cors, docs, errors, openinference, ops, requests, simple, tfserving
+from gateway.api import body, body_bounds, errors, ops, requests
 from gateway.api.application import Application
-from gateway.api.openapi import Limits
+from gateway.api.docs import routes as docs
+from gateway.api.docs.document import Limits
+from gateway.api.openinference import routes as openinference
+from gateway.api.simple import routes as simple
+from gateway.api.tfserving import cors
+from gateway.api.tfserving import routes as tfserving
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
-from gateway.inference.cache import PredictionCache
-from gateway.inference.cache_store import CacheLimits, CacheStore
+from gateway.inference.caching.cache import PredictionCache
+from gateway.inference.caching.store import CacheLimits, CacheStore
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.settings import Settings
+from gateway.telemetry import metrics
 
 # In the folder that the workers share.
 _VERDICTS = "batch_verdicts.jsonl"

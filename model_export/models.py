@@ -7,7 +7,7 @@ from typing import cast
 
 from model_export.errors import ExportError
 
-# name -> what it shows; each is a module of this package with a function `write(folder, report)`.
+# name -> what it shows; each is a module of `model_export.examples` with a function `write(folder, report)`.
 EXAMPLES = {
     "half_plus_two": "TensorFlow Serving's own example: 0.5x + 2, with predict, classify and regress signatures",
     "dense": "10 floats -> one float near their sum, from a trained network with a hidden layer of 32",
@@ -23,5 +23,5 @@ def writer(name: str, report: Callable[[str], None]) -> Callable[[Path], None]:
     """
     if name not in EXAMPLES:
         raise ExportError(f"no example is called {name!r}; there are {', '.join(EXAMPLES)}")
-    write = cast("Callable[[Path, Callable[[str], None]], None]", import_module(f"model_export.{name}").write)
+    write = cast("Callable[[Path, Callable[[str], None]], None]", import_module(f"model_export.examples.{name}").write)
     return lambda folder: write(folder, report)

@@ -11,14 +11,14 @@ from grpc import StatusCode
 
 from model_server import config
 from model_server.config import Models, ModelSettings
-from model_server.harness import Load, LoadSettings
-from model_server.history import History, State
-from model_server.labels import Labels
-from model_server.manager import Manager
-from model_server.servable import Servable
-from model_server.serving_map import ServingMap
-from model_server.source import FileSystemSource, fingerprint
+from model_server.session.servable import Servable
 from model_server.status import ServingError, invalid_argument
+from model_server.versions.harness import Load, LoadSettings
+from model_server.versions.history import History, State
+from model_server.versions.labels import Labels
+from model_server.versions.manager import Manager
+from model_server.versions.serving_map import ServingMap
+from model_server.versions.source import FileSystemSource, fingerprint
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow.core.protobuf import config_pb2
 
-from model_server.predict import PredictSettings
-from model_server.servable import Servable, Signature
-from model_server.session import GraphSession, Runner
+from model_server.requests.predict import PredictSettings
+from model_server.session.graph_session import GraphSession, Runner
+from model_server.session.servable import Servable, Signature
 from model_server.status import ServingError, from_number, invalid_argument, not_found
 from model_server.warmup import warm_up
 

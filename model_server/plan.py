@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from model_server import config
-from model_server.batching_config import BatchingPlan, batching_plan
+from model_server.batching.config import BatchingPlan, batching_plan
 from model_server.flags import Flags
-from model_server.listening import ListenSettings, check_port_free, listen_settings
-from model_server.monitoring import MonitoringSettings, monitoring_settings
+from model_server.network.listening import ListenSettings, check_port_free, listen_settings
+from model_server.network.monitoring import MonitoringSettings, monitoring_settings
 from model_server.status import invalid_argument
 
 

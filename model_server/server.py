@@ -6,21 +6,21 @@ from typing import Any
 
 import structlog
 
-from model_server.batch_scheduler import Scheduler
-from model_server.batching import Batching
+from model_server.batching.runner import Batching
+from model_server.batching.scheduler import Scheduler
 from model_server.config_poller import ConfigPoller
 from model_server.core import Core, CoreSettings
-from model_server.first_session import open_quietly
 from model_server.flags import Flags
-from model_server.grpc_server import GrpcServer
-from model_server.harness import LoadSettings
 from model_server.loader import Loader
-from model_server.metrics import Metrics
-from model_server.monitoring import MetricsServer
+from model_server.network.grpc_server import GrpcServer
+from model_server.network.metrics import Metrics
+from model_server.network.monitoring import MetricsServer
+from model_server.network.services import ModelService, PredictionService
 from model_server.plan import Plan
-from model_server.predict import PredictSettings
-from model_server.services import ModelService, PredictionService
-from model_server.session_config import session_config
+from model_server.requests.predict import PredictSettings
+from model_server.session.config import session_config
+from model_server.session.first_session import open_quietly
+from model_server.versions.harness import LoadSettings
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model_server.examples import classify, regress
-from model_server.multi_inference import multi_inference
-from model_server.predict import PredictSettings, predict
-from model_server.servable import Servable
+from model_server.requests.examples import classify, regress
+from model_server.requests.multi_inference import multi_inference
+from model_server.requests.predict import PredictSettings, predict
+from model_server.session.servable import Servable
 from model_server.status import ServingError, from_number, invalid_argument
 
 FILE = "assets.extra/tf_serving_warmup_requests"

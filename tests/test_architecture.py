@@ -10,53 +10,103 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gateway", "model_server", "model_export", "deploy")
 
-# Part -> what of the project it may import, besides itself. A part is the longest prefix of a module's name in this table.
+# Part -> what of the project it may import, besides itself: parts, or single modules. A part is the longest prefix of a
+# module's name in this table. What is allowed "for now" is against the design, and goes away with the code that needs it.
 MAY_IMPORT = {
     "gateway.errors": set(),
     "gateway.arrival": set(),
     "gateway.hub": set(),
     "gateway.waiting": {"gateway.hub"},
-    "gateway.logs": {"gateway.waiting"},
-    "gateway.metrics": set(),
-    "gateway.tally": {"gateway.metrics", "gateway.waiting"},
+    "gateway.telemetry": {"gateway.waiting"},  # for now: until nothing waits on threads
     "gateway.worker": {"gateway.arrival", "gateway.hub"},
     "gateway.cache_setting": set(),
     "gateway.settings": {"gateway.cache_setting"},
-    "gateway.inference": {"gateway.errors", "gateway.metrics", "gateway.logs", "gateway.hub", "gateway.waiting"},
-    "gateway.backend": {"gateway.inference", "gateway.errors", "gateway.metrics", "gateway.logs", "gateway.waiting"},
+    "gateway.inference": {"gateway.inference.caching", "gateway.errors", "gateway.telemetry"},
+    "gateway.inference.batching": {
+        "gateway.inference",
+        "gateway.errors",
+        "gateway.telemetry",
+        "gateway.hub",  # for now: until nothing waits on threads, and so for the next
+        "gateway.waiting",
+    },
+    "gateway.inference.caching": {
+        "gateway.inference",
+        "gateway.errors",
+        "gateway.telemetry",
+        "gateway.waiting",  # for now: until nothing waits on threads
+    },
+    "gateway.backend": {"gateway.inference", "gateway.errors", "gateway.telemetry", "gateway.waiting"},
+    "gateway.codec": {
+        "gateway.inference.dtypes",
+        "gateway.inference.signature",
+        "gateway.errors",
+        "gateway.api.openinference.datatypes",  # for now: raw_tensor names the datatype of a tensor that it cannot read
+    },
     "gateway.api": {
+        "gateway.codec",
         "gateway.arrival",
         "gateway.inference",
         "gateway.errors",
-        "gateway.metrics",
-        "gateway.logs",
-        "gateway.tally",
+        "gateway.telemetry",
         "gateway.waiting",
+        # For now: accept, schemas and typed_body are for /v1 and /predict, foreign_body and the advice for all; errors and
+        # overload know the paths of /v1; an advice shows the examples of the documentation.
+        "gateway.api.tfserving",
+        "gateway.api.openinference",
+        "gateway.api.docs",
+    },
+    "gateway.api.tfserving": {
+        "gateway.api",
+        "gateway.codec",
+        "gateway.inference",
+        "gateway.errors",
+        "gateway.api.openinference.datatypes",  # for now: its advice says what /v2 can carry
+        "gateway.api.docs.model",  # for now: its advice is about the signatures that can be called
+    },
+    "gateway.api.openinference": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
+    "gateway.api.simple": {"gateway.api", "gateway.codec", "gateway.inference", "gateway.errors"},
+    "gateway.api.docs": {
+        "gateway.api",
+        "gateway.api.tfserving",
+        "gateway.api.openinference",
+        "gateway.api.simple",
+        "gateway.codec",
+        "gateway.inference",
+        "gateway.errors",
     },
     "gateway": {"gateway"},
-    "model_server": set(),
+    "model_server": {f"model_server.{folder}" for folder in ("batching", "session", "versions", "requests", "network")},
+    "model_server.session": {"model_server"},
+    "model_server.batching": {"model_server", "model_server.session"},
+    "model_server.versions": {"model_server"},
+    "model_server.requests": {"model_server", "model_server.session", "model_server.versions"},
+    "model_server.network": {"model_server", "model_server.session", "model_server.requests"},
     "model_export": set(),
+    "model_export.examples": {"model_export"},  # and not the reverse: an example is found by its name
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
 }
 
+ROUTES = {"gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway.api.docs"}
+MODEL_SERVER = {part for part in MAY_IMPORT if part.split(".")[0] == "model_server"}
+
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", "gateway"},
+    "flask": {"gateway.api", *ROUTES, "gateway"},
     "werkzeug": {"gateway.api"},
-    "marshmallow": {"gateway.api", "gateway.settings", "gateway.cache_setting"},
-    "grpc": {"gateway.backend", "model_server"},
-    "google": {"gateway.backend", "model_server", "model_export", "deploy"},
-    "tensorflow": {"gateway.backend", "model_server", "model_export"},
-    "tensorflow_serving": {"gateway.backend", "model_server", "model_export"},
+    "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
+    "grpc": {"gateway.backend", *MODEL_SERVER},
+    "google": {"gateway.backend", *MODEL_SERVER, "model_export", "deploy"},
+    "tensorflow": {"gateway.backend", *MODEL_SERVER, "model_export", "model_export.examples"},
+    "tensorflow_serving": {"gateway.backend", *MODEL_SERVER, "model_export"},
     "gunicorn": {"gateway", "gateway.worker"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
-    "prometheus_client": {"gateway.metrics", "gateway.tally", "gateway.api", "gateway", "model_server"},
-    "orjson": {"gateway.api", "gateway.logs"},
-    "cachetools": {"gateway.inference"},
-    "apispec": {"gateway.api"},
-    "flask_swagger_ui": {"gateway.api"},
-    "structlog": {"gateway.logs", "model_server"},
+    "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
+    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
+    "cachetools": {"gateway.inference.caching"},
+    "apispec": {"gateway.api.docs"},
+    "flask_swagger_ui": {"gateway.api.docs"},
+    "structlog": {"gateway.telemetry", *MODEL_SERVER},
     "click": {"gateway", "model_export"},
 }
 
@@ -97,7 +147,7 @@ def test_a_module_imports_only_what_its_part_may(module):
     allowed = MAY_IMPORT[own] | {own}
     for name in imports(MODULES[module]):
         if name.split(".")[0] in PACKAGES:
-            assert part_of(name) in allowed or "gateway" in allowed, f"{module} imports {name}"
+            assert allowed & {part_of(name), name, "gateway"}, f"{module} imports {name}"
         homes = HOME.get(name.split(".")[0])
         assert homes is None or own in homes, f"{module} imports {name}, whose home is {sorted(homes)}"
 

@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import answer, bars, exchange, proc, readme, report, results
 from benchmarks.__main__ import GROUPS
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Call, Contender, Encoding, Program
 from benchmarks.errors import BenchError, WrongAnswer
 from benchmarks.groups.overload import recovery_s
 from benchmarks.groups.peers import Entrant, turns
-from benchmarks.open_loop import OpenLoop
+from benchmarks.load import answer, exchange
+from benchmarks.load.open_loop import OpenLoop
+from benchmarks.load.records import Outcome, Records
 from benchmarks.ours import read_json
-from benchmarks.processes import free_port, running, running_contender
+from benchmarks.programs import proc
+from benchmarks.programs.processes import free_port, running, running_contender
 from benchmarks.progress import shown
-from benchmarks.records import Outcome, Records
+from benchmarks.reporting import bars, readme, report, results
 from benchmarks.rounds import Case, Plan, measure
 from benchmarks.workload import Workload
 from tests.waiting import wait_for
@@ -336,7 +338,7 @@ def test_the_report_has_whole_tables_for_every_group():
 
 def test_the_same_results_make_the_same_plots(tmp_path):
     pytest.importorskip("matplotlib", reason="installed by make bench only")
-    from benchmarks import plots
+    from benchmarks.reporting import plots
 
     files = plots.write(measured(), tmp_path / "one")
     assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "workers"}

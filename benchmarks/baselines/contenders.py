@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import ours, workload
 from benchmarks.contender import JSON, Call, Contender, Encoding, Floats, Program
-from benchmarks.processes import free_port
+from benchmarks.programs.processes import free_port
 from gateway.server import usual_workers
 
 EMPTY = "empty Flask route, gevent"

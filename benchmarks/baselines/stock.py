@@ -8,7 +8,8 @@ import sys
 
 from flask import Flask
 
-from gateway import logs, settings
+from gateway import settings
+from gateway.telemetry import logs
 
 
 def create() -> Flask:

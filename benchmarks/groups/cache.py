@@ -8,8 +8,8 @@ from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Contender
 from benchmarks.errors import BenchError
-from benchmarks.exchange import draw_inputs
-from benchmarks.processes import free_port, running_contender
+from benchmarks.load.exchange import draw_inputs
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.workload import Workload
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Call, Contender, Encoding, Floats
-from benchmarks.processes import RunningContender, free_port, running_contender
+from benchmarks.programs.processes import RunningContender, free_port, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.workload import Workload
 

@@ -7,7 +7,7 @@ from benchmarks import ours, workload
 from benchmarks.baselines import contenders
 from benchmarks.bench import Bench
 from benchmarks.contender import B64, BINARY, JSON, NPY
-from benchmarks.processes import free_port, running_contender
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.errors import BenchError
-from benchmarks.open_loop import OpenLoop
-from benchmarks.processes import free_port, running_contender
-from benchmarks.records import Outcome, Records
+from benchmarks.load.open_loop import OpenLoop
+from benchmarks.load.records import Outcome, Records
+from benchmarks.programs.processes import free_port, running_contender
 
 CLIENTS: Final = (64, 256, 1024)
 OFFERED: Final = 2.0

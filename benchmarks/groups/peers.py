@@ -13,7 +13,7 @@ from benchmarks import environments, ours, workload
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Contender
 from benchmarks.errors import BenchError
-from benchmarks.processes import free_port, running_contender
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.sample import Point
 from benchmarks.workload import Workload

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks import ours, workload
 from benchmarks.bench import Bench
-from benchmarks.processes import free_port, running_contender
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 
 CLIENTS: Final = 32

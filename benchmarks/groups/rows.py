@@ -4,10 +4,11 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import grpc_latency, ours, workload
+from benchmarks import ours, workload
 from benchmarks.baselines import contenders
 from benchmarks.bench import Bench
-from benchmarks.processes import free_port, running_contender
+from benchmarks.load import grpc_latency
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 
 CLIENTS: Final = (1, 32, 64, 256)

@@ -4,12 +4,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import ours, proc, workload
+from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Contender
-from benchmarks.exchange import check, draw_inputs
-from benchmarks.proc import Memory
-from benchmarks.processes import Running, free_port, running
+from benchmarks.load.exchange import check, draw_inputs
+from benchmarks.programs import proc
+from benchmarks.programs.proc import Memory
+from benchmarks.programs.processes import Running, free_port, running
 from benchmarks.workload import Workload
 
 _MODEL_SERVER: Final = "start model server"

@@ -13,10 +13,10 @@ from typing import Any, Final
 from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.errors import BenchError
-from benchmarks.open_loop import OpenLoop
-from benchmarks.open_loop import Running as Load
-from benchmarks.processes import free_port, running_contender
-from benchmarks.records import Outcome, Records
+from benchmarks.load.open_loop import OpenLoop
+from benchmarks.load.open_loop import Running as Load
+from benchmarks.load.records import Outcome, Records
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.workload import Workload
 
 # The load: this part of what the gateway carries with the same client.

@@ -10,7 +10,7 @@ from benchmarks import ours, workload
 from benchmarks.baselines import contenders
 from benchmarks.bench import Bench
 from benchmarks.contender import Contender, Program
-from benchmarks.processes import free_port, running, running_contender
+from benchmarks.programs.processes import free_port, running, running_contender
 from benchmarks.rounds import Case, measure
 
 CLIENTS: Final = 32

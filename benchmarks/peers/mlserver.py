@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.contender import JSON, Call, Contender, Encoding, Floats
 from benchmarks.peers import launch
 from benchmarks.peers.instances import json_text
-from benchmarks.processes import free_port
+from benchmarks.programs.processes import free_port
 
 REQUIREMENTS = launch.requirements("mlserver")
 MODEL = "model"

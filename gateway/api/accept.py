@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api import b64, columnar, row
-from gateway.api.dense import Dims, to_array
-from gateway.api.element import Array, element
-from gateway.api.number_block import NumberBlock
 from gateway.api.schemas import DATA_KEY, SIGNATURE_KEY, PredictBody, names_signature
 from gateway.api.tensor_field import example_dims
+from gateway.api.tfserving import columns, rows
+from gateway.codec import b64
+from gateway.codec.elements import Array, element
+from gateway.codec.nested_lists import Dims, to_array
+from gateway.codec.number_block import NumberBlock
 from gateway.inference.signature import Signature, TensorSpec
 
 
@@ -24,10 +25,10 @@ def predict(document: Any, signature: Signature) -> PredictBody | None:
     key, *others = [name for name in document if name != SIGNATURE_KEY] or [""]
     if others:
         return None
-    if key == row.KEY:
+    if key == rows.KEY:
         tensors = _rows(document[key], signature.inputs)
         return None if tensors is None else PredictBody(row=True, tensors=tensors)
-    tensors = _columns(document[key], signature.inputs) if key == columnar.KEY else None
+    tensors = _columns(document[key], signature.inputs) if key == columns.KEY else None
     return None if tensors is None else PredictBody(row=False, tensors=tensors)
 
 

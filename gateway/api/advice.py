@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import quote
 
 from gateway.api import foreign_body, requests
-from gateway.api.documented_model import DocumentedModel, has_array_form
+from gateway.api.docs.model import DocumentedModel, has_array_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.errors import GatewayError, Unimplemented
 from gateway.inference import dtypes, hints

@@ -9,11 +9,12 @@ from typing import Final
 
 from werkzeug.datastructures import MIMEAccept
 
-from gateway.api import body, npy, npz, requests
-from gateway.api.binary_tensor import Unreadable
-from gateway.api.element import Array
+from gateway.api import body, requests
 from gateway.api.message import Response
-from gateway.api.problems import Problems, cut
+from gateway.codec import npy, npz
+from gateway.codec.elements import Array
+from gateway.codec.problems import Problems, cut
+from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import Signature, Tensors, TensorSpec
 

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from gateway.api import body_bounds, requests
 from gateway.api.body_bounds import LARGE_BYTES
 from gateway.api.message import Request
-from gateway.api.problems import cut
+from gateway.codec.problems import cut
 from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum

@@ -8,9 +8,9 @@ from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
 from gateway.api import body, requests
-from gateway.api.tfserving_path import malformed
+from gateway.api.tfserving.path import malformed
 from gateway.errors import GatewayError
-from gateway.logs import logger
+from gateway.telemetry.logs import logger
 
 log = logger("request")
 

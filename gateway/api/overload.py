@@ -4,11 +4,13 @@ import threading
 import time
 from typing import Final, Protocol
 
-from gateway import metrics, waiting
-from gateway.api import cors, requests
+from gateway import waiting
+from gateway.api import requests
 from gateway.api.errors import render
+from gateway.api.tfserving import cors
 from gateway.errors import Setting, Unavailable
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("request")
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from gateway.api import accept, hollow, json_dialect, schemas, typed_body
-from gateway.api.element import Array
+from gateway.api import accept, schemas, typed_body
+from gateway.codec import json_text, large_json
+from gateway.codec.elements import Array
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
@@ -27,7 +28,7 @@ _DENSE_BYTES: Final = 2048
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` and ``tells_repeated`` as for ``json_dialect.parse``. ``names_signature``: a body may ask for another
+    ``raw_strings`` and ``tells_repeated`` as for ``json_text.parse``. ``names_signature``: a body may ask for another
     signature than the default.
     """
 
@@ -81,7 +82,7 @@ class RequestBody(Generic[Loaded]):
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
         if self._decoded is None:
-            self._hollow = hollow.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
+            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
             self._name_signature()
 
     def load(self, signature: Signature) -> Loaded:
@@ -110,7 +111,7 @@ class RequestBody(Generic[Loaded]):
             self.signature = schemas.signature_name(document)
 
     def _loaded(self, signature: Signature) -> Loaded:
-        if self._hollow is not None or len(self.data) < hollow.LEAST_BYTES:
+        if self._hollow is not None or len(self.data) < large_json.LEAST_BYTES:
             accepted = self._form.accept(self._document if self._hollow is None else self._hollow, signature)
             if accepted is not None:
                 return accepted
@@ -121,12 +122,12 @@ class RequestBody(Generic[Loaded]):
     def _document(self) -> Any:
         """The whole of it, as Python has it."""
         form = self._form
-        return json_dialect.parse(self.data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+        return json_text.parse(self.data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
 
 
 def _is_small(data: bytes) -> bool:
     """Whether a typed decoder is faster than a search for large lists of numbers."""
-    if len(data) < hollow.LEAST_BYTES:
+    if len(data) < large_json.LEAST_BYTES:
         return True
     return len(data) <= _MAX_TYPED_BYTES and data.count(b'"') * _DENSE_BYTES > len(data)
 

@@ -16,8 +16,8 @@ from gateway.inference.deadline import Deadline
 from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef
-from gateway.logs import logger
-from gateway.tally import Labels, Prediction, Tally
+from gateway.telemetry.logs import logger
+from gateway.telemetry.request_metrics import Labels, Prediction, Tally
 
 log = logger("request")
 

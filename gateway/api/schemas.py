@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from gateway.api import columnar, row
-from gateway.api.element import Array, element
-from gateway.api.json_dialect import dump
-from gateway.api.problems import Problems, cut, pointer
-from gateway.api.repeating import Repeating
 from gateway.api.tensor_field import InvalidTensors, load
+from gateway.api.tfserving import columns, rows
+from gateway.codec.elements import Array, element
+from gateway.codec.json_text import dump
+from gateway.codec.problems import Problems, cut, pointer
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -56,11 +56,11 @@ def load_predict(document: Any, signature: Signature) -> PredictBody:
     if not signature.inputs:
         named = signature_name(document) if document.get(SIGNATURE_KEY) else "DEFAULT"
         raise InvalidArgument(f"Failed to get input map for signature: {named}")
-    if row.KEY in document:
-        return PredictBody(row=True, tensors=row.to_tensors(_instances(document), signature))
-    if columnar.KEY in document:
-        return PredictBody(row=False, tensors=columnar.to_tensors(document[columnar.KEY], signature))
-    raise InvalidArgument(f"Missing '{columnar.KEY}' or '{row.KEY}' key")
+    if rows.KEY in document:
+        return PredictBody(row=True, tensors=rows.to_tensors(_instances(document), signature))
+    if columns.KEY in document:
+        return PredictBody(row=False, tensors=columns.to_tensors(document[columns.KEY], signature))
+    raise InvalidArgument(f"Missing '{columns.KEY}' or '{rows.KEY}' key")
 
 
 def load_simple(document: Any, signature: Signature) -> dict[str, Array]:
@@ -110,14 +110,14 @@ def _refuse_unsupported(signature: Signature) -> None:
 
 
 def _instances(document: Mapping[str, Any]) -> list[Any]:
-    if columnar.KEY in document:
-        keys = f"'{columnar.KEY}' or '{row.KEY}' keys to exist "
+    if columns.KEY in document:
+        keys = f"'{columns.KEY}' or '{rows.KEY}' keys to exist "
         raise _unlike(document, f"Not formatted correctly expecting only one of {keys}")
-    instances = document[row.KEY]
+    instances = document[rows.KEY]
     if not isinstance(instances, list):
-        raise _unlike(document, f"Expecting '{row.KEY}' to be an list/array")
+        raise _unlike(document, f"Expecting '{rows.KEY}' to be an list/array")
     if not instances:
-        raise _unlike(document, f"No values in '{row.KEY}' array")
+        raise _unlike(document, f"No values in '{rows.KEY}' array")
     return instances
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from gateway.api import advice, columnar, datatypes, worked_example
+from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor
-from gateway.api.documented_model import DocumentedModel, are_supported, has_strict_form
-from gateway.api.element import Array
+from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
+from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody
+from gateway.api.tfserving import columns
+from gateway.codec.elements import Array
 from gateway.errors import GatewayError
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
@@ -57,7 +59,7 @@ def infer_unfit(
 
     ``data``: the whole body.
     """
-    inputs = {} if document is None else document.get(columnar.KEY)
+    inputs = {} if document is None else document.get(columns.KEY)
     if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
         return error
     return _infer(advisor, error, model, name, None if inputs == [] else advice.foreign_object(document, data))

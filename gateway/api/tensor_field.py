@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from gateway.api.dense import Dims, find_problems, to_array
-from gateway.api.element import Array, Element, element
-from gateway.api.problems import MISSING, Problems, cut, pointer
+from gateway.codec.elements import Array, Element, element
+from gateway.codec.nested_lists import Dims, find_problems, to_array
+from gateway.codec.problems import MISSING, Problems, cut, pointer
 from gateway.inference.signature import Signature, TensorSpec
 
 _MAX_SCHEMAS = 256  # signatures that a process keeps schemas for; a new version of a model brings new ones

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import orjson
 
-from gateway.api import b64
-from gateway.api.element import Array
+from gateway.codec import b64
+from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Tensors

@@ -10,11 +10,13 @@ from typing import Any, Final, TypeAlias, TypedDict
 
 import msgspec
 
-from gateway.api import b64, columnar, row, typed_value
-from gateway.api.element import Array, element
 from gateway.api.schemas import DATA_KEY, SIGNATURE_KEY, PredictBody
 from gateway.api.tensor_field import example_dims
-from gateway.api.typed_value import Value
+from gateway.api.tfserving import columns as columnar
+from gateway.api.tfserving import rows as row
+from gateway.codec import b64, typed
+from gateway.codec.elements import Array, element
+from gateway.codec.typed import Value
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 Tensors: TypeAlias = dict[str, Array]
@@ -76,7 +78,7 @@ def _values(signature: Signature, *, strict: bool) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for spec in signature.inputs:
         dims, kind = example_dims(spec) if strict else spec.shape, element(spec.dtype, strict)
-        if dims is None or len(dims) > typed_value.MAX_RANK or not kind.is_supported or len(values) == _MAX_INPUTS:
+        if dims is None or len(dims) > typed.MAX_RANK or not kind.is_supported or len(values) == _MAX_INPUTS:
             return {}
         values[spec.name] = Value(kind, dims)
     return values

@@ -7,20 +7,14 @@ import json
 import shlex
 from typing import Any, Final
 
-from gateway.api import (
-    address,
-    array_body,
-    b64,
-    datatypes,
-    example_bodies,
-    infer_bodies,
-    infer_request,
-    openapi_simple,
-    predict_bodies,
-    sample_values,
-    snippets,
-)
-from gateway.api.documented_model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.api import address, array_body
+from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snippets
+from gateway.api.docs import samples as sample_values
+from gateway.api.docs import simple as openapi_simple
+from gateway.api.docs.model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _MOST_CHARACTERS: Final = 500
@@ -87,7 +81,7 @@ def file(signature: Signature, path: str, key: str) -> str:
 
 def raw_file(path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
-    header = shlex.quote(f"{infer_request.HEADER_LENGTH}: 0")
+    header = shlex.quote(f"{HEADER_LENGTH}: 0")
     return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(path)}"
 
 

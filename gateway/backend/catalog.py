@@ -20,8 +20,8 @@ from gateway.inference import hints
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus
-from gateway.logs import logger
-from gateway.metrics import MODEL_READY
+from gateway.telemetry.logs import logger
+from gateway.telemetry.metrics import MODEL_READY
 
 log = logger("catalog")
 

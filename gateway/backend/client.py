@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import grpc
 
 from gateway import errors, waiting
-from gateway.backend import codec, wire
 from gateway.backend import examples as example_codec
+from gateway.backend import tensor_proto, wire
 from gateway.backend.stubs import (
     ClassificationRequest,
     ClassificationResponse,
@@ -29,7 +29,7 @@ from gateway.backend.stubs import (
 from gateway.inference.deadline import Deadline
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
-from gateway.logs import logger
+from gateway.telemetry.logs import logger
 
 Response = TypeVar("Response")
 
@@ -121,13 +121,13 @@ class BackendClient:
         """
         request = PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
-            codec.encode_into(array, request.inputs[name])
+            tensor_proto.encode_into(array, request.inputs[name])
         response: PredictResponse = self._call(self._predict, request, deadline)
         return Prediction(
             model=model.name,
             version=response.model_spec.version.value,
             signature=signature.name,
-            outputs={name: codec.decode(proto) for name, proto in response.outputs.items()},
+            outputs={name: tensor_proto.decode(proto) for name, proto in response.outputs.items()},
         )
 
     def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:

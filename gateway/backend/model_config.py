@@ -6,7 +6,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from gateway.backend.stubs import ModelServerConfig
-from gateway.logs import logger
+from gateway.telemetry.logs import logger
 
 log = logger("model_config")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from gateway.backend import codec
+from gateway.backend import tensor_proto
 from gateway.backend.stubs import GetModelMetadataResponse, ModelVersionStatus, SignatureDefMap
 from gateway.errors import Unavailable
 from gateway.inference.signature import ServedModel
@@ -20,7 +20,7 @@ def versions(entries: Iterable[ModelVersionStatus]) -> tuple[VersionStatus, ...]
 def served_model(response: GetModelMetadataResponse) -> ServedModel:
     """The version that a GetModelMetadata reply is about. Raises Unavailable when it holds no signatures."""
     protos = _signature_defs(response).signature_def
-    signatures = {name: codec.signature_from_proto(name, proto) for name, proto in protos.items()}
+    signatures = {name: tensor_proto.signature_from_proto(name, proto) for name, proto in protos.items()}
     return ServedModel(response.model_spec.name, response.model_spec.version.value, signatures)
 
 

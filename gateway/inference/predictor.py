@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument, NotFound
 from gateway.inference import hints
-from gateway.inference.cache import CacheOutcome, PredictionCache, Question
+from gateway.inference.caching.cache import CacheOutcome, PredictionCache, Question
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
 

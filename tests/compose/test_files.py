@@ -10,8 +10,8 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from gateway import settings
 from model_export.models import EXAMPLES
 from model_server import flags
-from model_server.batching_config import batching_plan
-from model_server.monitoring import monitoring_settings
+from model_server.batching.config import batching_plan
+from model_server.network.monitoring import monitoring_settings
 from tests.compose.engine import REPOSITORY
 
 SETTINGS = {row.variable: row.default for row in settings.rows()}

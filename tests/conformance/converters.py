@@ -7,9 +7,12 @@ import numpy as np
 from flask import Flask
 
 from gateway.api import errors as api_errors
-from gateway.api import examples as example_bodies
-from gateway.api import examples_json, json_dialect, schemas, tensor_json, tfserving_path
+from gateway.api import schemas, tensor_json
+from gateway.api.tfserving import examples as example_bodies
+from gateway.api.tfserving import path as tfserving_path
+from gateway.api.tfserving.answer import dump_classifications, dump_regressions
 from gateway.backend.client import ERROR_OF_STATUS
+from gateway.codec import json_text
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.examples import Classifications, Example, Regressions
 from gateway.inference.signature import DEFAULT_SIGNATURE
@@ -23,7 +26,7 @@ def parse_predict(case: dict) -> None:
     signature = values.signature(case["signature"]["inputs"])
 
     def load():
-        document = json_dialect.parse(values.body(case["request"]), raw_strings=True)
+        document = json_text.parse(values.body(case["request"]), raw_strings=True)
         return schemas.signature_name(document), schemas.load_predict(document, signature)
 
     loaded = _unless_refused(load, case["expect"])
@@ -49,7 +52,7 @@ def format_predict(case: dict) -> None:
 
 def parse_examples(case: dict) -> None:
     def load():
-        document = json_dialect.parse(values.body(case["request"]), raw_strings=True)
+        document = json_text.parse(values.body(case["request"]), raw_strings=True)
         return schemas.signature_name(document), example_bodies.load(document)
 
     loaded = _unless_refused(load, case["expect"])
@@ -69,14 +72,14 @@ def parse_examples(case: dict) -> None:
 def format_classify(case: dict) -> None:
     rows = [[(label, values.number(score)) for label, score in row] for row in case["result"]]
     answer = Classifications("m", 1, rows)
-    text = _unless_refused(lambda: examples_json.dump_classifications(answer, "tokens"), case["expect"])
+    text = _unless_refused(lambda: dump_classifications(answer, "tokens"), case["expect"])
     if text is not None:
         assert_same_json(case["expect"]["text"], text, {"scores": "DT_FLOAT"})
 
 
 def format_regress(case: dict) -> None:
     answer = Regressions("m", 1, np.array(list(map(values.number, case["result"])), dtype=np.float32))
-    text = _unless_refused(lambda: examples_json.dump_regressions(answer, "tokens"), case["expect"])
+    text = _unless_refused(lambda: dump_regressions(answer, "tokens"), case["expect"])
     if text is not None:
         assert_same_json(case["expect"]["text"], text, {"outputs": "DT_FLOAT"})
 

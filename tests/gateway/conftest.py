@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.app import close, create_app
 from gateway.settings import Settings, from_environment
 from tests.gateway.fake_serving import FakeServing, serving
 from tests.waiting import wait_for
+
+# An example of a property test may take as long as a busy machine needs, and leaves nothing on disk.
+hypothesis.settings.register_profile("project", deadline=None, database=None)
+hypothesis.settings.load_profile("project")
 
 
 def settings(port: int, **changes: object) -> Settings:

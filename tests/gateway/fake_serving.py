@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from gateway.backend import codec
+from gateway.backend import tensor_proto
 from gateway.backend.stubs import (
     ClassificationResponse,
     DataType,
@@ -88,8 +88,8 @@ class FakeServing(
         response = PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = number
-        for name, array in version.run({key: codec.decode(proto) for key, proto in request.inputs.items()}).items():
-            response.outputs[name].CopyFrom(codec.encode(array))
+        for name, array in version.run({key: tensor_proto.decode(proto) for key, proto in request.inputs.items()}).items():
+            response.outputs[name].CopyFrom(tensor_proto.encode(array))
         return response
 
     def Classify(self, request, context):  # noqa: N802

@@ -14,8 +14,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from model_server.warmup import FILE
 from tests.model_server import savedmodels
+from tests.model_server.requests.test_examples import asked
 from tests.model_server.serving import AVAILABLE, END, UNLOADING, Client, predict_request, refused, serving
-from tests.model_server.test_examples import asked
 from tests.waiting import wait_for
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND

@@ -1,9 +1,9 @@
 """The files under serving_config/ are what both servers read: they have to be files that this one understands."""
 
 from model_server import config
-from model_server.batching_config import batching_plan
+from model_server.batching.config import batching_plan
 from model_server.flags import Flags
-from model_server.monitoring import monitoring_settings
+from model_server.network.monitoring import monitoring_settings
 from tests.model_server.serving import ROOT
 
 DIRECTORY = ROOT / "serving_config"

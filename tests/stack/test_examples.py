@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_export.handwritten_digits import held_out_digits
+from model_export.examples.handwritten_digits import held_out_digits
 
 ROWS = 100
 

@@ -9,8 +9,9 @@ import requests
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from gateway.api import binary_tensor, datatypes
-from model_export.handwritten_digits import held_out_digits
+from gateway.api.openinference import datatypes
+from gateway.codec import raw_tensor
+from model_export.examples.handwritten_digits import held_out_digits
 from tests.gateway.api.arrays import PROTOCOL, bits, tensors
 from tests.stack.conftest import Stack
 from tests.stack.test_examples import png
@@ -186,7 +187,7 @@ def echo(tmp_path_factory):
 @hypothesis.given(tensors())
 def test_every_tensor_comes_back_from_the_model_server_bit_for_bit(echo, typed):
     dtype, array = typed
-    data = bytes(binary_tensor.encode(array))
+    data = bytes(raw_tensor.encode(array))
     tensor = {"name": "x", "datatype": datatypes.name_of(dtype), "shape": list(array.shape)}
     tensor["parameters"] = {"binary_data_size": len(data)}
     document = {"parameters": {"signature_name": dtype.name, "binary_data_output": True}, "inputs": [tensor]}
@@ -196,4 +197,4 @@ def test_every_tensor_comes_back_from_the_model_server_bit_for_bit(echo, typed):
     length = int(response.headers["Inference-Header-Content-Length"])
     (output,) = json.loads(response.content[:length])["outputs"]
     assert (output["name"], output["datatype"], output["shape"]) == ("y", tensor["datatype"], tensor["shape"])
-    assert bits(binary_tensor.decode(memoryview(response.content)[length:], dtype, array.shape)) == bits(array)
+    assert bits(raw_tensor.decode(memoryview(response.content)[length:], dtype, array.shape)) == bits(array)

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TypeAlias
 
-from gateway import metrics
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.batching import rows, trial
 from gateway.inference.batching.lane import Member
@@ -15,6 +14,7 @@ from gateway.inference.batching.trials import Trials
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
+from gateway.telemetry import metrics
 
 # What tells something of the backend and nothing of what was sent: alone, the members would only hear it again.
 _NOT_OF_THE_CONTENT = (Unavailable, DeadlineExceeded)

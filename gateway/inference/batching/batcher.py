@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from gateway import metrics, waiting
+from gateway import waiting
 from gateway.errors import GatewayError, Unavailable
 from gateway.inference.batching import rows as row_wise
 from gateway.inference.batching.batch_calls import BatchCalls, Outcome
@@ -32,7 +32,8 @@ from gateway.inference.batching.trials import Trials
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("batcher")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway import metrics
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.signature import ModelRef, Prediction, Signature
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("batching")
 

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
-from gateway import metrics
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.batching import comparison, rows, strangers
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
@@ -22,7 +21,8 @@ from gateway.inference.batching.trial import MOST_BYTES, Gathering, Member, Tria
 from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
-from gateway.logs import logger
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 
 log = logger("batching")
 

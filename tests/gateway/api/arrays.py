@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gateway.app import close, create_app
-from gateway.backend import codec
+from gateway.backend import tensor_proto
 from gateway.inference import dtypes
 from tests.gateway.conftest import Client, settings
 from tests.gateway.fake_serving import FakeServing, Version, serving, signature
 
-ENUMS = {row.dtype: row.enum for row in codec._TABLE}
+ENUMS = {row.dtype: row.enum for row in tensor_proto._TABLE}
 NO_DATATYPE = (dtypes.COMPLEX64, dtypes.COMPLEX128)
 PROTOCOL = [dtype for dtype in dtypes.DTYPES if dtype not in NO_DATATYPE]
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from hypothesis import strategies as st
 
-from gateway.api import datatypes
+from gateway.api.openinference import datatypes
 from gateway.inference import dtypes
 from gateway.inference.signature import Signature, TensorSpec
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api import npy, npz
 from gateway.api.array_body import NPY, NPZ
 from gateway.backend.stubs import DataType
+from gateway.codec import npy, npz
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import bits, identity, tensors
 from tests.gateway.fake_serving import Version, signature

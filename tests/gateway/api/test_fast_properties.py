@@ -9,22 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import hollow, infer_schema, json_dialect, schemas
-from gateway.api.infer_request import InferRequest
-from gateway.api.problems import Problems
+from gateway.api import schemas
+from gateway.api.openinference import form as infer_schema
+from gateway.api.openinference.request import InferRequest
 from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
+from gateway.codec import json_text, large_json
+from gateway.codec.problems import Problems
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
 from tests.gateway.api.arrays import bits
-from tests.gateway.api.test_openinference_properties import VALUES
+from tests.gateway.api.openinference.test_properties import VALUES
 
 MODEL = ModelRef("m")
 
 
 def by_the_schemas(form, data, signature):
     """What happened to a body before there were other ways."""
-    document = json_dialect.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+    document = json_text.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     if form.names_signature:
         schemas.signature_name(document)
     return form.load(document, signature)
@@ -46,10 +48,10 @@ def content(loaded):
 def fast_ways(form, data, signature):
     """What each fast way alone makes of a body; None: it does not know."""
     yield form.typed(signature)(data)
-    hollowed = hollow.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+    hollowed = large_json.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     yield None if hollowed is None else form.accept(hollowed, signature)
     try:
-        document = json_dialect.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+        document = json_text.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     except InvalidArgument:
         assert hollowed is None, "a large list hides no error"
     else:

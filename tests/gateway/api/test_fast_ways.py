@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from gateway.api import accept, hollow, json_dialect, typed_body
-from gateway.api.infer_request import InferRequest
-from gateway.api.number_block import NumberBlock, count, read
+from gateway.api import accept, typed_body
+from gateway.api.openinference.request import InferRequest
 from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
+from gateway.codec import json_text, large_json
+from gateway.codec.number_block import NumberBlock, count, read
 from gateway.inference import dtypes
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
@@ -48,13 +49,13 @@ SIMPLE_SMALL = [
 @pytest.mark.parametrize(("text", "model"), SMALL)
 def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
     assert typed_body.predict(model)(text.encode()) is not None
-    assert accept.predict(json_dialect.parse(text.encode()), model) is not None
+    assert accept.predict(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
     assert typed_body.simple(model)(text.encode()) is not None
-    assert accept.simple(json_dialect.parse(text.encode()), model) is not None
+    assert accept.simple(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
@@ -81,14 +82,14 @@ LARGE = {
 @pytest.mark.parametrize("dumps", [json.dumps, lambda document: json.dumps(document, separators=(",", ":"))])
 @pytest.mark.parametrize("document", LARGE.values(), ids=LARGE.keys())
 def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
-    hollowed = hollow.parse(dumps(document).encode(), raw_strings=True)
+    hollowed = large_json.parse(dumps(document).encode(), raw_strings=True)
     assert count(hollowed) == 1
     assert np.array_equal(accept.predict(hollowed, IMAGE).tensors["x"], PIXELS)
 
 
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
-    hollowed = hollow.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
+    hollowed = large_json.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
     assert np.array_equal(accept.simple(hollowed, IMAGE)["x"], PIXELS)
 
 
@@ -96,7 +97,7 @@ def test_a_large_example_is_read_in_one_piece(name):
 def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
     described = {"name": "x", "datatype": "FP32", "shape": list(PIXELS.shape), "data": data}
     body = json.dumps({"id": "7", "inputs": [described], "outputs": []}).encode()
-    assert count(hollow.parse(body)) == 1
+    assert count(large_json.parse(body)) == 1
     assert np.array_equal(InferRequest(body, None).tensors(IMAGE)["x"], PIXELS)
 
 
@@ -109,7 +110,7 @@ def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
     rows = [{"a": list(range(1000)), "b": 1}, {"a": list(range(1000, 2000)), "b": 2}]
-    hollowed = hollow.parse(json.dumps({"instances": rows}).encode())
+    hollowed = large_json.parse(json.dumps({"instances": rows}).encode())
     assert count(hollowed) == 2
     loaded = accept.predict(hollowed, AB)
     assert loaded.tensors["a"].ravel().tolist() == list(range(2000))
@@ -170,12 +171,12 @@ HIDING = [
 @pytest.mark.parametrize("body", HIDING)
 def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
     whole = body % b",".join([b"1.5"] * 2000)
-    hollowed = hollow.parse(whole)
+    hollowed = large_json.parse(whole)
     assert hollowed is None or count(hollowed) == 1
     if hollowed is not None:
         assert accept.predict(hollowed, X) is None or "x" not in hollowed
         (block,) = (member for member in hollowed.values() if isinstance(member, NumberBlock))
-        assert json_dialect.parse(whole)["instances"] == block.values.tolist()
+        assert json_text.parse(whole)["instances"] == block.values.tolist()
 
 
 def test_what_is_known_of_models_is_bounded():

@@ -6,8 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gateway.api.json_dialect import parse
 from gateway.api.schemas import load_predict, load_simple, signature_name
+from gateway.codec.json_text import parse
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.dtypes import (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.api.json_dialect import parse
-from gateway.api.problems import MAX_COUNTED, MAX_PROBLEMS
 from gateway.api.schemas import load_predict, load_simple
+from gateway.codec.json_text import parse
+from gateway.codec.problems import MAX_COUNTED, MAX_PROBLEMS
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import FLOAT, INT32, STRING
 from tests.gateway.api.signatures import signature

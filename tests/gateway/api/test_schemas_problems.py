@@ -3,9 +3,9 @@
 
 import pytest
 
-from gateway.api.json_dialect import parse
-from gateway.api.problems import MAX_PROBLEMS
 from gateway.api.schemas import load_predict, load_simple
+from gateway.codec.json_text import parse
+from gateway.codec.problems import MAX_PROBLEMS
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import (
     BFLOAT16,

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api import refusal
-from gateway.api.dense import find_problems, to_array
-from gateway.api.element import element, encode, fits
-from gateway.api.json_dialect import parse
 from gateway.api.schemas import load_predict, load_simple
 from gateway.api.tensor_json import dump_predict, dump_simple
+from gateway.api.tfserving import wording
+from gateway.codec.elements import element, encode, fits
+from gateway.codec.json_text import parse
+from gateway.codec.nested_lists import find_problems, to_array
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from tests.gateway.api.signatures import signature
@@ -120,7 +120,7 @@ def test_a_value_has_problems_exactly_if_it_is_no_tensor(value, kind, dims):
     assert (array is None) == (problems.count > 0)
     assert all(resolves(problem.pointer, value) for problem in problems.kept)
     if dims is None:
-        assert (array is None) == (refusal.of_tensor(value, kind) is not None)
+        assert (array is None) == (wording.of_tensor(value, kind) is not None)
     elif array is not None:
         assert array.ndim == len(dims)
         assert all(size in (None, got) for size, got in zip(dims, array.shape, strict=True))

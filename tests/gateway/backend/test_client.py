@@ -9,7 +9,7 @@ import pytest
 
 from gateway import errors, waiting
 from gateway.backend.client import ERROR_OF_STATUS, BackendClient
-from gateway.backend.codec import signature_from_proto
+from gateway.backend.tensor_proto import signature_from_proto
 from gateway.hub import Hub
 from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef

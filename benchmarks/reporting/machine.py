@@ -1,0 +1,64 @@
+"""What a result was measured on: the machine and its load at the start, versions, and the gateway's settings."""
+
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.contender import ROOT
+from benchmarks.load import wrk
+
+_PACKAGES: Final = (
+    "Flask", "gevent", "greenlet", "grpcio", "gunicorn", "keras", "msgspec", "numpy", "orjson", "protobuf", "pysimdjson",
+    "tensorflow-cpu", "tensorflow", "tensorflow-serving-api", "Werkzeug",
+)  # fmt: skip
+
+
+def describe() -> dict[str, Any]:
+    """Everything, as it is now."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _field("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+        "wrk": _wrk_version(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith("GATEWAY_")},
+        "commit": _commit(),
+    }
+
+
+def _field(file: str, name: str) -> str:
+    found = re.search(rf"^{name}\s*:\s*(.+)$", Path(file).read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _wrk_version() -> str:
+    told = subprocess.run([wrk.find(), "-v"], capture_output=True, text=True, check=False).stdout
+    return [*told.split(), "", "unknown"][1]
+
+
+def _commit() -> str | None:
+    """The commit that is checked out, with a + when files differ from it; None outside of a clone."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],  # noqa: S607 - whichever git the user has
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return None
+    return told.stdout.strip() or None

@@ -1,0 +1,108 @@
+"""A model as the documentation has it: what of it can be called in a dialect, and the examples for that."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from gateway.codec.elements import element
+from gateway.inference import dtypes
+from gateway.inference.dtypes import DType
+from gateway.inference.hints import why_not_callable
+from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
+
+_CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
+"""The verbs for tf.Examples, and the method names of the signatures that take them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedModel:
+    """The version of a model that answers when none is named, the others that are served, and an identifier for the model.
+
+    ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
+    """
+
+    served: ServedModel
+    others: tuple[int, ...]
+    identifier: str
+    not_joined: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.served.name
+
+    @property
+    def in_path(self) -> str:
+        """The name as a path has it."""
+        return quote(self.name, safe="")
+
+    @property
+    def is_one_segment(self) -> bool:
+        """Whether the routes that are matched after percent escapes are decoded can tell the name from a path."""
+        return "/" not in self.name
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures that clients call, the default one first."""
+        return self.served.called_signatures
+
+    @property
+    def default(self) -> Signature | None:
+        """The signature of a request that names none."""
+        return self.served.signatures.get(DEFAULT_SIGNATURE)
+
+    def callable_with(self, is_supported: Callable[[DType], bool]) -> tuple[Signature, ...]:
+        """The signatures that have inputs, all of supported dtypes, and no tensor that is not plain."""
+        callable_ones = (signature for signature in self.signatures if signature.inputs and signature.is_plain)
+        return tuple(signature for signature in callable_ones if are_supported(signature.inputs, is_supported))
+
+    def of_method(self, verb: str) -> tuple[Signature, ...]:
+        """The signatures that ``verb``, one of METHODS, can call: they take serialized tf.Examples."""
+        suited = (signature for signature in self.signatures if signature.is_plain and signature.method == METHODS[verb])
+        return tuple(signature for signature in suited if [spec.dtype for spec in signature.inputs] == [dtypes.STRING])
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why some of ``signatures`` cannot be called, each with what to do."""
+        return tuple(why_not_callable(signature) for signature in self.signatures if not signature.is_plain)
+
+    def summary(self) -> str:
+        """The versions and the signatures, in Markdown."""
+        others = f" (also served: {', '.join(map(str, self.others))})" if self.others else ""
+        lines = [f"Version {self.served.version}{others}. Signatures:", "", *map(described, self.signatures)]
+        reasons = [f"- `{name}`: {why}" for name, why in self.not_joined.items()]
+        if reasons:
+            lines += ["", "Requests are not joined into batches:", "", *reasons]
+        return "\n".join(lines)
+
+
+def described(signature: Signature) -> str:
+    """One line of Markdown: name, inputs and outputs."""
+    inputs, outputs = (", ".join(map(_tensor, specs)) or "nothing" for specs in (signature.inputs, signature.outputs))
+    reason = "" if signature.is_plain else f" (cannot be called: {why_not_callable(signature)})"
+    return f"- `{signature.name}`: {inputs} → {outputs}{reason}"
+
+
+def has_compatible_form(dtype: DType) -> bool:
+    """Whether TensorFlow Serving's JSON has ``dtype``."""
+    return element(dtype, strict=False).is_supported
+
+
+def has_array_form(dtype: DType) -> bool:
+    """Whether npy and npz have ``dtype``."""
+    return dtype.numpy is not None
+
+
+def has_strict_form(dtype: DType) -> bool:
+    """Whether the JSON of /predict has ``dtype``."""
+    return element(dtype, strict=True).is_supported
+
+
+def are_supported(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType], bool]) -> bool:
+    """Whether all these tensors are of supported dtypes."""
+    return all(is_supported(spec.dtype) for spec in specs)
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"`{spec.name}` {spec}" + (" (has a default)" if spec.has_default else "")

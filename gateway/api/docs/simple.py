@@ -1,0 +1,102 @@
+"""The /predict part of the OpenAPI document: one example in, one prediction out."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.api import array_body
+from gateway.api.docs import json_schema, predict_bodies, samples
+from gateway.api.docs.json_schema import TEXT, Dims, Json, record
+from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
+from gateway.api.docs.responses import JSON, answer, headers, refusals
+from gateway.api.schemas import DATA_KEY
+from gateway.inference.signature import Signature, TensorSpec
+
+TAG: Final = "One example, any model"
+ABOUT: Final = (
+    "One example in, one prediction out, with the signature serving_default. Strict: names, dtypes, every declared dimension, "
+    "and numbers that the dtype cannot hold. A free dimension 0 is the batch, and an example is given without it."
+)
+
+_MEDIA_TYPES: Final = (JSON, array_body.NPY, array_body.NPZ)
+
+
+def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
+    """The path of one model, if it has a default signature."""
+    signature = _called(model)
+    if signature is not None and model.is_one_segment:
+        operation = _of_signature(signature) | {"operationId": f"predictOne_{model.identifier}", "tags": [model.name]}
+        yield f"/predict/{model.in_path}", {"post": operation}
+
+
+def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tuple[str, Json]]:
+    """The path that takes the model as a parameter, and the one that means the model ``default``."""
+    signature = None if default is None else _called(default)
+    summary = "Predict one example with the default model" + ("" if default is None else f", {default.name}")
+    bare = _post({"type": "object"}, {}, {}) if signature is None else _of_signature(signature)
+    yield "/predict", {"post": bare | {"summary": summary, "operationId": "predictOne", "tags": [TAG]}}
+    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^/]+$"}}
+    operation = _post({"type": "object"}, {}, {}) | {"operationId": "predictOne_any", "tags": [TAG]}
+    yield "/predict/{model}", {"parameters": [name | {"example": example}], "post": operation}
+
+
+def sample(signature: Signature) -> dict[str, Any]:
+    """A body: one example."""
+    return {
+        spec.name: samples.row(signature, spec) if spec.has_free_batch else samples.whole(signature, spec)
+        for spec in signature.inputs
+    }
+
+
+def is_answered(signature: Signature) -> bool:
+    """Whether ``sample`` is small enough to be read, and its answer has a JSON form."""
+    return samples.is_printable(signature) and are_supported(signature.outputs, has_strict_form)
+
+
+def _called(model: DocumentedModel) -> Signature | None:
+    signature = model.default
+    return signature if signature in model.callable_with(has_strict_form) else None
+
+
+def _of_signature(signature: Signature) -> Json:
+    members = {spec.name: json_schema.of_tensor(spec, _dims(spec)) for spec in signature.inputs}
+    body = record(members, [spec.name for spec in signature.inputs if spec.has_default])
+    if len(members) == 1 and DATA_KEY not in members:
+        only = next(iter(members.values()))
+        body = {"anyOf": [body, record({DATA_KEY: only})]}
+    outputs = {spec.name: _answered(spec) for spec in signature.outputs}
+    prediction = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
+    return _post(body, prediction, _examples(signature))
+
+
+def _examples(signature: Signature) -> Json:
+    if not is_answered(signature):
+        return {}
+    note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
+    return {signature.name: {"summary": signature.name, "value": sample(signature)} | note}
+
+
+def _answered(spec: TensorSpec) -> Json:
+    return json_schema.of_answered_tensor(spec, _dims(spec))
+
+
+def _dims(spec: TensorSpec) -> Dims | None:
+    return spec.shape[1:] if spec.shape is not None and spec.has_free_batch else spec.shape
+
+
+def _post(body: Json, prediction: Json, examples: Json) -> Json:
+    properties: dict[str, Json] = {
+        "ok": {"const": True},
+        "status": {"const": "success"},
+        "prediction": prediction,
+        "model": TEXT,
+        "model_version": TEXT,
+    }
+    content: Json = {media_type: {"schema": {}} for media_type in _MEDIA_TYPES}
+    content[JSON] = {"schema": body} | ({"examples": examples} if examples else {})
+    ok = answer("The prediction", record(properties), _MEDIA_TYPES, has_version=True)
+    ok["headers"] |= headers("X-Cache")
+    return {
+        "summary": "Predict one example",
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": ok} | refusals("simple", asks_backend=True, has_body=True),
+    }

@@ -1,0 +1,1 @@
+"""/v2: the Open Inference Protocol, with JSON, binary and raw bodies. No other dialect is imported."""

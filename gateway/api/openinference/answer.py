@@ -1,0 +1,81 @@
+"""The answer to a request for inference in the Open Inference Protocol: JSON, and behind it what was asked for as binary data.
+
+JSON data is flat, in row-major order, and legal JSON: a number that is not finite is null there, and a BYTES element that is
+not UTF-8 is ``{"b64": ...}``. As binary data every tensor comes bit for bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from gateway.api.openinference import datatypes
+from gateway.api.openinference.request import InferRequest, RequestedOutput
+from gateway.codec import b64, raw_tensor
+from gateway.codec.elements import Array
+from gateway.errors import Internal, Unimplemented
+from gateway.inference import dtypes
+from gateway.inference.signature import Prediction
+
+_WIDENED = (dtypes.HALF, dtypes.BFLOAT16)
+
+
+@dataclass(frozen=True, slots=True)
+class InferResponse:
+    """A body; its first ``header_length`` bytes are JSON, or all of it if that is None."""
+
+    body: bytes
+    header_length: int | None
+
+
+def render(request: InferRequest, prediction: Prediction) -> InferResponse:
+    """The outputs that ``request`` asked for, in its order, or all of them by name.
+
+    Raises:
+        Unimplemented: the protocol has no datatype for an output.
+        Internal: the model server left out an output.
+    """
+    wanted = request.outputs() or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
+    binary = [raw_tensor.encode(_tensor(prediction, output.name)) for output in wanted if output.binary]
+    sizes = iter([len(data) for data in binary])
+    document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}
+    if request.id is not None:
+        document["id"] = request.id
+    document["outputs"] = [_described(output, _tensor(prediction, output.name), sizes) for output in wanted]
+    header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return InferResponse(b"".join([header, *binary]), len(header)) if binary else InferResponse(header, None)
+
+
+def _tensor(prediction: Prediction, name: str) -> Array:
+    if name not in prediction.outputs:
+        raise Internal(f"the model server's answer lacks the output {name}")
+    array = prediction.outputs[name]
+    dtype = datatypes.of_numpy(array.dtype)
+    if not datatypes.is_supported(dtype):
+        raise Unimplemented(f"the output {name} is {dtype}, for which the protocol has no datatype")
+    return array
+
+
+def _described(output: RequestedOutput, array: Array, sizes: Iterator[int]) -> dict[str, Any]:
+    dtype = datatypes.of_numpy(array.dtype)
+    described = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
+    if output.binary:
+        return described | {"parameters": {"binary_data_size": next(sizes)}}
+    return described | {"data": _json_data(array)}
+
+
+def _json_data(array: Array) -> Any:
+    """What orjson writes as a flat list; it writes a number that is not finite as null."""
+    if array.dtype == object:
+        return [_text(item) for item in array.flat]
+    widened = array.astype(np.float32) if datatypes.of_numpy(array.dtype) in _WIDENED else array
+    return np.ascontiguousarray(widened).reshape(-1)
+
+
+def _text(item: bytes) -> str | dict[str, str]:
+    try:
+        return item.decode()
+    except UnicodeDecodeError:
+        return b64.encode(item)

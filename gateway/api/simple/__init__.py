@@ -1,0 +1,1 @@
+"""/predict: one example in, one prediction out. No other dialect is imported."""

@@ -1,0 +1,186 @@
+"""A :classify or :regress body -> Examples, in TensorFlow Serving's order and words (``util/json_tensor.cc``).
+
+Every member of an example is a feature, and the JSON type of its values is its kind: strings and b64 objects are bytes, a
+number with a point or an exponent is a float, any other an integer, as are true and false. All values are of one kind.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.api.tfserving.wording import json_type
+from gateway.codec import b64, raw_text
+from gateway.codec.json_text import dump
+from gateway.codec.problems import MISSING, Problems, cut
+from gateway.errors import InvalidArgument
+from gateway.inference.examples import Example, Examples, Feature, Kind
+
+KEY: Final = "examples"
+CONTEXT_KEY: Final = "context"
+_KINDS: Final[Mapping[type, Kind]] = {str: "bytes", dict: "bytes", float: "float", int: "int64", bool: "int64"}
+_KIND_PHRASES: Final[Mapping[Kind, str]] = {
+    "bytes": "string or b64 object",
+    "float": "float, written with a decimal point",
+    "int64": "integer, true or false",
+}
+_INT64_MAX: Final = 2**63 - 1
+_NAME_LENGTH: Final = 200
+
+
+def load(document: Mapping[str, Any]) -> Examples:
+    """The examples of a body, and its context.
+
+    Raises InvalidArgument: upstream's text for its first problem, then every problem with its place.
+    """
+    context = _example(document[CONTEXT_KEY]) if CONTEXT_KEY in document else None
+    if context is None and CONTEXT_KEY in document:
+        raise _refusal(document)
+    items = _items(document)
+    if any(_example(item) is None for item in items):
+        raise _refusal(document)
+    return Examples(_Items(items), context)
+
+
+class _Items(Sequence[Example]):
+    """The examples of ``items``, which are some, each made when it is asked for: all of them would take many times the body."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _example(self._items[index])
+
+
+def _items(document: Mapping[str, Any]) -> list[Any]:
+    items = document.get(KEY, MISSING)
+    if items is MISSING:
+        raise _unlike(document, f"When method is classify, key '{KEY}' is expected and was not found")
+    if not isinstance(items, list):
+        raise _unlike(document, f"Expecting '{KEY}' value to be an list/array")
+    if not items:
+        raise _unlike(document, f"'{KEY}' value is an empty array")
+    return items
+
+
+def _unlike(document: Any, text: str) -> InvalidArgument:
+    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
+
+
+def _example(value: Any) -> Example | None:
+    """The features of ``value``, or None if it is no example."""
+    if not isinstance(value, dict):
+        return None
+    features = {name: _feature(member) for name, member in value.items()}
+    return None if None in features.values() else {name: made for name, made in features.items() if made is not None}
+
+
+def _feature(value: Any) -> Feature | None:
+    items = value if isinstance(value, list) else [value]
+    kinds = {_KINDS.get(type(item)) for item in items}
+    if len(kinds) > 1 or None in kinds:
+        return None
+    match kinds.pop() if kinds else None:
+        case None:
+            return Feature(None, ())
+        case "float":
+            return Feature("float", _floats(items))
+        case "int64":
+            return Feature("int64", list(map(int, items))) if max(items) <= _INT64_MAX else None
+        case "bytes":
+            return _bytes(items)
+
+
+def _floats(items: list[float]) -> list[float]:
+    with np.errstate(over="ignore"):
+        floats: list[float] = np.array(items, dtype=np.float64).astype(np.float32).tolist()
+    return floats
+
+
+def _bytes(items: list[Any]) -> Feature | None:
+    try:
+        return Feature("bytes", [raw_text.encode(item) if isinstance(item, str) else _decoded(item) for item in items])
+    except ValueError:
+        return None
+
+
+def _decoded(item: dict[str, Any]) -> bytes:
+    if not b64.is_b64(item):
+        raise ValueError("not a b64 object")
+    return b64.decode(item[b64.KEY])
+
+
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """One thing that is wrong: upstream's text for it, where it is, what should be there, what is."""
+
+    text: str
+    path: tuple[str | int, ...]
+    expected: str
+    got: Any
+
+
+def _refusal(document: Mapping[str, Any]) -> InvalidArgument:
+    problems, first = Problems(), ""
+    for misfit in _misfits(document):
+        first = first or misfit.text
+        problems.add(misfit.path, misfit.expected, misfit.got)
+        if not problems.room:
+            break
+    return problems.invalid_argument(first)
+
+
+def _misfits(document: Mapping[str, Any]) -> Iterator[_Misfit]:
+    """What is wrong with the context and the examples, in upstream's order."""
+    if CONTEXT_KEY in document:
+        yield from _example_misfits((CONTEXT_KEY,), document[CONTEXT_KEY])
+    items = document.get(KEY)
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        yield from _example_misfits((KEY, index), item)
+
+
+def _example_misfits(path: tuple[str | int, ...], value: Any) -> Iterator[_Misfit]:
+    if not isinstance(value, dict):
+        text = f"Example must be JSON object but got JSON {json_type(value)}"
+        yield _Misfit(text, path, "an object of features", value)
+        return
+    for name, member in value.items():
+        if _feature(member) is None:
+            yield from _feature_misfits((*path, name), cut(name, _NAME_LENGTH), member)
+
+
+def _feature_misfits(path: tuple[str | int, ...], name: str, member: Any) -> Iterator[_Misfit]:
+    items = member if isinstance(member, list) else [member]
+    kind = next((kind for kind in map(_kind_of, items) if kind), None)
+    plain = {python for python, of_kind in _KINDS.items() if of_kind == kind and python is not dict}
+    for index, item in enumerate(items):
+        if type(item) in plain and not (type(item) is int and item > _INT64_MAX):
+            continue
+        misfit = _value_misfit(name, (*path, index) if isinstance(member, list) else path, item, kind)
+        if misfit:
+            yield misfit
+
+
+def _kind_of(item: Any) -> Kind | None:
+    return None if isinstance(item, dict) and not b64.is_b64(item) else _KINDS.get(type(item))
+
+
+def _value_misfit(name: str, place: tuple[str | int, ...], item: Any, kind: Kind | None) -> _Misfit | None:
+    """Why ``item`` is no value of a feature whose first value is of ``kind`` (None: no value of it is of any)."""
+    found = _kind_of(item)
+    if found is None:
+        text = f"Feature: {name} has element with unexpected JSON type: {json_type(item)}"
+        return _Misfit(text, place, _KIND_PHRASES[kind] if kind else "string, b64 object, number, true or false", item)
+    if kind is not None and kind != found:
+        text = f"Unexpected element type in feature: {name} expecting type: {kind}"
+        return _Misfit(text, place, f"{_KIND_PHRASES[kind]}, as the first value", item)
+    if _feature(item) is not None:
+        return None
+    if found == "int64":
+        text = f"Feature: {name} has uint64_t element. Only int64_t is supported."
+        return _Misfit(text, place, f"integer up to {_INT64_MAX}", item)
+    return _Misfit("Unable to base64 decode", place, '{"b64": base64 text}', item)

@@ -1,0 +1,63 @@
+"""A :predict body between its parsing and its answer: how it was made into tensors is needed again for both."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.api.advice import Advisor
+from gateway.api.request_body import RequestBody
+from gateway.api.schemas import PredictBody
+from gateway.api.tfserving import advice
+from gateway.api.tfserving.shapes import mismatches
+from gateway.errors import GatewayError, InvalidArgument
+from gateway.inference import hints
+from gateway.inference.hints import refuse_composite
+from gateway.inference.predictor import Trace
+from gateway.inference.signature import ModelRef, Signature, Tensors
+
+_MODELS_OWN: Final = "the model itself refused these values"
+
+
+class PredictDocument:
+    """One body, which ``load`` makes into tensors for a signature. Not thread-safe."""
+
+    def __init__(self, load: Callable[[Signature], PredictBody]) -> None:
+        self._load = load
+        self._signature: Signature | None = None
+        self._body: PredictBody | None = None
+
+    def build(self, signature: Signature) -> Tensors:
+        """The tensors for ``signature``. Raises what ``load`` raises, and Unimplemented for one with composite tensors."""
+        refuse_composite(signature)
+        self._signature, self._body = signature, None
+        self._body = self._load(signature)
+        return self._body.tensors
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it came in row format."""
+        return self._body is not None and self._body.row
+
+    def explained(
+        self, advisor: Advisor, error: GatewayError, trace: Trace, sent: RequestBody[PredictBody] | None
+    ) -> GatewayError:
+        """The refusal of a body that could be read (``sent``; None: arrays), with what there is instead.
+
+        What the catalog refuses says so already.
+        """
+        explained, is_loaded = self._with_shapes(error), self._body is not None
+        fits = is_loaded and not (isinstance(explained, InvalidArgument) and explained.problems)
+        if fits and isinstance(explained, InvalidArgument) and self._signature is not None:
+            return hints.with_lines(explained, [f"The request fits {hints.tensors(self._signature.inputs)}: {_MODELS_OWN}"])
+        if trace.version is None or sent is None or fits:
+            return explained
+        model = ModelRef(trace.model.name, trace.version)
+        if is_loaded or not trace.is_known:
+            return advice.predict_unfit(advisor, explained, model, trace.signature, is_row=self.is_row)
+        return advice.predict_misread(advisor, explained, model, trace.signature, sent)
+
+    def _with_shapes(self, error: GatewayError) -> GatewayError:
+        """``error`` with what the signature expected, if the model refused shapes that were forwarded and do not fit it."""
+        if self._signature is None or self._body is None or not isinstance(error, InvalidArgument):
+            return error
+        problems = mismatches(self._signature, self._body.tensors, self._body.row)
+        return InvalidArgument("\n".join([error.message, *map(str, problems)]), problems)

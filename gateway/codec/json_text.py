@@ -1,0 +1,97 @@
+"""JSON text as TensorFlow Serving's REST port reads it, and the short form in which its messages quote a value.
+
+Bytes after the document are ignored, a byte order mark is skipped, the first of two equal keys wins and an integer beyond
+uint64 is a double. Always holds: what is read has no lone surrogates (but those of raw bytes, where they are asked for) and no
+number that was too big for a double, and integers and floats stay apart.
+
+Most bodies are plain JSON and orjson reads them. What it refuses, or may read otherwise, goes to ``rapidjson``.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from gateway.codec import rapidjson, raw_text
+
+_DUMP_BYTES: Final = 256
+
+
+def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
+    """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
+
+    With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
+    the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
+
+    With ``tells_repeated``, an object that has a name more than once is a ``Repeating``; not to be had with ``raw_strings``.
+
+    Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
+    dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels).
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # and let go of the error, which holds the whole text
+    else:
+        if _has_no_repeated_key(document, body):
+            return document
+        del document  # so that there are never two of them
+    return rapidjson.parse(body, raw_strings, tells_repeated)
+
+
+def dump(value: Any) -> str:
+    """``value`` as messages quote it: indented by 4, lists on one line, cut at 256 bytes.
+
+    RapidJSON's writer gives up at a number that is not finite; what it wrote until then stands.
+    """
+    pieces: list[str] = []
+    size = 0
+    for piece in _pieces(value, 0):
+        if piece is None or size >= _DUMP_BYTES:
+            break
+        pieces.append(piece)
+        size += len(raw_text.encode(piece))
+    return raw_text.encode(raw_text.legible("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
+
+
+def _pieces(value: Any, depth: int) -> Iterator[str | None]:
+    if isinstance(value, dict):
+        yield from _object_pieces(value, depth)
+    elif isinstance(value, list):
+        yield "["
+        for index, item in enumerate(value):
+            if index:
+                yield ", "
+            yield from _pieces(item, depth + 1)
+        yield "]"
+    elif isinstance(value, float):
+        yield repr(value).replace("e+", "e") if math.isfinite(value) else None
+    else:
+        yield json.dumps(value[:_DUMP_BYTES] if isinstance(value, str) else value, ensure_ascii=False)
+
+
+def _object_pieces(members: dict[str, Any], depth: int) -> Iterator[str | None]:
+    if not members:
+        yield "{}"
+        return
+    separator = "{\n"
+    for name, member in members.items():
+        yield separator + "    " * (depth + 1)
+        yield from _pieces(name, depth)
+        yield ": "
+        yield from _pieces(member, depth + 1)
+        separator = ",\n"
+    yield "\n" + "    " * depth + "}"
+
+
+def _has_no_repeated_key(document: Any, body: bytes) -> bool:
+    """Whether the decoded members are surely all that ``body`` has: every member costs a colon, and a repeated one is lost."""
+    colons = body.count(b":")
+    if not colons or not isinstance(document, dict):
+        return not colons
+    if len(document) == colons:
+        return True
+    inner = [item for member in document.values() for item in (member if isinstance(member, list) else (member,))]
+    return len(document) + sum(len(item) for item in inner if isinstance(item, dict)) == colons

@@ -1,0 +1,139 @@
+"""Nested lists and tensors: the shape, the flat elements, the array; and, when there is none, every reason why.
+
+A tensor is given as lists nested to its rank, all lists of one level equally long, and its elements innermost.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from gateway.codec.elements import Array, Element, convert, encode, fits, misfits
+from gateway.codec.number_block import NumberBlock
+from gateway.codec.problems import Problems
+
+MAX_RANK: Final = 64  # numpy's
+_BLOCK: Final = 256  # lists that are checked at once before each is looked at
+
+Dims: TypeAlias = tuple[int | None, ...]
+"""The sizes that a tensor's dimensions must have; None: free."""
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape that the first element of each level tells (``GetDenseTensorShape``)."""
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
+    """``value``, a JSON value or a NumberBlock, as an array of ``kind`` elements.
+
+    None if it is none, or has not the shape that ``dims`` asks for.
+    """
+    shape = value.shape if isinstance(value, NumberBlock) else shape_of(value)
+    if len(shape) > MAX_RANK or (dims is not None and not _agree(_full(shape, dims), dims)):
+        return None
+    array = _elements(value, shape, kind)
+    return None if array is None else array.reshape(shape if dims is None else _full(shape, dims))
+
+
+def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
+    """The reasons why ``to_array`` gives None, with pointers relative to ``value``, in the order of the document."""
+    problems = Problems()
+    shape = shape_of(value)
+    if len(shape) > MAX_RANK:
+        problems.add((), f"at most {MAX_RANK} nested lists", value)
+        return problems
+    if dims is not None and _is_other_block(value, shape, dims):
+        problems.note((), f"{kind.plural} of shape {_text(dims)}", f"shape {_text(shape)}")
+        if to_array(value, kind) is not None:
+            return problems
+        dims = shape
+    _walk(value, (), _resolve(shape if dims is None else dims, shape), kind, problems)
+    return problems
+
+
+def _elements(value: Any, shape: tuple[int, ...], kind: Element) -> Array | None:
+    """The elements in row-major order, or None."""
+    if isinstance(value, NumberBlock):
+        return convert(value.values, kind)
+    items = _flatten(value, shape)
+    return None if items is None else encode(items, kind)
+
+
+def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """The elements in row-major order, or None unless every list of a level is as long as ``shape`` says."""
+    items = [value]
+    for size in shape:
+        if set(map(type, items)) - {list} or set(map(len, items)) - {size}:
+            return None
+        items = list(chain.from_iterable(items))
+    return items
+
+
+def _full(shape: tuple[int, ...], dims: Dims) -> tuple[int, ...]:
+    """``shape`` with the dimensions below an empty list, which cannot be told from the value, as ``dims`` has them."""
+    hidden = dims[len(shape) :] if 0 in shape else ()
+    return shape + tuple(size or 0 for size in hidden)
+
+
+def _agree(shape: tuple[int, ...], dims: Dims) -> bool:
+    return len(shape) == len(dims) and all(want in (None, size) for want, size in zip(dims, shape, strict=True))
+
+
+def _resolve(dims: Dims, shape: tuple[int, ...]) -> Dims:
+    """``dims`` with the free ones as long as the first list there is, so that ragged lists show."""
+    return tuple(
+        size if size is not None else (shape[level] if level < len(shape) else None) for level, size in enumerate(dims)
+    )
+
+
+def _is_other_block(value: Any, shape: tuple[int, ...], dims: Dims) -> bool:
+    """Whether ``value`` is an even block of another shape, which is better told once than at every list of it."""
+    is_block = bool(dims) and bool(shape) and max(len(dims), len(shape)) > 1
+    return is_block and not _agree(_full(shape, dims), dims) and _flatten(value, shape) is not None
+
+
+def _text(dims: Dims) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in dims) + "]"
+
+
+def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems: Problems) -> None:
+    if not dims:
+        if not fits(value, kind):
+            problems.add(path, kind.expectation(value), value)
+        return
+    size, inner = dims[0], dims[1:]
+    if not isinstance(value, list) or (size is not None and len(value) != size):
+        problems.add(path, _list_phrase(size, "lists" if inner else kind.plural), value)
+    if not isinstance(value, list):
+        return
+    for index in _suspects(value, inner, kind) if inner else misfits(value, kind):
+        _walk(value[index], (*path, index), inner, kind, problems)
+        if not problems.room:
+            return
+
+
+def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
+    """The indices of the lists in ``items``, without those of whole blocks that have nothing to tell."""
+    for start in range(0, len(items), _BLOCK):
+        block = items[start : start + _BLOCK]
+        if not _is_tensor(block, inner, kind):
+            yield from range(start, start + len(block))
+
+
+def _is_tensor(block: list[Any], inner: Dims, kind: Element) -> bool:
+    """Whether a list of lists has nothing to tell. May say no of one that has an unknown size."""
+    sizes = [size for size in inner if size is not None]
+    items = _flatten(block, (len(block), *sizes)) if len(sizes) == len(inner) else None
+    return items is not None and encode(items, kind) is not None
+
+
+def _list_phrase(size: int | None, plural: str) -> str:
+    if size is None:
+        return f"list of {plural}"
+    return f"list of {size} {plural.removesuffix('s') if size == 1 else plural}"

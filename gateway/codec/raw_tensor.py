@@ -1,0 +1,74 @@
+"""Tensors as raw bytes: the binary tensor data extension of the Open Inference Protocol, one tensor at a time.
+
+Elements are little-endian (as every host of TensorFlow is), row-major, without padding. A BOOL is one byte, 0 or 1; a BYTES
+element has its length before it, in 4 bytes.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from gateway.api.openinference import datatypes
+from gateway.codec.elements import Array
+from gateway.inference import dtypes
+from gateway.inference.dtypes import DType
+
+_LENGTH_BYTES: Final = 4
+
+
+class Unreadable(Exception):
+    """Raised when bytes are not the tensor that they should be; both attributes are short phrases for a person."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+        self.expected, self.got = expected, got
+
+
+def decode(data: memoryview, dtype: DType, shape: tuple[int, ...]) -> Array:
+    """The tensor that ``data`` holds: a read-only view of it, except for strings. Raises Unreadable."""
+    count = math.prod(shape)
+    if dtype == dtypes.STRING:
+        return _strings(data, count).reshape(shape)
+    expected = count * _item_bytes(dtype)
+    if len(data) != expected:
+        raise Unreadable(f"{expected} bytes for {datatypes.name_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+    if dtype == dtypes.BOOL:
+        _refuse_other_bytes(data)
+    return np.frombuffer(data, dtype.numpy).reshape(shape) if data else np.empty(shape, dtype.numpy)
+
+
+def encode(array: Array) -> bytes | memoryview:
+    """The bytes of ``array`` for ``b"".join``: those of numbers are still in the array's own memory, if they lie in order."""
+    if array.dtype == object:
+        items: list[bytes] = array.ravel().tolist()
+        return b"".join(part for item in items for part in (len(item).to_bytes(_LENGTH_BYTES, "little"), item))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _item_bytes(dtype: DType) -> int:
+    return int(np.dtype(dtype.numpy).itemsize)
+
+
+def _refuse_other_bytes(data: memoryview) -> None:
+    values = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
+    others = np.flatnonzero(values > 1)
+    if others.size:
+        raise Unreadable("bytes of 0 or 1 for BOOL", f"{values[others[0]]} at element {others[0]}")
+
+
+def _strings(data: memoryview, count: int) -> Array:
+    if count * _LENGTH_BYTES > len(data):
+        raise Unreadable(f"{count} BYTES elements, each after its length in {_LENGTH_BYTES} bytes", f"{len(data)} bytes")
+    text, items, at = bytes(data), [], 0
+    for index in range(count):
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(text[at:start], "little")
+        if at > len(text):
+            raise Unreadable(f"{count} BYTES elements in {len(text)} bytes", f"an element {index} that ends at byte {at}")
+        items.append(text[start:at])
+    if at != len(text):
+        raise Unreadable(f"{count} BYTES elements, which end at byte {at}", f"{len(text)} bytes")
+    array = np.empty(count, dtype=object)
+    array[:] = items
+    return array

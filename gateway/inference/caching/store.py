@@ -1,0 +1,151 @@
+"""The answers that are kept: for each model at most so many and so long, and over all models at most so many bytes.
+
+When the bytes are used up, the model that holds the most gives up the answer that it has not been asked for the longest: a
+model with large answers cannot drive out the others. Not thread-safe: the cache's lock guards it.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+from cachetools import TTLCache
+
+from gateway.inference.caching import key as cache_key
+from gateway.inference.caching.key import TensorsKey
+from gateway.inference.signature import Prediction, ServedModel
+from gateway.telemetry import metrics
+
+# The version as the catalog's own value of it, the signature's name, the wanted outputs, the inputs. The version goes by the
+# identity of that value: a version that leaves and comes back under its old number is another one.
+Key: TypeAlias = tuple[int, str, tuple[str, ...], TensorsKey]
+
+# No answer takes more than this share of all bytes: a few such would empty the cache.
+_LARGEST_SHARE = 8
+
+# What an answer takes besides its contents: keys, links, the array and dict objects. Measured with tracemalloc.
+_ENTRY_BYTES = 800
+_TENSOR_BYTES = 250
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """What is kept for one model: ``entries`` answers, each for ``seconds``."""
+
+    entries: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer and the version that gave it, held so that no other value takes its identity; ``size`` in bytes."""
+
+    prediction: Prediction
+    served: ServedModel
+    size: int
+
+
+class _Shelf(TTLCache[Key, Kept]):
+    """The answers of one model, and its metrics."""
+
+    def __init__(self, model: str, limits: CacheLimits, max_bytes: int, timer: Callable[[], float]) -> None:
+        super().__init__(max_bytes, limits.seconds, timer, getsizeof=attrgetter("size"))
+        self.most_entries = limits.entries
+        self._entries = metrics.CACHE_ENTRIES.labels(model)
+        self._bytes = metrics.CACHE_BYTES.labels(model)
+        self._evictions = {reason: metrics.CACHE_EVICTIONS.labels(model, reason) for reason in ("entries", "bytes")}
+
+    def evict(self, reason: str) -> None:
+        """Give up the answer that was not asked for the longest."""
+        with suppress(KeyError):  # the last one may have expired since it was looked at
+            self.popitem()
+            self._evictions[reason].inc()
+
+    def measure(self) -> None:
+        """Show what is held now."""
+        self._entries.set(len(self))
+        self._bytes.set(self.currsize)
+
+
+class CacheStore:
+    """Keeps the answers of the models that ``limits`` names in ``max_bytes``."""
+
+    def __init__(self, limits: Mapping[str, CacheLimits], max_bytes: int, timer: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes = max_bytes
+        self._shelves = {model: _Shelf(model, limit, max_bytes, timer) for model, limit in limits.items()}
+
+    @property
+    def models(self) -> Collection[str]:
+        """The models whose answers are kept."""
+        return self._shelves.keys()
+
+    @property
+    def bytes_held(self) -> int:
+        """What the answers of all models take."""
+        return int(sum(shelf.currsize for shelf in self._shelves.values()))
+
+    def entries(self, model: str) -> int:
+        """How many answers of a model are kept."""
+        return len(self._shelves[model])
+
+    def get(self, key: Key, model: str) -> Prediction | None:
+        """The answer that is kept under ``key``."""
+        try:
+            return self._shelves[model][key].prediction
+        except KeyError:
+            return None
+
+    def takes(self, key: Key, prediction: Prediction) -> int | None:
+        """The bytes that keeping ``prediction`` takes, or None when it is too large to be kept."""
+        size = _size(key, prediction)
+        return size if size <= self._max_bytes // _LARGEST_SHARE else None
+
+    def put(self, key: Key, kept: Kept) -> None:
+        """Keep an answer of a size that ``takes`` gave."""
+        shelf = self._shelves[kept.served.name]
+        if key in shelf:
+            return
+        if len(shelf) >= shelf.most_entries:
+            shelf.evict("entries")
+        while self.bytes_held + kept.size > self._max_bytes:
+            largest = max(self._shelves.values(), key=attrgetter("currsize"))
+            largest.evict("bytes")
+            largest.measure()
+        shelf[key] = kept
+        shelf.measure()
+
+    def drop_shared(self, model: str) -> None:
+        """Give up the answers of a model that were cut from batches, if any of the model's are kept."""
+        shelf = self._shelves.get(model)
+        if shelf is None:
+            return
+        for key in [key for key, kept in shelf.items() if kept.prediction.is_shared]:
+            shelf.pop(key, None)
+        shelf.measure()
+
+
+def read_only(prediction: Prediction, *, own: bool = False) -> Prediction:
+    """The prediction with outputs that none of its readers can change; ``own``: in memory that is theirs alone.
+
+    A row of a batch is a view on the whole batch, which must not live as long as an answer is kept.
+    """
+    outputs = {name: array.copy() if own else array.view() for name, array in prediction.outputs.items()}
+    for array in outputs.values():
+        array.flags.writeable = False
+    return replace(prediction, outputs=MappingProxyType(outputs))
+
+
+def _size(key: Key, prediction: Prediction) -> int:
+    tensors = len(key[-1]) + len(prediction.outputs)
+    contents = cache_key.size(key[-1]) + sum(map(_content_size, prediction.outputs.values()))
+    return _ENTRY_BYTES + tensors * _TENSOR_BYTES + contents
+
+
+def _content_size(array: "npt.NDArray[Any]") -> int:
+    strings = sum(map(sys.getsizeof, array.ravel().tolist())) if array.dtype.hasobject else 0
+    return array.nbytes + strings

@@ -1,0 +1,1 @@
+"""Requests joined into one run of a session, and how they wait for it."""

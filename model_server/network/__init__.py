@@ -1,0 +1,1 @@
+"""Ports: the gRPC server with its services and health, and the metrics over HTTP."""

@@ -1,0 +1,167 @@
+"""Numbers that are added up for a moment are the same numbers."""
+
+import math
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
+
+from gateway.hub import Hub
+from gateway.telemetry import metrics
+from gateway.telemetry.request_metrics import Labels, Prediction, Tally, observe_all
+from tests.waiting import wait_for
+
+BOUNDS = (0.001, 0.0025, 0.01, 1.0, 10.0)
+AMOUNTS = st.one_of(
+    st.sampled_from(BOUNDS),
+    st.sampled_from([math.nextafter(bound, math.inf) for bound in BOUNDS]),
+    st.sampled_from([0.0, -1.0, 1e9, math.inf]),
+    st.floats(0, 20),
+)
+
+
+def samples(histogram: Histogram) -> dict[tuple[str, str], float]:
+    found = [sample for family in histogram.collect() for sample in family.samples if not sample.name.endswith("_created")]
+    return {(sample.name, sample.labels.get("le", "")): sample.value for sample in found}
+
+
+def histogram() -> Histogram:
+    return Histogram("seconds", "Of a test.", buckets=BOUNDS, registry=CollectorRegistry())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(AMOUNTS, max_size=20), max_size=4))
+def test_amounts_that_are_observed_together_are_observed_as_one_by_one(groups):
+    together, one_by_one = histogram(), histogram()
+    for amounts in groups:
+        observe_all(together, amounts)
+        for amount in amounts:
+            one_by_one.observe(amount)
+    assert samples(together) == pytest.approx(samples(one_by_one))
+
+
+def test_each_bound_belongs_to_its_own_bucket():
+    seconds = histogram()
+    observe_all(seconds, list(BOUNDS))
+    counts = [value for (name, _), value in samples(seconds).items() if name == "seconds_bucket"]
+    assert counts == [1, 2, 3, 4, 5, 5]
+
+
+def value(name: str, labels: Labels, **more: str) -> float:
+    return REGISTRY.get_sample_value(name, labels._asdict() | more) or 0.0
+
+
+def numbers(labels: Labels) -> dict[str, float]:
+    """What the metrics say of one model."""
+    return {
+        "ok": value("gateway_requests_total", labels, status="200"),
+        "refused": value("gateway_requests_total", labels, status="400"),
+        "seconds": value("gateway_request_seconds_sum", labels),
+        "requests": value("gateway_request_seconds_count", labels),
+        "quick": value("gateway_request_seconds_bucket", labels, le="0.5"),
+        "calls": value("gateway_backend_seconds_count", labels),
+        "call_seconds": value("gateway_backend_seconds_sum", labels),
+        "rows": value("gateway_rows_total", labels),
+    }
+
+
+NOTHING = dict.fromkeys(("ok", "refused", "seconds", "requests", "quick", "calls", "call_seconds", "rows"), 0.0)
+
+
+def ok(labels: Labels) -> Prediction:
+    return Prediction(labels, 200, total_s=0.5, backend_s=0.25, rows=3)
+
+
+def refused(labels: Labels) -> Prediction:
+    return Prediction(labels, 400, total_s=1.0, backend_s=0.0, rows=0)
+
+
+def test_without_a_loop_a_prediction_counts_at_once():
+    labels, tally = Labels("tally_at_once", "1", "serving_default"), Tally()
+    tally.add(ok(labels))
+    once = {"ok": 1, "refused": 0, "seconds": 0.5, "requests": 1, "quick": 1, "calls": 1, "call_seconds": 0.25, "rows": 3}
+    assert numbers(labels) == once
+    tally.add(refused(labels))
+    assert numbers(labels) == once | {"refused": 1, "seconds": 1.5, "requests": 2}
+
+
+def test_in_a_loop_predictions_count_when_it_is_idle():
+    labels, other, tally = Labels("tally_idle", "1", "a"), Labels("tally_idle", "1", "b"), Tally()
+    with Hub() as hub:
+        for _ in range(2):
+            tally.add(ok(labels))
+            tally.add(refused(labels))
+            tally.add(refused(other))
+        assert (numbers(labels), numbers(other)) == (NOTHING, NOTHING)
+        assert hub.fall_asleep(1.0) == 0.0
+        hub.run_idle()
+        both = {"ok": 2, "refused": 2, "seconds": 3, "requests": 4, "quick": 2, "calls": 2, "call_seconds": 0.5, "rows": 6}
+        assert numbers(labels) == both
+        assert numbers(other) == NOTHING | {"refused": 2, "seconds": 2, "requests": 2}
+        hub.run_idle()
+        assert numbers(labels) == both
+        tally.add(ok(labels))
+        hub.run_idle()
+        assert numbers(labels)["ok"] == 3
+
+
+def test_predictions_of_a_loop_that_ends_count():
+    labels, tally = Labels("tally_ends", "1", "serving_default"), Tally()
+    with Hub():
+        tally.add(ok(labels))
+        assert numbers(labels) == NOTHING
+    assert numbers(labels)["ok"] == 1
+
+
+def test_a_prediction_waits_for_an_idle_moment_only_so_long():
+    with Hub() as hub:
+        Tally().add(ok(Labels("tally_late", "1", "serving_default")))
+        assert wait_for(hub.is_idle_work_overdue)
+        hub.run_idle()
+    assert numbers(Labels("tally_late", "1", "serving_default"))["ok"] == 1
+
+
+def test_predictions_that_may_write_before_the_loop_does_are_counted_once():
+    labels, tally = Labels("tally_mixed", "1", "serving_default"), Tally()
+    with Hub() as hub:
+        tally.add(ok(labels))
+        elsewhere = threading.Thread(target=tally.add, args=(ok(labels),))
+        elsewhere.start()
+        elsewhere.join()
+        assert numbers(labels)["ok"] == 2
+        tally.add(ok(labels))
+        hub.run_idle()
+    assert numbers(labels)["ok"] == 3
+
+
+def test_of_predictions_from_several_threads_none_is_lost():
+    """Two of them with a loop, two without."""
+    labels, tally, each = Labels("tally_threads", "1", "serving_default"), Tally(), 400
+
+    def add_all() -> None:
+        for _ in range(each):
+            tally.add(ok(labels))
+
+    def add_all_in_a_loop() -> None:
+        with Hub() as hub:
+            for number in range(each):
+                tally.add(refused(labels))
+                if number % 7 == 0:
+                    hub.run_idle()
+
+    threads = [threading.Thread(target=target) for target in (add_all, add_all_in_a_loop) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = numbers(labels)
+    assert (found["ok"], found["refused"], found["requests"], found["calls"]) == (2 * each, 2 * each, 4 * each, 2 * each)
+    assert found["rows"] == 2 * each * 3
+
+
+def test_the_metrics_have_the_labels_in_this_order():
+    for metric in (metrics.REQUEST_SECONDS, metrics.BACKEND_SECONDS, metrics.ROWS):
+        assert metric._labelnames == Labels._fields
+    assert metrics.REQUESTS._labelnames == (*Labels._fields, "status")
