@@ -69,8 +69,20 @@ def test_a_fixed_batch_size_stays(publish, load, tmp_path):
         ("x:0", '日本 "%"'),
         ("training", "mask"),
         ("plain",),
+        ("A", "a"),
+        ("Größe", "größe", "Age"),
     ],
-    ids=["a table's", "brackets", "alike", "Python's words", "colons and quotes", "Keras' words", "plain"],
+    ids=[
+        "a table's",
+        "brackets",
+        "alike",
+        "Python's words",
+        "colons and quotes",
+        "Keras' words",
+        "plain",
+        "other case",
+        "other case of other letters",
+    ],
 )
 def test_the_names_of_keras_inputs_stay(publish, load, tmp_path, names):
     made_models.keras_named(*names).save(tmp_path / "m.keras")
