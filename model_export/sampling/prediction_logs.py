@@ -123,15 +123,16 @@ def logs_in(path: Path, subject: str) -> list[Log]:
 
 def _records(path: Path, subject: str) -> Iterator[bytes]:
     """Yield the content of each record. Raises SampleError for a file that does not consist of whole records."""
-    read, position = 0, 0
+    records, size = 0, 0
     try:
-        for position, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator(), 1):
-            read += len(record) + _FRAME_BYTES
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            records, size = records + 1, size + len(record) + _FRAME_BYTES
             yield record
     except tf.errors.OpError as error:
-        raise SampleError(f"{_damage(subject, position)} ({first_line(error)})") from error
-    if read < path.stat().st_size:  # the dataset takes a short rest for the end
-        raise SampleError(f"{_damage(subject, position)} (its last {path.stat().st_size - read} bytes are no whole record)")
+        raise SampleError(f"{_damage(subject, records)} ({first_line(error)})") from error
+    rest = path.stat().st_size - size  # the dataset takes a short rest for the end
+    if rest:
+        raise SampleError(f"{_damage(subject, records)} (its last {rest} bytes are no whole record)")
 
 
 def _damage(subject: str, records: int) -> str:

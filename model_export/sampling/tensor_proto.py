@@ -20,7 +20,7 @@ def array_of(tensor: Any) -> Array:
     """Return the array. Raises ValueError for a TensorProto that a server refuses."""
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise ValueError(f"expected the size of every dimension, got {'an unknown rank' if not shape else shape}")
+        raise ValueError(f"expected the size of every dimension, got {shape or 'an unknown rank'}")
     try:
         dtype = tf.dtypes.as_dtype(tensor.dtype)
     except TypeError as error:
