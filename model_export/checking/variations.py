@@ -57,4 +57,5 @@ def _varied(array: Array, number: int, *, integers: bool) -> Array:
         return array
     wide: Array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     fill = fills.spread(number) if number % 3 else fills.small
-    return np.asarray((np.multiply(wide, (number % 4) / 2) + fill(array.shape)).astype(array.dtype))
+    with np.errstate(all="ignore"):  # a known request may hold NaN, infinities and the largest numbers there are
+        return np.asarray((np.multiply(wide, (number % 4) / 2) + fill(array.shape)).astype(array.dtype))

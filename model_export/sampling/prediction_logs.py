@@ -19,8 +19,7 @@ from model_export.saved_model import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_ME
 
 MOST_RECORDS = 1000
 NO_REQUEST = "there is no request in it"
-
-_FRAME_BYTES = 16  # the length of a record and two checksums
+FRAME_BYTES = 16  # the length of a record and two checksums
 _METHODS = {"predict_log": PREDICT_METHOD, "classify_log": CLASSIFY_METHOD, "regress_log": REGRESS_METHOD}
 
 
@@ -126,7 +125,7 @@ def _records(path: Path, subject: str) -> Iterator[bytes]:
     records, size = 0, 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            records, size = records + 1, size + len(record) + _FRAME_BYTES
+            records, size = records + 1, size + len(record) + FRAME_BYTES
             yield record
     except tf.errors.OpError as error:
         raise SampleError(f"{_damage(subject, records)} ({first_line(error)})") from error
