@@ -60,7 +60,8 @@ def check(path: Path, given: Sequence[Unbound] = ()) -> Verdict:
                 answers = answers_to_samples(signature, call, mine)
             else:
                 answers = answer_to_guesses(signature, call, guesses(signature, strings), warnings.append)
-            findings[declared.name] = _finding(graph, declared, call, answers, guesses(signature, strings))
+            more = None if mine else guesses(signature, strings)
+            findings[declared.name] = _finding(graph, declared, call, answers, more)
             answered.extend(answers)
     return Verdict(signatures, tuple(answered), tuple(warnings), findings)
 
@@ -85,7 +86,7 @@ def _finding(
     declared: Signature,
     call: Call,
     answers: Iterable[Answered],
-    more: Iterable[Inputs],
+    more: Iterable[Inputs] | None,
 ) -> Finding:
     if not joining.why_never_joined(declared) and changes_state(graph, declared):
         return finding.untried("it changes the model's state")
