@@ -71,8 +71,8 @@ def require_callable(graph: meta_graph_pb2.MetaGraphDef) -> tuple[Signature, ...
     signatures = signatures_of(graph)
     if not signatures:
         raise ExportError(
-            "the model has no signatures, so there is nothing to call; export it with serving_default, a Keras model with"
-            " model.export(folder) after it was called once"
+            "the model has no signatures, so there is nothing to call; write @tf.function(input_signature=[...]) above a"
+            " function of the tf.Module, or export a Keras model with model.export(folder) after it was called once"
         )
     for signature in signatures:
         reason = why_uncallable(graph, signature)

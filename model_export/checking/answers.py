@@ -54,10 +54,7 @@ def answer_to_guesses(signature: Signature, call: Call, guesses: Iterable[Inputs
             reason = cause(error) if number == 0 else reason
             if isinstance(error, tf.errors.DeadlineExceededError) or time.monotonic() > deadline:
                 break
-    warn(
-        f"signature {signature.name} was not tried and gets no warm-up: no valid input could be guessed ({reason});"
-        " give one with --sample"
-    )
+    warn(f"signature {signature.name} gets no warm-up: no guess suited it ({reason}); give a request with --sample")
     return []
 
 

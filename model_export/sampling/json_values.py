@@ -105,9 +105,13 @@ def _as_float(number: float, dtype: tf.DType) -> float | None:
 def _decoded(value: Any) -> bytes | None:
     if not is_base64(value):
         return None
-    text = "".join(value["b64"].split()).rstrip("=.")
+    padded = "".join(value["b64"].split())
+    text = padded.rstrip("=.")
+    missing = -len(text) % 4
+    if len(padded) - len(text) not in (0, missing):  # as absl::Base64Unescape: no padding or the right one
+        return None
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(text + "=" * missing, validate=True)
     except (binascii.Error, ValueError):
         return None
 

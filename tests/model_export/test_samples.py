@@ -254,6 +254,8 @@ class TestRefused:
             ({"express": 1}, "input express: .*expected true or false, got 1"),
             ({"sku": 5}, "input sku: .*expected a string or .*, got 5"),
             ({"sku": {"b64": "!"}}, "input sku: .*in standard base64, got"),
+            ({"sku": {"b64": "YWI========="}}, "input sku: .*in standard base64, got"),
+            ({"sku": {"b64": "YQ="}}, "input sku: .*in standard base64, got"),
             ({"unit_price": {"b64": "AA=="}}, "input unit_price: .*expected a number"),
         ],
     )

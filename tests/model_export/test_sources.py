@@ -290,7 +290,7 @@ def test_a_signature_whose_inputs_cannot_be_guessed_is_published_with_a_warning(
     released = publish(f"{MADE}:{function}")
 
     [warning] = released.verdict.warnings
-    assert "signature serving_default was not tried" in warning
+    assert "signature serving_default gets no warm-up: no guess suited it" in warning
     assert in_service(tmp_path / "models" / "mine") == [released.version]
     assert list(tf.data.TFRecordDataset(str(released.version.path / warmup.PATH))) == []
 
