@@ -60,8 +60,7 @@ def check(path: Path, given: Sequence[Unbound] = ()) -> Verdict:
                 answers = answers_to_samples(signature, call, mine)
             else:
                 answers = answer_to_guesses(signature, call, guesses(signature, strings), warnings.append)
-            more = None if mine else guesses(signature, strings)
-            findings[declared.name] = _finding(graph, declared, call, answers, more)
+            findings[declared.name] = _finding(graph, declared, call, answers, guesses(signature, strings))
             answered.extend(answers)
     return Verdict(signatures, tuple(answered), tuple(warnings), findings)
 
@@ -85,12 +84,13 @@ def _finding(
     graph: meta_graph_pb2.MetaGraphDef,
     declared: Signature,
     call: Call,
-    answers: Iterable[Answered],
-    more: Iterable[Inputs] | None,
+    answers: Sequence[Answered],
+    more: Iterable[Inputs],
 ) -> Finding:
     if not joining.why_never_joined(declared) and changes_state(graph, declared):
         return finding.untried("it changes the model's state")
-    return joining.examine(declared, call, [(answer.inputs, answer.outputs) for answer in answers], more)
+    members = [(answer.inputs, answer.outputs) for answer in answers]
+    return joining.examine(declared, call, members, more, given=any(answer.sample for answer in answers))
 
 
 def _as_in_graph(graph: tf.Graph, declared: Signature, warn: Warn) -> Signature:

@@ -27,29 +27,28 @@ _SEARCHING_S = 60.0
 _MOST_GUESSES = 60
 
 
-def examine(signature: Signature, call: Call, answered: Sequence[Member], guesses: Iterable[Inputs] | None) -> Finding:
+def examine(
+    signature: Signature, call: Call, answered: Sequence[Member], guesses: Iterable[Inputs], *, given: bool = False
+) -> Finding:
     """Compare rows alone and together, on the answered requests, on others like them and on those guesses that are answered.
 
-    `guesses` is None where the user gave the answered requests: then these and their rows alone decide. A guess whose answer
-    is not finite decides nothing: it may be invalid in a way that the model does not refuse. `signature` is the declared one,
-    which a gateway goes by. Batches are of two, of three and of all members that could be found, and one has a member twice.
+    Where the user gave the answered requests, these and their rows alone decide, unless they are one single row. A guess whose
+    answer is not finite decides nothing: it may be invalid in a way that the model does not refuse. `signature` is the declared
+    one, which a gateway goes by. Batches are of two, of three and of all members found, and one has a member twice.
     """
     reason = why_never_joined(signature) or _why_unfit(answered)
     if reason:
         return finding.dependent(reason)
     if not answered:
         return finding.untried("no request is known that the signature answers")
-    if guesses is None:
-        members = list(islice(_given(call, answered), _MOST_GIVEN))
-    else:
+    members = list(islice(_given(call, answered), _MOST_GIVEN)) if given else []
+    if len(members) < 2:
         members = list(islice(_members(call, answered, guesses), _MOST_MEMBERS))
     reason = _why_unfit(members) or _unsteady(call, members)
     if reason:
         return finding.dependent(reason)
     if len(members) < 2:
-        reason = _of_batches(call, [members * 2]) if members else ""
-        missing = "no two different requests are known that fit together; give some with --sample"
-        return finding.dependent(reason) if reason else finding.untried(missing)
+        return finding.untried("no two different requests are known that fit together; give some with --sample")
     reason = _of_batches(call, _batches(members))
     return finding.dependent(reason) if reason else finding.independent()
 

@@ -208,7 +208,7 @@ class TestPublish:
         (tmp_path / "sample.json").write_text('{"inputs": ["text"]}')
         failed = invoke("publish", str(built / "half_plus_two" / "1"), "--name", "mine", "--sample", "sample.json")
 
-        assert str(failed.exception) == 'sample.json: input x: [0]: expected a number (float32), got "text"'
+        assert str(failed.exception) == 'sample.json: input x: [0]: expected a number that float32 can hold, got "text"'
         assert names(tmp_path / "models") == []
 
     def test_a_sample_that_is_missing_is_wrong_usage(self, invoke):
