@@ -17,10 +17,15 @@ _TRACEABLE = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 def traceable(specs: Sequence[tf.TensorSpec]) -> tuple[list[tf.TensorSpec], dict[str, str]]:
     """Return the specs with names that can be traced, and for each new name the one that it stands for."""
-    if all(_TRACEABLE.fullmatch(spec.name) and not keyword.iskeyword(spec.name) and spec.name != "self" for spec in specs):
+    alike = len({spec.name.lower() for spec in specs}) < len(specs)  # the graph's names do not differ by case alone
+    if not alike and all(map(_is_traceable, specs)):
         return list(specs), {}
     renamed = [tf.TensorSpec(spec.shape, spec.dtype, f"input_{number}") for number, spec in enumerate(specs)]
     return renamed, {new.name: old.name for new, old in zip(renamed, specs, strict=True)}
+
+
+def _is_traceable(spec: tf.TensorSpec) -> bool:
+    return bool(_TRACEABLE.fullmatch(spec.name)) and not keyword.iskeyword(spec.name) and spec.name != "self"
 
 
 def restore(folder: Path, names: Mapping[str, Mapping[str, str]]) -> None:

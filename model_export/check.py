@@ -70,8 +70,8 @@ def require_callable(graph: meta_graph_pb2.MetaGraphDef) -> tuple[Signature, ...
     signatures = signatures_of(graph)
     if not signatures:
         raise ExportError(
-            "the model has no signatures, so there is nothing to call; export it with serving_default, a Keras model with"
-            " model.export(folder) after it was called once"
+            "the model has no signatures, so there is nothing to call; write @tf.function(input_signature=[...]) above a"
+            " function of the tf.Module, or export a Keras model with model.export(folder) after it was called once"
         )
     for signature in signatures:
         reason = why_uncallable(graph, signature)
@@ -84,12 +84,13 @@ def _finding(
     graph: meta_graph_pb2.MetaGraphDef,
     declared: Signature,
     call: Call,
-    answers: Iterable[Answered],
+    answers: Sequence[Answered],
     more: Iterable[Inputs],
 ) -> Finding:
     if not joining.why_never_joined(declared) and changes_state(graph, declared):
         return finding.untried("it changes the model's state")
-    return joining.examine(declared, call, [(answer.inputs, answer.outputs) for answer in answers], more)
+    members = [(answer.inputs, answer.outputs) for answer in answers]
+    return joining.examine(declared, call, members, more, given=any(answer.sample for answer in answers))
 
 
 def _as_in_graph(graph: tf.Graph, declared: Signature, warn: Warn) -> Signature:

@@ -1,5 +1,6 @@
 """What the commands print: results on stdout, progress on stderr. Plain lines wherever that is not a terminal."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,6 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+# Control characters, and separators of lines and paragraphs.
+_BREAKING = ("Cc", "Zl", "Zp")
 
 Rows = Sequence[Sequence[str]]
 
@@ -30,12 +34,12 @@ def progress(subject: str) -> Iterator[Callable[[str], None]]:
 
 def warn(text: str) -> None:
     """Say on stderr what the operator should know although the command succeeds."""
-    click.secho(f"warning: {text}", fg="yellow", err=True)
+    click.secho(f"warning: {_on_one_line(text)}", fg="yellow", err=True)
 
 
 def fail(text: str) -> None:
     """Say on stderr, in one line, why the command failed."""
-    click.secho(f"error: {text}", fg="red", err=True)
+    click.secho(f"error: {_on_one_line(text)}", fg="red", err=True)
 
 
 def table(columns: Sequence[str], rows: Rows) -> None:
@@ -48,6 +52,11 @@ def table(columns: Sequence[str], rows: Rows) -> None:
     for row in rows:
         framed.add_row(*(escape(cell) for cell in row))
     console.print(framed)
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text with line breaks and control characters, as a name may hold them, written as Python writes them."""
+    return "".join(repr(character)[1:-1] if unicodedata.category(character) in _BREAKING else character for character in text)
 
 
 def _plain_table(columns: Sequence[str], rows: Rows) -> None:

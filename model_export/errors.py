@@ -15,6 +15,8 @@ _PREAMBLE = (
 _ROOT_ERRORS = re.compile(r"\d+ root error\(s\) found\.")
 _NUMBERED = re.compile(r"^\(\d+\) [A-Z_ ]+: ")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Where in TensorFlow's own machinery it happened: names of nodes, functions and ops that nobody wrote.
+_MACHINERY = re.compile(r"\s*\[*\{\{\w*(node|colocation)\w* [^{}]*\}\}\]*|\s*\[Op:\w+\]( name:.*)?")
 
 
 class ExportError(Exception):
@@ -22,8 +24,8 @@ class ExportError(Exception):
 
 
 def lines_of(error: BaseException) -> list[str]:
-    """Return the lines of an error's text that are not empty, without margins and terminal colours."""
-    stripped = (line.strip() for line in _ANSI.sub("", str(error)).splitlines())
+    """Return the lines of an error's text that are not empty, without margins, terminal colours and names of inner nodes."""
+    stripped = (_MACHINERY.sub("", line).strip() for line in _ANSI.sub("", str(error)).splitlines())
     return [line for line in stripped if line]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from model_export import aliases
+from model_export.declared_batch import is_declared, stateful_layers
 from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError
 
@@ -34,6 +35,8 @@ def save(model: tf.keras.Model, endpoints: Mapping[str, Endpoint], folder: Path)
 
 def save_as_is(model: tf.keras.Model, folder: Path) -> None:
     """Write a SavedModel whose `serving_default` calls the model with the shapes that it declares, a fixed batch size included.
+
+    The batch size of an example that the model was called on is none that it declares: dimension 0 is free then.
 
     Inputs are named as in the model, outputs by their keys or else by the layers that make them; a subclassed model,
     which names neither, gets Keras' own names. Raises ExportError for a model that was never built or cannot be traced, and
@@ -67,13 +70,14 @@ def _call_endpoint(model: tf.keras.Model) -> Endpoint:
         arguments = tf.nest.pack_sequence_as(structure, list(tensors))
         return dict(_named_outputs(model, model(arguments, training=False)))
 
-    inputs = tf.nest.flatten(structure)
-    return call, [tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in inputs]
+    declared = is_declared(model)
+    inputs = [(tensor, tensor.shape if declared else (None, *tensor.shape[1:])) for tensor in tf.nest.flatten(structure)]
+    return call, [tf.TensorSpec(shape, tensor.dtype, tensor.name) for tensor, shape in inputs]
 
 
 def _require_free_batch(model: tf.keras.Model) -> None:
     """Refuse a model without declared inputs whose layers keep a state for each row of a batch of one size."""
-    stateful = [layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    stateful = stateful_layers(model)
     if stateful:
         raise ExportError(
             f"the batch size that layer {stateful[0]} is stateful for cannot be kept, because the model does not declare its"

@@ -109,6 +109,8 @@ def loaded(path: Path) -> Iterator[tf.compat.v1.Session]:
 def _cause(path: Path, error: Exception) -> str:
     if "not a valid checkpoint" in str(error):
         return "its variables are missing or incomplete: copy the whole directory, variables/ included"
+    if isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError):
+        return f"its variables are damaged or cut off: copy the whole directory again ({cause(error)})"
     return cause(error)
 
 

@@ -45,11 +45,19 @@ def _writer(source: str) -> Writer | None:
         return lambda folder: keras_export.save_as_is(model, folder)
     if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
         read_meta_graph(path)  # refused here, where the path is still the user's own
+        _require_directories(path)
         return lambda folder: _copy_tree(path, folder)
     if function and not path.exists():
         made = function_source.call(function["module"], function["function"])
         return lambda folder: function_source.write(made, source, folder)
     return None
+
+
+def _require_directories(path: Path) -> None:
+    """Raise ExportError where a file has the name of a directory that the loader reads or a publication adds to."""
+    for name in ("assets.extra", "variables", "assets"):
+        if (path / name).exists() and not (path / name).is_dir():
+            raise ExportError(f"{path / name}: expected a directory, as in every SavedModel, found a file: move it away")
 
 
 def _shown(source: str) -> str:

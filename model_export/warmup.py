@@ -21,16 +21,26 @@ from tensorflow_serving.apis import (
 )
 
 from model_export.checking.answers import Answered
-from model_export.sampling.prediction_logs import Log, logs_in
+from model_export.errors import ExportError
+from model_export.sampling import example_apis
+from model_export.sampling.prediction_logs import NO_REQUEST, Log, logs_in
 from model_export.saved_model import CLASSIFY_METHOD, REGRESS_METHOD
 
 PATH = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def read(version_dir: Path) -> list[Log]:
-    """Return the records of a version's warm-up file; none where there is none. Raises ExportError for a damaged one."""
+    """Return the records of a version's warm-up file; none where there is none.
+
+    Raises ExportError for a damaged one, and for one without a request. An empty record beside others is what servers skip.
+    """
     path = version_dir / PATH
-    return logs_in(path, f"its {PATH}") if path.is_file() and path.stat().st_size else []
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    logs = logs_in(path, f"its {PATH}")
+    if all(log.is_empty for log in logs):
+        raise ExportError(f"its {PATH} is no warm-up file: {NO_REQUEST}; delete it to have one made")
+    return logs
 
 
 def records(model: str, answered: Iterable[Answered]) -> list[Any]:
@@ -57,10 +67,10 @@ def write(version_dir: Path, logs: Sequence[Any]) -> None:
 def prediction_log(model: str, answer: Answered) -> Any:
     """Return the request as a PredictionLog: Classify or Regress where the server's rules for them hold, else Predict."""
     spec = model_pb2.ModelSpec(name=model, signature_name=answer.signature.name)
-    if answer.signature.method == CLASSIFY_METHOD and _classifies(answer):
+    if answer.signature.method == CLASSIFY_METHOD and _accepted_by(CLASSIFY_METHOD, answer):
         classify = classification_pb2.ClassificationRequest(model_spec=spec, input=_examples(answer))
         return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
-    if answer.signature.method == REGRESS_METHOD and _regresses(answer):
+    if answer.signature.method == REGRESS_METHOD and _accepted_by(REGRESS_METHOD, answer):
         regress = regression_pb2.RegressionRequest(model_spec=spec, input=_examples(answer))
         return prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
     predict = predict_pb2.PredictRequest(model_spec=spec)
@@ -70,21 +80,11 @@ def prediction_log(model: str, answer: Answered) -> Any:
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=predict))
 
 
-def _classifies(answer: Answered) -> bool:
-    """As TensorFlow Serving's classifier.cc: classes and scores, one or both, of equal shape [rows, classes]."""
-    expected = {"scores": tf.float32, "classes": tf.string}
-    fits = all(tensor.dtype == expected.get(tensor.name) for tensor in answer.signature.outputs)
-    shapes = {np.shape(value) for value in answer.outputs.values()}
-    return _takes_examples(answer) and fits and len(shapes) == 1 and all(len(shape) == 2 for shape in shapes)
-
-
-def _regresses(answer: Answered) -> bool:
-    """As TensorFlow Serving's regressor.cc: one number for each row."""
-    fits = [(tensor.name, tensor.dtype) for tensor in answer.signature.outputs] == [("outputs", tf.float32)]
-    if not fits or not _takes_examples(answer):
+def _accepted_by(method: str, answer: Answered) -> bool:
+    """Whether the API takes the signature, these inputs and this answer."""
+    if not _takes_examples(answer) or example_apis.why_not_asked(method, answer.signature):
         return False
-    rows = len(answer.inputs["inputs"])
-    return np.shape(answer.outputs["outputs"]) in {(rows,), (rows, 1)}
+    return not example_apis.why_not_answered(method, len(answer.inputs["inputs"]), answer.outputs)
 
 
 def _takes_examples(answer: Answered) -> bool:

@@ -10,8 +10,9 @@ from model_export.checking.fills import Array
 from model_export.checking.guesses import Inputs
 from model_export.diagnosis.causes import NO_VALUE, cause
 from model_export.errors import ExportError
+from model_export.sampling import example_apis
 from model_export.sampling.sample import Sample, SampleError
-from model_export.saved_model import Signature
+from model_export.saved_model import PREDICT_METHOD, Signature
 
 # What a call raises for inputs that the model refuses.
 FAILURES = (tf.errors.OpError, ValueError, TypeError)
@@ -53,22 +54,31 @@ def answer_to_guesses(signature: Signature, call: Call, guesses: Iterable[Inputs
             reason = cause(error) if number == 0 else reason
             if isinstance(error, tf.errors.DeadlineExceededError) or time.monotonic() > deadline:
                 break
-    warn(
-        f"signature {signature.name} was not tried and gets no warm-up: no valid input could be guessed ({reason});"
-        " give one with --sample"
-    )
+    warn(f"signature {signature.name} gets no warm-up: no guess suited it ({reason}); give a request with --sample")
     return []
 
 
 def _answer(signature: Signature, call: Call, sample: Sample) -> Answered:
     try:
-        return Answered(signature, sample.inputs, call(sample.inputs), sample)
+        answered = Answered(signature, sample.inputs, call(sample.inputs), sample)
     except FAILURES as error:
         expected = ", ".join(f"{tensor.name} {tensor.dtype_name}{tensor.shape_text}" for tensor in signature.inputs)
         came = ", ".join(f"{name} {_described(array)}" for name, array in sample.inputs.items())
         raise SampleError(
             f"{sample.place} fails: {cause(error)} (signature {signature.name} expects {expected}; got {came})"
         ) from error
+    _require_acceptable(answered, sample)
+    return answered
+
+
+def _require_acceptable(answered: Answered, sample: Sample) -> None:
+    """Raise SampleError where the API that the sample asks through refuses the answer."""
+    if sample.method == PREDICT_METHOD:
+        return
+    rows = len(sample.inputs["inputs"])
+    reason = example_apis.why_not_answered(sample.method, rows, answered.outputs)
+    if reason:
+        raise SampleError(f"{sample.place} fails: signature {answered.signature.name}: {reason}")
 
 
 def _described(array: Array) -> str:

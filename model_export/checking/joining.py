@@ -11,7 +11,7 @@ from model_export.checking import finding, variations
 from model_export.checking.answers import FAILURES, Call, Outputs
 from model_export.checking.finding import Finding
 from model_export.checking.guesses import Inputs
-from model_export.checking.rows import difference, same
+from model_export.checking.rows import difference, is_finite, same
 from model_export.diagnosis.causes import cause
 from model_export.saved_model import Signature
 
@@ -21,33 +21,36 @@ Member = tuple[Inputs, Outputs]
 # Batches of two and three members: an output of a fixed size coincides with the number of rows of one of them at most.
 _BATCHES = (2, 3)
 _MOST_MEMBERS = 6
+_MOST_GIVEN = 32
 _MOST_TRIED = 100
 _SEARCHING_S = 60.0
 _MOST_GUESSES = 60
 
 
-def examine(signature: Signature, call: Call, answered: Sequence[Member], guesses: Iterable[Inputs]) -> Finding:
+def examine(
+    signature: Signature, call: Call, answered: Sequence[Member], guesses: Iterable[Inputs], *, given: bool = False
+) -> Finding:
     """Compare rows alone and together, on the answered requests, on others like them and on those guesses that are answered.
 
-    `signature` is the declared one, which a gateway goes by. Batches are of two, of three and of all members that could be
-    found, and one has a member twice.
+    Where the user gave the answered requests, these and their rows alone decide, unless they are one single row. A guess whose
+    answer is not finite decides nothing: it may be invalid in a way that the model does not refuse. `signature` is the declared
+    one, which a gateway goes by. Batches are of two, of three and of all members found, and one has a member twice.
     """
     reason = why_never_joined(signature) or _why_unfit(answered)
     if reason:
         return finding.dependent(reason)
     if not answered:
         return finding.untried("no request is known that the signature answers")
-    members = list(islice(_members(call, answered, guesses), _MOST_MEMBERS))
-    reason = _why_unfit(members)
+    members = list(islice(_given(call, answered), _MOST_GIVEN)) if given else []
+    if len(members) < 2:
+        members = list(islice(_members(call, answered, guesses), _MOST_MEMBERS))
+    reason = _why_unfit(members) or _unsteady(call, members)
     if reason:
         return finding.dependent(reason)
     if len(members) < 2:
         return finding.untried("no two different requests are known that fit together; give some with --sample")
-    try:
-        unsteady = _unsteady(call, members)
-    except FAILURES as error:
-        return finding.dependent(f"the same request alone is answered once and fails once ({cause(error)})")
-    return finding.dependent(unsteady) if unsteady else _of_batches(call, members)
+    reason = _of_batches(call, _batches(members))
+    return finding.dependent(reason) if reason else finding.independent()
 
 
 def why_never_joined(signature: Signature) -> str:
@@ -84,24 +87,28 @@ def _why_unfit(answered: Sequence[Member]) -> str:
 def _unsteady(call: Call, members: Sequence[Member]) -> str:
     """Return that the same request got two answers, if it did: then nothing can be compared."""
     for inputs, outputs in members:
-        again = call(inputs)
+        try:
+            again = call(inputs)
+        except FAILURES as error:
+            return f"the same request alone is answered once and fails once ({cause(error)})"
         different = [name for name in outputs if not same({name: outputs[name]}, {name: again[name]})]
         if different:
             return f"output {different[0]}: the same request alone got two different answers"
     return ""
 
 
-def _of_batches(call: Call, members: Sequence[Member]) -> Finding:
-    for batch in _batches(members):
+def _of_batches(call: Call, batches: Iterable[Sequence[Member]]) -> str:
+    """Return what differs in the first batch that is not answered as its members are alone; empty if all are."""
+    for batch in batches:
         rows = [variations.rows_of(inputs) for inputs, _ in batch]
         try:
             joined = call(_joined([inputs for inputs, _ in batch]))
         except FAILURES:
-            return finding.dependent(f"{sum(rows)} rows together fail, while each alone is answered")
+            return f"{sum(rows)} rows together fail, while each alone is answered"
         reason = difference([outputs for _, outputs in batch], rows, joined)
         if reason:
-            return finding.dependent(reason)
-    return finding.independent()
+            return reason
+    return ""
 
 
 def _batches(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
@@ -112,13 +119,35 @@ def _batches(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
     yield members[::-1]
 
 
+def _given(call: Call, answered: Sequence[Member]) -> Iterator[Member]:
+    """Yield the rows of the answered requests and the requests themselves, as far as they differ and fit together."""
+    known = [inputs for inputs, _ in answered]
+    return _answered(call, variations.parts_of(known), known[0])
+
+
 def _members(call: Call, answered: Sequence[Member], guesses: Iterable[Inputs]) -> Iterator[Member]:
-    """Yield requests that differ from each other and fit together: those answered, their rows, variations of these, guesses."""
+    """Yield requests that differ from each other and fit together: those answered, their rows, variations of these, guesses.
+
+    Left out is what gets no finite answer, or none the second time.
+    """
+    known = [inputs for inputs, _ in answered]
+    requests = chain(variations.of(known), islice(guesses, _MOST_GUESSES))
+    for inputs, outputs in _answered(call, requests, known[0]):
+        if is_finite(outputs) and _is_answered_again(call, inputs):
+            yield inputs, outputs
+
+
+def _is_answered_again(call: Call, inputs: Inputs) -> bool:
+    try:
+        return is_finite(call(inputs))
+    except FAILURES:
+        return False
+
+
+def _answered(call: Call, requests: Iterable[Inputs], like: Inputs) -> Iterator[Member]:
     seen: list[Inputs] = []
-    like = answered[0][0]
     deadline = time.monotonic() + _SEARCHING_S
-    requests = variations.of([inputs for inputs, _ in answered])
-    for inputs in islice(chain(requests, islice(guesses, _MOST_GUESSES)), _MOST_TRIED):
+    for inputs in islice(requests, _MOST_TRIED):
         if time.monotonic() > deadline:
             return
         if variations.rows_of(inputs) < 1 or not _fit(like, inputs) or any(_equal(inputs, other) for other in seen):

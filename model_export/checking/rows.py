@@ -43,6 +43,11 @@ def same(first: Outputs, second: Outputs) -> bool:
     return not any(_differs(first[name], second[name], _largest([first[name], second[name]])) for name in first)
 
 
+def is_finite(outputs: Outputs) -> bool:
+    """Whether no float of an answer is NaN or infinite."""
+    return all(bool(np.all(np.isfinite(_wide(array)))) for array in outputs.values() if _is_float(array))
+
+
 def _has_rows(array: Array, rows: int) -> bool:
     return array.ndim > 0 and array.shape[0] == rows
 

@@ -64,10 +64,11 @@ def _fed_and_fetched(signature: Signature) -> Iterator[str]:
         name = inputs.get(output.tensor)
         if name is None:
             continue
+        remedy = f"in the model's code, return tf.identity({name}) instead of {name}"
         if name == output.name:
-            yield f"{name} is both an input and an output: return tf.identity({name})"
+            yield f"{name} is both an input and an output: {remedy}"
         else:
-            yield f"output {output.name} is the input {name} itself: return tf.identity({name})"
+            yield f"output {output.name} is the input {name} itself: {remedy}"
 
 
 def _python(graph: meta_graph_pb2.MetaGraphDef, signature: Signature) -> Iterator[str]:

@@ -17,7 +17,7 @@ def of(known: Sequence[Inputs]) -> Iterator[Inputs]:
 
     What has no rows, because its inputs differ in their dimension 0 or have none, is left out.
     """
-    alone = [_row(inputs, row) for inputs in known for row in range(min(rows_of(inputs), _MOST_ROWS))]
+    alone = _rows(known)
     yield from alone[:_MOST_ROWS]
     if alone:
         yield from _varied_requests(alone[0])
@@ -27,10 +27,20 @@ def of(known: Sequence[Inputs]) -> Iterator[Inputs]:
             yield from _varied_requests(inputs)
 
 
+def parts_of(known: Sequence[Inputs]) -> Iterator[Inputs]:
+    """Yield single rows of the known requests, then whole requests: nothing that is not in them."""
+    yield from _rows(known)
+    yield from (inputs for inputs in known if rows_of(inputs) > 1)
+
+
 def rows_of(inputs: Inputs) -> int:
     """Return how many rows all inputs have; 0 if they differ or one is a scalar."""
     sizes = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
     return sizes.pop() if len(sizes) == 1 else 0
+
+
+def _rows(known: Sequence[Inputs]) -> list[Inputs]:
+    return [_row(inputs, row) for inputs in known for row in range(min(rows_of(inputs), _MOST_ROWS))]
 
 
 def _row(inputs: Inputs, row: int) -> Inputs:
@@ -57,4 +67,5 @@ def _varied(array: Array, number: int, *, integers: bool) -> Array:
         return array
     wide: Array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     fill = fills.spread(number) if number % 3 else fills.small
-    return np.asarray((np.multiply(wide, (number % 4) / 2) + fill(array.shape)).astype(array.dtype))
+    with np.errstate(all="ignore"):  # a known request may hold NaN, infinities and the largest numbers there are
+        return np.asarray((np.multiply(wide, (number % 4) / 2) + fill(array.shape)).astype(array.dtype))

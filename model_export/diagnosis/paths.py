@@ -73,7 +73,8 @@ def _nothing(source: str) -> str:
         return "nothing there: the shell did not replace the ~, so write the whole path"
     function = _FUNCTION.fullmatch(source)
     if function:
-        return f"nothing there: a function is written as {_dotted(function['module'])}:{function['function']}"
+        meant = f"{_dotted(function['module'])}:{function['function']}"
+        return f"nothing there: a function is written as module:function, as in {meant}"
     if ":" in source:
         return "nothing there, and no module:function, as in train:make_model"
     dotted = _DOTTED.fullmatch(source)
@@ -89,6 +90,10 @@ def _dotted(module: str) -> str:
 
 
 def _directory(path: Path) -> str:
+    lost = [path / name for name in _MODELS if (path / name).is_symlink() and not (path / name).exists()]
+    if lost:
+        link = f"{lost[0].name} is a link to {os.readlink(lost[0])}, where nothing is"
+        return f"a SavedModel whose {link}: copy the files that its links stand for, as cp -rL does"
     versions = [version for version in in_service(path) if version.path.is_dir()]
     if versions:
         return f"a directory of versions: publish one of them, as in {versions[-1].path}"
@@ -121,7 +126,7 @@ def _models_inside(path: Path) -> list[Path]:
         depth = len(Path(parent).relative_to(path).parts)
         if depth >= _DEEPEST or looked_at > _MOST_LOOKED_AT:
             directories.clear()
-        if any(name in files for name in _MODELS):
+        if any(name in files and Path(parent, name).is_file() for name in _MODELS):
             found.append(Path(parent))
             directories.clear()
         found.extend(Path(parent, name) for name in files if name.endswith(".keras"))

@@ -4,6 +4,7 @@ The rules are TensorFlow Serving's (util/json_tensor.cc): names must fit, dtypes
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class JsonBody:
 def parse(text: str, path: str) -> list[JsonBody]:
     """Return the bodies of a file: one JSON object, or one on each line. Raises SampleError, naming the line."""
     try:
-        return [_body(json.loads(text), path)]
+        return [_body(_loads(text), path)]
     except (ValueError, RecursionError) as error:
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         if len(lines) < 2 or not _is_json(lines[0][1]):
@@ -45,14 +46,14 @@ def parse(text: str, path: str) -> list[JsonBody]:
 
 def _line(line: str, place: str) -> JsonBody:
     try:
-        return _body(json.loads(line), place)
+        return _body(_loads(line), place)
     except (ValueError, RecursionError) as error:
         raise SampleError(f"{place}: {_problem(error)}") from error
 
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        _loads(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -61,7 +62,19 @@ def _is_json(text: str) -> bool:
 def _problem(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"no valid JSON: {error.msg} at line {error.lineno} column {error.colno}"
-    return "no JSON that can be read: it is nested too deeply, or a number is too long"
+    return "no JSON that can be read: it is nested too deeply, or a number is too large or too long"
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    """Return the number. Raises ValueError for one that no double can hold, which Python would take for infinity."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
 
 
 def _body(body: Any, place: str) -> JsonBody:

@@ -17,6 +17,7 @@ from model_export.checking.fills import Array
 from model_export.saved_model import Tensor
 
 _LONGEST = 60
+_MOST_DIMENSIONS = 64  # of an array in NumPy
 
 
 class ValueProblem(ValueError):
@@ -31,6 +32,8 @@ def is_base64(value: Any) -> bool:
 def array_of(value: Any, tensor: Tensor) -> Array:
     """Return the value as an array of the tensor's dtype and of its own shape. Raises ValueProblem."""
     shape = tuple(_shape(value))
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ValueProblem(f"expected at most {_MOST_DIMENSIONS} lists within each other, got {len(shape)}")
     leaves = [_leaf(leaf, tensor, place) for leaf, place in _leaves(value, shape, "")]
     if tensor.dtype == tf.string:
         flat = np.empty(len(leaves), dtype=object)
@@ -41,7 +44,10 @@ def array_of(value: Any, tensor: Tensor) -> Array:
 
 def shown(value: Any) -> str:
     """Return the value as JSON, shortened."""
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
 
 
@@ -83,22 +89,29 @@ def _taken(value: Any, dtype: tf.DType) -> Any:
         return None
     if dtype.is_integer:
         return value if isinstance(value, int) and dtype.min <= value <= dtype.max else None
-    return _as_float(value) if dtype.is_floating else None
+    return _as_float(value, dtype) if dtype.is_floating else None
 
 
-def _as_float(number: float) -> float:
+def _as_float(number: float, dtype: tf.DType) -> float | None:
+    """Return the number, or None for one that the dtype has no finite value for. NaN and Infinity are written as such."""
     try:
-        return float(number)
+        wide = float(number)
     except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
+        return None
+    with np.errstate(over="ignore"):
+        return None if np.isfinite(wide) and not np.isfinite(np.array(wide).astype(dtype.as_numpy_dtype)) else wide
 
 
 def _decoded(value: Any) -> bytes | None:
     if not is_base64(value):
         return None
-    text = "".join(value["b64"].split()).rstrip("=.")
+    padded = "".join(value["b64"].split())
+    text = padded.rstrip("=.")
+    missing = -len(text) % 4
+    if len(padded) - len(text) not in (0, missing):  # as absl::Base64Unescape: no padding or the right one
+        return None
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(text + "=" * missing, validate=True)
     except (binascii.Error, ValueError):
         return None
 
@@ -111,5 +124,5 @@ def _expected(dtype: tf.DType) -> str:
     if dtype.is_integer:
         return f"an integer from {dtype.min} to {dtype.max} ({dtype.name})"
     if dtype.is_floating:
-        return f"a number ({dtype.name})"
+        return f"a number that {dtype.name} can hold"
     return f"no JSON: {dtype.name} comes as .npz"

@@ -1,6 +1,5 @@
 """Samples in NumPy's .npz: arrays by input name. Nothing is unpickled."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from model_export.checking.fills import Array
+from model_export.diagnosis.causes import cause
 from model_export.sampling.sample import DEFAULT_SIGNATURE, Sample, SampleError, Signatures, require_inputs
 from model_export.saved_model import Signature, Tensor
 
@@ -40,16 +40,24 @@ def load(path: Path) -> Arrays:
     """Return the file's arrays. Raises SampleError for a damaged file and for arrays that only pickle could read."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # np.load leaves a broken file open
-            return Arrays(str(path), {name: archive[name] for name in archive.files})
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
-        reason = "it holds Python objects; give strings as dtype S or U" if "allow_pickle" in str(error) else str(error)
+            arrays = {name: archive[name] for name in archive.files}
+    except MemoryError as error:
+        raise SampleError(f"{path}: cannot be read as .npz: an array says that it is larger than the memory") from error
+    except Exception as error:  # a damaged file fails in any way that zip, its compressions and NumPy can
+        reason = "it holds Python objects; give strings as dtype S or U" if "allow_pickle" in str(error) else cause(error)
         raise SampleError(f"{path}: cannot be read as .npz: {reason}") from error
+    others = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if others:  # np.load gives what is no .npy as its bytes
+        raise SampleError(f"{path}: cannot be read as .npz: {others[0]!r} in it is no array of NumPy")
+    return Arrays(str(path), arrays)
 
 
 def _cast(array: Array, tensor: Tensor, place: str) -> Array:
     """Return the array in the tensor's dtype, if no number changes by more than a float's rounding."""
     if tensor.dtype == tf.string and array.dtype.kind in "SU":
-        encode = np.frompyfunc(lambda text: text.encode() if isinstance(text, str) else bytes(text), 1, 1)
+        encode = np.frompyfunc(
+            lambda text: text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text), 1, 1
+        )
         return np.asarray(encode(array), dtype=object)
     wanted = np.dtype(tensor.dtype.as_numpy_dtype)
     if array.dtype == wanted:
@@ -57,7 +65,13 @@ def _cast(array: Array, tensor: Tensor, place: str) -> Array:
     if array.dtype.kind == "V" and array.dtype.itemsize == wanted.itemsize and wanted.kind == "V":
         return array.view(wanted)  # bfloat16, as NumPy writes it
     if _fits(array, tensor.dtype):
-        return np.asarray(array.astype(wanted))
+        with np.errstate(over="ignore"):
+            cast = np.asarray(array.astype(wanted))
+        if not tensor.dtype.is_integer and not np.array_equal(np.isfinite(array), np.isfinite(cast)):
+            raise SampleError(
+                f"{place}: input {tensor.name}: expected numbers that {tensor.dtype.name} can hold, got larger ones"
+            )
+        return cast
     raise SampleError(f"{place}: input {tensor.name}: expected {tensor.dtype.name}, got an array of {array.dtype}")
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from model_export.checking.guesses import Inputs
 from model_export.errors import ExportError
-from model_export.saved_model import Signature
+from model_export.saved_model import PREDICT_METHOD, Signature
 
 DEFAULT_SIGNATURE = "serving_default"
 Signatures = Mapping[str, Signature]
@@ -18,12 +18,16 @@ class SampleError(ExportError):
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs of one signature. `place` says where they came from; `record` is the PredictionLog that held them, if one did."""
+    """Inputs of one signature. `place` says where they came from; `record` is the PredictionLog that held them, if one did.
+
+    `method` is how the record asks: PREDICT_METHOD, CLASSIFY_METHOD or REGRESS_METHOD.
+    """
 
     signature: Signature
     inputs: Inputs
     place: str
     record: Any = None
+    method: str = PREDICT_METHOD
 
 
 class Unbound(Protocol):

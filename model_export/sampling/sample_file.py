@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_export.sampling import json_body, npz
-from model_export.sampling.prediction_logs import MOST_RECORDS, logs_in
+from model_export.sampling.foreign import what_is
+from model_export.sampling.prediction_logs import FRAME_BYTES, MOST_RECORDS, NO_REQUEST, Log, logs_in
 from model_export.sampling.sample import SampleError, Unbound
 
 _FORMS = (
@@ -35,9 +36,19 @@ def _samples(path: Path, content: bytes) -> Sequence[Unbound]:
     if content.startswith(b"\x93NUMPY"):
         raise SampleError(f"{path}: a single array; write it with the input's name: np.savez(file, x=array)")
     text = _text(content)
-    if text is None:
-        return logs_in(path, str(path))
-    return json_body.parse(text, str(path))
+    if text is not None:
+        return json_body.parse(text, str(path))
+    if not _may_be_records(content):
+        raise SampleError(f"{path}: {what_is(content)}; expected {_FORMS}")
+    return _logs(path)
+
+
+def _logs(path: Path) -> Sequence[Log]:
+    logs = logs_in(path, str(path))
+    empty = [log for log in logs if log.is_empty]
+    if empty:
+        raise SampleError(f"{empty[0].place}: {NO_REQUEST}; expected a PredictionLog with a request")
+    return logs
 
 
 def _text(content: bytes) -> str | None:
@@ -48,3 +59,8 @@ def _text(content: bytes) -> str | None:
         return content.decode("utf-8").removeprefix(_BOM)
     except UnicodeDecodeError:
         return None
+
+
+def _may_be_records(content: bytes) -> bool:
+    """Whether the file is long enough for a first record of the length that its first eight bytes tell."""
+    return len(content) >= FRAME_BYTES + int.from_bytes(content[:8], "little")

@@ -360,3 +360,14 @@ def recurses():
 
 
 NOT_A_FUNCTION = 5
+
+
+def module_without_specs():
+    """Carry a function that was traced for nothing yet."""
+
+    class Module(tf.Module):
+        @tf.function
+        def __call__(self, x):
+            return x * 2
+
+    return Module()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from model_export import console
 from model_export.publication import publish
 from tests.waiting import wait_for
 
@@ -207,7 +208,7 @@ class TestPublish:
         (tmp_path / "sample.json").write_text('{"inputs": ["text"]}')
         failed = invoke("publish", str(built / "half_plus_two" / "1"), "--name", "mine", "--sample", "sample.json")
 
-        assert str(failed.exception) == 'sample.json: input x: [0]: expected a number (float32), got "text"'
+        assert str(failed.exception) == 'sample.json: input x: [0]: expected a number that float32 can hold, got "text"'
         assert names(tmp_path / "models") == []
 
     def test_a_sample_that_is_missing_is_wrong_usage(self, invoke):
@@ -376,3 +377,10 @@ class TestRollout:
         assert refused.stderr.startswith("error: no model nope in models")
         assert refused.stderr.count("\n") == 1
         assert names(tmp_path) == []
+
+
+def test_errors_and_warnings_stay_on_one_line(capsys):
+    console.fail("input a\nb\x1b[2J: \u2028 größe")
+    console.warn("a\r\nb")
+
+    assert capsys.readouterr().err == "error: input a\\nb\\x1b[2J: \\u2028 größe\nwarning: a\\r\\nb\n"

@@ -70,7 +70,7 @@ def test_a_model_that_no_guess_suits_is_published_with_a_warning_and_without_a_w
     released = publish(f"{HARD}:only_one_number")
 
     [warning] = released.verdict.warnings
-    assert "serving_default was not tried and gets no warm-up" in warning
+    assert "serving_default gets no warm-up: no guess suited it (" in warning
     assert "assertion failed" in warning
     assert "--sample" in warning
     assert in_service(tmp_path / "models" / "mine") == [released.version]

@@ -1,16 +1,20 @@
 """Rows alone and together: the comparison itself, and what a publication finds, keeps and tells."""
 
 import json
+from itertools import count, cycle
 
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from model_export.checking import finding
+from model_export.checking import finding, joining
 from model_export.checking.rows import difference
 from model_export.description import describe
 from model_export.errors import ExportError
 from model_export.release import release
+from model_export.sampling import sample_file
+from model_export.saved_model import PREDICT_METHOD, Signature, Tensor
 from model_export.sources import writer_for
 from tests.model_export import hard_models, made_models
 
@@ -137,6 +141,66 @@ def test_a_signature_that_changes_state_is_not_compared(publish, tmp_path):
     [found] = publish(module).verdict.findings.values()
 
     assert found == finding.Finding(None, "rows were not compared: it changes the model's state")
+
+
+class TestWitnesses:
+    """A signature that answers what it was not made for in any way: what decides is what the user gave, or sound guesses."""
+
+    SIGNATURE = Signature("s", PREDICT_METHOD, (Tensor("x", "x:0", tf.float32, (None,)),), ())
+
+    @staticmethod
+    def moody(calls):
+        """Double each number; for what is not above 0 return NaN, then another number each time."""
+
+        def call(inputs):
+            calls.append(inputs["x"])
+            return {"y": np.where(inputs["x"] > 0, inputs["x"] * 2, [np.nan, len(calls)][len(calls) % 2]).astype(np.float32)}
+
+        return call
+
+    @staticmethod
+    def member(*numbers):
+        x = np.array(numbers, np.float32)
+        return {"x": x}, {"y": x * 2}
+
+    def examined(self, call, answered, numbers=None):
+        guesses = [{"x": np.array([number], np.float32)} for number in numbers or ()]
+        return joining.examine(self.SIGNATURE, call, answered, guesses, given=numbers is None)
+
+    def test_only_what_was_given_is_asked(self):
+        calls = []
+        assert self.examined(self.moody(calls), [self.member(1, 2), self.member(3)]) == finding.independent()
+        assert set(np.concatenate(calls)) == {1, 2, 3}
+
+    def test_one_single_row_is_joined_by_sound_guesses(self):
+        assert self.examined(self.moody([]), [self.member(1)]) == finding.independent()
+
+    def test_given_rows_that_get_two_answers_are_told(self):
+        numbers = count(1.0)
+        found = self.examined(lambda inputs: {"y": inputs["x"] * next(numbers)}, [self.member(1), self.member(2)])
+        assert found.text == "output y: the same request alone got two different answers: requests will not be joined"
+
+    @pytest.mark.parametrize("answers", [(np.nan, 1.0), (1.0, np.inf), (np.inf, -np.inf), (1.0, None), (None, 1.0)])
+    def test_a_guess_without_a_finite_answer_decides_nothing(self, answers):
+        turns = cycle(answers)
+
+        def call(inputs):
+            odd = next(turns) if np.any(inputs["x"] <= 0) else 0.0
+            if odd is None:
+                raise ValueError("refused")
+            return {"y": np.where(inputs["x"] > 0, inputs["x"] * 2, odd)}
+
+        found = self.examined(call, [self.member(1)], [5.0, -4.0, 6.0, -3.0])
+        assert found == finding.independent()
+
+    def test_matrices_that_were_given_decide_and_not_those_that_could_be_guessed(self, tmp_path):
+        positive = np.array([[[2, 0], [0, 3]], [[2, 1], [1, 4]]], np.float64)
+        np.savez(tmp_path / "sample.npz", m=positive)
+        samples = sample_file.read(tmp_path / "sample.npz")
+        write = writer_for(f"{HARD}:cholesky_of_any_size")
+        [found] = release(tmp_path, "mine", write, lambda step: None, samples).verdict.findings.values()
+
+        assert found == finding.independent()
 
 
 def test_every_example_model_has_independent_rows(built):

@@ -1,9 +1,13 @@
 """`--sample`: requests that the user gives are checked, run, and become the warm-up of their signatures."""
 
 import base64
+import gzip
+import io
 import json
 import os
 import shutil
+import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -38,7 +42,7 @@ def written(tmp_path):
 
     def write(content, name="sample"):
         path = tmp_path / name
-        if isinstance(content, list) and isinstance(content[0], PredictionLog):
+        if isinstance(content, list) and isinstance(content[0], PredictionLog | tf.train.Example):
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for record in content:
                     writer.write(record.SerializeToString())
@@ -66,6 +70,19 @@ def predict_log(signature, **inputs):
     for name, value in inputs.items():
         record.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return record
+
+
+def nested(depth):
+    value = 12345.5
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def npy_header(shape):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return file.getvalue()
 
 
 class TestForms:
@@ -109,6 +126,14 @@ class TestForms:
         released = publish(f"{HARD}:only_one_number", written(records))
 
         assert [log.record for log in warmup.read(released.version.path)] == records
+
+    @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 3.4e38, 3.4028235e38])
+    def test_numbers_that_are_none_and_the_largest_ones_are_taken_as_they_are(self, publish, written, tmp_path, number):
+        np.savez(tmp_path / "sample.npz", x=np.array([number, 1.0]))
+        body = written({"inputs": [number, 1.0]})
+        for file in (body, tmp_path / "sample.npz"):
+            [answered] = publish(f"{HARD}:twice", file).verdict.answered
+            np.testing.assert_array_equal(answered.inputs["x"], np.array([number, 1.0], np.float32))
 
     def test_several_files_and_only_the_other_signatures_are_guessed(self, publish, written):
         scale = written({"inputs": [5.0], "signature_name": "scale"}, "a.json")
@@ -178,15 +203,32 @@ class TestRefused:
             ({"instances": [{"x": 1}, 2]}, r"instances\[1\]: expected an object with the inputs, as in the first row, got 2"),
             ({"instances": [{"x": 1}, {"y": 1}]}, r"instances\[1\]: input 'x' is missing, 'y' is no input; .* takes x"),
             ({"inputs": {"z": [1]}}, "sample: inputs: input 'x' is missing, 'z' is no input"),
-            ({"inputs": ["a"]}, r'sample: input x: \[0\]: expected a number \(float32\), got "a"'),
-            ({"inputs": [None]}, r"input x: \[0\]: expected a number \(float32\), got null"),
-            ({"inputs": [True]}, r"input x: \[0\]: expected a number \(float32\), got true"),
+            ({"inputs": ["a"]}, r'sample: input x: \[0\]: expected a number that float32 can hold, got "a"'),
+            ({"inputs": [None]}, r"input x: \[0\]: expected a number that float32 can hold, got null"),
+            ({"inputs": [True]}, r"input x: \[0\]: expected a number that float32 can hold, got true"),
             ({"inputs": [[1, 2], [3]]}, r"input x: \[1\]: expected a list of 2 as in the first row, got 1"),
             ({"inputs": [[1, 2], 3]}, r"input x: \[1\]: expected a list of 2 as in the first row, got 3"),
             ({"inputs": [1, [2]]}, r"input x: \[1\]: expected a value as in the first row, got the list \[2\]"),
             (b"\x93NUMPY and so on", r"a single array; write it with the input's name: np\.savez"),
             (b"PK\x03\x04 broken", r"sample: cannot be read as \.npz"),
-            (b"\xff\xfe neither text nor records", "sample is not a TFRecord of PredictionLogs"),
+            (b"\xff\xff\0 neither", "sample: neither text in UTF-8 nor a TFRecord of whole PredictionLogs; expected one JSON"),
+            (b"\0\1\2", "sample: neither text in UTF-8 nor a TFRecord of whole PredictionLogs; expected one JSON"),
+            (b"\0\1\2\3\4\5\6\7", "sample: neither text in UTF-8 nor a TFRecord of whole PredictionLogs; expected one JSON"),
+            (bytes(64), r"sample is not a TFRecord of PredictionLogs \(corrupted record at 0 [^\]{}]*$"),
+            ('{"inputs": ["ä"]}'.encode("latin-1"), "sample: text that is not in UTF-8: write it in UTF-8; expected one JSON"),
+            ('{"inputs": [1]}'.encode("utf-16"), "sample: JSON in UTF-16: write it in UTF-8; expected one JSON"),
+            ('{"inputs": [1]}'.encode("utf-16-be"), "sample: JSON in UTF-16: write it in UTF-8; expected one JSON"),
+            (gzip.compress(b'{"inputs": [1]}'), "sample: a gzip archive: unpack it; expected one JSON"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "sample: a PNG picture: .*; expected one JSON"),
+            ({"inputs": nested(70)}, "sample: input x: expected at most 64 lists within each other, got 70"),
+            ({"inputs": nested(65)}, "sample: input x: expected at most 64 lists within each other, got 65"),
+            ('{"inputs": [1e400]}', "sample: no JSON that can be read: .* a number is too large"),
+            ('{"inputs": [1e300]}', r"sample: input x: \[0\]: expected a number that float32 can hold, got 1e\+300"),
+            ({"inputs": [10**300]}, r"sample: input x: \[0\]: expected a number that float32 can hold, got 1000"),
+            ({"inputs": [10**4000]}, r"sample: input x: \[0\]: expected a number that float32 can hold, got 1000"),
+            ([PredictionLog()], "record 0 of .*sample: there is no request in it"),
+            ([predict_log("", x=[12345.5]), PredictionLog()], "record 1 of .*sample: there is no request in it"),
+            ([tf.train.Example(features={"feature": {"x": {}}})], "record 0 of .*sample: there is no request in it"),
             ([predict_log("a", x=[1.0])], "record 0 of .*sample: the model has no signature a"),
             ([predict_log("", x=[12345.5]), predict_log("", y=[1.0])], "record 1 of .*sample: input 'x' is missing"),
             ({"inputs": [1.0]}, r"sample fails: assertion failed.*expects x float\[-1\]; got x float32\[1\]"),
@@ -212,6 +254,8 @@ class TestRefused:
             ({"express": 1}, "input express: .*expected true or false, got 1"),
             ({"sku": 5}, "input sku: .*expected a string or .*, got 5"),
             ({"sku": {"b64": "!"}}, "input sku: .*in standard base64, got"),
+            ({"sku": {"b64": "YWI========="}}, "input sku: .*in standard base64, got"),
+            ({"sku": {"b64": "YQ="}}, "input sku: .*in standard base64, got"),
             ({"unit_price": {"b64": "AA=="}}, "input unit_price: .*expected a number"),
         ],
     )
@@ -219,6 +263,13 @@ class TestRefused:
         row = {"sku": "a", "quantity": 1, "unit_price": 1.0, "express": False, **value}
         with pytest.raises(ExportError, match=told):
             publish(built / "basket" / "1", written({"instances": [row]}))
+
+    @pytest.mark.parametrize("kept", [1, 8, 12, 20, -1, -4])
+    def test_a_torn_last_record(self, publish, written, kept):
+        one = written([predict_log("", x=[12345.5])]).read_bytes()
+        torn = one + one[:kept]
+        with pytest.raises(ExportError, match=r"sample is damaged after 1 record: copy or write the file again \([^{]*$"):
+            publish(f"{HARD}:only_one_number", written(torn))
 
     def test_several_inputs_without_their_names(self, publish, written, built):
         with pytest.raises(ExportError, match="takes the inputs express, quantity, sku, unit_price, so expected them by name"):
@@ -229,6 +280,7 @@ class TestRefused:
         [
             ({"y": np.ones(1)}, r"\.npz: input 'x' is missing, 'y' is no input"),
             ({"x": np.array(["a"])}, r"\.npz: input x: expected float32, got an array of <U1"),
+            ({"x": np.array([1e300])}, r"\.npz: input x: expected numbers that float32 can hold, got larger ones"),
             ({"x": np.array([object()])}, "it holds Python objects; give strings as dtype S or U"),
         ],
     )
@@ -236,6 +288,34 @@ class TestRefused:
         np.savez(tmp_path / "sample.npz", **arrays)
         with pytest.raises(ExportError, match=told):
             publish(f"{HARD}:only_one_number", tmp_path / "sample.npz")
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (b"no array", "cannot be read as .npz: 'x' in it is no array of NumPy"),
+            (npy_header((2**30, 2**20)), "cannot be read as .npz: .*larger than the memory"),
+            (npy_header((3,)), "cannot be read as .npz: "),
+            (npy_header((-1,)), "cannot be read as .npz: "),
+            (b"\x93NUMPY\x09\x09", "cannot be read as .npz: "),
+        ],
+        ids=["no array", "petabytes", "too short", "a negative size", "a version that is none"],
+    )
+    @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    def test_a_zip_that_holds_no_array(self, tmp_path, content, told, compression):
+        with zipfile.ZipFile(tmp_path / "sample.npz", "w", compression) as archive:
+            archive.writestr("x.npy", content)
+        with pytest.raises(ExportError, match=told) as refusal:
+            sample_file.read(tmp_path / "sample.npz")
+        assert "\n" not in str(refusal.value)
+
+    def test_a_damaged_zip(self, tmp_path):
+        np.savez_compressed(tmp_path / "sample.npz", x=np.arange(100.0))
+        content = (tmp_path / "sample.npz").read_bytes()
+        for position in range(0, len(content), 3):
+            flipped = bytes([content[position] ^ 0xFF])
+            (tmp_path / "sample.npz").write_bytes(content[:position] + flipped + content[position + 1 :])
+            with suppress(ExportError):  # some bytes, such as a file's date, matter to nobody
+                sample_file.read(tmp_path / "sample.npz")
 
     @pytest.mark.parametrize(
         ("path", "told"),

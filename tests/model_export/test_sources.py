@@ -69,8 +69,20 @@ def test_a_fixed_batch_size_stays(publish, load, tmp_path):
         ("x:0", '日本 "%"'),
         ("training", "mask"),
         ("plain",),
+        ("A", "a"),
+        ("Größe", "größe", "Age"),
     ],
-    ids=["a table's", "brackets", "alike", "Python's words", "colons and quotes", "Keras' words", "plain"],
+    ids=[
+        "a table's",
+        "brackets",
+        "alike",
+        "Python's words",
+        "colons and quotes",
+        "Keras' words",
+        "plain",
+        "other case",
+        "other case of other letters",
+    ],
 )
 def test_the_names_of_keras_inputs_stay(publish, load, tmp_path, names):
     made_models.keras_named(*names).save(tmp_path / "m.keras")
@@ -278,7 +290,7 @@ def test_a_signature_whose_inputs_cannot_be_guessed_is_published_with_a_warning(
     released = publish(f"{MADE}:{function}")
 
     [warning] = released.verdict.warnings
-    assert "signature serving_default was not tried" in warning
+    assert "signature serving_default gets no warm-up: no guess suited it" in warning
     assert in_service(tmp_path / "models" / "mine") == [released.version]
     assert list(tf.data.TFRecordDataset(str(released.version.path / warmup.PATH))) == []
 

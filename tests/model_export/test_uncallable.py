@@ -48,8 +48,8 @@ def sparse_placeholder():
 
 TF1 = [keyed, keyed_under_another_name, two_names, sparse_placeholder]
 REMEDIES = {
-    "keyed": "key is both an input and an output: return tf.identity(key)",
-    "keyed_under_another_name": "output id is the input key itself: return tf.identity(key)",
+    "keyed": "key is both an input and an output: in the model's code, return tf.identity(key) instead of key",
+    "keyed_under_another_name": "output id is the input key itself: in the model's code, return tf.identity(key)",
     "two_names": "inputs a and b are two names for one tensor (x:0), which can be fed only once: keep one of the names",
     "sparse_placeholder": "input x is a sparse tensor, which no server can take: take indices, values and dense_shape",
     "ragged_output": "output tokens is a ragged tensor, which no server can return: return its values and row_splits",

@@ -134,6 +134,10 @@ def test_an_empty_warmup_file_is_replaced_by_a_real_one(publish_with):
     ("content", "reason"),
     [
         (b"not a record file", "is not a TFRecord of PredictionLogs"),
+        (b"\0" * 3, r"is not a TFRecord of PredictionLogs \(its last 3 bytes are no whole record\)"),
+        (b"\0" * 8, "is not a TFRecord of PredictionLogs"),
+        ([PredictionLog(), PredictionLog()], "is no warm-up file: there is no request in it; delete it to have one made"),
+        ([tf.train.Example(features={"feature": {"x": {}}})], "there is no request in it"),
         ([predict_log("nope", x=[1.0])], "record 0 .* no signature nope"),
         ([predict_log("", x=[1.0]), predict_log("", y=[1.0])], "record 1 .* input 'x' is missing"),
         ([regress_log("regress_x_to_y", x2=1)], "record 0 .* x"),
@@ -141,7 +145,19 @@ def test_an_empty_warmup_file_is_replaced_by_a_real_one(publish_with):
         ([PredictionLog(session_run_log=prediction_log_pb2.SessionRunLog())], "a session_run_log is not replayed"),
         ([PredictionLog()] * (MOST_RECORDS + 1), "has 1001 records; a server refuses more than 1000"),
     ],
-    ids=["no record file", "unknown signature", "missing input", "missing feature", "wrong api", "kind", "too many"],
+    ids=[
+        "no record file",
+        "three bytes",
+        "eight bytes",
+        "empty records",
+        "examples",
+        "unknown signature",
+        "missing input",
+        "missing feature",
+        "wrong api",
+        "kind",
+        "too many",
+    ],
 )
 def test_a_warmup_file_that_would_fail_the_load_is_refused(publish_with, tmp_path, content, reason):
     with pytest.raises(ExportError, match=reason):

@@ -33,6 +33,8 @@ def things(tmp_path_factory, built) -> Path:
     _write_archives(root, built)
     _write_folders(root, built)
     _write_special_files(root)
+    shutil.copytree(built / "dense" / "1", root / "extra_file", ignore=shutil.ignore_patterns("assets.extra"))
+    (root / "extra_file" / "assets.extra").write_text("no directory")
     _write_keras(root)
     (root / "train.py").write_text("def make():\n    raise OSError(28, 'No space left on device')\n")
     (root / "broken.py").write_text("def make(:\n")
@@ -134,6 +136,8 @@ def _write_folders(root: Path, built: Path) -> None:
 
 
 def _write_special_files(root: Path) -> None:
+    (root / "lost_pb").mkdir()
+    (root / "lost_pb" / "saved_model.pb").symlink_to("/nowhere")
     os.mkfifo(root / "pipe")
     os.mkfifo(root / "pipe.keras")
     (root / "dangling").symlink_to("nowhere")
@@ -267,15 +271,27 @@ WRONG = {
     "a SavedModel without saved_model.pb": ("no_pb", "found a SavedModel without its saved_model.pb"),
     "a SavedModel without variables": ("no_variables", "the model does not load: its variables are missing"),
     "variables without their index": ("no_index", "the model does not load: its variables are missing"),
-    "variables that are cut": ("cut_data", "the model does not load: "),
+    "variables that are cut": ("cut_data", "the model does not load: its variables are ... copy the whole directory"),
+    "a link to nothing for saved_model.pb": (
+        "lost_pb",
+        "found a SavedModel whose saved_model.pb is a link to /nowhere, where nothing is: copy the files",
+    ),
+    "a file called assets.extra": ("extra_file", "extra_file/assets.extra: expected a directory, ... found a file"),
+    "a module's function without specs": (f"{HARD}:module_without_specs", "write @tf.function(input_signature=[...])"),
     "a damaged saved_model.pb": ("damaged_pb", "is not a SavedModel: its saved_model.pb"),
     "an empty saved_model.pb": ("empty_pb", "cannot be served: no graph has the tag set"),
     "a folder called saved_model.pb": ("folder_pb", "found a directory with saved_model.pb"),
     "a SavedModel without signatures": ("no_signatures", "the model has no signatures"),
-    "a file and a function": ("train.py:make", "found nothing there: a function is written as train:make"),
-    "a path and a function": ("pkg/train.py:make", "found nothing there: a function is written as pkg.train:make"),
-    "a call": ("train:make()", "found nothing there: a function is written as train:make"),
-    "a method": ("train:Model.make", "found nothing there: a function is written as train:make"),
+    "a file and a function": (
+        "train.py:make",
+        "found nothing there: a function is written as module:function, as in train:make",
+    ),
+    "a path and a function": (
+        "pkg/train.py:make",
+        "found nothing there: a function is written as module:function, as in pkg.train:make",
+    ),
+    "a call": ("train:make()", "found nothing there: a function is written as module:function, as in train:make"),
+    "a method": ("train:Model.make", "found nothing there: a function is written as module:function, as in train:make"),
     "a module and nothing": ("train:", "found nothing there, and no module:function, as in train:make_model"),
     "a function and nothing": (":make", "found nothing there, and no module:function"),
     "a dot for a colon": ("train.make_model", "if a function is meant, write train:make_model"),
