@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "gateway.worker": {"gateway.arrival", "gateway.hub"},
     "gateway.cache_setting": set(),
     "gateway.settings": {"gateway.cache_setting"},
-    "gateway.inference": {"gateway.inference.caching", "gateway.errors", "gateway.telemetry"},
+    "gateway.inference": {"gateway.inference.batching", "gateway.inference.caching", "gateway.errors", "gateway.telemetry"},
     "gateway.inference.batching": {
         "gateway.inference",
         "gateway.errors",
