@@ -103,8 +103,10 @@ def publish(path: str, name: str, model_config_file: Path | None, samples: tuple
     PATH is a .keras file, a SavedModel directory, or module:function. The function, importable from the current
     directory, takes nothing and returns a Keras model, a tf.Module, or a pair of a tf.Module and its signatures.
 
-    Each signature is called, with the samples or else with guessed inputs: no guess being accepted is a warning, a sample
-    that fails is an error. Its rows are also asked together, as the gateway joins requests, and what was found is told.
+    Each signature is called with the samples, or else with guessed inputs. If
+    the model accepts no guess, that is a warning; if it refuses a sample, that
+    is an error. Rows are also called together, because the gateway joins
+    requests; what is found of them is printed, and `show` prints it again.
     """
     models_dir.require_writable(root)
     released = _release(root, name, partial(_source_writer, path), samples)
