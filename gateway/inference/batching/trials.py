@@ -8,9 +8,10 @@ under light load has no trials and so no further calls. Later, a sample of the s
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
@@ -44,7 +45,7 @@ class Trials:
         self._max_rows = max_rows
         self._gathering = Gathering(max_rows)
         self._turn = itertools.count()
-        self._samples = threading.BoundedSemaphore(_THREADS)
+        self._places = threading.BoundedSemaphore(_THREADS)
         self._pool = ThreadPoolExecutor(_THREADS, "compare")
 
     @property
@@ -76,9 +77,8 @@ class Trials:
         return record
 
     def sample(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
-        """Compare a shared call, which was answered, with lone calls of its members; unless enough samples are under way."""
-        if self._samples.acquire(blocking=False):
-            self._pool.submit(self._call_members, kind, members, shared)
+        """Compare a shared call, which was answered, with lone calls of its members."""
+        self._in_turn(kind, partial(self._compare_members, kind, members, shared))
 
     def _call(self, kind: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
         return self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
@@ -148,33 +148,36 @@ class Trials:
     def grow(self, kind: Kind, members: Sequence[Member]) -> None:
         """Compare a larger call than was compared before with the answers that the requests in it got from smaller ones."""
         fitting = list(_fitting(members, self._max_rows))
-        if len(fitting) > 1 and self._samples.acquire(blocking=False):
-            self._pool.submit(self._call_larger, kind, fitting)
+        if len(fitting) > 1:
+            self._in_turn(kind, partial(self._compare_larger, kind, fitting))
 
-    def _call_larger(self, kind: Kind, members: list[Member]) -> None:
-        try:
-            inputs = rows.join([member.inputs for member in members])
-            if not rows.are_equal(inputs) and _answered_bytes(members) <= MOST_BYTES:
-                self._judge(kind, members, self._call(kind, inputs, _deadline(members)))
-        except GatewayError:
-            metrics.BATCH_PROOFS.labels(kind.model.name, "inconclusive").inc()
-        except Exception:
-            log.exception("batch.growth_failed", model=kind.model.name)
-        finally:
-            self._samples.release()
+    def _in_turn(self, kind: Kind, compare: Callable[[], None]) -> None:
+        """Make a comparison in a thread, unless enough of them are under way. One that fails says nothing."""
 
-    def _call_members(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
+        def run() -> None:
+            try:
+                compare()
+            except Exception as error:
+                if not isinstance(error, GatewayError):
+                    log.exception("batch.comparison_failed", model=kind.model.name)
+                metrics.BATCH_PROOFS.labels(kind.model.name, "inconclusive").inc()
+            finally:
+                self._places.release()
+
+        if self._places.acquire(blocking=False):
+            self._pool.submit(run)
+
+    def _compare_larger(self, kind: Kind, members: list[Member]) -> None:
+        """Make a shared call of members that were answered."""
+        inputs = rows.join([member.inputs for member in members])
+        if not rows.are_equal(inputs) and _answered_bytes(members) <= MOST_BYTES:
+            self._judge(kind, members, self._call(kind, inputs, _deadline(members)))
+
+    def _compare_members(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
         """Make the lone calls of a shared one."""
-        try:
-            for member in members:
-                member.answer = self._call(kind, member.inputs, _deadline([member]))
-            self._judge(kind, members, shared)
-        except GatewayError:
-            metrics.BATCH_PROOFS.labels(kind.model.name, "inconclusive").inc()
-        except Exception:
-            log.exception("batch.sample_failed", model=kind.model.name)
-        finally:
-            self._samples.release()
+        for member in members:
+            member.answer = self._call(kind, member.inputs, _deadline([member]))
+        self._judge(kind, members, shared)
 
     def _judge(self, kind: Kind, members: Sequence[Member], shared: Prediction) -> None:
         record = self._records.answered(kind, shared.version)

@@ -48,6 +48,9 @@ class Clients:
     def settle(self):
         """Wait until nothing is called or compared any more."""
         wait_for(lambda: self.batcher._trials.is_idle)
+        places = [self.batcher._trials._places.acquire(timeout=10) for _ in range(trials._THREADS)]
+        assert all(places)
+        self.batcher._trials._places.release(len(places))
 
 
 @pytest.fixture
