@@ -99,8 +99,8 @@ class BatchCalls:
         record = self._trials.note_rows(kind, whole, sum(sizes))
         self._records.take_news()
         parts = rows.split(whole.outputs, sizes)
-        # Another version may have answered than the one that is proven, or there is a verdict by now.
-        if parts is None or not record.is_joined:
+        # Another version may have answered than the one that is proven for so many rows, or there is a verdict by now.
+        if parts is None or not record.is_joined or sum(sizes) > record.most_rows:
             return alone, None
         outcomes: list[Outcome | None] = [
             Prediction(whole.model, whole.version, whole.signature, part, started_s - member.arrived_s, is_shared=True)

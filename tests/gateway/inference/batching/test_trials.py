@@ -295,6 +295,28 @@ def test_rows_of_a_batch_that_another_version_answered_are_not_handed_out(make, 
     ]
 
 
+def test_rows_of_a_batch_larger_than_was_compared_for_the_version_that_answered_are_not_handed_out(make, backend):
+    """The new version is proven too, for fewer rows: it answers only the first three of a call."""
+    clients = make()
+    prove(clients, model=ModelRef("m", version=2))
+    backend.run = lambda x: {"y": x * 3 + 1}
+    clients.together(*[[number] * 2 for number in range(5)])
+    clients.settle()
+    clients.together(*[[number] * 2 for number in range(5)])
+    clients.settle()
+    assert clients.records.of(KIND).most_rows > 3
+    backend.calls.clear()
+    backend.gate.clear()
+    first = clients.start(100)
+    wait_for(lambda: len(backend.calls) == 1)
+    others = [clients.start(number) for number in (1, 2, 3, 4)]
+    wait_for(lambda: clients.batcher._queued_rows == 4)
+    backend.version, backend.run = 2, lambda x: {"y": np.where(np.arange(len(x))[:, None] < 3, x * 3 + 1, 0)}
+    backend.gate.set()
+    first.result(15)
+    assert [other.result(15).outputs["y"][0][0] for other in others] == [4, 7, 10, 13]
+
+
 def test_proofs_count_for_each_set_of_fetched_outputs(make, backend):
     clients = make()
     backend.run = lambda x: {"y": x, "z": x * 2}
