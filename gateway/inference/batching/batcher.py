@@ -227,7 +227,7 @@ class Batcher:
             self._grow(call, lane, batch)
 
     def _grow(self, call: Kind, lane: Lane, batch: list[Member]) -> None:
-        """When more were waiting, twice in a row, than a batch may have: see whether it may have more."""
+        """After two limited batches in a row, have a call of both compared, so that later batches may have more rows."""
         with self._lock:
             is_limited = lane.most_rows < self._limits.max_rows and bool(lane.waiting)
             before, lane.limited = lane.limited, []
