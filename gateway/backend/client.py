@@ -152,7 +152,11 @@ class BackendClient:
     def _call(self, method: Callable[..., Response], request: Any, deadline: Deadline) -> Response:
         def attempt() -> Response:
             # Its turn may come late, so only then is asked how much time is left.
-            return method(request, timeout=deadline.remaining_s())
+            timeout_s = deadline.remaining_s()
+            try:
+                return method(request, timeout=timeout_s)
+            except ValueError:  # which is how gRPC tells that the channel is closed: this process is about to end
+                raise errors.Unavailable(AWAY) from None
 
         try:
             return waiting.call(attempt)

@@ -135,6 +135,12 @@ def test_a_deadline_that_has_passed_makes_no_call(client, fake):
     assert fake.calls == []
 
 
+def test_a_call_behind_the_end_of_the_client_says_that_the_server_is_away(client):
+    client.close()
+    with pytest.raises(errors.Unavailable, match="cannot be reached"):
+        client.status(ModelRef("m"), Deadline.after(5))
+
+
 def test_a_server_that_is_away_is_reported_before_the_deadline():
     client = BackendClient(f"127.0.0.1:{free_port()}")
     deadline = Deadline.after(30)
