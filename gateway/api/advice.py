@@ -10,9 +10,9 @@ from urllib.parse import quote
 from gateway.api import foreign_body, requests
 from gateway.api.docs.model import DocumentedModel, has_array_form
 from gateway.api.foreign_body import ForeignBody
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Unimplemented
 from gateway.inference import dtypes, hints
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel, Signature
 
 Lines: TypeAlias = Callable[[DocumentedModel, Signature], Iterable[str]]

@@ -12,7 +12,7 @@ import flask
 from gateway.api.application import Application
 from gateway.api.message import Request, Response
 from gateway.arrival import ARRIVED
-from gateway.inference.deadline import Deadline
+from gateway.deadline import Deadline
 from gateway.inference.hints import cut
 from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef

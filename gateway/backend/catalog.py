@@ -15,9 +15,9 @@ from gateway.backend import replies
 from gateway.backend.client import AWAY, BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.backend.shared_question import SharedQuestions
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidArgument, NotFound, Unavailable
 from gateway.inference import hints
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.logs import logger

@@ -26,7 +26,7 @@ from gateway.backend.stubs import (
     RegressionRequest,
     RegressionResponse,
 )
-from gateway.inference.deadline import Deadline
+from gateway.deadline import Deadline
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.telemetry.logs import logger

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from gateway.inference.deadline import Deadline
+from gateway.deadline import Deadline
 from gateway.waiting import Signal
 
 Answer = TypeVar("Answer")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument
-from gateway.inference.deadline import Deadline
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.hints import wrong_examples
 from gateway.inference.predictor import Catalog, Trace

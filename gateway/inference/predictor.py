@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from gateway.deadline import Deadline
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument, NotFound
 from gateway.inference import hints
 from gateway.inference.caching.cache import CacheOutcome, PredictionCache, Question
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
 
 # How long a refusal may wait for the news that another version has come meanwhile.

@@ -16,8 +16,8 @@ from gateway.api import address, requests
 from gateway.api.docs import document as openapi
 from gateway.api.docs import snippets
 from gateway.api.docs.document import Limits, Served
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, NotFound
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus
 

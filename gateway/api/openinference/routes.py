@@ -20,8 +20,8 @@ from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.codec import json_text
 from gateway.codec.problems import Problems
+from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
-from gateway.inference.deadline import Deadline
 from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, TensorSpec

@@ -25,8 +25,8 @@ from gateway.api.tfserving.answer import dump_classifications, dump_regressions
 from gateway.api.tfserving.path import ModelPath
 from gateway.api.tfserving.predict_document import PredictDocument
 from gateway.codec import json_text
+from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
-from gateway.inference.deadline import Deadline
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.examples import Examples
 from gateway.inference.predictor import Predictor, Trace

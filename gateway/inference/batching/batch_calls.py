@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 from typing import TypeAlias
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.batching import rows, trial
 from gateway.inference.batching.lane import Member
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.batching.trials import Trials
-from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
 from gateway.telemetry import metrics

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from gateway import waiting
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Unavailable
 from gateway.inference.batching import rows as row_wise
 from gateway.inference.batching.batch_calls import BatchCalls, Outcome
 from gateway.inference.batching.lane import Lane, Member, State
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.batching.trials import Trials
-from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.telemetry import metrics

@@ -9,9 +9,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 from gateway.hub import Hub
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import Prediction, Tensors
 from gateway.waiting import Signal
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.batching import comparison, rows, strangers
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Kind, Record, Records
 from gateway.inference.batching.trial import MOST_BYTES, Gathering, Member, Trial
-from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
 from gateway.telemetry import metrics

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, Unavailable
 from gateway.inference.caching import key as cache_key
 from gateway.inference.caching.store import CacheStore, Kept, Key, read_only
 from gateway.inference.caching.versions import AnsweredVersions
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
 from gateway.telemetry import metrics
 from gateway.waiting import Signal

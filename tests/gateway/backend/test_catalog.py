@@ -13,7 +13,7 @@ from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigError, ModelConfigFile, model_names
 from gateway.backend.stubs import DataType
-from gateway.inference.deadline import Deadline
+from gateway.deadline import Deadline
 from gateway.inference.signature import ModelRef
 from tests.gateway.fake_serving import END, FakeServing, Version, serving, signature
 from tests.waiting import free_port, wait_for

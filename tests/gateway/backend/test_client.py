@@ -10,8 +10,8 @@ import pytest
 from gateway import errors, waiting
 from gateway.backend.client import ERROR_OF_STATUS, BackendClient
 from gateway.backend.tensor_proto import signature_from_proto
+from gateway.deadline import Deadline
 from gateway.hub import Hub
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef
 from tests.gateway.fake_serving import FLOATS, FakeServing, serving
 from tests.waiting import free_port, run_until, wait_for

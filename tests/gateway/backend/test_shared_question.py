@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from gateway.backend.shared_question import SharedQuestions
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded
-from gateway.inference.deadline import Deadline
 from tests.waiting import wait_for
 
 SOON, LATER = Deadline(at_s=0.0, budget_s=0.0), 5.0

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
-from gateway.inference.deadline import Deadline
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 

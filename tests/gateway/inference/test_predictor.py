@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Predictor, Trace
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec
 

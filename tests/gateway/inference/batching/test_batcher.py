@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Setting, Unavailable
 from gateway.hub import Hub
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 from tests.waiting import wait_for
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import Prediction
 from tests.gateway.inference.batching.row_models import (
     CERTAIN,

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument
 from gateway.inference.batching import strangers, trials
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Kind, Records
-from gateway.inference.deadline import Deadline
 from gateway.inference.signature import ModelRef
 from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, ModelBackend, signature
 from tests.waiting import wait_for

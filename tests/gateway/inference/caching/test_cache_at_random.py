@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore
-from gateway.inference.deadline import Deadline
 from gateway.inference.predictor import Predictor, Trace
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec
 

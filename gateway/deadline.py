@@ -1,4 +1,4 @@
-"""The one deadline of a request: set when the request arrives, counted down through every step."""
+"""The one deadline of a request: set when the request is complete, counted down through every step."""
 
 import time
 from dataclasses import dataclass

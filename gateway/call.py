@@ -1,0 +1,83 @@
+"""A request and a reply of HTTP as values: all that the server and the routes share."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from gateway.deadline import Deadline
+from gateway.errors import Setting
+from gateway.telemetry.trace import Trace
+
+
+class Call:
+    """A request that has come whole, and what is known of it while it is answered.
+
+    - ``method`` as it was sent; ``path`` as it was sent, with its percent escapes; ``query`` what follows the first ``?``.
+    - ``headers`` by name in lower case; the values of a repeated one are joined with ``", "``. As text, by latin-1.
+    - ``body`` less its transfer coding. It may still be compressed (``Content-Encoding``).
+    - ``complete_s``: when its last byte came, in seconds of ``time.perf_counter``.
+    - ``scheme`` (``http``, ``https``) and ``client`` (an address without its port), for whom it may concern.
+
+    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call; a handler sets ``trace``,
+    ``parse_s`` (the seconds that its body took to be read as JSON); ``error_code`` and ``setting`` are of the error that
+    answers it.
+    """
+
+    __slots__ = (
+        "body",
+        "client",
+        "complete_s",
+        "deadline",
+        "error_code",
+        "headers",
+        "id",
+        "method",
+        "parse_s",
+        "path",
+        "query",
+        "scheme",
+        "setting",
+        "trace",
+    )
+
+    id: str
+    deadline: Deadline
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        complete_s: float,
+        scheme: str = "http",
+        client: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.complete_s = complete_s
+        self.scheme = scheme
+        self.client = client
+        self.trace: Trace | None = None
+        self.parse_s = 0.0
+        self.error_code: str | None = None
+        self.setting: Setting | None = None
+
+
+class Answer:
+    """A whole reply: ``headers`` as they are sent, but for what the server adds (Content-Length, Date, Connection, Server)."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.status = status
+        self.body = body
+        self.headers = list(headers)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
+"""What answers a call. It may raise a GatewayError; the edge makes an answer of it."""

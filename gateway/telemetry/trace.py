@@ -1,0 +1,25 @@
+"""What is known of a prediction so far, for its log line, its metrics and its answer's headers, also if it fails."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Trace:
+    """A prediction under way: the names of model and signature that are asked for, and what became of it.
+
+    ``signature`` is the client's own word until ``is_known``, when the version turned out to have it. ``version`` is the one
+    that answered, or that is meant to. ``rows`` is dimension 0 of the inputs if all agree.
+
+    Times are in seconds: making tensors, waiting for a batch or for the same call of another request, the backend. ``cache``
+    says where the answer came from (hit, miss, shared) and is None when the model's answers are not kept.
+    """
+
+    model: str
+    signature: str
+    version: int | None = None
+    is_known: bool = False
+    rows: int | None = None
+    build_s: float = 0.0
+    queue_s: float = 0.0
+    backend_s: float = 0.0
+    cache: str | None = None
