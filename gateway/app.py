@@ -1,86 +1,184 @@
 """create_app(): wires the parts. The only module that knows them all."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from flask import Flask
 
-from gateway.api import body, body_bounds, errors, ops, requests
-from gateway.api.application import Application
-from gateway.api.docs import routes as docs
+from gateway import settings as gateway_settings
+from gateway.api.body import Bodies
 from gateway.api.docs.document import Limits
-from gateway.api.openinference import routes as openinference
-from gateway.api.simple import routes as simple
+from gateway.api.docs.routes import Docs
+from gateway.api.edge import Edge
+from gateway.api.memory import Memory
+from gateway.api.openinference.routes import OpenInference
+from gateway.api.ops import Ops
+from gateway.api.readiness import Readiness
+from gateway.api.routes import Route, Routes, Run
+from gateway.api.simple.routes import Simple
 from gateway.api.tfserving import cors
-from gateway.api.tfserving import routes as tfserving
+from gateway.api.tfserving.routes import TfServing
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
+from gateway.inference.call_limit import CallLimit
 from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
+from gateway.loop_thread import LoopThread
 from gateway.settings import Settings
-from gateway.telemetry import metrics
+from gateway.telemetry import logs, metrics
 
 # In the folder that the workers share.
 _VERDICTS = "batch_verdicts.jsonl"
 
+_EXTENSION = "gateway.loop"
 
-def create_app(settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None) -> Flask:
-    """The WSGI application. It opens its gRPC channel and starts to follow the server's models, so call it after the fork.
 
-    ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
-    their verdicts on batches.
+def create_app(settings: Settings | None = None) -> Flask:
+    """The gateway as a WSGI application, for any server; without ``settings`` it reads the environment.
+
+    Its event loop, with the connection to the model server, starts with the first request of a process.
 
     Raises:
+        SettingsError: the environment does not make valid settings.
         ModelConfigError: the model config file cannot be read.
     """
-    client = BackendClient(settings.serving_target)
-    records = Records(settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None)
-    example_rows = ExampleRows(client, records)
-    catalog = Catalog(client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget))
-    batcher = _batcher(client, settings, records)
-    cache = _cache(settings, records)
-    predictor = Predictor(catalog, batcher or client, cache)
-    why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
-
-    app = Application("gateway", static_folder=None)
-    # The dialects see the path as it was sent: no redirect to a tidier one.
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    requests.init_app(app, settings.predict_timeout_ms / 1000, settings.max_body_bytes)
-    errors.init_app(app)
-    body.init_app(app, settings.read_timeout_ms)
-    body_bounds.init_app(app, settings.max_body_bytes)
-    cors.init_app(app, enabled=settings.tfserving_cors == "on")
-    elsewhere = partial(metrics.models_not_ready, metrics_dir)
-    why_not_ready = partial(ops.why_not_ready, catalog.required, elsewhere, catalog.is_reachable, is_draining)
-    app.register_blueprint(ops.blueprint(catalog.required, why_not_ready, partial(metrics.render, metrics_dir)))
-    app.register_blueprint(openinference.blueprint(predictor, catalog, why_not_ready))
-    app.register_blueprint(simple.blueprint(predictor, example_rows, catalog, catalog.configured, settings.predict_model))
-    examples = ExamplePredictor(catalog, client)
-    app.register_blueprint(tfserving.blueprint(predictor, examples, catalog, why_not_joined, settings.non_finite))
-    limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
-    app.register_blueprint(docs.blueprint(catalog, settings.predict_model, limits, why_not_joined))
-    app.extensions["gateway.close"] = partial(_close, catalog, client, records)
-    catalog.start()
+    gateway = Gateway(settings or gateway_settings.from_environment(os.environ))
+    loop = LoopThread(gateway.start, gateway.close)
+    app = gateway.flask(loop.run)
+    app.extensions[_EXTENSION] = loop
     return app
 
 
 def close(app: Flask) -> None:
-    """Stop following the models and close the channel of an app that ``create_app`` made."""
-    app.extensions["gateway.close"]()
+    """End the event loop of an app that ``create_app`` made."""
+    app.extensions[_EXTENSION].close()
 
 
-def _batcher(client: BackendClient, settings: Settings, records: Records) -> Batcher | None:
+class Gateway:
+    """The parts of one process, which live on one event loop.
+
+    ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
+    their verdicts on batches.
+    """
+
+    def __init__(
+        self, settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None
+    ) -> None:
+        self._settings = settings
+        self._memory = Memory(settings.max_body_bytes)
+        self._client = client = BackendClient(settings.serving_target)
+        self._records = records = Records(
+            settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None
+        )
+        limited = CallLimit(client, settings.model_max_in_flight)
+        example_rows = ExampleRows(limited, records)
+        self._catalog = catalog = Catalog(
+            client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
+        )
+        self._batcher = batcher = _batcher(limited, settings, records)
+        predictor = Predictor(catalog, batcher or limited, _cache(settings, records))
+        why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
+        readiness = Readiness(catalog, partial(metrics.models_not_ready, metrics_dir), is_draining)
+        bodies = Bodies(self._memory, settings.max_body_bytes)
+        tfserving = TfServing(
+            predictor,
+            ExamplePredictor(catalog, limited),
+            catalog,
+            bodies=bodies,
+            memory=self._memory,
+            why_not_joined=why_not_joined,
+            non_finite=settings.non_finite,
+        )
+        simple = Simple(
+            predictor, example_rows, catalog, bodies=bodies, memory=self._memory, default_model=settings.predict_model
+        )
+        openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self._memory, readiness=readiness)
+        limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
+        docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
+        ops = Ops(catalog, readiness, partial(metrics.render, metrics_dir))
+        self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
+        table = [*_of_tfserving(tfserving), *_of_simple(simple), *_of_openinference(openinference)]
+        self.routes = Routes([*table, *_of_docs(docs), *_of_ops(ops)], self.edge, tfserving.dispatch)
+
+    def start(self) -> None:
+        """Connect to the model server and follow its models, on the event loop that runs here."""
+        self._client.start()
+        self._catalog.start()
+
+    async def close(self) -> None:
+        """Stop following the models, and close the connection."""
+        await self._catalog.close()
+        if self._batcher is not None:
+            await self._batcher.close()
+        await self._client.close()
+        self._records.close()
+        self._memory.close()
+        self.edge.close()
+        logs.flush()
+
+    def flask(self, run: Run) -> Flask:
+        """All routes as a Flask application, whose views ``run`` the handlers on the event loop."""
+        app = Flask("gateway", static_folder=None)
+        # The dialects see the path as it was sent: no redirect to a tidier one.
+        app.url_map.merge_slashes = False
+        app.url_map.strict_slashes = False
+        app.config["MAX_CONTENT_LENGTH"] = self._settings.max_body_bytes
+        self.routes.mount(app, run)
+        return app
+
+
+def _of_tfserving(tfserving: TfServing) -> list[Route]:
+    # One handler takes all paths: this dialect answers even a wrong method in its own way.
+    rule, others = "/<any(v1,V1):prefix>/<path:rest>", tuple(method for method in cors.METHODS if method != "POST")
+    return [Route(rule, ("POST",), tfserving.dispatch, predicts=True), Route(rule, others, tfserving.dispatch)]
+
+
+def _of_simple(simple: Simple) -> list[Route]:
+    return [Route(rule, ("POST",), simple.predict, predicts=True) for rule in ("/predict", "/predict/<model>")]
+
+
+def _of_openinference(openinference: OpenInference) -> list[Route]:
+    def of_model(method: str, rest: str, handler: Callable[..., object], *, predicts: bool = False) -> list[Route]:
+        bare = "/v2/models/<name>"
+        return [Route(f"{model}{rest}", (method,), handler, predicts) for model in (bare, f"{bare}/versions/<version>")]
+
+    return [
+        Route("/v2", ("GET",), openinference.server),
+        Route("/v2/health/live", ("GET",), openinference.live),
+        Route("/v2/health/ready", ("GET",), openinference.ready),
+        *of_model("GET", "", openinference.model),
+        *of_model("GET", "/ready", openinference.model_ready),
+        *of_model("POST", "/infer", openinference.infer, predicts=True),
+        Route("/v2/repository/index", ("POST",), openinference.repository_index),
+        Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), openinference.change_repository),
+    ]
+
+
+def _of_docs(docs: Docs) -> list[Route]:
+    return [
+        Route("/openapi.json", ("GET",), docs.document),
+        Route("/docs", ("GET",), docs.page),
+        Route("/docs/<name>", ("GET",), docs.asset),
+        Route("/docs/models/<model>", ("GET",), docs.snippets),
+    ]
+
+
+def _of_ops(ops: Ops) -> list[Route]:
+    handlers = {"/health": ops.health, "/healthz": ops.healthz, "/readyz": ops.readyz, "/metrics": ops.metrics}
+    return [Route(rule, ("GET",), handler) for rule, handler in handlers.items()]
+
+
+def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batcher | None:
     if not settings.batch_max_rows:
         return None
     limits = BatchLimits(
@@ -91,7 +189,7 @@ def _batcher(client: BackendClient, settings: Settings, records: Records) -> Bat
         sample_every=settings.batch_sample_every,
         never=settings.batch_off,
     )
-    return Batcher(client, limits, records)
+    return Batcher(backend, limits, records)
 
 
 def _cache(settings: Settings, records: Records) -> PredictionCache | None:
@@ -113,9 +211,3 @@ def _model_config(settings: Settings) -> ModelConfigFile | None:
 
 def _batching_is_off(served: ServedModel, signature: Signature) -> str:
     return "GATEWAY_BATCH_MAX_ROWS is 0"
-
-
-def _close(catalog: Catalog, client: BackendClient, records: Records) -> None:
-    catalog.close()
-    client.close()
-    records.close()

@@ -14,12 +14,12 @@ class Call:
     - ``method`` as it was sent; ``path`` as it was sent, with its percent escapes; ``query`` what follows the first ``?``.
     - ``headers`` by name in lower case; the values of a repeated one are joined with ``", "``. As text, by latin-1.
     - ``body`` less its transfer coding. It may still be compressed (``Content-Encoding``).
-    - ``complete_s``: when its last byte came, in seconds of ``time.perf_counter``.
+    - ``complete_s``: when its last byte came, in seconds of ``time.monotonic``.
     - ``scheme`` (``http``, ``https``) and ``client`` (an address without its port), for whom it may concern.
 
-    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call; a handler sets ``trace``,
-    ``parse_s`` (the seconds that its body took to be read as JSON); ``error_code`` and ``setting`` are of the error that
-    answers it.
+    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call. A handler sets ``trace`` and
+    ``parse_s`` (the seconds that its body took to be read as JSON), and adds to ``when_answered`` what is to be done then, such
+    as to give back what the call holds. ``error_code`` and ``setting`` are those of the error that answers it.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Call:
         "scheme",
         "setting",
         "trace",
+        "when_answered",
     )
 
     id: str
@@ -66,6 +67,12 @@ class Call:
         self.parse_s = 0.0
         self.error_code: str | None = None
         self.setting: Setting | None = None
+        self.when_answered: list[Callable[[], None]] | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type without its parameters, in lower case; empty when there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Answer:

@@ -1,15 +1,15 @@
-"""Where the client of this request found the gateway, for programs that it may run."""
+"""Where the client of a request found the gateway, for programs that it may run."""
 
 import re
 from typing import Final
 
-from flask import request
+from gateway.call import Call
 
-_HOST: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 _FALLBACK: Final = "http://localhost:8080"
 
 
-def of_gateway() -> str:
+def of_gateway(call: Call) -> str:
     """``http://host:port`` as the client's request has it. A host that is none is not repeated: it would end up in programs."""
-    address = request.host_url.rstrip("/")
-    return address if _HOST.fullmatch(address) else _FALLBACK
+    host = call.headers.get("host", "")
+    return f"{call.scheme}://{host}" if _HOST.fullmatch(host) else _FALLBACK

@@ -4,16 +4,18 @@ Nothing here is done for a request that is answered. What is said is bounded, an
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from gateway.api import foreign_body, requests
+from gateway.api import address, foreign_body
 from gateway.api.docs.model import DocumentedModel, has_array_form
 from gateway.api.foreign_body import ForeignBody
-from gateway.deadline import Deadline
+from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented
 from gateway.inference import dtypes, hints
-from gateway.inference.signature import ModelRef, ServedModel, Signature
+from gateway.inference.catalog import Catalog
+from gateway.inference.signature import ModelRef, Signature
 
 Lines: TypeAlias = Callable[[DocumentedModel, Signature], Iterable[str]]
 """What there is to say with a model and one of its signatures that can be called."""
@@ -24,50 +26,50 @@ _AS_B64: Final = 'a model that takes a string gets its bytes as {"b64": base64 t
 _AS_NUMBERS: Final = "the model takes numbers: decode it, and send them as JSON, or as npy (but not to /v2)"
 
 
-class Catalog(Protocol):
-    """Knows the signatures of what is served."""
-
-    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
-        """The version that ``model`` means. Raises GatewayError."""
-
-
 class Advisor:
-    """Explains refusals. Thread-safe: holds nothing of a request."""
+    """Explains refusals. It holds nothing of a request."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def known(self, model: ModelRef) -> DocumentedModel | None:
+    async def known(self, call: Call, model: ModelRef) -> DocumentedModel | None:
         """The version that ``model`` means, unless the server would have to be waited for."""
         try:
-            served = self._catalog.served(model, requests.deadline().at_most(_LOOK_UP_S))
+            served = await self._catalog.served(model, call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
             return None
-        return DocumentedModel(served, (), served.name)
+        return DocumentedModel(served, (), served.name, address=address.of_gateway(call))
 
-    def explained(
-        self, error: GatewayError, model: ModelRef, name: str, foreign: ForeignBody | None, lines: Lines
-    ) -> GatewayError:
-        """``error`` with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
-        known = self.known(model)
+    async def explained(self, refused: "Refused", name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
+        """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
+        known = await self.known(refused.call, refused.model)
         signature = None if known is None else chosen(known, name)
-        more = [] if foreign is None else [about(foreign, model.name, known)]
+        more = [] if foreign is None else [about(foreign, refused.model.name, known)]
         if known is not None and signature is not None:
             more += lines(known, signature)
-        elif known is not None and not isinstance(error, Unimplemented):
+        elif known is not None and not isinstance(refused.error, Unimplemented):
             more += known.problems[:_MOST_PROBLEMS]
-        return hints.with_lines(error, filter(None, more))
+        return hints.with_lines(refused.error, filter(None, more))
 
 
-def foreign_bytes(data: bytes) -> ForeignBody | None:
-    """What this request's body, ``data``, looks like, given that it is no JSON object."""
-    return foreign_body.of_bytes(data, requests.current().mimetype)
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call for ``model`` that is refused with ``error``."""
+
+    call: Call
+    error: GatewayError
+    model: ModelRef
 
 
-def foreign_object(document: Mapping[str, Any], data: bytes) -> ForeignBody | None:
-    """What this request's body ``data``, which begins with the JSON object ``document``, looks like."""
+def foreign_bytes(call: Call, data: bytes) -> ForeignBody | None:
+    """What the body of ``call``, ``data``, looks like, given that it is no JSON object."""
+    return foreign_body.of_bytes(data, call.media_type)
+
+
+def foreign_object(call: Call, document: Mapping[str, Any], data: bytes) -> ForeignBody | None:
+    """What the body ``data`` of ``call``, which begins with the JSON object ``document``, looks like."""
     foreign = foreign_body.of_document(document)
-    if foreign is None and foreign_bytes(data) is foreign_body.LINES:
+    if foreign is None and foreign_bytes(call, data) is foreign_body.LINES:
         return foreign_body.LINES
     return foreign
 

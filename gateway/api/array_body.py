@@ -1,6 +1,6 @@
 """Bodies of arrays instead of JSON, both ways: npy for one tensor, npz for tensors by name.
 
-``received`` is for a request, by its Content-Type, and ``answer`` for its answer, by its Accept. Numbers keep every bit, and
+``received`` is for a request, by its Content-Type; ``answer`` for its answer, by its Accept. Numbers keep every bit, and
 the dtypes are the signature's own: nothing is cast.
 """
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
-from gateway.api import body, requests
-from gateway.api.message import Response
+from gateway.api.body import Bodies
+from gateway.call import Answer, Call
 from gateway.codec import npy, npz
 from gateway.codec.elements import Array
 from gateway.codec.problems import Problems, cut
@@ -27,23 +28,21 @@ _MOST_SENT: Final = ("", _JSON, "application/x-www-form-urlencoded")
 _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
-def received(*, is_example: bool) -> Callable[[Signature], Tensors] | None:
-    """What makes tensors of this request's body, as ``read`` does; None if the body is not one of arrays."""
-    if requests.current().environ.get("CONTENT_TYPE", "") in _MOST_SENT:
+async def received(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
+    """What makes tensors of the body of ``call``, as ``read`` does; None if the body is not one of arrays."""
+    if call.headers.get("content-type", "") in _MOST_SENT or not is_sent(call.media_type):
         return None
-    mimetype = requests.current().mimetype
-    if not is_sent(mimetype):
-        return None
-    return read(body.read(is_json=False), mimetype, requests.current().body_limit, is_example=is_example)
+    data = await bodies.read(call, is_json=False)
+    return read(data, call.media_type, bodies.limit, is_example=is_example)
 
 
-def answer(outputs: Tensors) -> Response | None:
-    """This request's answer as ``write`` makes it; None if the client would rather have JSON."""
-    accept = requests.current().environ.get("HTTP_ACCEPT", "")
-    media_type = None if accept in _MOST_ACCEPT else wanted(requests.current().accept_mimetypes)
+def answer(call: Call, outputs: Tensors) -> Answer | None:
+    """The answer to ``call`` as ``write`` makes it; None if the client would rather have JSON."""
+    accept = call.headers.get("accept", "")
+    media_type = None if accept in _MOST_ACCEPT else wanted(parse_accept_header(accept, MIMEAccept))
     if media_type is None:
         return None
-    return Response.whole(write(outputs, media_type), media_type)
+    return Answer(200, write(outputs, media_type), [("Content-Type", media_type)])
 
 
 def is_sent(mimetype: str) -> bool:

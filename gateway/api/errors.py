@@ -1,18 +1,14 @@
-"""Any error -> the dialect's JSON. A client never sees a stack trace."""
+"""An error of the tree -> an answer in the dialect of its path. A client never sees a stack trace."""
+
+from typing import Any, Final
 
 import orjson
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.exceptions import MethodNotAllowed as WrongMethod
-from werkzeug.exceptions import NotFound as NoRoute
 
 from gateway import errors
-from gateway.api import body, requests
-from gateway.api.tfserving.path import malformed
+from gateway.call import Answer
 from gateway.errors import GatewayError
-from gateway.telemetry.logs import logger
 
-log = logger("request")
+JSON: Final = "application/json"
 
 _SIMPLE_CODES = {
     400: "BAD_INPUT",
@@ -27,43 +23,30 @@ class InternalError(errors.Internal):
     """Raised for what nobody foresaw: the client learns the request's id, the log has the rest."""
 
 
-def init_app(app: Flask) -> None:
-    """Answer every error of ``app`` in the dialect of the route that was asked for."""
-
-    @app.errorhandler(GatewayError)
-    def refuse(error: GatewayError) -> Response:
-        return _answer(error)
-
-    @app.errorhandler(HTTPException)
-    def refuse_http(error: HTTPException) -> Response:
-        return _answer(_from_http(error))
-
-    @app.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
-        ours = requests.current()
-        log.error("request.failed", id=ours.id, path=ours.path, exc_info=error)
-        return _answer(InternalError(f"something went wrong here; the log knows more of request {ours.id}"))
+def json_answer(content: Any, status: int = 200) -> Answer:
+    """``content`` as JSON."""
+    return Answer(status, orjson.dumps(content), [("Content-Type", JSON)])
 
 
-def _answer(error: GatewayError) -> Response:
-    ours = requests.current()
-    ours.error_code, ours.setting = error.code, error.setting
-    response = Response(render(error, request.path), status=error.http_status, content_type="application/json")
+def to_answer(error: GatewayError, path: str) -> Answer:
+    """The answer that tells ``error`` in the dialect of ``path``."""
+    answer = Answer(error.http_status, render(error, path), [("Content-Type", JSON)])
     if isinstance(error, errors.Unavailable):
-        response.headers["Retry-After"] = str(error.retry_after_s)
+        answer.headers.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, errors.MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(error.allowed)
-    return response
+        answer.headers.append(("Allow", ", ".join(error.allowed)))
+    return answer
+
+
+def is_tfserving(path: str) -> bool:
+    """Whether ``path`` is one of TensorFlow Serving's REST port."""
+    return path[:4].lower() == "/v1/"
 
 
 def render(error: GatewayError, path: str) -> bytes:
     """The error body in the dialect of ``path``."""
     is_openinference = path == "/v2" or path.startswith("/v2/")
-    return message_json(error) if _is_tfserving(path) or is_openinference else simple_json(error)
-
-
-def _is_tfserving(path: str) -> bool:
-    return path[:4].lower() == "/v1/"
+    return message_json(error) if is_tfserving(path) or is_openinference else simple_json(error)
 
 
 def message_json(error: GatewayError) -> bytes:
@@ -92,17 +75,3 @@ def _details(error: GatewayError) -> list[dict[str, str]]:
     if not isinstance(error, errors.InvalidArgument):
         return []
     return [{"pointer": problem.pointer, "expected": problem.expected, "got": problem.got} for problem in error.problems]
-
-
-def _from_http(error: HTTPException) -> GatewayError:
-    """What Flask refuses by itself, as an error of the tree."""
-    if isinstance(error, NoRoute):
-        if _is_tfserving(request.path):
-            return malformed(request.method, request.path)
-        return errors.NotFound(f"there is no route {request.path}")
-    if isinstance(error, WrongMethod):
-        allowed = sorted(error.valid_methods or ())
-        return errors.MethodNotAllowed(f"{request.path} takes {', '.join(allowed)}, not {request.method}", allowed)
-    if isinstance(error, RequestEntityTooLarge):
-        return body.too_large(request.max_content_length or 0)
-    return errors.InvalidArgument(error.description or error.name)

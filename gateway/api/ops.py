@@ -1,64 +1,43 @@
 """For those who run it: /healthz (this process lives), /readyz (every model answers), /metrics, and /health for clients."""
 
+import asyncio
 from collections.abc import Callable
 
-import orjson
-from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.api.errors import json_answer
+from gateway.api.readiness import Readiness
+from gateway.call import Answer, Call
+from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
 
 
-def blueprint(
-    required: Callable[[], tuple[ModelStatus, ...]],
-    why_not_ready: Callable[[], list[str]],
-    render_metrics: Callable[[], bytes],
-) -> Blueprint:
-    """The operational routes. ``required`` and ``why_not_ready`` are as in the function of that name."""
-    ops = Blueprint("ops", __name__)
+class Ops:
+    """The operational handlers."""
 
-    @ops.get("/health")
-    def health() -> Response:
-        return _json({"ok": True, "status": "up"})
+    def __init__(self, catalog: Catalog, readiness: Readiness, render_metrics: Callable[[], bytes]) -> None:
+        self._catalog = catalog
+        self._readiness = readiness
+        self._render_metrics = render_metrics
 
-    @ops.get("/healthz")
-    def healthz() -> Response:
-        """Never asks the backend: a restart of this process would not bring the model server back."""
-        return _json({"status": "alive"})
+    async def health(self, call: Call) -> Answer:
+        """That this process answers, in the form that some clients ask for."""
+        return json_answer({"ok": True, "status": "up"})
 
-    @ops.get("/readyz")
-    def readyz() -> Response:
-        reasons = why_not_ready()
-        body = {"ready": not reasons, "reasons": reasons, "models": [_model(model) for model in required()]}
-        return _json(body, 503 if reasons else 200)
+    async def healthz(self, call: Call) -> Answer:
+        """That this process lives. The backend is not asked: a restart of this process would not bring it back."""
+        return json_answer({"status": "alive"})
 
-    @ops.get("/metrics")
-    def metrics() -> Response:
-        return Response(render_metrics(), content_type=CONTENT_TYPE_LATEST)
+    async def readyz(self, call: Call) -> Answer:
+        """Whether the gateway should get requests, why not, and the state of each model."""
+        reasons = self._readiness.reasons()
+        models = [_model(model) for model in self._catalog.required()]
+        return json_answer({"ready": not reasons, "reasons": reasons, "models": models}, 503 if reasons else 200)
 
-    return ops
-
-
-def why_not_ready(
-    required: Callable[[], tuple[ModelStatus, ...]],
-    not_ready_elsewhere: Callable[[], frozenset[str]],
-    is_reachable: Callable[[], bool],
-    is_draining: Callable[[], bool],
-) -> list[str]:
-    """The reasons for which the gateway should get no requests; none: it is ready.
-
-    ``required`` gives the models that must be served for that, ``not_ready_elsewhere`` the names of those that another worker
-    cannot reach: who is told that the gateway is ready may meet any worker next.
-    """
-    models = required()
-    if is_draining():
-        return ["the gateway is shutting down"]
-    if not models and not is_reachable():
-        return ["the model server cannot be reached"]
-    here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
-    return here or [
-        f"{model.name}: not every worker can reach it yet" for model in models if model.name in not_ready_elsewhere()
-    ]
+    async def metrics(self, call: Call) -> Answer:
+        """Every metric, of all workers: their files are read in a thread."""
+        text = await asyncio.to_thread(self._render_metrics)
+        return Answer(200, text, [("Content-Type", CONTENT_TYPE_LATEST)])
 
 
 def _model(model: ModelStatus) -> dict[str, object]:
@@ -68,7 +47,3 @@ def _model(model: ModelStatus) -> dict[str, object]:
         "available": [str(version) for version in model.available],
         "problems": list(model.problems),
     }
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status=status, content_type="application/json")

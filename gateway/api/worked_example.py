@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any, Final
 
-from gateway.api import address, array_body
+from gateway.api import array_body
 from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snippets
 from gateway.api.docs import samples as sample_values
 from gateway.api.docs import simple as openapi_simple
@@ -27,7 +27,7 @@ def predict(model: DocumentedModel, signature: Signature, path: str, *, by_colum
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
     if not _is_json(signature):
-        return _line(model, signature, _infer_program(model, signature) or _arrays_program(signature, path))
+        return _line(model, signature, _infer_program(model, signature) or _arrays_program(model, signature, path))
     samples = predict_bodies.samples(signature)
     body = samples.get("inputs") if by_columns else next(iter(samples.values()), None)
     return _line(model, signature, json.dumps(body) if body else "")
@@ -39,7 +39,7 @@ def predict_program(model: DocumentedModel, signature: Signature) -> str:
     if not _is_json(signature):
         return predict(model, signature, path)
     body = next(iter(predict_bodies.samples(signature).values()), None)
-    return _line(model, signature, _curl(body, path) if body else "")
+    return _line(model, signature, _curl(model, body, path) if body else "")
 
 
 def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
@@ -62,10 +62,10 @@ def simple(model: DocumentedModel, signature: Signature) -> str:
 
 def arrays(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
     """A program that asks for npy, or npz, of ``path``; ``is_example``: with one example, as /predict takes it."""
-    return _line(model, signature, _arrays_program(signature, path, is_example=is_example))
+    return _line(model, signature, _arrays_program(model, signature, path, is_example=is_example))
 
 
-def file(signature: Signature, path: str, key: str) -> str:
+def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> str:
     """A program that sends the bytes of a file as the only input, a string, under ``key`` in base64 (empty: by its name)."""
     of_file: Any = {b64.KEY: _MARK}
     if key:
@@ -76,13 +76,13 @@ def file(signature: Signature, path: str, key: str) -> str:
     before, _, after = json.dumps(body).partition(_MARK)
     # curl -d leaves out the line breaks of what it reads, and so those of base64.
     sent = f"(printf %s {shlex.quote(before)}; base64 < FILE; printf %s {shlex.quote(after)})"
-    return f"For a file: {sent} | curl -d @- {_url(path)}"
+    return f"For a file: {sent} | curl -d @- {_url(model, path)}"
 
 
-def raw_file(path: str) -> str:
+def raw_file(model: DocumentedModel, path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
     header = shlex.quote(f"{HEADER_LENGTH}: 0")
-    return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(path)}"
+    return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
 
 
 def _is_json(signature: Signature) -> bool:
@@ -93,23 +93,25 @@ def _infer_program(model: DocumentedModel, signature: Signature) -> str:
     is_known = are_supported(signature.inputs, datatypes.is_supported) and infer_bodies.is_answered(signature)
     if not (is_known and model.is_one_segment):
         return ""
-    return _curl(infer_bodies.sample(signature), f"/v2/models/{model.in_path}/infer")
+    return _curl(model, infer_bodies.sample(signature), f"/v2/models/{model.in_path}/infer")
 
 
-def _arrays_program(signature: Signature, path: str, *, is_example: bool = False) -> str:
+def _arrays_program(
+    model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False
+) -> str:
     """JSON sent where there is any, else arrays; empty where neither can be."""
     answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):
         body = openapi_simple.sample(signature) if is_example else predict_bodies.columns(signature)
-        return _curl(body, path, accept) if sample_values.is_printable(signature) else ""
+        return _curl(model, body, path, accept) if sample_values.is_printable(signature) else ""
     # Arrays name no signature.
     if signature.name != DEFAULT_SIGNATURE or not are_supported(signature.inputs, has_array_form):
         return ""
     sent = array_body.NPY if len(signature.inputs) == 1 else array_body.NPZ
     made = shlex.quote(f"import numpy; {_saved(signature, sent, is_example)}")
     binary = f"--data-binary @inputs.{sent[-3:]}"
-    return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(path)}"
+    return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
 
 
 def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
@@ -121,12 +123,12 @@ def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
     return f"numpy.savez('inputs.npz', **{{{named}}})"
 
 
-def _curl(body: Any, path: str, options: str = "") -> str:
-    return " ".join(filter(None, ["curl -d", shlex.quote(json.dumps(body)), options, _url(path)]))
+def _curl(model: DocumentedModel, body: Any, path: str, options: str = "") -> str:
+    return " ".join(filter(None, ["curl -d", shlex.quote(json.dumps(body)), options, _url(model, path)]))
 
 
-def _url(path: str) -> str:
-    return shlex.quote(address.of_gateway() + path)
+def _url(model: DocumentedModel, path: str) -> str:
+    return shlex.quote(model.address + path)
 
 
 def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:

@@ -12,17 +12,16 @@ import os
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gateway import waiting
-
-_LATEST_S: Final = 0.01  # that a line waits for others
+from gateway.telemetry.soon import soon
 
 _pid = os.getpid()
+_lines: "Lines | None" = None
 
 
 def _note_pid() -> None:
@@ -92,18 +91,15 @@ class Lines:
             self._file.flush()
 
     def write_later(self, line: bytes) -> None:
-        """Write ``line`` when this thread's loop has nothing else to do, or very soon; now if there is no loop."""
-        hub = waiting.here()
-        if hub is None:
-            self.write(line)
-            return
+        """Write ``line`` in a moment, with those of others; now if no event loop runs here."""
         with self._lock:
             self._later.append(line)
             is_first = len(self._later) == 1
         if is_first:
-            hub.when_idle(self._write_all, _LATEST_S)
+            soon(self.flush)
 
-    def _write_all(self) -> None:
+    def flush(self) -> None:
+        """Write the lines that wait."""
         with self._lock:
             lines, self._later = self._later, []
             if lines:
@@ -141,10 +137,17 @@ def logging_config(level: str) -> dict[str, Any]:
 def configure(level: str) -> None:
     """Send every log event of this process to stderr as JSON, from ``level`` (a logging level's name) up."""
     logging.config.dictConfig(logging_config(level))
-    lines = Lines(sys.stderr.buffer)
+    global _lines  # noqa: PLW0603 - the process has one log
+    _lines = lines = Lines(sys.stderr.buffer)
     structlog.configure(
         processors=[_finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+
+
+def flush() -> None:
+    """Write the lines that wait for others: this process is about to end, or its event loop is."""
+    if _lines is not None:
+        _lines.flush()

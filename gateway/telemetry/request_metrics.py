@@ -1,18 +1,15 @@
 """What predictions add to the metrics, added up for a moment: under load each number is then written once for many requests."""
 
-import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import prometheus_client
 
-from gateway import waiting
 from gateway.telemetry import metrics
-
-_LATEST_S: Final = 0.01  # that a number waits for others
+from gateway.telemetry.soon import soon
 
 
 class Labels(NamedTuple):
@@ -34,27 +31,41 @@ class Prediction(NamedTuple):
 
 
 class Tally:
-    """Adds predictions to the metrics. Thread-safe."""
+    """Adds predictions to the metrics, and shows how many requests are in flight. For one event loop."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._pending: list[Prediction] = []
+        self._in_flight = 0
+        self._shown = 0  # of those in flight
+        self._is_due = False
+
+    def enter(self) -> None:
+        """A request begins."""
+        self._in_flight += 1
+        self._write_soon()
+
+    def leave(self) -> None:
+        """A request ends."""
+        self._in_flight -= 1
+        self._write_soon()
 
     def add(self, prediction: Prediction) -> None:
-        """Count ``prediction``, at once or, where a loop runs the requests, when it has nothing else to do."""
-        hub = waiting.here()
-        with self._lock:
-            self._pending.append(prediction)
-            is_first = len(self._pending) == 1
-        if hub is None:
-            self.write()
-        elif is_first:
-            hub.when_idle(self.write, _LATEST_S)
+        """Count ``prediction``."""
+        self._pending.append(prediction)
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            soon(self.write)
 
     def write(self) -> None:
         """Count all that were added."""
-        with self._lock:
-            pending, self._pending = self._pending, []
+        self._is_due = False
+        if self._in_flight != self._shown:
+            self._shown = self._in_flight
+            metrics.IN_FLIGHT.set(self._shown)
+        pending, self._pending = self._pending, []
         by_labels: dict[Labels, list[Prediction]] = {}
         for prediction in pending:
             by_labels.setdefault(prediction.labels, []).append(prediction)

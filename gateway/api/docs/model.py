@@ -20,12 +20,14 @@ class DocumentedModel:
     """The version of a model that answers when none is named, the others that are served, and an identifier for the model.
 
     ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
+    ``address``: where the client found the gateway (``http://host:port``), for programs that it may run.
     """
 
     served: ServedModel
     others: tuple[int, ...]
     identifier: str
     not_joined: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def name(self) -> str:

@@ -6,171 +6,165 @@ the model server's own configuration, so that the repository can be read here an
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
+from urllib.parse import parse_qs
 
-import orjson
-from flask import Blueprint, request
-
-from gateway.api import body, body_bounds, requests, strict_advice
-from gateway.api.advice import Advisor
-from gateway.api.message import Response
+from gateway.api import memory, strict_advice
+from gateway.api.advice import Advisor, Refused
+from gateway.api.body import Bodies
+from gateway.api.errors import JSON, json_answer
+from gateway.api.memory import Memory
 from gateway.api.openinference import datatypes, form
 from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
+from gateway.api.readiness import Readiness
+from gateway.call import Answer, Call
 from gateway.codec import json_text
 from gateway.codec.problems import Problems
-from gateway.deadline import Deadline
-from gateway.errors import InvalidArgument, NotFound, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.inference.catalog import Catalog
 from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Predictor, signature_of
-from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, TensorSpec
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.telemetry.trace import Trace
 
 SERVER_NAME: Final = "serving-gateway"
 SERVER_VERSION: Final = "0.1.0"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository")
 
+_HEADER_LENGTH: Final = HEADER_LENGTH.lower()
 _INT64_MAX: Final = 2**63 - 1
 _PLATFORM: Final = "tensorflow_savedmodel"
 _STATES: Final = {"AVAILABLE": "READY", "START": "LOADING", "LOADING": "LOADING", "UNLOADING": "UNLOADING"}
 
 
-class Catalog(Protocol):
-    """What the routes about models ask. Every call may raise GatewayError."""
+class OpenInference:
+    """The handlers of the protocol. ``name`` and ``version`` are segments of a path; an empty version means the latest."""
 
-    def models(self) -> tuple[ModelStatus, ...]:
-        """Every model that is known."""
+    def __init__(
+        self, predictor: Predictor, catalog: Catalog, *, bodies: Bodies, memory: Memory, readiness: Readiness
+    ) -> None:
+        self._predictor = predictor
+        self._catalog = catalog
+        self._bodies = bodies
+        self._memory = memory
+        self._readiness = readiness
+        self._advisor = Advisor(catalog)
 
-    def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
-        """The versions of a model."""
+    async def server(self, call: Call) -> Answer:
+        """What the server is, and which extensions it has."""
+        return json_answer({"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": EXTENSIONS})
 
-    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
-        """The version that ``model`` means, with its signatures."""
+    async def live(self, call: Call) -> Answer:
+        """Whether the server lives."""
+        return json_answer({"live": True})
 
+    async def ready(self, call: Call) -> Answer:
+        """Whether every model that must be served is."""
+        return _readiness({}, self._readiness.reasons())
 
-def blueprint(predictor: Predictor, catalog: Catalog, why_not_ready: Callable[[], list[str]]) -> Blueprint:
-    """The routes under /v2. ``why_not_ready`` gives the reasons for which the gateway is not ready; none: it is."""
-    routes = Blueprint("openinference", __name__, url_prefix="/v2")
-    advisor = Advisor(catalog)
+    async def model(self, call: Call, name: str, version: str = "") -> Answer:
+        """The metadata of a model: its versions, and the tensors of a signature."""
+        model = await self._model_ref(call, name, version)
+        served = await self._catalog.served(model, call.deadline)
+        signature = signature_of(served, _query(call, form.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
+        refuse_composite(signature)
+        versions = (await self._catalog.status(ModelRef(model.name), call.deadline)).available
+        answer = json_answer(
+            {
+                "name": served.name,
+                "versions": [str(version) for version in sorted(versions)],
+                "platform": _PLATFORM,
+                "inputs": [_tensor(spec) for spec in signature.inputs],
+                "outputs": [_tensor(spec) for spec in signature.outputs],
+            }
+        )
+        answer.headers.append(("X-Model-Version", str(served.version)))
+        return answer
 
-    def route(method: str, *paths: str) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-        def add(view: Callable[..., Response]) -> Callable[..., Response]:
-            for path in paths:
-                routes.add_url_rule(path, view_func=view, methods=[method], provide_automatic_options=False)
-            return view
-
-        return add
-
-    @route("GET", "")
-    def server() -> Response:
-        return _json({"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": EXTENSIONS})
-
-    @route("GET", "/health/live")
-    def live() -> Response:
-        return _json({"live": True})
-
-    @route("GET", "/health/ready")
-    def ready() -> Response:
-        return _readiness({}, why_not_ready())
-
-    @route("GET", "/models/<name>", "/models/<name>/versions/<version>")
-    def model(name: str, version: str | None = None) -> Response:
-        return _metadata(catalog, _model_ref(name, version, catalog))
-
-    @route("GET", "/models/<name>/ready", "/models/<name>/versions/<version>/ready")
-    def model_ready(name: str, version: str | None = None) -> Response:
-        status = catalog.status(_model_ref(name, version, catalog), requests.deadline())
+    async def model_ready(self, call: Call, name: str, version: str = "") -> Answer:
+        """Whether a model is served."""
+        model = await self._model_ref(call, name, version)
+        status = await self._catalog.status(model, call.deadline)
         return _readiness({"name": name}, [] if status.is_ready else list(status.problems))
 
-    @route("POST", "/models/<name>/infer", "/models/<name>/versions/<version>/infer")
-    def infer(name: str, version: str | None = None) -> Response:
-        return _infer(predictor, advisor, _model_ref(name, version, catalog))
+    async def infer(self, call: Call, name: str, version: str = "") -> Answer:
+        """A prediction."""
+        started_s = time.monotonic()
+        model = await self._model_ref(call, name, version) if version else ModelRef(name)
+        trace = call.trace = Trace(name, DEFAULT_SIGNATURE)
+        header_length = call.headers.get(_HEADER_LENGTH)
+        sent = await self._bodies.read_strictly(call, is_json=False)
+        size = json_length(header_length, len(sent))
+        if size > memory.SMALL_BYTES:
+            await self._memory.hold(call, size)
+        try:
+            request = await self._memory.run(size, InferRequest, sent, header_length)
+        except InvalidArgument as error:
+            raise await strict_advice.infer_unread(self._advisor, Refused(call, error, model), sent) from None
+        trace.signature = request.signature
+        call.parse_s = time.monotonic() - started_s
+        try:
+            return await self._answered(call, model, trace, request, len(sent))
+        except (InvalidArgument, Unimplemented) as error:
+            raise await self._explained(call, error, trace, request, sent) from None
 
-    @route("POST", "/repository/index")
-    def repository_index() -> Response:
-        entries = [entry for status in catalog.models() for entry in _index_entries(status)]
-        return _json([entry for entry in entries if entry["state"] == "READY"] if _wants_only_ready() else entries)
+    async def _answered(self, call: Call, model: ModelRef, trace: Trace, request: InferRequest, size: int) -> Answer:
+        wanted = tuple(dict.fromkeys(output.name for output in request.outputs()))
+        build = self._memory.running(size, request.tensors)
+        prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
+        answer = await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
+        if answer.header_length is None:
+            return Answer(200, answer.body, [("Content-Type", JSON)])
+        headers = [("Content-Type", "application/octet-stream"), (HEADER_LENGTH, str(answer.header_length))]
+        return Answer(200, answer.body, headers)
 
-    @route("POST", "/repository/models/<name>/<any(load,unload):action>")
-    def change_repository(name: str, action: str) -> Response:
+    async def _explained(
+        self, call: Call, error: GatewayError, trace: Trace, request: InferRequest, sent: bytes
+    ) -> GatewayError:
+        """``error``, with what there is instead. What the catalog refuses says so already."""
+        if trace.version is None:
+            return error
+        refused = Refused(call, error, ModelRef(trace.model, trace.version))
+        if not trace.is_known:
+            return await strict_advice.infer_unknown(self._advisor, refused)
+        if isinstance(error, Unimplemented):
+            return await strict_advice.infer_without_form(self._advisor, refused, trace.signature)
+        return await strict_advice.infer_unfit(self._advisor, refused, trace.signature, request.document, sent)
+
+    async def repository_index(self, call: Call) -> Answer:
+        """The models and versions that are known; only those that are ready, if the body asks for that."""
+        entries = [entry for status in self._catalog.models() for entry in _index_entries(status)]
+        is_ready_only = _wants_only_ready(await self._bodies.read_strictly(call))
+        return json_answer([entry for entry in entries if entry["state"] == "READY"] if is_ready_only else entries)
+
+    async def change_repository(self, call: Call, name: str, action: str) -> Answer:
+        """Refuses to load or unload a model."""
         how = "a model by its entry in models.config, a version by its folder"
         raise Unimplemented(f"{action} of {name}: the model server itself takes up and drops what it serves, {how}")
 
-    return routes
+    async def _model_ref(self, call: Call, name: str, version: str) -> ModelRef:
+        """The model that a path names. Raises NotFound for a version that cannot be, or a label that the model does not have."""
+        if not version:
+            return ModelRef(name)
+        if not (version.isascii() and version.isdigit()):
+            return await self._labelled(call, ModelRef(name, label=version))
+        significant = version.lstrip("0") or "0"
+        if len(significant) > 19 or int(significant) > _INT64_MAX:
+            raise NotFound(f"no version of {name} has a number beyond {_INT64_MAX}")
+        return ModelRef(name, int(significant))
+
+    async def _labelled(self, call: Call, model: ModelRef) -> ModelRef:
+        try:
+            await self._catalog.served(model, call.deadline)
+        except InvalidArgument as error:
+            raise NotFound(f"{model.name} has no version or label {model.label}: {error.message}") from error
+        return model
 
 
-def _infer(predictor: Predictor, advisor: Advisor, model: ModelRef) -> Response:
-    started_s = time.perf_counter()
-    trace = requests.begin_trace(model)
-    header_length, sent = request.headers.get(HEADER_LENGTH), body.read_strictly(is_json=False)
-    body_bounds.take_share(json_length(header_length, len(sent)))
-    infer_request = _read(sent, header_length, advisor, model)
-    trace.signature = infer_request.signature
-    requests.parse_timed(started_s)
-    wanted = tuple(dict.fromkeys(output.name for output in infer_request.outputs()))
-    try:
-        prediction = predictor.predict(trace, infer_request.tensors, requests.deadline(), wanted)
-        answer = render(infer_request, prediction)
-    except (InvalidArgument, Unimplemented) as error:
-        if trace.version is None:
-            raise
-        served = ModelRef(model.name, trace.version)
-        if not trace.is_known:
-            raise strict_advice.infer_unknown(advisor, error, served) from None
-        if isinstance(error, Unimplemented):
-            raise strict_advice.infer_without_form(advisor, error, served, trace.signature) from None
-        document = infer_request.document
-        raise strict_advice.infer_unfit(advisor, error, served, trace.signature, document, data=sent) from None
-    if answer.header_length is None:
-        return Response.whole(answer.body)
-    headers = {HEADER_LENGTH: str(answer.header_length)}
-    return Response(answer.body, content_type="application/octet-stream", headers=headers)
-
-
-def _read(sent: bytes, header_length: str | None, advisor: Advisor, model: ModelRef) -> InferRequest:
-    try:
-        return InferRequest(sent, header_length)
-    except InvalidArgument as error:
-        raise strict_advice.infer_unread(advisor, error, model, sent) from None
-
-
-def _model_ref(name: str, version: str | None, catalog: Catalog) -> ModelRef:
-    """The model that a path names. Raises NotFound for a version that cannot be, or a label that the model does not have."""
-    if version is None:
-        return ModelRef(name)
-    if not (version.isascii() and version.isdigit()):
-        return _labelled(ModelRef(name, label=version), catalog)
-    significant = version.lstrip("0") or "0"
-    if len(significant) > 19 or int(significant) > _INT64_MAX:
-        raise NotFound(f"no version of {name} has a number beyond {_INT64_MAX}")
-    return ModelRef(name, int(significant))
-
-
-def _labelled(model: ModelRef, catalog: Catalog) -> ModelRef:
-    try:
-        catalog.served(model, requests.deadline())
-    except InvalidArgument as error:
-        raise NotFound(f"{model.name} has no version or label {model.label}: {error.message}") from error
-    return model
-
-
-def _metadata(catalog: Catalog, model: ModelRef) -> Response:
-    served = catalog.served(model, requests.deadline())
-    signature = signature_of(served, request.args.get(form.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
-    refuse_composite(signature)
-    versions = catalog.status(ModelRef(model.name), requests.deadline()).available
-    response = _json(
-        {
-            "name": served.name,
-            "versions": [str(version) for version in sorted(versions)],
-            "platform": _PLATFORM,
-            "inputs": [_tensor(spec) for spec in signature.inputs],
-            "outputs": [_tensor(spec) for spec in signature.outputs],
-        }
-    )
-    response.headers["X-Model-Version"] = str(served.version)
-    return response
+def _query(call: Call, name: str) -> str:
+    return parse_qs(call.query).get(name, [""])[0]
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
@@ -198,9 +192,8 @@ def _reason(version: VersionStatus) -> str:
     return f"{version.error_code}: {version.error_message}" if version.has_failed else ""
 
 
-def _wants_only_ready() -> bool:
+def _wants_only_ready(sent: bytes) -> bool:
     problems = Problems()
-    sent = body.read_strictly()
     document = json_text.parse(sent) if sent else {}
     members = form.read(form.REPOSITORY_INDEX, document, (), problems)
     if problems.count:
@@ -208,11 +201,7 @@ def _wants_only_ready() -> bool:
     return bool(members.get("ready"))
 
 
-def _readiness(names: dict[str, str], reasons: list[str]) -> Response:
+def _readiness(names: dict[str, str], reasons: list[str]) -> Answer:
     if not reasons:
-        return _json(names | {"ready": True})
-    return _json(names | {"ready": False, "error": "; ".join(reasons)}, 503)
-
-
-def _json(document: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(document), status=status, content_type="application/json")
+        return json_answer(names | {"ready": True})
+    return json_answer(names | {"ready": False, "error": "; ".join(reasons)}, 503)

@@ -4,103 +4,127 @@ import time
 from collections.abc import Callable
 
 import orjson
-from flask import Blueprint
 
-from gateway.api import array_body, body, request_body, requests, strict_advice, tensor_json
-from gateway.api.advice import Advisor, Catalog
-from gateway.api.message import Response
+from gateway.api import array_body, memory, request_body, strict_advice, tensor_json
+from gateway.api.advice import Advisor, Refused
+from gateway.api.body import Bodies
+from gateway.api.errors import JSON
+from gateway.api.memory import Memory
 from gateway.api.request_body import Known, RequestBody
+from gateway.call import Answer, Call
 from gateway.codec.elements import Array
-from gateway.errors import InvalidArgument, NotFound, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.hints import listed, refuse_composite
 from gateway.inference.predictor import Predictor
-from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
-from gateway.inference.status import ModelStatus
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
+from gateway.telemetry.trace import Trace
 
 
-def blueprint(
-    predictor: Predictor,
-    example_rows: ExampleRows,
-    catalog: Catalog,
-    configured: Callable[[], tuple[ModelStatus, ...]],
-    default_model: str,
-) -> Blueprint:
-    """The routes. A bare /predict means ``default_model``, or when that is empty the only one that is ``configured``."""
-    routes = Blueprint("simple", __name__)
-    known = Known(request_body.SIMPLE)
-    advisor = Advisor(catalog)
+class Simple:
+    """The handlers. A bare /predict means ``default_model``, or when that is empty the only one that is configured."""
 
-    def answer(model: str) -> Response:
+    def __init__(
+        self,
+        predictor: Predictor,
+        example_rows: ExampleRows,
+        catalog: Catalog,
+        *,
+        bodies: Bodies,
+        memory: Memory,
+        default_model: str,
+    ) -> None:
+        self._predictor = predictor
+        self._example_rows = example_rows
+        self._catalog = catalog
+        self._bodies = bodies
+        self._memory = memory
+        self._default_model = default_model
+        self._known: Known[dict[str, Array]] = Known(request_body.SIMPLE)
+        self._advisor = Advisor(catalog)
+
+    async def predict(self, call: Call, model: str = "") -> Answer:
+        """The answer to POST /predict, or to /predict/<model>."""
+        asked = ModelRef(model or self._default_model or self._only())
+        trace = call.trace = Trace(asked.name, DEFAULT_SIGNATURE)
         try:
-            return _predict(predictor, example_rows, known, advisor, model)
+            return await self._predict(call, asked, trace)
         except Unimplemented as error:
-            raise strict_advice.simple_without_form(advisor, error, ModelRef(model)) from None
+            raise await strict_advice.simple_without_form(self._advisor, Refused(call, error, asked)) from None
         except InvalidArgument as error:
-            trace = requests.current().trace
             if trace.version is None or trace.is_known:
                 raise
-            raise strict_advice.simple_unknown(advisor, error, ModelRef(model)) from None
+            raise await strict_advice.simple_unknown(self._advisor, Refused(call, error, asked)) from None
 
-    @routes.route("/predict", methods=["POST"], provide_automatic_options=False)
-    def predict_default() -> Response:
-        return answer(default_model or _only(configured()))
+    def _only(self) -> str:
+        models = self._catalog.configured()
+        if len(models) == 1:
+            return models[0].name
+        served = f"; served are: {listed(model.name for model in models)}" if models else ""
+        raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
-    @routes.route("/predict/<model>", methods=["POST"], provide_automatic_options=False)
-    def predict(model: str) -> Response:
-        return answer(model)
-
-    return routes
-
-
-def _only(models: tuple[ModelStatus, ...]) -> str:
-    if len(models) == 1:
-        return models[0].name
-    served = f"; served are: {listed(model.name for model in models)}" if models else ""
-    raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
-
-
-def _predict(
-    predictor: Predictor, example_rows: ExampleRows, known: Known[dict[str, Array]], advisor: Advisor, name: str
-) -> Response:
-    started_s = time.perf_counter()
-    model = ModelRef(name)
-    trace = requests.begin_trace(model)
-    load = array_body.received(is_example=True) or _reader(known, advisor, model)
-    requests.parse_timed(started_s)
-    built: list[tuple[Signature, Tensors]] = []
-
-    def build(signature: Signature) -> Tensors:
-        refuse_composite(signature)
-        inputs = load(signature)
-        built.append((signature, inputs))
-        return inputs
-
-    prediction = predictor.predict(trace, build, requests.deadline())
-    # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
-    rows = example_rows.of(prediction, *built[-1], requests.deadline())
-    outputs = {name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()}
-    return array_body.answer(outputs) or Response.whole(_render(prediction, outputs))
-
-
-def _reader(known: Known[dict[str, Array]], advisor: Advisor, model: ModelRef) -> Callable[[Signature], Tensors]:
-    """What makes tensors of this request's JSON body."""
-    data = body.read_strictly()
-    try:
-        sent = RequestBody(known, model, data)
-    except InvalidArgument as error:
-        raise strict_advice.simple_unread(advisor, error, model, data) from None
-
-    def load(signature: Signature) -> Tensors:
+    async def _predict(self, call: Call, model: ModelRef, trace: Trace) -> Answer:
+        started_s = time.monotonic()
+        sent, size = None, len(call.body)
+        load = await array_body.received(call, self._bodies, is_example=True)
+        if load is None:
+            sent = await self._read(call, model)
+            load, size = sent.load, len(sent.data)
+        call.parse_s = time.monotonic() - started_s
+        example = _Example(load)
         try:
-            return sent.load(signature)
+            prediction = await self._predictor.predict(model, trace, self._memory.running(size, example.build), call.deadline)
+        except _DoesNotFit as unfit:
+            raise await self._explained(Refused(call, unfit.error, model), sent) from None
+        # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
+        rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
+        outputs = {name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()}
+        return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
+
+    async def _read(self, call: Call, model: ModelRef) -> RequestBody[dict[str, Array]]:
+        data = await self._bodies.read_strictly(call)
+        try:
+            return await self._memory.run(len(data), RequestBody, self._known, model, data)
         except InvalidArgument as error:
-            raise strict_advice.simple_unfit(advisor, error, model, sent) from None
+            raise await strict_advice.simple_unread(self._advisor, Refused(call, error, model), data) from None
 
-    return load
+    async def _explained(self, refused: Refused, sent: RequestBody[dict[str, Array]] | None) -> GatewayError:
+        return refused.error if sent is None else await strict_advice.simple_unfit(self._advisor, refused, sent)
 
 
-def _render(prediction: Prediction, outputs: Tensors) -> bytes:
+class _DoesNotFit(InvalidArgument):
+    """Raised when the body does not fit the signature: by ``error``."""
+
+    def __init__(self, error: InvalidArgument) -> None:
+        super().__init__(error.message, error.problems, error.omitted)
+        self.error = error
+
+
+class _Example:
+    """The one example of a body, which ``load`` makes for a signature: the last that it was made for is needed again."""
+
+    signature: Signature
+    inputs: Tensors
+
+    def __init__(self, load: Callable[[Signature], Tensors]) -> None:
+        self._load = load
+
+    def build(self, signature: Signature) -> Tensors:
+        """The tensors for ``signature``. Raises _DoesNotFit, and Unimplemented for one with composite tensors."""
+        refuse_composite(signature)
+        self.signature = signature
+        try:
+            self.inputs = self._load(signature)
+        except InvalidArgument as error:
+            raise _DoesNotFit(error) from None
+        return self.inputs
+
+
+def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
+    in_arrays = array_body.answer(call, outputs)
+    if in_arrays is not None:
+        return in_arrays
     answer = {
         "ok": True,
         "status": "success",
@@ -108,4 +132,4 @@ def _render(prediction: Prediction, outputs: Tensors) -> bytes:
         "model": prediction.model,
         "model_version": str(prediction.version),
     }
-    return orjson.dumps(answer)
+    return Answer(200, orjson.dumps(answer), [("Content-Type", JSON)])

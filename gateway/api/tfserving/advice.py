@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.api import advice, foreign_body, requests, worked_example
-from gateway.api.advice import Advisor
+from gateway.api import advice, foreign_body, worked_example
+from gateway.api.advice import Advisor, Lines, Refused
 from gateway.api.docs.model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.openinference import datatypes
@@ -14,7 +14,7 @@ from gateway.api.schemas import PredictBody
 from gateway.api.tfserving import columns, rows
 from gateway.errors import GatewayError, OutOfRange
 from gateway.inference import hints
-from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature, Tensors, TensorSpec
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors, TensorSpec
 
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
 
@@ -22,58 +22,68 @@ _NOT_FINITE: Final = "npy has such numbers, which the header Accept: application
 _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 
-def predict_unread(advisor: Advisor, error: GatewayError, model: ModelRef, data: bytes) -> GatewayError:
+async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
-    foreign = advice.foreign_bytes(data)
-    return advisor.explained(error, model, DEFAULT_SIGNATURE, foreign, partial(_predict_lines, foreign=foreign))
+    foreign = advice.foreign_bytes(refused.call, data)
+    lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
+    return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
-def predict_misread(
-    advisor: Advisor, error: GatewayError, model: ModelRef, name: str, sent: RequestBody[PredictBody]
-) -> GatewayError:
+async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: RequestBody[PredictBody]) -> GatewayError:
     """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
-    foreign = advice.foreign_object(sent.document, sent.data)
+    foreign = advice.foreign_object(refused.call, sent.document, sent.data)
     if foreign is not None and foreign.route == foreign_body.V1:
         foreign = None
     foreign = foreign or foreign_body.misspelt(sent.document)
-    return advisor.explained(error, model, name, foreign, partial(_predict_lines, is_row=rows.KEY in sent.document))
+    lines = partial(_predict_lines, path=refused.call.path, is_row=rows.KEY in sent.document)
+    return await advisor.explained(refused, name, foreign, lines)
 
 
-def predict_unfit(advisor: Advisor, error: GatewayError, model: ModelRef, name: str, *, is_row: bool) -> GatewayError:
+async def predict_unfit(advisor: Advisor, refused: Refused, name: str, *, is_row: bool) -> GatewayError:
     """For :predict: there is no signature ``name``, or the model refuses tensors that do not fit it."""
-    return advisor.explained(error, model, name, None, partial(_predict_lines, is_row=is_row))
+    lines = partial(_predict_lines, path=refused.call.path, is_row=is_row)
+    return await advisor.explained(refused, name, None, lines)
 
 
-def predict_unanswered(
-    advisor: Advisor, error: GatewayError, model: ModelRef, name: str, outputs: Tensors, *, is_row: bool
+async def predict_unanswered(
+    advisor: Advisor, refused: Refused, name: str, outputs: Tensors, *, is_row: bool
 ) -> GatewayError:
     """For :predict: the model's ``outputs`` have no form in the JSON of such an answer."""
-    if isinstance(error, OutOfRange):
-        lines = partial(_array_lines, reason=_NOT_FINITE)
-        return advisor.explained(error, model, name, None, lines)
+    path, trace = refused.call.path, refused.call.trace
+    if isinstance(refused.error, OutOfRange):
+        lines: Lines = partial(_array_lines, path=path, reason=_NOT_FINITE)
+        return await advisor.explained(refused, name, None, lines)
     sizes = {array.shape[:1] for array in outputs.values()}
     if is_row and (len(sizes) > 1 or () in sizes):
-        return advisor.explained(error, model, name, None, partial(_column_lines, outputs=outputs))
-    return advisor.explained(error, model, name, None, _dtype_lines)
+        lines = partial(_column_lines, path=path, outputs=outputs, count=trace.rows if trace else None)
+        return await advisor.explained(refused, name, None, lines)
+    return await advisor.explained(refused, name, None, partial(_dtype_lines, path=path))
 
 
-def examples_misread(
-    advisor: Advisor, error: GatewayError, model: ModelRef, verb: ExampleVerb, data: bytes, *, document: Any
+async def examples_misread(
+    advisor: Advisor, refused: Refused, verb: ExampleVerb, data: bytes, *, document: Any
 ) -> GatewayError:
     """For ``verb``: the body ``data``, which is ``document`` if it is JSON, has no examples."""
-    foreign = advice.foreign_object(document, data) if isinstance(document, dict) else advice.foreign_bytes(data)
+    is_object = isinstance(document, dict)
+    call = refused.call
+    foreign = advice.foreign_object(call, document, data) if is_object else advice.foreign_bytes(call, data)
     if foreign is not None and foreign.route == foreign_body.CLASSIFY:
         foreign = None
-    return advisor.explained(error, model, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
+    return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
 
 
-def examples_unfit(advisor: Advisor, error: GatewayError, model: ModelRef, verb: ExampleVerb) -> GatewayError:
+async def examples_unfit(advisor: Advisor, refused: Refused, verb: ExampleVerb) -> GatewayError:
     """For ``verb``: the model refuses the examples."""
-    return advisor.explained(error, model, DEFAULT_SIGNATURE, None, partial(_example_lines, verb=verb))
+    return await advisor.explained(refused, DEFAULT_SIGNATURE, None, partial(_example_lines, verb=verb))
 
 
 def _predict_lines(
-    known: DocumentedModel, signature: Signature, *, foreign: ForeignBody | None = None, is_row: bool = False
+    known: DocumentedModel,
+    signature: Signature,
+    *,
+    path: str,
+    foreign: ForeignBody | None = None,
+    is_row: bool = False,
 ) -> Iterator[str]:
     bare = [spec for spec in signature.inputs if spec.shape == ()]
     if is_row and bare:
@@ -84,27 +94,28 @@ def _predict_lines(
     yield f"{hints.cut(signature.name)} takes {hints.tensors(signature.inputs)}"
     of_file = advice.signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
-        yield worked_example.file(of_file, requests.raw_path(), rows.KEY)
-    yield worked_example.predict(known, signature, requests.raw_path())
+        yield worked_example.file(known, of_file, path, rows.KEY)
+    yield worked_example.predict(known, signature, path)
 
 
-def _column_lines(known: DocumentedModel, signature: Signature, *, outputs: Tensors) -> Iterator[str]:
-    rows = requests.current().trace.rows
-    without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != rows]
+def _column_lines(
+    known: DocumentedModel, signature: Signature, *, path: str, outputs: Tensors, count: int | None
+) -> Iterator[str]:
+    without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != count]
     yield f"{hints.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
-    yield worked_example.predict(known, signature, requests.raw_path(), by_columns=True)
+    yield worked_example.predict(known, signature, path, by_columns=True)
 
 
-def _dtype_lines(known: DocumentedModel, signature: Signature) -> Iterator[str]:
+def _dtype_lines(known: DocumentedModel, signature: Signature, *, path: str) -> Iterator[str]:
     without_form = [spec for spec in signature.outputs if not has_compatible_form(spec.dtype)]
     if without_form:
         yield _elsewhere(without_form)
-        yield worked_example.predict(known, signature, requests.raw_path())
+        yield worked_example.predict(known, signature, path)
 
 
-def _array_lines(known: DocumentedModel, signature: Signature, *, reason: str) -> Iterator[str]:
+def _array_lines(known: DocumentedModel, signature: Signature, *, path: str, reason: str) -> Iterator[str]:
     yield reason
-    yield worked_example.arrays(known, signature, requests.raw_path())
+    yield worked_example.arrays(known, signature, path)
 
 
 def _example_lines(known: DocumentedModel, signature: Signature, *, verb: ExampleVerb) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api.advice import Advisor
+from gateway.api.advice import Advisor, Refused
 from gateway.api.request_body import RequestBody
 from gateway.api.schemas import PredictBody
 from gateway.api.tfserving import advice
@@ -11,8 +11,8 @@ from gateway.api.tfserving.shapes import mismatches
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference import hints
 from gateway.inference.hints import refuse_composite
-from gateway.inference.predictor import Trace
 from gateway.inference.signature import ModelRef, Signature, Tensors
+from gateway.telemetry.trace import Trace
 
 _MODELS_OWN: Final = "the model itself refused these values"
 
@@ -37,23 +37,23 @@ class PredictDocument:
         """Whether it came in row format."""
         return self._body is not None and self._body.row
 
-    def explained(
-        self, advisor: Advisor, error: GatewayError, trace: Trace, sent: RequestBody[PredictBody] | None
+    async def explained(
+        self, advisor: Advisor, refused: Refused, trace: Trace, sent: RequestBody[PredictBody] | None
     ) -> GatewayError:
         """The refusal of a body that could be read (``sent``; None: arrays), with what there is instead.
 
         What the catalog refuses says so already.
         """
-        explained, is_loaded = self._with_shapes(error), self._body is not None
-        fits = is_loaded and not (isinstance(explained, InvalidArgument) and explained.problems)
-        if fits and isinstance(explained, InvalidArgument) and self._signature is not None:
-            return hints.with_lines(explained, [f"The request fits {hints.tensors(self._signature.inputs)}: {_MODELS_OWN}"])
+        error, is_loaded = self._with_shapes(refused.error), self._body is not None
+        fits = is_loaded and not (isinstance(error, InvalidArgument) and error.problems)
+        if fits and isinstance(error, InvalidArgument) and self._signature is not None:
+            return hints.with_lines(error, [f"The request fits {hints.tensors(self._signature.inputs)}: {_MODELS_OWN}"])
         if trace.version is None or sent is None or fits:
-            return explained
-        model = ModelRef(trace.model.name, trace.version)
+            return error
+        by_version = Refused(refused.call, error, ModelRef(trace.model, trace.version))
         if is_loaded or not trace.is_known:
-            return advice.predict_unfit(advisor, explained, model, trace.signature, is_row=self.is_row)
-        return advice.predict_misread(advisor, explained, model, trace.signature, sent)
+            return await advice.predict_unfit(advisor, by_version, trace.signature, is_row=self.is_row)
+        return await advice.predict_misread(advisor, by_version, trace.signature, sent)
 
     def _with_shapes(self, error: GatewayError) -> GatewayError:
         """``error`` with what the signature expected, if the model refused shapes that were forwarded and do not fit it."""

@@ -5,15 +5,14 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-import orjson
-from flask import Blueprint
-
-from gateway.api import array_body, body, request_body, requests, schemas, tensor_json
-from gateway.api.advice import Advisor
-from gateway.api.message import Response
+from gateway.api import array_body, memory, request_body, schemas, tensor_json
+from gateway.api.advice import Advisor, Refused
+from gateway.api.body import Bodies
+from gateway.api.errors import JSON, json_answer
+from gateway.api.memory import Memory
 from gateway.api.request_body import Known, RequestBody
 from gateway.api.schemas import PredictBody
 from gateway.api.tensor_json import NonFinite
@@ -24,160 +23,190 @@ from gateway.api.tfserving.advice import ExampleVerb
 from gateway.api.tfserving.answer import dump_classifications, dump_regressions
 from gateway.api.tfserving.path import ModelPath
 from gateway.api.tfserving.predict_document import PredictDocument
+from gateway.call import Answer, Call
 from gateway.codec import json_text
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
-from gateway.inference.example_predictor import ExamplePredictor
-from gateway.inference.examples import Examples
-from gateway.inference.predictor import Predictor, Trace
-from gateway.inference.signature import ModelRef, ServedModel, Signature
+from gateway.inference.catalog import Catalog
+from gateway.inference.examples import Classifications, Examples, Regressions
+from gateway.inference.predictor import Predictor
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
+from gateway.telemetry.trace import Trace
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 """Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
 
-
-class Catalog(Protocol):
-    """What the status and metadata routes ask. Every call raises GatewayError."""
-
-    def models(self) -> tuple[ModelStatus, ...]:
-        """Every model that is known."""
-
-    def known(self, name: str) -> tuple[ServedModel, ...]:
-        """The versions of a model that answer and whose signatures are known."""
-
-    def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
-        """The versions of a model."""
-
-    def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
-        """The JSON of the metadata route."""
-
-    def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
-        """The version that ``model`` means, with its signatures."""
+_JSON_HEADER: Final = ("Content-Type", JSON)
 
 
-def blueprint(
-    predictor: Predictor,
-    examples: ExamplePredictor,
-    catalog: Catalog,
-    why_not_joined: WhyNotJoined,
-    non_finite: NonFinite,
-) -> Blueprint:
-    """The routes under /v1/. One view takes them all: this dialect answers even a wrong method in its own way."""
-    routes = Blueprint("tfserving", __name__)
-    known = Known(request_body.PREDICT)
-    advisor = Advisor(catalog)
+class ExamplePredictor(Protocol):
+    """Calls signatures that take tf.Examples. Both calls raise GatewayError."""
 
-    @routes.route("/<any(v1,V1):prefix>/<path:rest>", methods=cors.METHODS, provide_automatic_options=False)
-    def dispatch(prefix: str, rest: str) -> Response:
-        # The URL pattern is matched before percent escapes are decoded.
-        method, path = requests.current().method, requests.raw_path()
-        target = tfserving_path.parse(method, path)
+    async def classify(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Classifications:
+        """Labels and scores for each example."""
+
+    async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
+        """A value for each example."""
+
+
+class TfServing:
+    """The handlers of the dialect. ``dispatch`` is that of all its routes, which answers even a wrong method in its own way."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        examples: ExamplePredictor,
+        catalog: Catalog,
+        *,
+        bodies: Bodies,
+        memory: Memory,
+        why_not_joined: WhyNotJoined,
+        non_finite: NonFinite,
+    ) -> None:
+        self._predictor = predictor
+        self._examples = examples
+        self._catalog = catalog
+        self._bodies = bodies
+        self._memory = memory
+        self._why_not_joined = why_not_joined
+        self._non_finite: NonFinite = non_finite
+        self._known = Known(request_body.PREDICT)
+        self._advisor = Advisor(catalog)
+
+    async def dispatch(self, call: Call) -> Answer:
+        """The answer to any call whose path begins with /v1/."""
+        if call.method != "POST":
+            answer = cors.preflight(call)
+            if answer is not None:
+                return answer
+        target = tfserving_path.parse(call.method, call.path)
         match target.verb:
             case "predict":
-                return _predict(target.model, known, predictor, advisor, non_finite)
+                return await self._predict(call, target.model)
             case "classify":
-                return _classify(target.model, examples, advisor, non_finite)
+                return await self._classify(call, target.model)
             case "regress":
-                return _regress(target.model, examples, advisor, non_finite)
+                return await self._regress(call, target.model)
             case "":
-                return _look_up(target, catalog, why_not_joined)
+                return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
-        raise tfserving_path.malformed(method, path)
+        raise tfserving_path.malformed(call.method, call.path)
 
-    return routes
-
-
-def _look_up(target: ModelPath, catalog: Catalog, why_not_joined: WhyNotJoined) -> Response:
-    if not target.model.name:
-        return _json({"models": [_listed(model, catalog, why_not_joined) for model in catalog.models()]})
-    if target.subresource == "metadata":
-        return _metadata(catalog.metadata(target.model, requests.deadline()))
-    # Upstream's pattern takes /METADATA, its handler takes that for no subresource.
-    return _status(catalog.status(target.model, requests.deadline()))
-
-
-def _predict(
-    model: ModelRef, known: Known[PredictBody], predictor: Predictor, advisor: Advisor, non_finite: NonFinite
-) -> Response:
-    started_s = time.perf_counter()
-    arrays = array_body.received(is_example=False)
-    trace = requests.begin_trace(model)
-    if arrays is not None:
-        sent = None
-        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
-    else:
-        sent = _read(model, known, advisor)
+    async def _predict(self, call: Call, model: ModelRef) -> Answer:
+        started_s = time.monotonic()
+        trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
+        arrays = await array_body.received(call, self._bodies, is_example=False)
+        if arrays is not None:
+            return await self._predict_arrays(call, model, arrays)
+        data = await self._bodies.read(call)
+        try:
+            sent = await self._memory.run(len(data), RequestBody, self._known, model, data)
+        except InvalidArgument as error:
+            raise await advice.predict_unread(self._advisor, Refused(call, error, model), data) from None
         trace.signature = sent.signature
-        document = PredictDocument(sent.load)
-        requests.parse_timed(started_s)
-    try:
-        prediction = predictor.predict(trace, document.build, requests.deadline())
-    except (InvalidArgument, Unimplemented) as error:
-        raise document.explained(advisor, error, trace, sent) from None
-    in_arrays = array_body.answer(prediction.outputs)
-    if in_arrays is not None:
-        return in_arrays
-    try:
-        return _answer(tensor_json.dump_predict(prediction.outputs, document.is_row, non_finite))
-    except (InvalidArgument, OutOfRange) as error:
-        answered = ModelRef(model.name, prediction.version)
-        raise advice.predict_unanswered(
-            advisor, error, answered, trace.signature, prediction.outputs, is_row=document.is_row
-        ) from None
+        call.parse_s = time.monotonic() - started_s
+        return await self._answered(call, model, PredictDocument(sent.load), sent)
+
+    async def _predict_arrays(self, call: Call, model: ModelRef, arrays: Callable[[Signature], Tensors]) -> Answer:
+        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
+        return await self._answered(call, model, document, None)
+
+    async def _answered(
+        self, call: Call, model: ModelRef, document: PredictDocument, sent: RequestBody[PredictBody] | None
+    ) -> Answer:
+        trace = call.trace
+        assert trace is not None
+        build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
+        try:
+            prediction = await self._predictor.predict(model, trace, build, call.deadline)
+        except (InvalidArgument, Unimplemented) as error:
+            raise await document.explained(self._advisor, Refused(call, error, model), trace, sent) from None
+        is_row = document.is_row
+        try:
+            return await self._memory.run(memory.size(prediction.outputs), self._dump, call, prediction, is_row)
+        except (InvalidArgument, OutOfRange) as error:
+            refused = Refused(call, error, ModelRef(model.name, prediction.version))
+            raise await advice.predict_unanswered(
+                self._advisor, refused, trace.signature, prediction.outputs, is_row=is_row
+            ) from None
+
+    def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
+        outputs = prediction.outputs
+        in_arrays = array_body.answer(call, outputs)
+        return in_arrays or _json(tensor_json.dump_predict(outputs, is_row, self._non_finite))
+
+    async def _classify(self, call: Call, model: ModelRef) -> Answer:
+        answer = await self._examined(call, model, "classify", self._examples.classify)
+        return _json(dump_classifications(answer, self._non_finite))
+
+    async def _regress(self, call: Call, model: ModelRef) -> Answer:
+        answer = await self._examined(call, model, "regress", self._examples.regress)
+        return _json(dump_regressions(answer, self._non_finite))
+
+    async def _examined(
+        self,
+        call: Call,
+        model: ModelRef,
+        verb: ExampleVerb,
+        ask: Callable[[ModelRef, Trace, Examples, Deadline], Awaitable[Found]],
+    ) -> Found:
+        """What ``ask`` answers to the examples of the body of ``call``."""
+        trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
+        examples = await self._read_examples(call, model, verb, trace)
+        try:
+            return await ask(model, trace, examples, call.deadline)
+        except InvalidArgument as error:
+            if trace.version is None:
+                raise
+            refused = Refused(call, error, ModelRef(model.name, trace.version))
+            raise await advice.examples_unfit(self._advisor, refused, verb) from None
+
+    async def _read_examples(self, call: Call, model: ModelRef, verb: ExampleVerb, trace: Trace) -> Examples:
+        """The examples of a body, an object that names a signature or none."""
+        started_s = time.monotonic()
+        data, document = await self._bodies.read(call), None
+        try:
+            document = await self._memory.run(len(data), json_text.parse, data, raw_strings=True)
+            trace.signature = schemas.signature_name(document)
+            examples = await self._memory.run(len(data), example_bodies.load, document)
+        except InvalidArgument as error:
+            refused = Refused(call, error, model)
+            raise await advice.examples_misread(self._advisor, refused, verb, data, document=document) from None
+        call.parse_s = time.monotonic() - started_s
+        return examples
+
+    async def _look_up(self, call: Call, target: ModelPath) -> Answer:
+        if not target.model.name:
+            return json_answer({"models": [self._listed(model) for model in self._catalog.models()]})
+        if target.subresource == "metadata":
+            document = await self._catalog.metadata(target.model, call.deadline)
+            answer = json_answer(document)
+            answer.headers.append(("X-Model-Version", document["model_spec"]["version"]))
+            return answer
+        # Upstream's pattern takes /METADATA, its handler takes that for no subresource.
+        return _status(await self._catalog.status(target.model, call.deadline))
+
+    def _listed(self, model: ModelStatus) -> dict[str, object]:
+        reasons = [
+            f"version {served.version}, signature {signature.name}: {why}"
+            for served in self._catalog.known(model.name)
+            for signature in served.called_signatures
+            if (why := self._why_not_joined(served, signature)) is not None
+        ]
+        return {
+            "name": model.name,
+            "ready": model.is_ready,
+            "versions": [{"version": str(version.version), "state": version.state} for version in model.versions],
+            "problems": list(model.problems),
+            "not_joined": reasons,
+        }
 
 
-def _read(model: ModelRef, known: Known[PredictBody], advisor: Advisor) -> RequestBody[PredictBody]:
-    data = body.read()
-    try:
-        return RequestBody(known, model, data)
-    except InvalidArgument as error:
-        raise advice.predict_unread(advisor, error, model, data) from None
-
-
-def _classify(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
-    answer = _examined(model, "classify", predictor.classify, advisor)
-    return _answer(dump_classifications(answer, non_finite))
-
-
-def _regress(model: ModelRef, predictor: ExamplePredictor, advisor: Advisor, non_finite: NonFinite) -> Response:
-    answer = _examined(model, "regress", predictor.regress, advisor)
-    return _answer(dump_regressions(answer, non_finite))
-
-
-def _examined(
-    model: ModelRef, verb: ExampleVerb, call: Callable[[Trace, Examples, Deadline], Answer], advisor: Advisor
-) -> Answer:
-    """What ``call`` answers to the examples of this request's body."""
-    trace, examples = _begin(model, verb, advisor)
-    try:
-        return call(trace, examples, requests.deadline())
-    except InvalidArgument as error:
-        if trace.version is None:
-            raise
-        answering = ModelRef(model.name, trace.version)
-        raise advice.examples_unfit(advisor, error, answering, verb) from None
-
-
-def _begin(model: ModelRef, verb: ExampleVerb, advisor: Advisor) -> tuple[Trace, Examples]:
-    """The trace of a request for ``model``, and the examples of its body, an object that names a signature or none."""
-    started_s = time.perf_counter()
-    trace = requests.begin_trace(model)
-    data, document = body.read(), None
-    try:
-        document = json_text.parse(data, raw_strings=True)
-        trace.signature = schemas.signature_name(document)
-        examples = example_bodies.load(document)
-    except InvalidArgument as error:
-        raise advice.examples_misread(advisor, error, model, verb, data, document=document) from None
-    requests.parse_timed(started_s)
-    return trace, examples
-
-
-def _status(status: ModelStatus) -> Response:
-    entries = [
+def _status(status: ModelStatus) -> Answer:
+    entries: list[dict[str, Any]] = [
         {
             "version": str(version.version),
             "state": version.state,
@@ -185,34 +214,8 @@ def _status(status: ModelStatus) -> Response:
         }
         for version in status.versions
     ]
-    return _json({"model_version_status": entries})
+    return json_answer({"model_version_status": entries})
 
 
-def _metadata(document: dict[str, Any]) -> Response:
-    response = _json(document)
-    response.headers["X-Model-Version"] = document["model_spec"]["version"]
-    return response
-
-
-def _listed(model: ModelStatus, catalog: Catalog, why_not_joined: WhyNotJoined) -> dict[str, object]:
-    reasons = [
-        f"version {served.version}, signature {signature.name}: {why}"
-        for served in catalog.known(model.name)
-        for signature in served.called_signatures
-        if (why := why_not_joined(served, signature)) is not None
-    ]
-    return {
-        "name": model.name,
-        "ready": model.is_ready,
-        "versions": [{"version": str(version.version), "state": version.state} for version in model.versions],
-        "problems": list(model.problems),
-        "not_joined": reasons,
-    }
-
-
-def _json(content: object) -> Response:
-    return _answer(orjson.dumps(content))
-
-
-def _answer(content: bytes) -> Response:
-    return Response.whole(content)
+def _json(body: bytes) -> Answer:
+    return Answer(200, body, (_JSON_HEADER,))

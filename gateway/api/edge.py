@@ -1,0 +1,138 @@
+"""The way of every request: an id and a deadline, the handler, an error as an answer, headers, the log line, metrics."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gateway.api import errors
+from gateway.api.errors import InternalError
+from gateway.call import Answer, Call, Handler
+from gateway.deadline import Deadline
+from gateway.errors import Cancelled, GatewayError, Unavailable
+from gateway.inference.hints import cut
+from gateway.telemetry.logs import logger
+from gateway.telemetry.refusals import Refusals
+from gateway.telemetry.request_metrics import Labels, Prediction, Tally
+from gateway.telemetry.trace import Trace
+
+log = logger("request")
+
+# A client's own id is taken over when it fits a header and a log line; otherwise one is made.
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}\Z")
+_UNKNOWN: Final = Labels("", "", "")
+_PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
+
+
+class Edge:
+    """Answers the calls of one worker, each within ``timeout_s`` seconds of when it was complete. For one event loop.
+
+    ``tfserving_headers`` are of every answer of TensorFlow Serving's routes.
+    """
+
+    def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = ()) -> None:
+        self._timeout_s = timeout_s
+        self._tfserving_headers = tfserving_headers
+        self._tally = Tally()
+        self._refusals = Refusals()
+
+    def close(self) -> None:
+        """Write what is still to be counted."""
+        self._tally.write()
+
+    async def answer(self, call: Call, handler: Handler) -> Answer:
+        """What ``handler`` answers to ``call``, or the error that it raises as an answer. It raises nothing but CancelledError."""
+        call.id = id_of(call)
+        call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
+        self._tally.enter()
+        try:
+            answer = await handler(call)
+        except GatewayError as error:
+            answer = _refused(call, error)
+        except asyncio.CancelledError:
+            # The client went away: there is nobody to answer, only something to tell.
+            self._finish(call, _refused(call, Cancelled("the client went away")))
+            raise
+        except Exception as error:
+            log.error("request.failed", id=call.id, path=call.path, exc_info=error)
+            answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))
+        finally:
+            self._tally.leave()
+            for work in call.when_answered or ():
+                work()
+        self._finish(call, answer)
+        return answer
+
+    def refuse(self, call: Call, error: GatewayError) -> Answer:
+        """The answer to a call that the server refuses with ``error`` before it is complete, or because of its bounds."""
+        call.id = id_of(call)
+        answer = _refused(call, error)
+        if isinstance(error, Unavailable):
+            # Under overload there are thousands of them: they are counted, and told together once a second.
+            self._refusals.count(error.setting)
+            self._add_headers(call, answer)
+        else:
+            self._finish(call, answer)
+        return answer
+
+    def _finish(self, call: Call, answer: Answer) -> None:
+        self._add_headers(call, answer)
+        total_s = time.monotonic() - call.complete_s
+        trace = call.trace
+        if trace is not None:
+            self._measure(trace, answer.status, total_s)
+        _log(call, trace, answer.status, total_s)
+
+    def _add_headers(self, call: Call, answer: Answer) -> None:
+        headers, trace = answer.headers, call.trace
+        if self._tfserving_headers and errors.is_tfserving(call.path):
+            headers.extend(self._tfserving_headers)
+        headers.append(("X-Request-Id", call.id))
+        if trace is not None:
+            if trace.version is not None:
+                headers.append(("X-Model-Version", str(trace.version)))
+            if trace.cache is not None:
+                headers.append(("X-Cache", trace.cache))
+
+    def _measure(self, trace: Trace, status: int, total_s: float) -> None:
+        labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
+        rows = trace.rows if status == 200 and trace.rows is not None else 0
+        self._tally.add(Prediction(labels, status, total_s, trace.backend_s, rows))
+
+
+def id_of(call: Call) -> str:
+    """The id that the client gave, or one that is unique and nobody's secret."""
+    given = call.headers.get("x-request-id")
+    return given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+
+
+def _refused(call: Call, error: GatewayError) -> Answer:
+    call.error_code, call.setting = error.code, error.setting
+    return errors.to_answer(error, call.path)
+
+
+def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
+    fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": call.path, "status": status}
+    if trace is not None:
+        fields["model"] = trace.model
+        fields["version"] = trace.version
+        fields["signature"] = cut(trace.signature)
+        fields["rows"] = trace.rows
+        fields["parse_ms"] = _ms(call.parse_s + trace.build_s)
+        fields["queue_ms"] = _ms(trace.queue_s)
+        fields["backend_ms"] = _ms(trace.backend_s)
+        if trace.cache is not None:
+            fields["cache"] = trace.cache
+    if call.error_code is not None:
+        fields["error"] = call.error_code
+    if call.setting is not None:
+        fields |= call.setting.as_fields()
+    fields["total_ms"] = _ms(total_s)
+    write = log.debug if status < 400 and call.path in _PROBES else log.info
+    write("request", **fields)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,32 @@
+"""Whether the gateway should get requests, and why not."""
+
+from collections.abc import Callable
+
+from gateway.inference.catalog import Catalog
+
+
+class Readiness:
+    """Ready is a gateway whose workers all reach every model that must be served, and that is not about to end.
+
+    ``not_ready_elsewhere`` gives the names of the models that another worker cannot reach: a client that is told that the
+    gateway is ready may meet any worker next.
+    """
+
+    def __init__(
+        self, catalog: Catalog, not_ready_elsewhere: Callable[[], frozenset[str]], is_draining: Callable[[], bool]
+    ) -> None:
+        self._catalog = catalog
+        self._not_ready_elsewhere = not_ready_elsewhere
+        self._is_draining = is_draining
+
+    def reasons(self) -> list[str]:
+        """The reasons for which the gateway should get no requests; none: it is ready."""
+        models = self._catalog.required()
+        if self._is_draining():
+            return ["the gateway is shutting down"]
+        if not models and not self._catalog.is_reachable():
+            return ["the model server cannot be reached"]
+        here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
+        return here or [
+            f"{model.name}: not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
+        ]

@@ -1,0 +1,143 @@
+"""The table of routes, mounted on Flask for every server of WSGI, and asked for prediction routes by our own."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Final, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+import flask
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import Map, Rule
+
+from gateway.api import body
+from gateway.api.edge import Edge
+from gateway.api.errors import is_tfserving
+from gateway.call import Answer, Call, Handler
+from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotFound
+
+CALL: Final = "gateway.call"
+"""The key of an environ under which our own server gives the Call that it was made from."""
+
+_REMEMBERED_PATHS: Final = 1024
+_REMEMBERED_LENGTH: Final = 200  # of a path
+
+Run = Callable[[Coroutine[Any, Any, Answer]], Answer]
+"""Runs a coroutine on the event loop of the process, from another thread."""
+
+
+class RouteHandler(Protocol):
+    """Answers the calls of a route; the variable parts of its rule come by name."""
+
+    async def __call__(self, call: Call, **values: str) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax; ``predicts``: it is a prediction route."""
+
+    rule: str
+    methods: tuple[str, ...]
+    handler: Callable[..., Coroutine[Any, Any, Answer]]
+    predicts: bool = False
+
+
+class Routes:
+    """All routes. ``tfserving`` answers whatever has no route but a path under /v1/."""
+
+    def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler) -> None:
+        self._routes = routes
+        self._edge = edge
+        self._tfserving = tfserving
+        rules = [
+            Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts
+        ]
+        self._predictions = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
+        self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
+
+    def find(self, call: Call) -> Handler | None:
+        """What answers ``call`` if it asks for a prediction; None for all other routes, and for none."""
+        path = call.path
+        return self._remembered(call.method, path) if len(path) <= _REMEMBERED_LENGTH else self._match(call.method, path)
+
+    def mount(self, app: flask.Flask, run: Run) -> None:
+        """Add all routes to ``app``, whose views ``run`` the handlers."""
+        for number, route in enumerate(self._routes):
+            view = partial(self._view, run, route)
+            app.add_url_rule(route.rule, str(number), view, methods=route.methods, provide_automatic_options=False)
+        app.register_error_handler(HTTPException, partial(self._refuse, run))
+
+    def _match(self, method: str, path: str) -> Handler | None:
+        try:
+            route, values = self._predictions.match(unquote(path, errors="replace"), method)
+        except HTTPException:
+            return None
+        return partial(route.handler, **values) if values else route.handler  # type: ignore[no-any-return]
+
+    def _view(self, run: Run, route: Route, **values: str) -> flask.Response:
+        call = _call(flask.request)
+        return _response(run(self._edge.answer(call, partial(route.handler, **values))))
+
+    def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
+        """What Flask refuses by itself, told in the dialect of the path."""
+        call = _call(flask.request, has_body=False)
+        is_unrouted = isinstance(error, NoRoute | WrongMethod)
+        handler = self._tfserving if is_unrouted and is_tfserving(call.path) else partial(_raise, _to_error(error, call))
+        return _response(run(self._edge.answer(call, handler)))
+
+
+async def _raise(error: GatewayError, call: Call) -> Answer:
+    raise error
+
+
+def _to_error(error: HTTPException, call: Call) -> GatewayError:
+    if isinstance(error, NoRoute):
+        return NotFound(f"there is no route {unquote(call.path, errors='replace')}")
+    if isinstance(error, WrongMethod):
+        allowed = sorted(error.valid_methods or ())
+        path = unquote(call.path, errors="replace")
+        return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
+    if isinstance(error, RequestEntityTooLarge):
+        return body.too_large(flask.request.max_content_length or 0)
+    return InvalidArgument(error.description or error.name)
+
+
+def _call(request: flask.Request, *, has_body: bool = True) -> Call:
+    """The call that ``request`` is. Raises HTTPException for a body that is over the limit."""
+    given: Call | None = request.environ.get(CALL)
+    if given is not None:
+        return given
+    data = request.get_data(cache=False) if has_body else b""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Call(
+        request.method,
+        _raw_path(request),
+        request.query_string.decode("latin-1"),
+        headers,
+        data,
+        complete_s=time.monotonic(),
+        scheme=request.scheme,
+        client=request.remote_addr or "",
+    )
+
+
+def _raw_path(request: flask.Request) -> str:
+    """The path as the client sent it, where the server tells; else with the percent escapes that it needs."""
+    target: str = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
+    if not target:
+        return quote(request.path, safe="/:@!$&'()*+,;=~")
+    # Two slashes at the front are part of the path, and no host.
+    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
+
+
+def _response(answer: Answer) -> flask.Response:
+    response = flask.Response(answer.body, status=answer.status)
+    response.headers.clear()
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    response.headers["Content-Length"] = str(len(answer.body))
+    return response
