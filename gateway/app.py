@@ -10,6 +10,7 @@ from flask import Flask
 from gateway import settings as gateway_settings
 from gateway.api.body import Bodies
 from gateway.api.docs.document import Limits
+from gateway.api.docs.home import Home
 from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
 from gateway.api.memory import Memory
@@ -108,7 +109,7 @@ class Gateway:
         ops = Ops(catalog, readiness, partial(metrics.render, metrics_dir))
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
         table = [*_of_tfserving(tfserving), *_of_simple(simple), *_of_openinference(openinference)]
-        self.routes = Routes([*table, *_of_docs(docs), *_of_ops(ops)], self.edge, tfserving.dispatch)
+        self.routes = Routes([*table, *_of_docs(docs, Home(catalog)), *_of_ops(ops)], self.edge, tfserving.dispatch)
 
     def start(self) -> None:
         """Connect to the model server and follow its models, on the event loop that runs here."""
@@ -164,10 +165,11 @@ def _of_openinference(openinference: OpenInference) -> list[Route]:
     ]
 
 
-def _of_docs(docs: Docs) -> list[Route]:
+def _of_docs(docs: Docs, home: Home) -> list[Route]:
     return [
+        Route("/", ("GET",), home.home),
         Route("/openapi.json", ("GET",), docs.document),
-        Route("/docs", ("GET",), docs.page),
+        Route("/docs", ("GET",), docs.docs),
         Route("/docs/<name>", ("GET",), docs.asset),
         Route("/docs/models/<model>", ("GET",), docs.snippets),
     ]

@@ -53,9 +53,7 @@ class Routes:
         self._routes = routes
         self._edge = edge
         self._tfserving = tfserving
-        rules = [
-            Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts
-        ]
+        rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts]
         self._predictions = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
         self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
 

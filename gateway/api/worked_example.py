@@ -42,6 +42,16 @@ def predict_program(model: DocumentedModel, signature: Signature) -> str:
     return _line(model, signature, _curl(model, body, path) if body else "")
 
 
+def predict_curl(model: DocumentedModel) -> str:
+    """A curl that calls the first signature of the model that has a form in JSON; empty when none has, or it would be long."""
+    for signature in model.signatures:
+        body = next(iter(predict_bodies.samples(signature).values()), None) if _is_json(signature) else None
+        program = _curl(model, body, f"/v1/models/{model.in_path}:predict") if body else ""
+        if 0 < len(program) <= _MOST_CHARACTERS:
+            return program
+    return ""
+
+
 def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
     """A body for TensorFlow Serving's ``verb``, :classify or :regress."""
     line = _line(model, None, json.dumps(example_bodies.sample(model, signature)))
@@ -96,9 +106,7 @@ def _infer_program(model: DocumentedModel, signature: Signature) -> str:
     return _curl(model, infer_bodies.sample(signature), f"/v2/models/{model.in_path}/infer")
 
 
-def _arrays_program(
-    model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False
-) -> str:
+def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
     """JSON sent where there is any, else arrays; empty where neither can be."""
     answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"

@@ -16,9 +16,7 @@ _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
-IN_FLIGHT = Gauge(
-    "gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum"
-)
+IN_FLIGHT = Gauge("gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum")
 REFUSALS = Counter("gateway_refusals_total", "Requests refused before a look at them, because too many were in work.")
 REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
 BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
@@ -32,9 +30,7 @@ BATCH_QUEUE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full, alone.", ("model", "reason"))
-BATCH_IN_FLIGHT = Gauge(
-    "gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum"
-)
+BATCH_IN_FLIGHT = Gauge("gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum")
 REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
 BATCH_PROOFS = Counter(
     "gateway_batch_proofs_total",

@@ -17,6 +17,7 @@ from gateway.api import address
 from gateway.api.docs import document as openapi
 from gateway.api.docs import snippets
 from gateway.api.docs.document import Limits, Served
+from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON
 from gateway.api.tfserving.routes import WhyNotJoined
 from gateway.call import Answer, Call
@@ -24,18 +25,14 @@ from gateway.errors import GatewayError, NotFound
 from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef, ServedModel
 
-_HTML: Final = "text/html; charset=utf-8"
+_CSS: Final = "text/css; charset=utf-8"
 _JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _TEXT: Final = "text/plain; charset=utf-8"
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_OURS: Final = resources.files("gateway.api.docs").joinpath("static")
 _SWAGGER_UI: Final = resources.files("flask_swagger_ui").joinpath("dist")
 _ASSETS: Final = {
-    "start.js": (_OURS, _JAVASCRIPT),
-    "swagger-ui.css": (_SWAGGER_UI, "text/css; charset=utf-8"),
+    "start.js": (STATIC, _JAVASCRIPT),
+    "home.css": (STATIC, _CSS),
+    "swagger-ui.css": (_SWAGGER_UI, _CSS),
     "swagger-ui-bundle.js": (_SWAGGER_UI, _JAVASCRIPT),
     "favicon-32x32.png": (_SWAGGER_UI, "image/png"),
 }
@@ -78,22 +75,20 @@ class Docs:
         models = tuple(served for served in known if served is not None)
         only = statuses[0].name if len(statuses) == 1 else ""
         served = Served(models, statuses, self._default_model or only)
-        return _page(await self._live.of(replace(served, not_joined=self._not_joined(models))), JSON)
+        return page(await self._live.of(replace(served, not_joined=self._not_joined(models))), JSON)
 
-    async def page(self, call: Call) -> Answer:
+    async def docs(self, call: Call) -> Answer:
         """The document as a page."""
         # Addresses relative to the page's own work behind a proxy that takes a prefix off.
         here = "" if call.path.endswith("/") else "docs/"
-        return _page(_OURS.joinpath("docs.html").read_text().replace("{here}", here).encode(), _HTML)
+        return page(STATIC.joinpath("docs.html").read_text().replace("{here}", here).encode(), HTML)
 
     async def asset(self, call: Call, name: str) -> Answer:
         """A file that the page needs."""
         if name not in _ASSETS:
             raise NotFound(f"there is no route {call.path}")
         folder, media_type = _ASSETS[name]
-        answer = _page(await asyncio.to_thread(folder.joinpath(name).read_bytes), media_type)
-        answer.headers[1] = ("Cache-Control", "public, max-age=3600")
-        return answer
+        return page(await asyncio.to_thread(folder.joinpath(name).read_bytes), media_type, "public, max-age=3600")
 
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
@@ -101,8 +96,8 @@ class Docs:
         found = await asyncio.to_thread(snippets.of_model, documented, address.of_gateway(call))
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:
-            return _page(orjson.dumps(snippets.as_json(documented, found)), JSON)
-        return _page(snippets.text(documented, found).encode(), _TEXT)
+            return page(orjson.dumps(snippets.as_json(documented, found)), JSON)
+        return page(snippets.text(documented, found).encode(), _TEXT)
 
     async def _known(self, call: Call, name: str) -> ServedModel | None:
         try:
@@ -120,13 +115,3 @@ class Docs:
             }
             for served in models
         }
-
-
-def _page(body: bytes, content_type: str) -> Answer:
-    headers = [
-        ("Content-Type", content_type),
-        ("Cache-Control", "no-cache"),
-        ("Content-Security-Policy", _POLICY),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
-    return Answer(200, body, headers)

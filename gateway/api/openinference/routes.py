@@ -42,9 +42,7 @@ _STATES: Final = {"AVAILABLE": "READY", "START": "LOADING", "LOADING": "LOADING"
 class OpenInference:
     """The handlers of the protocol. ``name`` and ``version`` are segments of a path; an empty version means the latest."""
 
-    def __init__(
-        self, predictor: Predictor, catalog: Catalog, *, bodies: Bodies, memory: Memory, readiness: Readiness
-    ) -> None:
+    def __init__(self, predictor: Predictor, catalog: Catalog, *, bodies: Bodies, memory: Memory, readiness: Readiness) -> None:
         self._predictor = predictor
         self._catalog = catalog
         self._bodies = bodies

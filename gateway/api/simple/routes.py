@@ -79,7 +79,9 @@ class Simple:
             raise await self._explained(Refused(call, unfit.error, model), sent) from None
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
-        outputs = {name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()}
+        outputs = {
+            name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()
+        }
         return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
 
     async def _read(self, call: Call, model: ModelRef) -> RequestBody[dict[str, Array]]:

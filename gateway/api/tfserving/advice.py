@@ -45,9 +45,7 @@ async def predict_unfit(advisor: Advisor, refused: Refused, name: str, *, is_row
     return await advisor.explained(refused, name, None, lines)
 
 
-async def predict_unanswered(
-    advisor: Advisor, refused: Refused, name: str, outputs: Tensors, *, is_row: bool
-) -> GatewayError:
+async def predict_unanswered(advisor: Advisor, refused: Refused, name: str, outputs: Tensors, *, is_row: bool) -> GatewayError:
     """For :predict: the model's ``outputs`` have no form in the JSON of such an answer."""
     path, trace = refused.call.path, refused.call.trace
     if isinstance(refused.error, OutOfRange):

@@ -1,0 +1,66 @@
+"""GET /: what this is, which models there are, and how to call one. A page for a browser, JSON for any other client."""
+
+import html
+from typing import Any, Final
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from gateway.api import address, worked_example
+from gateway.api.docs.model import DocumentedModel
+from gateway.api.docs.page import HTML, STATIC, page
+from gateway.api.errors import JSON, json_answer
+from gateway.call import Answer, Call
+from gateway.inference.catalog import Catalog
+from gateway.inference.status import ModelStatus
+
+_LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/readyz", "metrics": "/metrics"}
+_NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
+
+
+class Home:
+    """The handler."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def home(self, call: Call) -> Answer:
+        """The page, or the same facts as JSON."""
+        models, example = self._catalog.models(), self._example(call)
+        accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
+        if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
+            facts = {"name": "serving-gateway", "models": [_facts(model) for model in models], "example": example}
+            return json_answer(facts | {"links": _LINKS})
+        text = STATIC.joinpath("home.html").read_text()
+        shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
+        return page(text.replace("{models}", _table(models)).replace("{example}", shown).encode(), HTML)
+
+    def _example(self, call: Call) -> str:
+        """A curl for a model that answers; empty when there is none."""
+        for status in self._catalog.models():
+            for served in self._catalog.known(status.name)[:1] if status.is_ready else ():
+                model = DocumentedModel(served, (), served.name, address=address.of_gateway(call))
+                program = worked_example.predict_curl(model)
+                if program:
+                    return program
+        return ""
+
+
+def _facts(model: ModelStatus) -> dict[str, Any]:
+    versions = [{"version": str(version.version), "state": version.state} for version in model.versions]
+    return {"name": model.name, "ready": model.is_ready, "versions": versions, "problems": list(model.problems)}
+
+
+def _table(models: tuple[ModelStatus, ...]) -> str:
+    if not models:
+        return "<p>No model is known yet.</p>"
+    rows = "\n".join(_row(model) for model in models)
+    return f"<table>\n<tr><th>model</th><th>state</th><th>versions</th></tr>\n{rows}\n</table>"
+
+
+def _row(model: ModelStatus) -> str:
+    state = "ready" if model.is_ready else f"not ready: {'; '.join(model.problems)}"
+    versions = ", ".join(f"{version.version} {version.state}" for version in model.versions)
+    kind = "ready" if model.is_ready else "not-ready"
+    cells = (html.escape(model.name), f'<span class="{kind}">{html.escape(state)}</span>', html.escape(versions))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
