@@ -37,6 +37,12 @@ class Stack:
     serving_port: int
     models_dir: Path
     logs_dir: Path
+    scheme: str
+
+    @property
+    def address(self) -> str:
+        """Where the gateway is found."""
+        return f"{self.scheme}://127.0.0.1:{self.gateway_port}"
 
 
 def main() -> int:
@@ -65,7 +71,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _stack() -> Stack:
     models_dir = Path(os.environ.get("MODELS_DIR") or ROOT / "models").resolve()
-    stack = Stack(_port("GATEWAY_PORT", 8080), _port("SERVING_PORT", 8500), models_dir, ROOT / ".run")
+    scheme = "https" if os.environ.get("GATEWAY_TLS_CERT") else "http"
+    stack = Stack(_port("GATEWAY_PORT", 8080), _port("SERVING_PORT", 8500), models_dir, ROOT / ".run", scheme)
     if stack.gateway_port == stack.serving_port:
         raise ServeError(f"GATEWAY_PORT and SERVING_PORT are both {stack.gateway_port}: each needs its own")
     for variable, port in (("GATEWAY_PORT", stack.gateway_port), ("SERVING_PORT", stack.serving_port)):
@@ -158,7 +165,7 @@ def _wait_until_ready(stack: Stack, parts: list[Part]) -> tuple[str, ...]:
     told = ""
     while True:
         check_running(parts)
-        state, now_s = readiness.ask(stack.gateway_port), time.monotonic()
+        state, now_s = readiness.ask(stack.gateway_port, stack.scheme), time.monotonic()
         if not state.waiting_for:
             return state.failures
         if now_s - began_s > READY_TIMEOUT_S:
@@ -176,13 +183,14 @@ def _watch(parts: list[Part]) -> None:
 
 
 def _greet(stack: Stack) -> None:
-    address = f"http://127.0.0.1:{stack.gateway_port}"
-    _say(f"""ready: {address}
+    curl = "curl --insecure" if stack.scheme == "https" else "curl"
+    _say(f"""ready: {stack.address}
 
-  curl -d '{{"instances": [1.0, 2.0, 5.0]}}' {address}/v1/models/half_plus_two:predict
+  {curl} -d '{{"instances": [1.0, 2.0, 5.0]}}' {stack.address}/v1/models/half_plus_two:predict
 
 answers {{"predictions":[2.5,3.0,4.5]}}
 
+page     {stack.address}/
 models   {stack.models_dir}
 logs     {stack.logs_dir / "gateway.log"} {stack.logs_dir / "model_server.log"}
 stop     Ctrl-C""")

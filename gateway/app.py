@@ -27,9 +27,9 @@ from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
-from gateway.inference.call_limit import CallLimit
 from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore
+from gateway.inference.call_limit import CallLimit
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor

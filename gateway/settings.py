@@ -64,8 +64,7 @@ def _text(default: str, meaning: str, expected: str, accepted: validate.Validato
     return _setting(fields.String(load_default=default, validate=accepted), meaning, expected)
 
 
-def _choice(meaning: str, default: str, *others: str) -> Any:
-    choices = (default, *others)
+def _choice(default: str, choices: tuple[str, ...], meaning: str) -> Any:
     expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
     return _text(default, meaning, expected, validate.OneOf(choices))
 
@@ -80,10 +79,10 @@ class Settings:
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address", validate.Length(min=1))
     port: int = _number(8080, "Port to listen on.", 1, 65535)
-    tls_cert: Path | None = _path(
-        "A PEM file with the certificate and its chain: the gateway then speaks HTTPS. A renewed one is taken up within a minute."
+    tls_cert: Path | None = _path(  # noqa: RUF009 - it makes a field, as the others do
+        "A PEM file with the certificate and its chain, for HTTPS. A renewed certificate is taken up within a minute."
     )
-    tls_key: Path | None = _path("The PEM file with the key of `GATEWAY_TLS_CERT`.")
+    tls_key: Path | None = _path("The PEM file with the key of `GATEWAY_TLS_CERT`.")  # noqa: RUF009 - as above
     workers: int = _number(
         0, "Worker processes; 0: one for every two cores, because the model server needs the others.", 0, 256
     )
@@ -94,7 +93,7 @@ class Settings:
         "host:port or a gRPC target",
         validate.Regexp(_TARGET),
     )
-    model_config_file: Path | None = _path(
+    model_config_file: Path | None = _path(  # noqa: RUF009 - as above
         "The server's `models.config`: the models without which the gateway is not ready. Empty: those that requests name."
     )
     model_max_in_flight: int = _number(
@@ -150,21 +149,20 @@ class Settings:
         0, "After SIGTERM, how long `/readyz` says 503 while requests are still taken, in milliseconds.", 0, 600_000
     )
     graceful_timeout_s: int = _number(30, "After SIGTERM, how long requests in flight may take to end, in seconds.", 1, 3600)
-    log_level: str = _setting(
-        fields.String(load_default="INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
+    log_level: str = _choice(
+        "INFO",
+        ("DEBUG", "INFO", "WARNING", "ERROR"),
         "Log events from this level up: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
-        "DEBUG, INFO, WARNING or ERROR",
     )
     non_finite: Literal["tokens", "null", "error"] = _choice(
-        "NaN and infinities in answers under `/v1/`: `tokens` (bare, as TensorFlow Serving), `null`, or `error` (400 instead).",
         "tokens",
-        "null",
-        "error",
+        ("tokens", "null", "error"),
+        "NaN and infinities in answers under `/v1/`: `tokens` (bare, as TensorFlow Serving), `null`, or `error` (400 instead).",
     )
-    tfserving_cors: Literal["on", "off"] = _setting(
-        fields.String(load_default="off", validate=validate.OneOf(("on", "off"))),
+    tfserving_cors: Literal["on", "off"] = _choice(
+        "off",
+        ("on", "off"),
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
-        "on or off",
     )
 
 

@@ -43,7 +43,7 @@ class Edge:
         self._tally.write()
 
     async def answer(self, call: Call, handler: Handler) -> Answer:
-        """What ``handler`` answers to ``call``, or the error that it raises as an answer. It raises nothing but CancelledError."""
+        """What ``handler`` answers to ``call``, or the error that it raises as an answer. Raises CancelledError only."""
         call.id = id_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
         self._tally.enter()
@@ -55,8 +55,8 @@ class Edge:
             # The client went away: there is nobody to answer, only something to tell.
             self._finish(call, _refused(call, Cancelled("the client went away")))
             raise
-        except Exception as error:
-            log.error("request.failed", id=call.id, path=call.path, exc_info=error)
+        except Exception:
+            log.exception("request.failed", id=call.id, path=call.path)
             answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))
         finally:
             self._tally.leave()

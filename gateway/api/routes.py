@@ -1,11 +1,10 @@
 """The table of routes, mounted on Flask for every server of WSGI, and asked for prediction routes by our own."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 import flask
@@ -26,19 +25,16 @@ CALL: Final = "gateway.call"
 _REMEMBERED_PATHS: Final = 1024
 _REMEMBERED_LENGTH: Final = 200  # of a path
 
-Run = Callable[[Coroutine[Any, Any, Answer]], Answer]
+Run: TypeAlias = Callable[[Coroutine[Any, Any, Answer]], Answer]
 """Runs a coroutine on the event loop of the process, from another thread."""
-
-
-class RouteHandler(Protocol):
-    """Answers the calls of a route; the variable parts of its rule come by name."""
-
-    async def __call__(self, call: Call, **values: str) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax; ``predicts``: it is a prediction route."""
+    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax; ``predicts``: it is a prediction route.
+
+    ``handler`` takes the call, and by name the variable parts of the rule.
+    """
 
     rule: str
     methods: tuple[str, ...]

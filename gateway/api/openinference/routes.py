@@ -143,7 +143,7 @@ class OpenInference:
         raise Unimplemented(f"{action} of {name}: the model server itself takes up and drops what it serves, {how}")
 
     async def _model_ref(self, call: Call, name: str, version: str) -> ModelRef:
-        """The model that a path names. Raises NotFound for a version that cannot be, or a label that the model does not have."""
+        """The model that a path names. Raises NotFound for a version that cannot be, or a label that there is not."""
         if not version:
             return ModelRef(name)
         if not (version.isascii() and version.isdigit()):

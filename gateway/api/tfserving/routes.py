@@ -100,7 +100,7 @@ class TfServing:
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
         arrays = await array_body.received(call, self._bodies, is_example=False)
         if arrays is not None:
-            return await self._predict_arrays(call, model, arrays)
+            return await self._predict_arrays(call, model, trace, arrays)
         data = await self._bodies.read(call)
         try:
             sent = await self._memory.run(len(data), RequestBody, self._known, model, data)
@@ -108,17 +108,17 @@ class TfServing:
             raise await advice.predict_unread(self._advisor, Refused(call, error, model), data) from None
         trace.signature = sent.signature
         call.parse_s = time.monotonic() - started_s
-        return await self._answered(call, model, PredictDocument(sent.load), sent)
+        return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
 
-    async def _predict_arrays(self, call: Call, model: ModelRef, arrays: Callable[[Signature], Tensors]) -> Answer:
+    async def _predict_arrays(
+        self, call: Call, model: ModelRef, trace: Trace, arrays: Callable[[Signature], Tensors]
+    ) -> Answer:
         document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
-        return await self._answered(call, model, document, None)
+        return await self._answered(call, model, trace, document, None)
 
     async def _answered(
-        self, call: Call, model: ModelRef, document: PredictDocument, sent: RequestBody[PredictBody] | None
+        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: RequestBody[PredictBody] | None
     ) -> Answer:
-        trace = call.trace
-        assert trace is not None
         build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
         try:
             prediction = await self._predictor.predict(model, trace, build, call.deadline)
