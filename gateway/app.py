@@ -1,9 +1,10 @@
 """create_app(): wires the parts. The only module that knows them all."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
@@ -24,6 +25,7 @@ from gateway.api.tfserving.routes import TfServing
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
+from gateway.call import Answer
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
@@ -149,7 +151,9 @@ def _of_simple(simple: Simple) -> list[Route]:
 
 
 def _of_openinference(openinference: OpenInference) -> list[Route]:
-    def of_model(method: str, rest: str, handler: Callable[..., object], *, predicts: bool = False) -> list[Route]:
+    def of_model(
+        method: str, rest: str, handler: Callable[..., Coroutine[Any, Any, Answer]], *, predicts: bool = False
+    ) -> list[Route]:
         bare = "/v2/models/<name>"
         return [Route(f"{model}{rest}", (method,), handler, predicts) for model in (bare, f"{bare}/versions/<version>")]
 

@@ -1,8 +1,7 @@
-"""A JSON body on its way to tensors. Accept fast, refuse well: what is common is recognised, all else is left to the schemas.
+"""A JSON body on its way to tensors. Accept fast, refuse well: what is common is recognised, all else is left to ``load``.
 
 Three ways, each of which takes what the one before does not know: decoders typed by a signature, for small bodies; large lists
-of numbers read in one piece; and ``schemas``, the truth about what is accepted, and the only one that explains. Whatever one of
-the first two accepts, the last accepts as the same tensors. What is no JSON is refused before a model is looked for.
+of numbers read in one piece; and a dialect's ``load``, the truth about what is accepted, which alone explains. Whatever one of the first two accepts, the last accepts as the same tensors. What is no JSON is refused before a model is looked for.
 """
 
 from collections.abc import Callable
@@ -10,9 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from gateway.api import accept, schemas, typed_body
 from gateway.codec import json_text, large_json
-from gateway.codec.elements import Array
+from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
@@ -28,8 +26,8 @@ _DENSE_BYTES: Final = 2048
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` and ``tells_repeated`` as for ``json_text.parse``. ``names_signature``: a body may ask for another
-    signature than the default.
+    ``raw_strings`` and ``tells_repeated`` as for ``json_text.parse``. ``signature_name`` gives the name of the signature that a
+    document asks for, or raises InvalidArgument; None where it is always the default one.
     """
 
     typed: Callable[[Signature], Callable[[bytes], Loaded | None]]
@@ -37,11 +35,7 @@ class Form(Generic[Loaded]):
     load: Callable[[Any, Signature], Loaded]
     raw_strings: bool = False
     tells_repeated: bool = False
-    names_signature: bool = False
-
-
-PREDICT: Final = Form(typed_body.predict, accept.predict, schemas.load_predict, raw_strings=True, names_signature=True)
-SIMPLE: Final[Form[dict[str, Array]]] = Form(typed_body.simple, accept.simple, schemas.load_simple, tells_repeated=True)
+    signature_name: Callable[[Any], str] | None = None
 
 
 class Known(Generic[Loaded]):
@@ -83,10 +77,13 @@ class RequestBody(Generic[Loaded]):
         self._decoded = known.decode(model, data)
         if self._decoded is None:
             self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
-            self._name_signature()
+            if self._form.signature_name is not None:
+                self._name_signature(self._form.signature_name)
+            elif self._hollow is None:
+                self.document  # noqa: B018 - what is no JSON is refused now
 
     def load(self, signature: Signature) -> Loaded:
-        """The tensors for ``signature``. Raises what ``schemas`` raises for a body that does not fit it."""
+        """The tensors for ``signature``. Raises what the form's ``load`` raises for a body that does not fit it."""
         known, loaded = self._decoded or (None, None)
         if known is signature and loaded is not None:
             return loaded
@@ -103,12 +100,15 @@ class RequestBody(Generic[Loaded]):
         """All of it, as Python has it: for a body that was refused."""
         return self._document
 
-    def _name_signature(self) -> None:
-        if self._form.names_signature and not schemas.names_signature(self._hollow):
-            self._hollow = None
-        document = self._document if self._hollow is None else self._hollow
-        if self._form.names_signature:
-            self.signature = schemas.signature_name(document)
+    def _name_signature(self, signature_name: Callable[[Any], str]) -> None:
+        if self._hollow is not None:
+            try:
+                self.signature = signature_name(self._hollow)
+            except InvalidArgument:
+                self._hollow = None  # the whole of it tells why
+            else:
+                return
+        self.signature = signature_name(self._document)
 
     def _loaded(self, signature: Signature) -> Loaded:
         if self._hollow is not None or len(self.data) < large_json.LEAST_BYTES:

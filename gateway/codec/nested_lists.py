@@ -3,7 +3,7 @@
 A tensor is given as lists nested to its rank, all lists of one level equally long, and its elements innermost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -55,6 +55,16 @@ def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Proble
         dims = shape
     _walk(value, (), _resolve(shape if dims is None else dims, shape), kind, problems)
     return problems
+
+
+def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
+    """``tensors`` if none of them is None."""
+    complete: dict[str, Array] = {}
+    for name, array in tensors:
+        if array is None:
+            return None
+        complete[name] = array
+    return complete
 
 
 def _elements(value: Any, shape: tuple[int, ...], kind: Element) -> Array | None:

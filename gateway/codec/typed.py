@@ -1,7 +1,12 @@
-"""The value of one input as a small body has it: the type that msgspec decodes it to, and the tensor that this becomes."""
+"""Typed decoders of small JSON bodies: the type that msgspec decodes each input to, and the tensor that this becomes.
 
+msgspec does the work. It takes the last of two equal names where the dialects take the first: so a body is accepted only with
+no more quotation marks than its names and strings need, which leaves none for a repeated or unknown name.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 import msgspec
 import numpy as np
@@ -11,7 +16,13 @@ from gateway.codec.elements import LIMITS, Array, Element
 from gateway.codec.nested_lists import Dims
 from gateway.inference import dtypes
 
-MAX_RANK: Final = 8
+NAME_QUOTES: Final = 2
+"""The quotation marks of a name."""
+REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)
+"""What decoders raise for a body that they do not know."""
+
+_MAX_RANK: Final = 8
+_MAX_INPUTS: Final = 64
 
 _INT64: Final = np.iinfo(np.int64)
 # Rounded by way of double here as everywhere: numpy would do it otherwise.
@@ -66,6 +77,38 @@ class Value:
         if self.kind.dtype == dtypes.STRING:
             return _bytes(array)
         return array.astype(self.kind.dtype.numpy, copy=False), 0
+
+
+def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
+    """The inputs by name, as they stand in a body; none if one of them is not what typed decoders are for."""
+    if len(inputs) > _MAX_INPUTS:
+        return {}
+    found: dict[str, Value] = {}
+    for name, kind, dims in inputs:
+        if dims is None or len(dims) > _MAX_RANK or not kind.is_supported:
+            return {}
+        found[name] = Value(kind, dims)
+    return found
+
+
+def decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
+    """What decodes an object with any of ``members`` (types by name)."""
+    return msgspec.json.Decoder(object_of(members))
+
+
+def object_of(members: Mapping[str, Any]) -> Any:
+    """The type of an object with any of ``members``; msgspec passes over others."""
+    return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
+
+
+def check_quotes(body: bytes, needed: int) -> None:
+    """Raise ValueError unless ``body`` has as many quotation marks as its names and strings need."""
+    if body.count(b'"') != needed:
+        raise ValueError("a repeated or an unknown name, or a quotation mark within a string")
+
+
+def nothing(body: bytes) -> None:
+    """Decode no body: for a signature that typed decoders are not for."""
 
 
 def _bytes(strings: Array) -> tuple[Array, int]:

@@ -12,7 +12,7 @@ from gateway.api.docs import json_schema, openinference, ops, responses, simple,
 from gateway.api.docs.json_schema import Json
 from gateway.api.docs.model import DocumentedModel
 from gateway.api.openinference.routes import SERVER_NAME, SERVER_VERSION
-from gateway.api.tensor_json import NonFinite
+from gateway.codec.json_output import NonFinite
 from gateway.inference.signature import ServedModel
 from gateway.inference.status import ModelStatus
 

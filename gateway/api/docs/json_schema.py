@@ -1,6 +1,6 @@
 """TensorSpec -> JSON Schema (2020-12): how a tensor looks in JSON, in a request and in an answer.
 
-Says what ``elements`` takes and ``tensor_json`` writes. What JSON Schema cannot say is left to a description: 1.0 is no
+Says what ``elements`` takes and ``json_output`` writes. What JSON Schema cannot say is left to a description: 1.0 is no
 integer, and the lists of a free dimension are equally long.
 """
 

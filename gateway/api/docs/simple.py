@@ -8,7 +8,7 @@ from gateway.api.docs import json_schema, predict_bodies, samples
 from gateway.api.docs.json_schema import TEXT, Dims, Json, record
 from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.docs.responses import JSON, answer, headers, refusals
-from gateway.api.schemas import DATA_KEY
+from gateway.api.simple.body import DATA_KEY
 from gateway.inference.signature import Signature, TensorSpec
 
 TAG: Final = "One example, any model"

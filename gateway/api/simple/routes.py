@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
-import orjson
-
-from gateway.api import array_body, memory, request_body, strict_advice, tensor_json
+from gateway.api import array_body, memory, strict_advice
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
 from gateway.api.memory import Memory
-from gateway.api.request_body import Known, RequestBody
+from gateway.api.request_body import Form, Known, RequestBody
+from gateway.api.simple import accept, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
@@ -20,6 +20,8 @@ from gateway.inference.hints import listed, refuse_composite
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.telemetry.trace import Trace
+
+_FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, tells_repeated=True)
 
 
 class Simple:
@@ -41,7 +43,7 @@ class Simple:
         self._bodies = bodies
         self._memory = memory
         self._default_model = default_model
-        self._known: Known[dict[str, Array]] = Known(request_body.SIMPLE)
+        self._known: Known[dict[str, Array]] = Known(_FORM)
         self._advisor = Advisor(catalog)
 
     async def predict(self, call: Call, model: str = "") -> Answer:
@@ -127,11 +129,4 @@ def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
     in_arrays = array_body.answer(call, outputs)
     if in_arrays is not None:
         return in_arrays
-    answer = {
-        "ok": True,
-        "status": "success",
-        "prediction": orjson.Fragment(tensor_json.dump_simple(outputs)),
-        "model": prediction.model,
-        "model_version": str(prediction.version),
-    }
-    return Answer(200, orjson.dumps(answer), [("Content-Type", JSON)])
+    return Answer(200, answer.dump(prediction, outputs), [("Content-Type", JSON)])

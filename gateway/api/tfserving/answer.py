@@ -1,21 +1,48 @@
-"""What classifiers and regressors answer -> JSON bytes, as ``util/json_tensor.cc`` has them: both under ``results``."""
+"""What models answer -> JSON bytes, as ``util/json_tensor.cc`` has them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import orjson
 
-from gateway.api import tensor_json
-from gateway.api.tensor_json import NonFinite
+from gateway.codec import json_output
+from gateway.codec.elements import Array
+from gateway.codec.json_output import OPTIONS, NonFinite
 from gateway.errors import InvalidArgument
+from gateway.inference import dtypes
 from gateway.inference.examples import Classifications, Regressions
+from gateway.inference.signature import Tensors
+
+_NO_FORM: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
+# The numbers that orjson writes as this dialect has them, by numpy's characters, which are cheaper to compare than dtypes.
+_PLAIN: Final = frozenset(np.dtype(dtype.numpy).char for dtype in dtypes.DTYPES if dtype not in _NO_FORM) - {"O"}
+
+
+def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") -> bytes:
+    """A :predict answer as ``util/json_tensor.cc`` has it.
+
+    ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are
+    written as ``non_finite`` says. A string of an output whose name ends in ``_bytes``, or one that is not UTF-8 (where
+    upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text, and
+    OutOfRange as ``json_output.floats``.
+    """
+    plain = _plain(outputs, "predictions" if row else "outputs", non_finite)
+    if plain is not None:
+        return plain
+    if not outputs:
+        raise InvalidArgument("Cannot convert empty tensor map to JSON")
+    if row:
+        _check_batch(outputs)
+        return orjson.dumps({"predictions": _rows(outputs, non_finite)}, option=OPTIONS)
+    values = {name: _compatible(name, array, non_finite) for name, array in outputs.items()}
+    return orjson.dumps({"outputs": json_output.bare_if_one(values)}, option=OPTIONS)
 
 
 def dump_classifications(answer: Classifications, non_finite: NonFinite) -> bytes:
     """``{"results": [[[label, score], ...], ...]}``, scores as short as float32 allows.
 
-    Raises InvalidArgument with upstream's text when there is no result, OutOfRange as ``tensor_json.floats``.
+    Raises InvalidArgument with upstream's text when there is no result, OutOfRange as ``json_output.floats``.
     """
     if not answer.rows:
         raise InvalidArgument("Cannot convert empty ClassificationResults to JSON")
@@ -26,15 +53,65 @@ def dump_regressions(answer: Regressions, non_finite: NonFinite) -> bytes:
     """``{"results": [value, ...]}``. Raises as ``dump_classifications``."""
     if not len(answer.values):
         raise InvalidArgument("Cannot convert empty RegressionResults to JSON")
-    return _dump(tensor_json.floats("results", answer.values, non_finite))
+    return _dump(json_output.floats("results", answer.values, non_finite))
 
 
 def _labelled(row: Sequence[tuple[str, float]], non_finite: NonFinite) -> list[Any]:
     scores = np.array([score for _, score in row], dtype=np.float32)
     if np.isfinite(scores).all():
         return [[label, score] for (label, _), score in zip(row, scores, strict=True)]
-    return [[label, tensor_json.floats("results", score, non_finite)] for (label, _), score in zip(row, scores, strict=True)]
+    return [[label, json_output.floats("results", score, non_finite)] for (label, _), score in zip(row, scores, strict=True)]
 
 
 def _dump(results: Any) -> bytes:
-    return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps({"results": results}, option=OPTIONS)
+
+
+def _plain(outputs: Tensors, key: str, non_finite: NonFinite) -> bytes | None:
+    """An object of ``key`` and the only output, if there is nothing about its dtype, its order or its numbers to look after."""
+    if len(outputs) != 1:
+        return None
+    (array,) = outputs.values()
+    if not array.ndim or array.dtype.char not in _PLAIN or not array.flags.c_contiguous:
+        return None
+    text = orjson.dumps({key: array}, option=OPTIONS)
+    # Of null, which numbers that are not finite have become, one letter is enough: nothing else behind the key has it.
+    return text if non_finite == "null" or text.find(b"n", len(key) + 4) < 0 else None
+
+
+def _check_batch(outputs: Tensors) -> None:
+    sizes = [len(array) for array in outputs.values() if array.ndim]
+    for name, array in outputs.items():
+        if not array.ndim:
+            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+        if len(array) != sizes[0]:
+            raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {sizes[0]}")
+
+
+def _rows(outputs: Tensors, non_finite: NonFinite) -> Any:
+    """One row for each example: the values of the only output, or objects of all."""
+    if len(outputs) == 1:
+        return json_output.bare_if_one({name: _compatible(name, array, non_finite) for name, array in outputs.items()})
+    columns = [_split(name, array, non_finite) for name, array in outputs.items()]
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _split(name: str, array: Array, non_finite: NonFinite) -> Iterable[Any]:
+    """What orjson writes for each slice along dimension 0."""
+    return json_output.split(array, _compatible(name, array, non_finite))
+
+
+def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
+    """What orjson writes for ``array`` in the compatible dialect."""
+    dtype = json_output.dtype_of(array)
+    if dtype in _NO_FORM:
+        if array.size:
+            raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype}")
+        return np.zeros(array.shape).tolist()
+    if dtype == dtypes.STRING:
+        return json_output.strings(name, array)
+    return (
+        json_output.floats(name, json_output.native(array), non_finite)
+        if array.dtype.kind == "f"
+        else json_output.native(array)
+    )

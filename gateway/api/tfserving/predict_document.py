@@ -5,8 +5,8 @@ from typing import Final
 
 from gateway.api.advice import Advisor, Refused
 from gateway.api.request_body import RequestBody
-from gateway.api.schemas import PredictBody
 from gateway.api.tfserving import advice
+from gateway.api.tfserving.body import PredictBody
 from gateway.api.tfserving.shapes import mismatches
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference import hints

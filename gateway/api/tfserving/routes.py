@@ -8,23 +8,23 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from gateway.api import array_body, memory, request_body, schemas, tensor_json
+from gateway.api import array_body, memory
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.memory import Memory
-from gateway.api.request_body import Known, RequestBody
-from gateway.api.schemas import PredictBody
-from gateway.api.tensor_json import NonFinite
-from gateway.api.tfserving import advice, cors
+from gateway.api.request_body import Form, Known, RequestBody
+from gateway.api.tfserving import accept, advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.advice import ExampleVerb
-from gateway.api.tfserving.answer import dump_classifications, dump_regressions
+from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
+from gateway.api.tfserving.body import PredictBody
 from gateway.api.tfserving.path import ModelPath
 from gateway.api.tfserving.predict_document import PredictDocument
 from gateway.call import Answer, Call
 from gateway.codec import json_text
+from gateway.codec.json_output import NonFinite
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.catalog import Catalog
@@ -39,6 +39,7 @@ Found = TypeVar("Found")
 WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 """Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
 
+_FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, signature_name=body.signature_name)
 _JSON_HEADER: Final = ("Content-Type", JSON)
 
 
@@ -73,7 +74,7 @@ class TfServing:
         self._memory = memory
         self._why_not_joined = why_not_joined
         self._non_finite: NonFinite = non_finite
-        self._known = Known(request_body.PREDICT)
+        self._known = Known(_FORM)
         self._advisor = Advisor(catalog)
 
     async def dispatch(self, call: Call) -> Answer:
@@ -136,7 +137,7 @@ class TfServing:
     def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
         outputs = prediction.outputs
         in_arrays = array_body.answer(call, outputs)
-        return in_arrays or _json(tensor_json.dump_predict(outputs, is_row, self._non_finite))
+        return in_arrays or _json(dump_predict(outputs, is_row, self._non_finite))
 
     async def _classify(self, call: Call, model: ModelRef) -> Answer:
         answer = await self._examined(call, model, "classify", self._examples.classify)
@@ -170,7 +171,7 @@ class TfServing:
         data, document = await self._bodies.read(call), None
         try:
             document = await self._memory.run(len(data), json_text.parse, data, raw_strings=True)
-            trace.signature = schemas.signature_name(document)
+            trace.signature = body.signature_name(document)
             examples = await self._memory.run(len(data), example_bodies.load, document)
         except InvalidArgument as error:
             refused = Refused(call, error, model)

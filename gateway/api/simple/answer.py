@@ -1,0 +1,39 @@
+"""What models answer -> the JSON bytes of a /predict answer."""
+
+from typing import Any
+
+import numpy as np
+import orjson
+
+from gateway.codec import json_output
+from gateway.codec.elements import Array
+from gateway.codec.json_output import OPTIONS
+from gateway.errors import Unimplemented
+from gateway.inference import dtypes
+from gateway.inference.signature import Prediction, Tensors
+
+
+def dump(prediction: Prediction, outputs: Tensors) -> bytes:
+    """The answer whose ``prediction`` is the bare value of one output, or an object of several.
+
+    Numbers that are not finite are null. Raises Unimplemented for a complex output.
+    """
+    values = {name: _legal(name, array) for name, array in outputs.items()}
+    answer = {
+        "ok": True,
+        "status": "success",
+        "prediction": json_output.bare_if_one(values),
+        "model": prediction.model,
+        "model_version": str(prediction.version),
+    }
+    return orjson.dumps(answer, option=OPTIONS)
+
+
+def _legal(name: str, array: Array) -> Any:
+    """What orjson writes for ``array`` in JSON that every parser reads."""
+    dtype = json_output.dtype_of(array)
+    if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
+        raise Unimplemented(f"the output {name} is {dtype}, which has no JSON form")
+    if dtype == dtypes.STRING:
+        return json_output.strings(name, array)
+    return json_output.native(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)

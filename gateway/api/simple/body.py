@@ -1,0 +1,61 @@
+"""Decoded bodies of /predict -> tensors: the truth about what the dialect accepts."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Final
+
+from gateway.api.tensor_field import InvalidTensors
+from gateway.api.tensor_field import load as load_tensors
+from gateway.codec.elements import Array, element
+from gateway.codec.problems import Problems, pointer
+from gateway.codec.repeating import Repeating
+from gateway.errors import Unimplemented
+from gateway.inference.signature import Signature
+
+DATA_KEY: Final = "data"
+
+
+def load(document: Any, signature: Signature) -> dict[str, Array]:
+    """The tensors of a ``/predict`` body, which is one example: an object of the inputs, or ``{"data": ...}`` for the only one.
+
+    Where an input's dimension 0 is free, it is the batch and the example is given without it; the tensor has it, with size 1.
+    Inputs with a default value may be left out. A name that a ``Repeating`` tells is a problem. Raises InvalidArgument, whose
+    message tells every problem in one line, or Unimplemented for an input whose dtype has no JSON form.
+    """
+    _refuse_unsupported(signature)
+    names = ", ".join(spec.name for spec in signature.inputs)
+    problems = Problems()
+    if not isinstance(document, dict):
+        problems.add((), f"an object with {names}", document)
+        raise problems.summary()
+    for name in islice(document.repeated if isinstance(document, Repeating) else (), problems.room):
+        problems.note((name,), "each input once", "a repeated name")
+    short_for = _input_given_as_data(document, signature)
+    inputs = {short_for if name == DATA_KEY else name: value for name, value in document.items()} if short_for else document
+    try:
+        tensors = load_tensors(signature, inputs, strict=True)
+    except InvalidTensors as invalid:
+        problems.extend(invalid.problems(), lambda place: _as_sent(place, short_for))
+    if problems.count:
+        raise problems.summary()
+    return tensors
+
+
+def _input_given_as_data(document: Mapping[str, Any], signature: Signature) -> str | None:
+    """The name of the only input, if the body calls it ``data`` instead."""
+    if len(signature.inputs) != 1 or DATA_KEY not in document:
+        return None
+    name = signature.inputs[0].name
+    return None if name in document else name
+
+
+def _as_sent(place: str, short_for: str | None) -> str:
+    name = pointer((short_for,)) if short_for else ""
+    is_renamed = bool(name) and (place == name or place.startswith(name + "/"))
+    return f"/{DATA_KEY}{place.removeprefix(name)}" if is_renamed else place
+
+
+def _refuse_unsupported(signature: Signature) -> None:
+    for spec in signature.inputs:
+        if not element(spec.dtype, strict=True).is_supported:
+            raise Unimplemented(f"the input {spec.name} is {spec.dtype}, which has no JSON form")

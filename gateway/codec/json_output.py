@@ -1,0 +1,92 @@
+"""Output tensors -> what orjson writes for them.
+
+Numbers are as short as their dtype allows and read back to the same value in it: a float32 is never widened to a double's
+digits. Integers are plain, floats keep a ``.0`` or an exponent. Whatever the tensors hold, strings are valid UTF-8.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import orjson
+
+from gateway.codec import b64
+from gateway.codec.elements import Array
+from gateway.errors import OutOfRange
+from gateway.inference import dtypes
+from gateway.inference.dtypes import DType
+
+NonFinite: TypeAlias = Literal["tokens", "null", "error"]
+"""How numbers that are not finite are written: see ``floats``."""
+
+OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
+
+_BYTES_SUFFIX: Final = "_bytes"
+_DTYPES: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
+
+
+def dtype_of(array: Array) -> DType:
+    """The dtype of a tensor."""
+    return _DTYPES[array.dtype]
+
+
+def bare_if_one(values: dict[str, Any]) -> Any:
+    """The only one of ``values``, or all of them by name."""
+    return next(iter(values.values())) if len(values) == 1 else values
+
+
+def native(array: Array) -> Any:
+    """``array`` as orjson takes it: contiguous, and a scalar where it has no dimensions."""
+    return np.asarray(array, order="C") if array.ndim else array[()]
+
+
+def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
+    """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
+
+    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which is no legal JSON. ``null``: that. ``error``: raises
+    OutOfRange.
+    """
+    finite = np.isfinite(numbers)
+    if non_finite == "null" or finite.all():
+        return numbers
+    if non_finite == "error":
+        count = np.size(finite) - np.count_nonzero(finite)
+        error = OutOfRange(f"{count} of the {np.size(finite)} numbers in {name} are not finite, which JSON cannot tell")
+        raise error.decided_by("GATEWAY_NON_FINITE", non_finite)
+    return _with_tokens(numbers)
+
+
+def split(array: Array, whole: Any) -> Iterable[Any]:
+    """What orjson writes for each slice of ``array`` along dimension 0, where it writes ``whole`` for all of it."""
+    return [_with_tokens(part) for part in native(array)] if isinstance(whole, orjson.Fragment) else whole  # type: ignore[no-any-return]
+
+
+def strings(name: str, array: Array) -> Any:
+    """Nested lists of text and b64 objects; a bare one where ``array`` has no dimensions."""
+    texts = np.empty(array.size, dtype=object)
+    texts[:] = [_text(name, data) for data in array.flat]
+    return texts.reshape(array.shape).tolist()
+
+
+def _with_tokens(numbers: Any) -> orjson.Fragment:
+    """Floats with the bare tokens of what is not finite, which orjson writes as null."""
+    flat = np.ravel(numbers)
+    tokens = [_token(number) for number in flat[~np.isfinite(flat)]]
+    first, *others = orjson.dumps(numbers, option=OPTIONS).split(b"null")
+    return orjson.Fragment(b"".join([first, *chain.from_iterable(zip(tokens, others, strict=True))]))
+
+
+def _token(number: Any) -> bytes:
+    if np.isnan(number):
+        return b"NaN"
+    return b"Infinity" if number > 0 else b"-Infinity"
+
+
+def _text(name: str, data: bytes) -> str | dict[str, str]:
+    if name.endswith(_BYTES_SUFFIX):
+        return b64.encode(data)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return b64.encode(data)
