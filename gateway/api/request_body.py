@@ -1,7 +1,8 @@
 """A JSON body on its way to tensors. Accept fast, refuse well: what is common is recognised, all else is left to ``load``.
 
 Three ways, each of which takes what the one before does not know: decoders typed by a signature, for small bodies; large lists
-of numbers read in one piece; and a dialect's ``load``, the truth about what is accepted, which alone explains. Whatever one of the first two accepts, the last accepts as the same tensors. What is no JSON is refused before a model is looked for.
+of numbers read in one piece; and a dialect's ``load``, the truth about what is accepted, which alone explains. Whatever one of
+the first two accepts, the last accepts as the same tensors. What is no JSON is refused before a model is looked for.
 """
 
 from collections.abc import Callable

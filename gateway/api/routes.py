@@ -70,7 +70,7 @@ class Routes:
             route, values = self._predictions.match(unquote(path, errors="replace"), method)
         except HTTPException:
             return None
-        return partial(route.handler, **values) if values else route.handler  # type: ignore[no-any-return]
+        return partial(route.handler, **values) if values else route.handler
 
     def _view(self, run: Run, route: Route, **values: str) -> flask.Response:
         call = _call(flask.request)
