@@ -77,6 +77,7 @@ class FakeServing(
         self.labels: dict[tuple[str, str], int] = {}
         self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict, Classify or Regress calls
         self.calls: list[str] = []
+        self.ended: list[str] = []  # of those calls: answered, failed or taken back by the client
         self.deadlines_s: list[float] = []
         self.release = threading.Event()
         self.release.set()
@@ -138,6 +139,7 @@ class FakeServing(
 
     def _begin(self, call, context):
         self.calls.append(call)
+        context.add_callback(lambda: self.ended.append(call))
         self.deadlines_s.append(context.time_remaining())
         if call in ("Predict", "Classify", "Regress") and self.failures:
             context.abort(*self.failures.pop(0))

@@ -6,20 +6,18 @@ Always holds: the answer is one that the same call would have given.
   also the one that the server last answered with; otherwise the server is asked.
 - An answer that was cut from a batch is kept only while its signature's batches are proven, and is dropped when they are not
   any more.
-- Errors are not kept. Of those who wait for another's call each has its own deadline; when it fails, all are told only that
-  the server is away; when it ran out of time or vanished, the next of them calls; for any other reason, each calls alone.
-- A call is shared only by those who ask for the version in the same way, and since the server last changed it.
-
-The lock is never held across a call or a wait.
+- Errors are not kept. Of those that wait for another's call each has its own deadline; when it fails, all are told only that
+  the server is away; when it ran out of time or was cancelled, the next of them calls; for any other reason, each calls alone.
+- A call is shared only by those that ask for the version in the same way, and since the server last changed it.
 """
 
-import copy
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum
-from typing import Final, Literal, TypeAlias
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, Unavailable
@@ -27,10 +25,10 @@ from gateway.inference.caching import key as cache_key
 from gateway.inference.caching.store import CacheStore, Kept, Key, read_only
 from gateway.inference.caching.versions import AnsweredVersions
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
+from gateway.inference.single_flight import Abandoned, SharedCall, SingleFlight
 from gateway.telemetry import metrics
-from gateway.waiting import Signal
 
-Call: TypeAlias = Callable[[], Prediction]
+Call: TypeAlias = Callable[[], Awaitable[Prediction]]
 
 
 class CacheOutcome(StrEnum):
@@ -57,24 +55,8 @@ class Question:
     waited_s: float = 0.0
 
 
-class _Verdict(Enum):
-    ALONE = "alone"  # the call failed for what may be its own reason
-
-
-_ALONE: Final = _Verdict.ALONE
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """A call under way and those who wait for it. With no ``result`` when it has landed, one of them leads the next."""
-
-    key: object
-    followers: set[Signal] = field(default_factory=set)
-    result: Prediction | Unavailable | Literal[_Verdict.ALONE] | None = None
-
-
 class PredictionCache:
-    """Keeps the answers of some models in ``store``, those that ``trusts`` says yes to. Thread-safe.
+    """Keeps the answers of some models in ``store``, those that ``trusts`` says yes to. For one event loop.
 
     ``take_news`` is called before each look: it may make ``trusts`` say no, and call ``forget``.
     """
@@ -89,8 +71,7 @@ class PredictionCache:
         self._trusts = trusts
         self._take_news = take_news
         self._answered = AnsweredVersions()
-        self._flights: dict[object, _Flight] = {}
-        self._lock = threading.Lock()
+        self._calls: SingleFlight[Prediction] = SingleFlight()
         self._counts = {
             (model, outcome): metrics.CACHE_REQUESTS.labels(model, outcome)
             for model in store.models
@@ -104,14 +85,18 @@ class PredictionCache:
     @property
     def in_flight(self) -> int:
         """Calls under way that may be shared."""
-        return len(self._flights)
+        return len(self._calls)
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for the call of another."""
+        return self._calls.waiting
 
     def forget(self, model: str) -> None:
         """Drop the answers of a model that were cut from batches: some of them may be wrong."""
-        with self._lock:
-            self._store.drop_shared(model)
+        self._store.drop_shared(model)
 
-    def answer(self, question: Question, deadline: Deadline, call: Call) -> Prediction:
+    async def answer(self, question: Question, deadline: Deadline, call: Call) -> Prediction:
         """The answer to ``question`` about a model that is kept: from before, from another, or from ``call``.
 
         Its outputs are read-only. Sets the outcome of ``question``, also when it raises.
@@ -122,90 +107,59 @@ class PredictionCache:
         """
         key = (id(question.served), question.signature, question.outputs, cache_key.of(question.inputs))
         try:
-            while (prediction := self._attempt(question, key, deadline, call)) is None:
-                pass
-            return prediction
+            while True:
+                with suppress(Abandoned):
+                    return await self._attempt(question, key, deadline, call)
         finally:
             self._counts[question.model.name, question.outcome].inc()
 
-    def _attempt(self, question: Question, key: Key, deadline: Deadline, call: Call) -> Prediction | None:
-        """The answer, or None when the call that this one waited for came to nothing that says anything."""
-        found, signal = self._look(question, key)
-        if isinstance(found, Prediction):
+    async def _attempt(self, question: Question, key: Key, deadline: Deadline, call: Call) -> Prediction:
+        """As ``answer``. Raises Abandoned when the call that this one waited for was abandoned."""
+        answered_since, kept = self._look(question, key)
+        if kept is not None:
             question.outcome = CacheOutcome.HIT
-            return found
-        if signal is None:
-            return self._lead(question, key, found, call)
-        self._follow(question, found, signal, deadline)
-        if found.result is _ALONE:
-            return self._ask(question, key, call)
-        if isinstance(found.result, Unavailable):
-            # Not the one instance for all: each thread puts its own traceback on what it raises.
-            raise copy.copy(found.result)
-        return found.result
+            return kept
+        ask = partial(self._ask, question, key, call)
+        shared_key = (question.model.version, question.model.label, answered_since, key)
+        under_way = self._calls.get(shared_key)
+        if under_way is None:
+            return await self._calls.lead(shared_key, ask)
+        try:
+            return await _outcome_of(under_way, question, deadline)
+        except (Abandoned, Unavailable, DeadlineExceeded):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it may be the other request's own
+            alone = ask()
+        return await alone
 
-    def _look(self, question: Question, key: Key) -> tuple[Prediction | _Flight, Signal | None]:
-        """A kept answer, or a flight: of another, with the signal of its landing, or a new one to lead."""
+    def _look(self, question: Question, key: Key) -> tuple[int | None, Prediction | None]:
+        """Since when the version that is meant is known to be the latest, and the answer that is kept."""
         model = question.model
         self._take_news()
-        with self._lock:
-            answered = self._answered.latest(model)
-            if model.version is not None or (answered and answered.version == question.served.version):
-                kept = self._store.get(key, model.name)
-                if kept is not None:
-                    return kept, None
-            flight_key = (model.version, model.label, answered and answered.since, key)
-            flight = self._flights.get(flight_key)
-            if flight is None:
-                flight = self._flights[flight_key] = _Flight(flight_key)
-                return flight, None
-            signal = Signal()
-            flight.followers.add(signal)
-            return flight, signal
+        answered = self._answered.latest(model)
+        kept = None
+        if model.version is not None or (answered and answered.version == question.served.version):
+            kept = self._store.get(key, model.name)
+        return None if answered is None else answered.since, kept
 
-    def _lead(self, question: Question, key: Key, flight: _Flight, call: Call) -> Prediction:
-        try:
-            flight.result = prediction = self._ask(question, key, call)
-        except Unavailable as error:
-            flight.result = copy.copy(error)
-            raise
-        except DeadlineExceeded:
-            raise
-        except Exception:
-            flight.result = _ALONE
-            raise
-        finally:
-            self._land(flight)
-        return prediction
-
-    def _land(self, flight: _Flight) -> None:
-        with self._lock:
-            del self._flights[flight.key]
-            followers = tuple(flight.followers)
-        for signal in followers:
-            signal.set()
-
-    def _follow(self, question: Question, flight: _Flight, signal: Signal, deadline: Deadline) -> None:
-        """Return when the flight has landed. Raises DeadlineExceeded when that is not in time."""
-        question.outcome = CacheOutcome.SHARED
-        started_s = time.perf_counter()
-        try:
-            if not signal.wait(deadline.remaining_s()):
-                raise deadline.exceeded()
-        finally:
-            question.waited_s += time.perf_counter() - started_s
-            with self._lock:
-                flight.followers.discard(signal)
-
-    def _ask(self, question: Question, key: Key, call: Call) -> Prediction:
+    async def _ask(self, question: Question, key: Key, call: Call) -> Prediction:
         """Make the call; keep its answer if it is of the version that was meant."""
         question.outcome = CacheOutcome.MISS
         began = self._answered.now
-        prediction = call()
+        prediction = await call()
         size = self._store.takes(key, prediction) if prediction.version == question.served.version else None
         prediction = read_only(prediction, own=size is not None)
-        with self._lock:
-            self._answered.note(question.model, prediction.version, began)
-            if size is not None and self._trusts(prediction):
-                self._store.put(key, Kept(prediction, question.served, size))
+        self._answered.note(question.model, prediction.version, began)
+        if size is not None and self._trusts(prediction):
+            self._store.put(key, Kept(prediction, question.served, size))
         return prediction
+
+
+async def _outcome_of(call: SharedCall[Prediction], question: Question, deadline: Deadline) -> Prediction:
+    """What the call of another that asks the same comes to. Raises as ``SharedCall.outcome``."""
+    question.outcome = CacheOutcome.SHARED
+    started_s = time.perf_counter()
+    try:
+        return await call.outcome(deadline)
+    finally:
+        question.waited_s += time.perf_counter() - started_s

@@ -1,7 +1,7 @@
 """The answers that are kept: for each model at most so many and so long, and over all models at most so many bytes.
 
-When the bytes are used up, the model that holds the most gives up the answer that it has not been asked for the longest: a
-model with large answers cannot drive out the others. Not thread-safe: the cache's lock guards it.
+When the bytes are used up, the model that holds the most gives up the answer that it was not asked for the longest: a model
+with large answers cannot drive out the others. For one event loop.
 """
 
 import sys
@@ -50,7 +50,7 @@ class Kept:
     size: int
 
 
-class _Shelf(TTLCache[Key, Kept]):
+class _Entries(TTLCache[Key, Kept]):
     """The answers of one model, and its metrics."""
 
     def __init__(self, model: str, limits: CacheLimits, max_bytes: int, timer: Callable[[], float]) -> None:
@@ -77,26 +77,26 @@ class CacheStore:
 
     def __init__(self, limits: Mapping[str, CacheLimits], max_bytes: int, timer: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = max_bytes
-        self._shelves = {model: _Shelf(model, limit, max_bytes, timer) for model, limit in limits.items()}
+        self._models = {model: _Entries(model, limit, max_bytes, timer) for model, limit in limits.items()}
 
     @property
     def models(self) -> Collection[str]:
         """The models whose answers are kept."""
-        return self._shelves.keys()
+        return self._models.keys()
 
     @property
     def bytes_held(self) -> int:
         """What the answers of all models take."""
-        return int(sum(shelf.currsize for shelf in self._shelves.values()))
+        return int(sum(entries.currsize for entries in self._models.values()))
 
     def entries(self, model: str) -> int:
         """How many answers of a model are kept."""
-        return len(self._shelves[model])
+        return len(self._models[model])
 
     def get(self, key: Key, model: str) -> Prediction | None:
         """The answer that is kept under ``key``."""
         try:
-            return self._shelves[model][key].prediction
+            return self._models[model][key].prediction
         except KeyError:
             return None
 
@@ -107,26 +107,26 @@ class CacheStore:
 
     def put(self, key: Key, kept: Kept) -> None:
         """Keep an answer of a size that ``takes`` gave."""
-        shelf = self._shelves[kept.served.name]
-        if key in shelf:
+        entries = self._models[kept.served.name]
+        if key in entries:
             return
-        if len(shelf) >= shelf.most_entries:
-            shelf.evict("entries")
+        if len(entries) >= entries.most_entries:
+            entries.evict("entries")
         while self.bytes_held + kept.size > self._max_bytes:
-            largest = max(self._shelves.values(), key=attrgetter("currsize"))
+            largest = max(self._models.values(), key=attrgetter("currsize"))
             largest.evict("bytes")
             largest.measure()
-        shelf[key] = kept
-        shelf.measure()
+        entries[key] = kept
+        entries.measure()
 
     def drop_shared(self, model: str) -> None:
         """Give up the answers of a model that were cut from batches, if any of the model's are kept."""
-        shelf = self._shelves.get(model)
-        if shelf is None:
+        entries = self._models.get(model)
+        if entries is None:
             return
-        for key in [key for key, kept in shelf.items() if kept.prediction.is_shared]:
-            shelf.pop(key, None)
-        shelf.measure()
+        for key in [key for key, kept in entries.items() if kept.prediction.is_shared]:
+            entries.pop(key, None)
+        entries.measure()
 
 
 def read_only(prediction: Prediction, *, own: bool = False) -> Prediction:

@@ -1,7 +1,7 @@
 """Which version the server last answered with, for each model and label that is asked for without a number.
 
-The catalog may be a poll behind, and a reply overtaken by another: so what a call learns counts only if it began after the
-version before it was known. Not thread-safe: the cache's lock guards it.
+The catalog may be a poll behind, and one reply may overtake another: so what a call learns counts only if the call began
+after the version before it was known. For one event loop.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class AnsweredVersions:
             self._note_newer(model.name, version, began)
 
     def _note_newer(self, name: str, version: int, began: int) -> None:
-        """Who asks for a version by number or label, and gets one above the latest, has seen that the latest is another."""
+        """A call by number or label that is answered by a version above the latest has shown that the latest is another."""
         known = self._answered.get((name, None))
         if known is not None and version > known.version:
             self._change(name, None, version, began)

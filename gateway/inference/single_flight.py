@@ -1,0 +1,117 @@
+"""One asks, and all that want to know the same meanwhile get its answer.
+
+A call belongs to the task that makes it. When that task is cancelled or its time is up, the call is abandoned, and the first of
+those that wait for it makes the next one: nobody fails for what befell another. For one event loop.
+"""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from gateway.deadline import Deadline
+from gateway.errors import DeadlineExceeded
+
+Result = TypeVar("Result")
+
+
+class Abandoned(Exception):
+    """Raised to those that wait for a call that ended without an outcome: its caller was cancelled or timed out."""
+
+
+class SharedCall(Generic[Result]):
+    """A call under way. ``waiting`` counts those that wait for its outcome."""
+
+    def __init__(self) -> None:
+        # The future never holds an error: one that nobody waits for would be logged as never retrieved.
+        self._outcome: asyncio.Future[Result | Exception] = asyncio.get_running_loop().create_future()
+        self.waiting = 0
+
+    async def outcome(self, deadline: Deadline) -> Result:
+        """The result of the call.
+
+        Raises:
+            Abandoned: the call ended without an outcome.
+            DeadlineExceeded: the call did not end before ``deadline``.
+            Exception: a copy of the error that the call raised.
+        """
+        await self.ended(deadline)
+        outcome = self._outcome.result()
+        if isinstance(outcome, Exception):
+            # Each task puts its own traceback on what it raises.
+            raise copy.copy(outcome)
+        return outcome
+
+    def end(self, outcome: Result | Exception) -> None:
+        """Give ``outcome`` to all that wait."""
+        self._outcome.set_result(outcome)
+
+    async def ended(self, deadline: Deadline) -> None:
+        """Return when the call has ended, whatever came of it. Raises DeadlineExceeded when that is not before ``deadline``."""
+        self.waiting += 1
+        try:
+            # Unlike wait_for, this leaves the future alone when this task is cancelled or its time is up.
+            done, _ = await asyncio.wait((self._outcome,), timeout=deadline.remaining_s())
+        finally:
+            self.waiting -= 1
+        if not done:
+            raise deadline.exceeded()
+
+
+class SingleFlight(Generic[Result]):
+    """The calls under way, by what they ask."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Hashable, SharedCall[Result]] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the calls of others."""
+        return sum(call.waiting for call in self._calls.values())
+
+    def get(self, key: Hashable) -> SharedCall[Result] | None:
+        """The call under way that asks ``key``."""
+        return self._calls.get(key)
+
+    async def lead(self, key: Hashable, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Make ``call``, which asks ``key``, for all that ask the same until it ends. No such call may be under way.
+
+        Raises whatever ``call`` raises.
+        """
+        shared = self._calls[key] = SharedCall()
+        outcome: Result | Exception = Abandoned()
+        try:
+            outcome = await call()
+        except DeadlineExceeded:
+            raise
+        except Exception as error:
+            outcome = copy.copy(error)
+            raise
+        finally:
+            del self._calls[key]
+            shared.end(outcome)
+        return outcome
+
+    async def ask(self, key: Hashable, deadline: Deadline, call: Callable[[], Awaitable[Result]]) -> Result:
+        """The outcome of the call under way that asks ``key``, or of ``call`` when there is none.
+
+        Raises:
+            DeadlineExceeded: the call of another did not end before ``deadline``.
+            Exception: whatever the call raises.
+        """
+        while (shared := self.get(key)) is not None:
+            try:
+                return await shared.outcome(deadline)
+            except Abandoned:
+                continue
+        return await self.lead(key, call)
+
+    async def ask_anew(self, key: Hashable, deadline: Deadline, call: Callable[[], Awaitable[Result]]) -> Result:
+        """As ``ask``, of a call that begins no earlier than now: one that is under way is waited for, and not believed."""
+        under_way = self.get(key)
+        if under_way is not None:
+            await under_way.ended(deadline)
+        return await self.ask(key, deadline, call)

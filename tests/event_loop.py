@@ -1,0 +1,36 @@
+"""Tests of async code: each runs on an event loop of its own, the one that the workers run, and leaves nothing behind."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import uvloop
+
+Value = TypeVar("Value")
+
+
+def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """The async ``test`` as a plain one. It fails also for what would only be logged, such as an error that nobody awaited."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        complaints: list[dict[str, Any]] = []
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
+            runner.run(test(*args, **kwargs))
+            gc.collect()
+        assert complaints == []
+
+    return run
+
+
+async def until(condition: Callable[[], Value], timeout_s: float = 20.0) -> Value:
+    """The first true value of ``condition``; AssertionError when none comes in time."""
+    until_s = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < until_s, f"not within {timeout_s} s: {condition}"
+        await asyncio.sleep(0.002)
+    return value
