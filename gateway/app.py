@@ -189,7 +189,6 @@ def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batche
         return None
     limits = BatchLimits(
         max_rows=settings.batch_max_rows,
-        max_wait_s=settings.batch_max_wait_us / 1e6,
         max_in_flight=settings.batch_max_in_flight,
         max_queued_rows=settings.batch_max_queued_rows,
         sample_every=settings.batch_sample_every,

@@ -23,6 +23,7 @@ _PATTERN: Final = re.compile(r"[^\s:/,]+")
 _TARGET: Final = r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/*[^\s/]\S*\Z"
 
 _REMOVED: Final = {
+    "batch_max_wait_us": "a batch is sent as soon as the one before it has been answered",
     "worker": "a worker has one event loop for all requests, and no other way",
     "threads": "a worker has one event loop for all requests; GATEWAY_MAX_IN_FLIGHT bounds them",
 }
@@ -116,11 +117,6 @@ class Settings:
     catalog_poll_ms: int = _number(1000, "How often the server is asked for its models' versions, in milliseconds.", 50, 60_000)
     batch_max_rows: int = _number(
         64, "The largest batch that waiting requests are joined into, in rows; 0: requests are never joined.", 0, 65_536
-    )
-    batch_max_wait_us: int = _number(2000, "Under load, how long a batch waits for more rows, in microseconds.", 0, 1_000_000)
-    batch_max_in_flight: int = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
-    batch_max_queued_rows: int = _number(
-        4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000
     )
     batch_proofs: int = _number(
         8,

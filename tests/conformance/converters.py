@@ -4,13 +4,12 @@ import json
 
 import grpc
 import numpy as np
-from flask import Flask
 
 from gateway.api import errors as api_errors
-from gateway.api import schemas, tensor_json
+from gateway.api.tfserving import body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
-from gateway.api.tfserving.answer import dump_classifications, dump_regressions
+from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
 from gateway.backend.client import ERROR_OF_STATUS
 from gateway.codec import json_text
 from gateway.errors import GatewayError, InvalidArgument
@@ -27,7 +26,7 @@ def parse_predict(case: dict) -> None:
 
     def load():
         document = json_text.parse(values.body(case["request"]), raw_strings=True)
-        return schemas.signature_name(document), schemas.load_predict(document, signature)
+        return body.signature_name(document), body.load(document, signature)
 
     loaded = _unless_refused(load, case["expect"])
     if loaded is None:
@@ -44,7 +43,7 @@ def parse_predict(case: dict) -> None:
 
 def format_predict(case: dict) -> None:
     outputs = {name: values.array(tensor) for name, tensor in case["outputs"].items()}
-    text = _unless_refused(lambda: tensor_json.dump_predict(outputs, case["format"] == "row"), case["expect"])
+    text = _unless_refused(lambda: dump_predict(outputs, case["format"] == "row"), case["expect"])
     if text is not None:
         dtypes = {name: tensor["dtype"] for name, tensor in case["outputs"].items()}
         assert_same_json(case["expect"]["text"], text, dtypes)
@@ -53,7 +52,7 @@ def format_predict(case: dict) -> None:
 def parse_examples(case: dict) -> None:
     def load():
         document = json_text.parse(values.body(case["request"]), raw_strings=True)
-        return schemas.signature_name(document), example_bodies.load(document)
+        return body.signature_name(document), example_bodies.load(document)
 
     loaded = _unless_refused(load, case["expect"])
     if loaded is None:
@@ -85,16 +84,7 @@ def format_regress(case: dict) -> None:
 
 
 def error_body(case: dict) -> None:
-    app = Flask("conformance")
-    api_errors.init_app(app)
-
-    @app.get("/v1/answer")
-    def answer() -> str:
-        if case["message"] is None:
-            return ""
-        raise InvalidArgument(case["message"])
-
-    text = app.test_client().get("/v1/answer").text
+    text = "" if case["message"] is None else api_errors.render(InvalidArgument(case["message"]), "/v1/answer").decode()
     if "json" in case["expect"]:
         assert json.loads(text) == case["expect"]["json"]
     else:

@@ -14,19 +14,23 @@ from gateway.inference.signature import Prediction, Tensors
 
 
 def dump(prediction: Prediction, outputs: Tensors) -> bytes:
-    """The answer whose ``prediction`` is the bare value of one output, or an object of several.
-
-    Numbers that are not finite are null. Raises Unimplemented for a complex output.
-    """
-    values = {name: _legal(name, array) for name, array in outputs.items()}
+    """The answer whose ``prediction`` is the ``value`` of ``outputs``. Raises as ``value``."""
     answer = {
         "ok": True,
         "status": "success",
-        "prediction": json_output.bare_if_one(values),
+        "prediction": value(outputs),
         "model": prediction.model,
         "model_version": str(prediction.version),
     }
     return orjson.dumps(answer, option=OPTIONS)
+
+
+def value(outputs: Tensors) -> Any:
+    """What orjson writes for ``outputs``: the bare value of one output, or an object of several.
+
+    Numbers that are not finite are null. Raises Unimplemented for a complex output.
+    """
+    return json_output.bare_if_one({name: _legal(name, array) for name, array in outputs.items()})
 
 
 def _legal(name: str, array: Array) -> Any:

@@ -21,7 +21,8 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.telemetry.trace import Trace
 
-_FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, tells_repeated=True)
+FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, tells_repeated=True)
+"""How a /predict body is read."""
 
 
 class Simple:
@@ -43,7 +44,7 @@ class Simple:
         self._bodies = bodies
         self._memory = memory
         self._default_model = default_model
-        self._known: Known[dict[str, Array]] = Known(_FORM)
+        self._known: Known[dict[str, Array]] = Known(FORM)
         self._advisor = Advisor(catalog)
 
     async def predict(self, call: Call, model: str = "") -> Answer:

@@ -6,7 +6,7 @@ not fit the declaration is forwarded, and only when the model then refuses does 
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.api import array_body, memory
 from gateway.api.advice import Advisor, Refused
@@ -28,7 +28,8 @@ from gateway.codec.json_output import NonFinite
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.catalog import Catalog
-from gateway.inference.examples import Classifications, Examples, Regressions
+from gateway.inference.example_predictor import ExamplePredictor
+from gateway.inference.examples import Examples
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -39,18 +40,8 @@ Found = TypeVar("Found")
 WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 """Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
 
-_FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, signature_name=body.signature_name)
+FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, signature_name=body.signature_name)
 _JSON_HEADER: Final = ("Content-Type", JSON)
-
-
-class ExamplePredictor(Protocol):
-    """Calls signatures that take tf.Examples. Both calls raise GatewayError."""
-
-    async def classify(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Classifications:
-        """Labels and scores for each example."""
-
-    async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
-        """A value for each example."""
 
 
 class TfServing:
@@ -74,7 +65,7 @@ class TfServing:
         self._memory = memory
         self._why_not_joined = why_not_joined
         self._non_finite: NonFinite = non_finite
-        self._known = Known(_FORM)
+        self._known = Known(FORM)
         self._advisor = Advisor(catalog)
 
     async def dispatch(self, call: Call) -> Answer:

@@ -5,9 +5,12 @@ import math
 import re
 
 import numpy as np
+import orjson
 from hypothesis import strategies as st
 
 from gateway.api.openinference import datatypes
+from gateway.api.simple import answer
+from gateway.codec.json_output import OPTIONS
 from gateway.inference import dtypes
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -247,3 +250,8 @@ def as_bytes(draw, text):
         return b"\xef\xbb\xbf" + data
     place = draw(st.integers(0, len(data)))
     return data[:place] + draw(st.sampled_from([b"\xff", b"\xc3", b"\0"])) + data[place:]
+
+
+def dump_simple(outputs) -> bytes:
+    """The value of ``prediction`` in a /predict answer, as it stands there."""
+    return orjson.dumps(answer.value(outputs), option=OPTIONS)

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from gateway.api.body_bounds import LARGE_BODIES, LARGE_BYTES, MEDIUM_IN_WORK_BYTES, SMALL_BYTES, Bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.body import inflate
-from gateway.api.body_bounds import LARGE_BODIES, LARGE_BYTES, MEDIUM_IN_WORK_BYTES, SMALL_BYTES, Bounds
 from gateway.errors import InvalidArgument, PayloadTooLarge
 from tests.waiting import wait_for
 

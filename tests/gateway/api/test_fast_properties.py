@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api import schemas
 from gateway.api.openinference import form as infer_schema
 from gateway.api.openinference.request import InferRequest
-from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
+from gateway.api.request_body import Known, RequestBody
+from gateway.api.simple.routes import FORM as SIMPLE
+from gateway.api.tfserving import body
+from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec import json_text, large_json
 from gateway.codec.problems import Problems
 from gateway.errors import GatewayError, InvalidArgument
@@ -28,7 +30,7 @@ def by_the_schemas(form, data, signature):
     """What happened to a body before there were other ways."""
     document = json_text.parse(data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
     if form.names_signature:
-        schemas.signature_name(document)
+        body.signature_name(document)
     return form.load(document, signature)
 
 
@@ -41,7 +43,7 @@ def outcome(load):
 
 
 def content(loaded):
-    is_row, tensors = (loaded.row, loaded.tensors) if isinstance(loaded, schemas.PredictBody) else (None, loaded)
+    is_row, tensors = (loaded.row, loaded.tensors) if isinstance(loaded, body.PredictBody) else (None, loaded)
     return is_row, [(name, bits(array)) for name, array in tensors.items()]
 
 

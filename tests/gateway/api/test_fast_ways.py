@@ -5,9 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from gateway.api import accept, typed_body
 from gateway.api.openinference.request import InferRequest
-from gateway.api.request_body import PREDICT, SIMPLE, Known, RequestBody
+from gateway.api.request_body import Known, RequestBody
+from gateway.api.simple import accept as simple_accept
+from gateway.api.simple import typed_body as simple_typed
+from gateway.api.simple.routes import FORM as SIMPLE
+from gateway.api.tfserving import accept, typed_body
+from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec import json_text, large_json
 from gateway.codec.number_block import NumberBlock, count, read
 from gateway.inference import dtypes
@@ -48,26 +52,26 @@ SIMPLE_SMALL = [
 
 @pytest.mark.parametrize(("text", "model"), SMALL)
 def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
-    assert typed_body.predict(model)(text.encode()) is not None
+    assert typed_body.decoder(model)(text.encode()) is not None
     assert accept.predict(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
-    assert typed_body.simple(model)(text.encode()) is not None
-    assert accept.simple(json_text.parse(text.encode()), model) is not None
+    assert simple_typed.decoder(model)(text.encode()) is not None
+    assert simple_accept.example(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
 def test_every_dtype_with_a_form_has_a_decoder_for_predict(dtype):
     body = f'{{"instances": [[{ELEMENT.get(dtype, "1")}]]}}'.encode()
-    assert typed_body.predict(signature(x=(dtype, (None, 1))))(body).tensors["x"].dtype == dtype.numpy
+    assert typed_body.decoder(signature(x=(dtype, (None, 1))))(body).tensors["x"].dtype == dtype.numpy
 
 
 @pytest.mark.parametrize("dtype", bodies.WITH_FORM, ids=str)
 def test_every_dtype_with_a_form_has_a_decoder_for_simple_bodies(dtype):
     body = f'{{"data": [{ELEMENT.get(dtype, "1")}]}}'.encode()
-    assert typed_body.simple(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
+    assert simple_typed.decoder(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
 
 
 LARGE = {
@@ -90,7 +94,7 @@ def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
     hollowed = large_json.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
-    assert np.array_equal(accept.simple(hollowed, IMAGE)["x"], PIXELS)
+    assert np.array_equal(simple_accept.example(hollowed, IMAGE)["x"], PIXELS)
 
 
 @pytest.mark.parametrize("data", [PIXELS.tolist(), PIXELS.ravel().tolist()], ids=["nested", "flat"])
@@ -105,7 +109,7 @@ def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
     block = read(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
-    assert accept.simple({"data": block}, model)["x"].dtype == dtype.numpy
+    assert simple_accept.example({"data": block}, model)["x"].dtype == dtype.numpy
 
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():

@@ -6,9 +6,9 @@ import time
 
 import grpc
 import pytest
+from gateway.arrival import ARRIVED
 
 from gateway.app import close, create_app
-from gateway.arrival import ARRIVED
 from tests.gateway.conftest import Client, settings
 from tests.gateway.fake_serving import FakeServing, serving
 from tests.waiting import free_port, wait_for

@@ -6,7 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gateway.api.schemas import load_predict, load_simple, signature_name
+from gateway.api.simple.body import load as load_simple
+from gateway.api.tfserving.body import load as load_predict
+from gateway.api.tfserving.body import signature_name
 from gateway.codec.json_text import parse
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes

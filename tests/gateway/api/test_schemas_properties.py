@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api.schemas import load_predict, load_simple
-from gateway.api.tensor_json import dump_predict, dump_simple
+from gateway.api.simple.body import load as load_simple
 from gateway.api.tfserving import wording
+from gateway.api.tfserving.answer import dump_predict
+from gateway.api.tfserving.body import load as load_predict
 from gateway.codec.elements import element, encode, fits
 from gateway.codec.json_text import parse
 from gateway.codec.nested_lists import find_problems, to_array
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
+from tests.gateway.api.bodies import dump_simple
 from tests.gateway.api.signatures import signature
 
 NO_FORM = (dtypes.COMPLEX64, dtypes.COMPLEX128)

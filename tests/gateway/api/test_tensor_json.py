@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api.tensor_json import dump_predict, dump_simple
+from gateway.api.tfserving.answer import dump_predict
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
+from tests.gateway.api.bodies import dump_simple
 
 INF, NAN = math.inf, math.nan
 

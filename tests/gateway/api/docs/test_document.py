@@ -10,10 +10,11 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from gateway import errors
-from gateway.api import schemas
 from gateway.api.docs import document as openapi
 from gateway.api.docs import json_schema, responses, samples
 from gateway.api.docs.document import Limits, Served
+from gateway.api.simple import body as simple_body
+from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import path as tfserving_path
 from gateway.codec.elements import element, fits
 from gateway.inference import dtypes
@@ -71,7 +72,7 @@ def test_an_example_is_what_the_dialects_take(dtype):
     for shape in (None, (), (None,), (3,), (None, 2), (2, None, 3)):
         one = model(signature([spec(dtype, shape)]))
         made = document(one)
-        for path, load in (("/v1/models/m:predict", schemas.load_predict), ("/predict/m", schemas.load_simple)):
+        for path, load in (("/v1/models/m:predict", predict_body.load), ("/predict/m", simple_body.load)):
             for example in examples(made, path).values():
                 load(example["value"], one.signatures["serving_default"])
         assert bool(examples(made, "/v1/models/m:predict")) == element(dtype, strict=False).is_supported
@@ -116,10 +117,10 @@ def test_the_schema_of_predict_is_what_predict_takes(value, taken):
     one = model(signature([spec(shape=(None, 2, 3))]))
     assert accepts(body_schema(document(one), "/predict/m"), value) == taken
     if taken:
-        assert schemas.load_simple(value, one.signatures["serving_default"])["x"].shape == (1, 2, 3)
+        assert simple_body.load(value, one.signatures["serving_default"])["x"].shape == (1, 2, 3)
     else:
         with pytest.raises(errors.InvalidArgument):
-            schemas.load_simple(value, one.signatures["serving_default"])
+            simple_body.load(value, one.signatures["serving_default"])
 
 
 def test_the_schema_of_a_row_has_the_fixed_dimensions_and_leaves_the_free_ones():
