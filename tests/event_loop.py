@@ -22,15 +22,19 @@ def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
             runner.run(test(*args, **kwargs))
             gc.collect()
-        assert complaints == []
+        assert not complaints, complaints
 
     return run
 
 
-async def until(condition: Callable[[], Value], timeout_s: float = 20.0) -> Value:
-    """The first true value of ``condition``; AssertionError when none comes in time."""
+async def until(condition: Callable[[], Value | Awaitable[Value]], timeout_s: float = 20.0) -> Value:
+    """The first true value of ``condition``, which may be async; AssertionError when none comes in time."""
     until_s = time.monotonic() + timeout_s
-    while not (value := condition()):
+    while True:
+        value = condition()
+        if isinstance(value, Awaitable):
+            value = await value
+        if value:
+            return value
         assert time.monotonic() < until_s, f"not within {timeout_s} s: {condition}"
         await asyncio.sleep(0.002)
-    return value

@@ -61,7 +61,7 @@ class BackendClient:
     """The calls that the gateway makes to a TensorFlow Serving ``target`` (``host:port`` or a gRPC target).
 
     A caller that is cancelled takes its call back from the server. ``answered_s``: when the server last answered any call, if
-    only with an error of its own, in seconds of ``time.monotonic``.
+    only with an error of its own, or else when the client was started; in seconds of ``time.monotonic``.
     """
 
     def __init__(self, target: str) -> None:
@@ -76,6 +76,7 @@ class BackendClient:
 
     def start(self) -> None:
         """Open the channel on the running event loop. Until then, and after ``close``, the server is away to every call."""
+        self.answered_s = time.monotonic()
         channel = self.connection.open()
         for method in (_PREDICT, _CLASSIFY, _REGRESS, _METADATA, _STATUS):
             self._calls[method] = channel.unary_unary(method.path, method.serialize, method.parse)

@@ -76,11 +76,17 @@ class FakeServing(
         self.models: dict[str, dict[int, Version]] = {"m": {1: Version()}}
         self.labels: dict[tuple[str, str], int] = {}
         self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict, Classify or Regress calls
+        self.status_failures: dict[str, tuple[grpc.StatusCode, str]] = {}  # by model, for as long as they are in here
+        self.status_release: dict[str, threading.Event] = {}  # by model: a GetModelStatus call waits for it
         self.calls: list[str] = []
         self.ended: list[str] = []  # of those calls: answered, failed or taken back by the client
         self.deadlines_s: list[float] = []
-        self.release = threading.Event()
+        self.release = threading.Event()  # what a Predict call waits for
         self.release.set()
+        self.metadata_release = threading.Event()
+        self.metadata_release.set()
+        self.port = 0  # for a test's own use
+        self.stop: Callable[[], object] = lambda: None  # once it is served: stop, before ``serving`` does
 
     def Predict(self, request, context):  # noqa: N802 - gRPC's name
         self._begin("Predict", context)
@@ -115,6 +121,7 @@ class FakeServing(
 
     def GetModelMetadata(self, request, context):  # noqa: N802
         self._begin("GetModelMetadata", context)
+        self.metadata_release.wait(10)
         number, version = self._lookup(request.model_spec, context)
         response = GetModelMetadataResponse()
         response.model_spec.name = request.model_spec.name
@@ -125,6 +132,10 @@ class FakeServing(
     def GetModelStatus(self, request, context):  # noqa: N802
         self._begin("GetModelStatus", context)
         name = request.model_spec.name
+        if name in self.status_release:
+            self.status_release[name].wait(10)
+        if name in self.status_failures:
+            context.abort(*self.status_failures[name])
         versions = self.models.get(name, {})
         wanted = [request.model_spec.version.value] if request.model_spec.HasField("version") else sorted(versions)
         entries = [number for number in wanted if number in versions]
@@ -168,8 +179,10 @@ def serving(fake: FakeServing, port: int = 0) -> Iterator[int]:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
+    fake.stop = lambda: server.stop(None).wait()
     try:
         yield bound
     finally:
-        fake.release.set()
+        for held in (fake.release, fake.metadata_release, *fake.status_release.values()):
+            held.set()
         server.stop(None).wait()

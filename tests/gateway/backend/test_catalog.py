@@ -1,11 +1,13 @@
 """The catalog knows what is served: from the config file, by polling, and by asking when a request names something new."""
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from gateway import errors
@@ -15,8 +17,9 @@ from gateway.backend.model_config import ModelConfigError, ModelConfigFile, mode
 from gateway.backend.stubs import DataType
 from gateway.deadline import Deadline
 from gateway.inference.signature import ModelRef
+from tests.event_loop import on_loop, until
 from tests.gateway.fake_serving import END, FakeServing, Version, serving, signature
-from tests.waiting import free_port, wait_for
+from tests.waiting import free_port
 
 POLL_S = 0.05
 WIDER = signature({"x": (DataType.DT_FLOAT, [-1, 3])}, {"y": (DataType.DT_FLOAT, [-1, 3])})
@@ -24,7 +27,9 @@ WIDER = signature({"x": (DataType.DT_FLOAT, [-1, 3])}, {"y": (DataType.DT_FLOAT,
 
 @pytest.fixture
 def fake():
-    return FakeServing()
+    fake = FakeServing()
+    with serving(fake) as fake.port:
+        yield fake
 
 
 @pytest.fixture
@@ -40,171 +45,204 @@ def write_config(path: Path, *names: str) -> Path:
     return path
 
 
-def start(port: int, config_file: Path | None, poll_s: float = POLL_S) -> Catalog:
+@asynccontextmanager
+async def following(port: int, config_file: Path | None, poll_s: float = POLL_S, on_gone=()) -> AsyncIterator[Catalog]:
+    """A catalog that has begun to follow the server on ``port``."""
     file = None
     if config_file is not None:
         file = ModelConfigFile(config_file)
         file.load()
-    catalog = Catalog(BackendClient(f"127.0.0.1:{port}"), file, poll_s)
+    client = BackendClient(f"127.0.0.1:{port}")
+    catalog = Catalog(client, file, poll_s, on_gone)
+    client.start()
     catalog.start()
-    return catalog
+    try:
+        yield catalog
+    finally:
+        await catalog.close()
+        await client.close()
 
 
-@contextmanager
-def looking(fake: FakeServing, config_file: Path, poll_s: float) -> Iterator[Catalog]:
+@asynccontextmanager
+async def looking(fake: FakeServing, config_file: Path, poll_s: float = POLL_S, on_gone=()) -> AsyncIterator[Catalog]:
     """A catalog that has seen what ``fake`` serves."""
-    with serving(fake) as port:
-        catalog = start(port, config_file, poll_s)
-        try:
-            wait_for(lambda: catalog.required()[0].is_ready)
-            yield catalog
-        finally:
-            catalog.close()
-
-
-@pytest.fixture
-def catalog(fake, config_file):
-    with looking(fake, config_file, POLL_S) as catalog:
+    async with following(fake.port, config_file, poll_s, on_gone) as catalog:
+        await until(lambda: all(model.is_ready for model in catalog.required()))
+        # It looks once before it is connected, and once because it is then.
+        await until(lambda: catalog.is_reachable() and count(fake, "GetModelStatus") > 1)
         yield catalog
 
 
-@pytest.fixture
-def slow_catalog(fake, config_file):
-    """One that does not look again while a test lasts, unless something makes it."""
-    with looking(fake, config_file, poll_s=60) as catalog:
-        yield catalog
+# It does not look again while a test lasts, unless something makes it.
+SELDOM_S = 60.0
 
 
-def served(catalog: Catalog, model: ModelRef):
-    return catalog.served(model, Deadline.after(5))
+async def served(catalog: Catalog, model: ModelRef):
+    return await catalog.served(model, Deadline.after(5))
 
 
-def test_the_latest_available_version_is_served(catalog, fake):
-    fake.models["m"][2] = Version()
-    wait_for(lambda: catalog.models()[0].available == (2, 1))
-    assert served(catalog, ModelRef("m")).version == 2
+async def is_served(catalog: Catalog, model: ModelRef, version: int) -> bool:
+    return (await served(catalog, model)).version == version
 
 
-def test_a_known_version_is_answered_from_memory(catalog, fake):
-    served(catalog, ModelRef("m"))
-    before = fake.calls.count("GetModelMetadata")
-    for _ in range(5):
-        assert served(catalog, ModelRef("m")).version == 1
-    assert fake.calls.count("GetModelMetadata") == before
+def count(fake: FakeServing, call: str) -> int:
+    return fake.calls.count(call)
 
 
-def test_a_version_that_leaves_is_forgotten_and_the_older_one_served(catalog, fake):
-    fake.models["m"][2] = Version()
-    wait_for(lambda: served(catalog, ModelRef("m")).version == 2)
-    fake.models["m"][2].state = END
-    wait_for(lambda: served(catalog, ModelRef("m")).version == 1)
-    with pytest.raises(errors.NotFound, match=r"Servable not found for request: Specific\(m, 2\)"):
-        served(catalog, ModelRef("m", version=2))
+@on_loop
+async def test_the_latest_available_version_is_served(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][2] = Version()
+        await until(lambda: catalog.models()[0].available == (2, 1))
+        assert (await served(catalog, ModelRef("m"))).version == 2
 
 
-def test_a_version_that_returns_as_another_model_is_read_anew(catalog, fake):
-    assert served(catalog, ModelRef("m", 1)).signatures["serving_default"].inputs[0].shape == (None, 2)
-    fake.models["m"][1].state = END
-    wait_for(lambda: not catalog.models()[0].is_ready)
-    fake.models["m"][1] = Version(signatures={"serving_default": WIDER})
-    wait_for(lambda: catalog.models()[0].is_ready)
-    assert served(catalog, ModelRef("m", 1)).signatures["serving_default"].inputs[0].shape == (None, 3)
+@on_loop
+async def test_a_known_version_is_answered_from_memory(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        await served(catalog, ModelRef("m"))
+        before = fake.calls.count("GetModelMetadata")
+        for _ in range(5):
+            assert (await served(catalog, ModelRef("m"))).version == 1
+        assert fake.calls.count("GetModelMetadata") == before
 
 
-def test_a_model_that_is_not_configured_is_asked_for_and_followed_while_it_is_served(catalog, fake):
-    fake.models["late"] = {7: Version()}
-    assert served(catalog, ModelRef("late")).version == 7
-    wait_for(lambda: [model.name for model in catalog.models()] == ["late", "m"])
-    assert [model.name for model in catalog.required()] == ["m"]
-    fake.models["late"][7].state = END
-    wait_for(lambda: [model.name for model in catalog.models()] == ["m"])
+@on_loop
+async def test_a_version_that_leaves_is_forgotten_and_the_older_one_served(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][2] = Version()
+        await until(lambda: is_served(catalog, ModelRef("m"), 2))
+        fake.models["m"][2].state = END
+        await until(lambda: is_served(catalog, ModelRef("m"), 1))
+        with pytest.raises(errors.NotFound, match=r"Servable not found for request: Specific\(m, 2\)"):
+            await served(catalog, ModelRef("m", version=2))
 
 
-def test_an_unknown_model_is_not_followed(catalog):
-    with pytest.raises(errors.NotFound, match=r"Latest\(nope\)"):
-        served(catalog, ModelRef("nope"))
-    assert [model.name for model in catalog.models()] == ["m"]
+@on_loop
+async def test_a_version_that_returns_as_another_model_is_read_anew(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        assert (await served(catalog, ModelRef("m", 1))).signatures["serving_default"].inputs[0].shape == (None, 2)
+        fake.models["m"][1].state = END
+        await until(lambda: not catalog.models()[0].is_ready)
+        fake.models["m"][1] = Version(signatures={"serving_default": WIDER})
+        await until(lambda: catalog.models()[0].is_ready)
+        assert (await served(catalog, ModelRef("m", 1))).signatures["serving_default"].inputs[0].shape == (None, 3)
 
 
-def test_a_label_means_the_version_that_it_points_to(catalog, fake):
-    fake.models["m"][2] = Version()
-    fake.labels["m", "stable"] = 1
-    assert served(catalog, ModelRef("m", label="stable")).version == 1
-    fake.labels["m", "stable"] = 2
-    wait_for(lambda: served(catalog, ModelRef("m", label="stable")).version == 2)
+@on_loop
+async def test_a_model_that_is_not_configured_is_asked_for_and_followed_while_it_is_served(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["late"] = {7: Version()}
+        assert (await served(catalog, ModelRef("late"))).version == 7
+        await until(lambda: [model.name for model in catalog.models()] == ["late", "m"])
+        assert [model.name for model in catalog.required()] == ["m"]
+        fake.models["late"][7].state = END
+        await until(lambda: [model.name for model in catalog.models()] == ["m"])
 
 
-def test_a_label_that_does_not_exist_is_the_callers_mistake(catalog):
-    with pytest.raises(errors.InvalidArgument, match="Unrecognized servable version label: nope"):
-        served(catalog, ModelRef("m", label="nope"))
+@on_loop
+async def test_an_unknown_model_is_not_followed(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        with pytest.raises(errors.NotFound, match=r"Latest\(nope\)"):
+            await served(catalog, ModelRef("nope"))
+        assert [model.name for model in catalog.models()] == ["m"]
 
 
-def test_a_failed_version_is_reported_while_the_old_one_serves(catalog, fake):
-    fake.models["m"][2] = Version(state=END, error_code=3, error_message="no such file")
-    wait_for(lambda: catalog.models()[0].problems)
-    assert catalog.models()[0].is_ready
-    assert catalog.models()[0].problems == ("version 2 failed: INVALID_ARGUMENT: no such file",)
+@on_loop
+async def test_a_label_means_the_version_that_it_points_to(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][2] = Version()
+        fake.labels["m", "stable"] = 1
+        assert (await served(catalog, ModelRef("m", label="stable"))).version == 1
+        fake.labels["m", "stable"] = 2
+        await until(lambda: is_served(catalog, ModelRef("m", label="stable"), 2))
 
 
-def test_status_is_asked_of_the_server_and_newest_first(catalog, fake):
-    fake.models["m"][12] = Version(state=END, error_code=5, error_message="gone")
-    status = catalog.status(ModelRef("m"), Deadline.after(5))
-    assert [(entry.version, entry.state, entry.error_code) for entry in status.versions] == [
-        (12, "END", "NOT_FOUND"),
-        (1, "AVAILABLE", "OK"),
-    ]
+@on_loop
+async def test_a_label_that_does_not_exist_is_the_callers_mistake(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        with pytest.raises(errors.InvalidArgument, match="Unrecognized servable version label: nope"):
+            await served(catalog, ModelRef("m", label="nope"))
 
 
-def test_status_of_a_label_is_that_of_its_version(catalog, fake):
-    fake.models["m"][2] = Version()
-    fake.labels["m", "stable"] = 1
-    status = catalog.status(ModelRef("m", label="stable"), Deadline.after(5))
-    assert [entry.version for entry in status.versions] == [1]
+@on_loop
+async def test_a_failed_version_is_reported_while_the_old_one_serves(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][2] = Version(state=END, error_code=3, error_message="no such file")
+        await until(lambda: catalog.models()[0].problems)
+        assert catalog.models()[0].is_ready
+        assert catalog.models()[0].problems == ("version 2 failed: INVALID_ARGUMENT: no such file",)
 
 
-def test_metadata_is_the_json_of_the_rest_port(catalog):
-    document = catalog.metadata(ModelRef("m"), Deadline.after(5))
-    assert document["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
-    signature_def = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
-    assert signature_def["method_name"] == "tensorflow/serving/predict"
-    assert signature_def["inputs"]["x"]["dtype"] == "DT_FLOAT"
-    assert signature_def["inputs"]["x"]["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}, {"size": "2", "name": ""}]
+@on_loop
+async def test_status_is_asked_of_the_server_and_newest_first(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][12] = Version(state=END, error_code=5, error_message="gone")
+        status = await catalog.status(ModelRef("m"), Deadline.after(5))
+        assert [(entry.version, entry.state, entry.error_code) for entry in status.versions] == [
+            (12, "END", "NOT_FOUND"),
+            (1, "AVAILABLE", "OK"),
+        ]
 
 
-def test_while_the_server_is_away_every_model_says_so_and_its_return_is_noticed(config_file, fake):
-    port = free_port()
-    catalog = start(port, config_file, poll_s=30)
-    wait_for(lambda: catalog.models()[0].problems == ("the model server cannot be reached",))
-    with pytest.raises(errors.Unavailable):
-        served(catalog, ModelRef("m"))
-    with serving(fake, port):
-        wait_for(lambda: catalog.models()[0].is_ready, timeout_s=10)
-        catalog.close()
+@on_loop
+async def test_status_of_a_label_is_that_of_its_version(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["m"][2] = Version()
+        fake.labels["m", "stable"] = 1
+        status = await catalog.status(ModelRef("m", label="stable"), Deadline.after(5))
+        assert [entry.version for entry in status.versions] == [1]
 
 
-def test_a_model_without_a_version_is_not_ready_and_says_why(tmp_path, fake):
-    with serving(fake) as port:
-        catalog = start(port, write_config(tmp_path / "models.config", "m", "empty"))
-        wait_for(lambda: "Could not find any versions" in str(catalog.required()[0].problems))
-        assert [(model.name, model.is_ready) for model in catalog.required()] == [("empty", False), ("m", True)]
-        catalog.close()
+@on_loop
+async def test_metadata_is_the_json_of_the_rest_port(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        document = await catalog.metadata(ModelRef("m"), Deadline.after(5))
+        assert document["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
+        signature_def = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
+        assert signature_def["method_name"] == "tensorflow/serving/predict"
+        assert signature_def["inputs"]["x"]["dtype"] == "DT_FLOAT"
+        assert signature_def["inputs"]["x"]["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}, {"size": "2", "name": ""}]
 
 
-def test_a_change_of_the_config_file_is_taken_up(catalog, fake, config_file):
+@on_loop
+async def test_while_the_server_is_away_every_model_says_so_and_its_return_is_noticed(tmp_path):
+    port, fake = free_port(), FakeServing()
     fake.models["second"] = {1: Version()}
-    write_config(config_file, "m", "second")
-    wait_for(lambda: [model.name for model in catalog.required() if model.is_ready] == ["m", "second"])
-    write_config(config_file, "m")
-    wait_for(lambda: [model.name for model in catalog.required()] == ["m"])
+    async with following(port, write_config(tmp_path / "models.config", "m", "second"), poll_s=30) as catalog:
+        await until(lambda: [model.problems for model in catalog.models()] == [("the model server cannot be reached",)] * 2)
+        with pytest.raises(errors.Unavailable):
+            await served(catalog, ModelRef("m"))
+        with serving(fake, port):
+            await until(lambda: all(model.is_ready for model in catalog.models()), timeout_s=10)
 
 
-def test_a_config_file_that_breaks_leaves_the_last_good_names(catalog, config_file, fake):
-    config_file.write_text("model_config_list { config {")
-    looks = len(fake.calls)
-    wait_for(lambda: len(fake.calls) > looks + 3)
-    with pytest.raises(ModelConfigError):
-        model_names(config_file)
-    assert [model.name for model in catalog.required()] == ["m"]
+@on_loop
+async def test_a_model_without_a_version_is_not_ready_and_says_why(fake, tmp_path):
+    async with following(fake.port, write_config(tmp_path / "models.config", "m", "empty")) as catalog:
+        await until(lambda: "Could not find any versions" in str(catalog.required()[0].problems))
+        await until(lambda: [(model.name, model.is_ready) for model in catalog.required()] == [("empty", False), ("m", True)])
+
+
+@on_loop
+async def test_a_change_of_the_config_file_is_taken_up(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        fake.models["second"] = {1: Version()}
+        write_config(config_file, "m", "second")
+        await until(lambda: [model.name for model in catalog.required() if model.is_ready] == ["m", "second"])
+        write_config(config_file, "m")
+        await until(lambda: [model.name for model in catalog.required()] == ["m"])
+
+
+@on_loop
+async def test_a_config_file_that_breaks_leaves_the_last_good_names(config_file, fake):
+    async with looking(fake, config_file) as catalog:
+        config_file.write_text("model_config_list { config {")
+        looks = len(fake.calls)
+        await until(lambda: len(fake.calls) > looks + 3)
+        with pytest.raises(ModelConfigError):
+            model_names(config_file)
+        assert [model.name for model in catalog.required()] == ["m"]
 
 
 @pytest.mark.parametrize(
@@ -221,69 +259,169 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, reason):
     assert str(path) in str(caught.value)
 
 
-def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catalog_look_at_once(slow_catalog, fake):
-    fake.models["m"][2] = Version()
-    before = fake.calls.count("GetModelMetadata")
-    for _ in range(20):
-        assert served(slow_catalog, ModelRef("m", 2)).version == 2
-    wait_for(lambda: slow_catalog.models()[0].available == (2, 1))
-    assert served(slow_catalog, ModelRef("m")).version == 2
-    assert fake.calls.count("GetModelMetadata") == before + 1
+@on_loop
+async def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catalog_look_at_once(fake, config_file):
+    async with looking(fake, config_file, SELDOM_S) as catalog:
+        fake.models["m"][2] = Version()
+        before = fake.calls.count("GetModelMetadata")
+        for _ in range(20):
+            assert (await served(catalog, ModelRef("m", 2))).version == 2
+        await until(lambda: catalog.models()[0].available == (2, 1))
+        assert (await served(catalog, ModelRef("m"))).version == 2
+        assert fake.calls.count("GetModelMetadata") == before + 1
 
 
-def test_many_who_ask_for_a_new_version_at_once_share_one_question(slow_catalog, fake):
-    fake.models["m"][2] = Version()
-    before = fake.calls.count("GetModelMetadata")
-    with ThreadPoolExecutor(16) as askers:
-        answers = list(askers.map(lambda _: served(slow_catalog, ModelRef("m", 2)).version, range(16)))
-    assert answers == [2] * 16
-    assert fake.calls.count("GetModelMetadata") == before + 1
-
-
-def test_that_the_server_went_away_is_noticed_between_two_polls(config_file, fake):
-    with serving(fake) as port:
-        catalog = start(port, config_file, poll_s=600.0)
-        wait_for(lambda: catalog.required()[0].is_ready and catalog.is_reachable())
-        time.sleep(0.6)  # the polls of the start, when it is not yet known to be there, are over
-    wait_for(lambda: catalog.required()[0].problem == "the model server cannot be reached")
-    catalog.close()
-
-
-def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_file):
+@on_loop
+async def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_file):
     fake.models["m"][2] = Version()
     gone = []
-    with serving(fake) as port:
-        file = ModelConfigFile(config_file)
-        file.load()
-        catalog = Catalog(BackendClient(f"127.0.0.1:{port}"), file, POLL_S, (lambda *version: gone.append(version),))
-        catalog.start()
-        try:
-            wait_for(lambda: [served.version for served in catalog.known("m")] == [2])
-            catalog.served(ModelRef("m", 1), Deadline.after(5))
-            assert [served.version for served in catalog.known("m")] == [2, 1]
-            del fake.models["m"][2]
-            wait_for(lambda: [served.version for served in catalog.known("m")] == [1])
-            assert gone == [("m", 2)]
-            assert catalog.known("other") == ()
-        finally:
-            catalog.close()
+    async with looking(fake, config_file, on_gone=(lambda *version: gone.append(version),)) as catalog:
+        assert [served.version for served in catalog.known("m")] == [2]
+        await served(catalog, ModelRef("m", 1))
+        assert [served.version for served in catalog.known("m")] == [2, 1]
+        del fake.models["m"][2]
+        await until(lambda: [served.version for served in catalog.known("m")] == [1])
+        assert gone == [("m", 2)]
+        assert catalog.known("other") == ()
 
 
-def test_a_version_that_a_call_did_not_find_is_forgotten_at_once(fake, config_file):
+@on_loop
+async def test_a_version_that_a_call_did_not_find_is_forgotten_at_once(fake, config_file):
     """It may be back under its number, as another model, before the next poll."""
     gone = []
-    with serving(fake) as port:
-        file = ModelConfigFile(config_file)
-        file.load()
-        catalog = Catalog(BackendClient(f"127.0.0.1:{port}"), file, 60.0, (lambda *version: gone.append(version),))
-        catalog.start()
-        try:
-            before = wait_for(lambda: catalog.known("m"))
-            for missing in (ModelRef("m", 2), ModelRef("other"), ModelRef("m", label="stable")):
-                catalog.note_missing(missing)
-            assert (gone, catalog.known("m")) == ([], before)
-            catalog.note_missing(ModelRef("m", 1))
-            assert gone == [("m", 1)]
-            assert catalog.served(ModelRef("m", 1), Deadline.after(5)) is not before[0]
-        finally:
-            catalog.close()
+    async with looking(fake, config_file, SELDOM_S, (lambda *version: gone.append(version),)) as catalog:
+        before = catalog.known("m")
+        for missing in (ModelRef("m", 2), ModelRef("other"), ModelRef("m", label="stable")):
+            catalog.note_missing(missing)
+        assert (gone, catalog.known("m")) == ([], before)
+        catalog.note_missing(ModelRef("m", 1))
+        assert gone == [("m", 1)]
+        assert await served(catalog, ModelRef("m", 1)) is not before[0]
+
+
+@on_loop
+async def test_a_model_that_left_with_all_its_versions_is_forgotten_and_read_anew_when_it_returns(fake, config_file):
+    gone = []
+    async with looking(fake, config_file, on_gone=(lambda *version: gone.append(version),)) as catalog:
+        del fake.models["m"]
+        await until(lambda: gone == [("m", 1)])
+        assert catalog.known("m") == ()
+        fake.models["m"] = {1: Version(signatures={"serving_default": WIDER})}
+        await until(lambda: catalog.models()[0].is_ready)
+        assert (await served(catalog, ModelRef("m"))).signatures["serving_default"].inputs[0].shape == (None, 3)
+
+
+@on_loop
+async def test_that_the_server_went_away_is_noticed_between_two_polls(fake, config_file):
+    async with looking(fake, config_file, poll_s=600.0) as catalog:
+        await asyncio.to_thread(fake.stop)
+        await until(lambda: catalog.required()[0].problem == "the model server cannot be reached")
+
+
+@pytest.mark.parametrize(
+    "model", [ModelRef("late"), ModelRef("late", 1), ModelRef("late", label="stable")], ids=["name", "version", "label"]
+)
+@on_loop
+async def test_many_first_requests_of_a_model_share_one_question_and_its_answer_is_remembered(fake, config_file, model):
+    fake.models["late"] = {1: Version()}
+    fake.labels["late", "stable"] = 1
+    fake.status_failures["late"] = (grpc.StatusCode.DEADLINE_EXCEEDED, "busy")  # no poll tells of it
+    async with looking(fake, config_file, SELDOM_S) as catalog:
+        before = count(fake, "GetModelMetadata")
+        answers = await asyncio.gather(*(served(catalog, model) for _ in range(64)))
+        assert len({id(answer) for answer in answers}) == 1
+        for _ in range(64):
+            assert await served(catalog, model) is answers[0]
+        assert count(fake, "GetModelMetadata") == before + 1
+
+
+@on_loop
+async def test_many_that_ask_for_what_is_not_there_get_one_refusal_each_with_its_own_instance(fake, config_file):
+    async with looking(fake, config_file, SELDOM_S) as catalog:
+        before = count(fake, "GetModelMetadata")
+        refusals = await asyncio.gather(*(served(catalog, ModelRef("mm")) for _ in range(64)), return_exceptions=True)
+        assert {(type(refusal), str(refusal)) for refusal in refusals} == {(errors.NotFound, str(refusals[0]))}
+        assert "m" in refusals[0].message.split("Latest(mm)")[1]
+        assert len({id(refusal) for refusal in refusals}) == 64
+        assert count(fake, "GetModelMetadata") == before + 1
+
+
+@on_loop
+async def test_many_that_want_to_know_the_version_of_this_moment_ask_it_at_most_twice(fake, config_file):
+    """A question that is under way may have been answered already: it is not believed, but waited for."""
+    async with looking(fake, config_file, SELDOM_S) as catalog:
+        before = count(fake, "GetModelMetadata")
+        fake.metadata_release.clear()
+        first, *later = (asyncio.create_task(catalog.refreshed(ModelRef("m"), Deadline.after(5))) for _ in range(65))
+        await until(lambda: count(fake, "GetModelMetadata") > before)
+        fake.metadata_release.set()
+        answers = await asyncio.gather(first, *later)
+        assert {answer.version for answer in answers} == {1}
+        assert count(fake, "GetModelMetadata") == before + 2
+
+
+@pytest.fixture
+def two_models(tmp_path, fake):
+    fake.models["slow"] = {1: Version()}
+    return write_config(tmp_path / "two.config", "m", "slow")
+
+
+@on_loop
+async def test_a_model_whose_status_is_slow_stays_ready_and_does_not_hold_up_the_others(fake, two_models):
+    async with looking(fake, two_models) as catalog:
+        fake.status_release["slow"] = threading.Event()
+        fake.models["m"][2] = Version()
+        before = count(fake, "GetModelStatus")
+        await until(lambda: catalog.models()[0].available == (2, 1))
+        # Many polls later, and the slow one has timed out meanwhile.
+        await until(lambda: count(fake, "GetModelStatus") > before + 10 and fake.ended.count("GetModelStatus") > before + 10)
+        assert [(model.name, model.is_ready) for model in catalog.models()] == [("m", True), ("slow", True)]
+        asked = count(fake, "GetModelMetadata")
+        assert (await served(catalog, ModelRef("slow"))).version == 1
+        assert count(fake, "GetModelMetadata") == asked
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL])
+@on_loop
+async def test_a_status_that_fails_is_its_models_own(fake, two_models, status):
+    async with looking(fake, two_models) as catalog:
+        fake.status_failures["slow"] = (status, "why")
+        before = count(fake, "GetModelStatus")
+        await until(lambda: count(fake, "GetModelStatus") > before + 10)
+        is_said_of_the_model = status is grpc.StatusCode.INTERNAL
+        await until(lambda: catalog.models()[1].problem == ("why" if is_said_of_the_model else None))
+        assert catalog.models()[0].is_ready
+        assert (await served(catalog, ModelRef("slow"))).version == 1
+
+
+@on_loop
+async def test_when_no_call_is_answered_for_long_a_model_is_not_ready_any_more_but_still_known(fake, config_file):
+    async with following(fake.port, config_file) as catalog:
+        await until(lambda: catalog.models()[0].is_ready)
+        fake.status_failures["m"] = (grpc.StatusCode.DEADLINE_EXCEEDED, "busy")
+        before = count(fake, "GetModelStatus")
+        await until(lambda: count(fake, "GetModelStatus") > before + 3)
+        assert catalog.models()[0].is_ready
+        catalog._client.answered_s = time.monotonic() - 11
+        await until(lambda: catalog.models()[0].problem == "the model server has answered no call for 10 s")
+        assert (await served(catalog, ModelRef("m"))).version == 1
+        del fake.status_failures["m"]
+        await until(lambda: catalog.models()[0].is_ready)
+
+
+@on_loop
+async def test_a_question_that_its_asker_gave_up_is_asked_by_the_next(fake, config_file):
+    fake.models["late"] = {1: Version()}
+    fake.metadata_release.clear()
+    async with following(fake.port, None, SELDOM_S) as catalog:
+        first = asyncio.create_task(served(catalog, ModelRef("late")))
+        await until(lambda: count(fake, "GetModelMetadata") == 1)
+        hasty = asyncio.create_task(catalog.served(ModelRef("late"), Deadline.after(0.05)))
+        others = [asyncio.create_task(served(catalog, ModelRef("late"))) for _ in range(5)]
+        with pytest.raises(errors.DeadlineExceeded, match="50 ms"):
+            await hasty
+        first.cancel()
+        await until(lambda: count(fake, "GetModelMetadata") == 2)
+        fake.metadata_release.set()
+        assert [answer.version for answer in await asyncio.gather(*others)] == [1] * 5
+        assert count(fake, "GetModelMetadata") == 2

@@ -1,0 +1,137 @@
+"""What the server last said of its models, and which of their versions can be answered for without asking it again.
+
+Nothing here asks the server. For one event loop.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from gateway.backend.statuses import AWAY
+from gateway.inference.signature import ModelRef, ServedModel
+from gateway.inference.status import ModelStatus
+from gateway.telemetry.logs import logger
+from gateway.telemetry.metrics import MODEL_READY
+
+log = logger("catalog")
+
+_NOT_ASKED_YET = "the model server has not been asked yet"
+
+
+class KnownModels:
+    """The models that are followed.
+
+    What the server answered to a request counts for ``remember_s`` seconds even if no status report has it yet. Each of
+    ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait.
+    """
+
+    def __init__(self, remember_s: float, on_gone: Collection[Callable[[str, int], None]]) -> None:
+        self._remember_s = remember_s
+        self._on_gone = on_gone
+        self._statuses: dict[str, ModelStatus] = {}
+        self._served: dict[tuple[str, int], ServedModel] = {}
+        self._answered: dict[ModelRef, tuple[float, ServedModel]] = {}  # until when the answer counts
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all models that are followed."""
+        return tuple(self._statuses)
+
+    def statuses(self) -> tuple[ModelStatus, ...]:
+        """What is known of every model that is followed, by name."""
+        return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def versions(self, name: str) -> tuple[ServedModel, ...]:
+        """The versions of a model that answer and whose signatures are known, newest first."""
+        found = [served for (model, _), served in self._served.items() if model == name]
+        return tuple(sorted(found, key=lambda served: -served.version))
+
+    def has(self, name: str, version: int) -> bool:
+        """Whether the signatures of a version are known."""
+        return (name, version) in self._served
+
+    def is_reported(self, served: ServedModel) -> bool:
+        """Whether the last status report of the model says that this version is AVAILABLE."""
+        status = self._statuses.get(served.name)
+        return status is not None and served.version in status.available
+
+    def find(self, model: ModelRef) -> ServedModel | None:
+        """The version that ``model`` means, as far as the server has said."""
+        status = self._statuses.get(model.name)
+        if model.label is None and status is not None and status.available:
+            version = status.available[0] if model.version is None else model.version
+            served = self._served.get((model.name, version)) if version in status.available else None
+            if served is not None:
+                return served
+        until_s, answered = self._answered.get(model, (0.0, None))
+        return answered if time.monotonic() < until_s else None
+
+    def follow(self, name: str) -> None:
+        """Follow a model from now on, if it is not followed yet."""
+        if name not in self._statuses:
+            self._statuses[name] = ModelStatus(name, problem=_NOT_ASKED_YET)
+            MODEL_READY.labels(name).set(False)
+
+    def note_answer(self, model: ModelRef, served: ServedModel) -> ServedModel:
+        """The server has answered that ``model`` means ``served`` now.
+
+        Returns the one value of that version for as long as it is served: another value is another model under the same number.
+        """
+        known = self._served.get((served.name, served.version))
+        if known != served:
+            self._served[served.name, served.version] = known = served
+        until_s = time.monotonic() + self._remember_s
+        for means_it in (model, ModelRef(served.name, served.version)):
+            self._answered[means_it] = (until_s, known)
+        return known
+
+    def note_status(self, status: ModelStatus, *, is_required: bool) -> None:
+        """The server has reported ``status``. A model without a version is followed further only if it ``is_required``."""
+        self._set(status)
+        self._drop_others(status)
+        if not status.is_ready and not is_required:
+            del self._statuses[status.name]
+
+    def note_problem(self, name: str, problem: str) -> None:
+        """The server could not be asked about a model, for a reason of the model's own: its versions stay known."""
+        status = self._statuses.get(name)
+        if status is not None:
+            self._set(replace(status, problem=problem))
+
+    def note_away(self) -> None:
+        """The server cannot be reached: it may come back with other models under the same names and numbers."""
+        for name in self._statuses:
+            status = ModelStatus(name, problem=AWAY)
+            self._set(status)
+            self._drop_others(status)
+
+    def note_missing(self, model: ModelRef) -> bool:
+        """A call has found that ``model`` is not served: forget what is known of it. Returns whether anything was."""
+        gone = {
+            (name, version)
+            for name, version in self._served
+            if name == model.name and model.label is None and model.version in (None, version)
+        }
+        self._drop(gone)
+        return bool(gone)
+
+    def _set(self, status: ModelStatus) -> None:
+        before = self._statuses.get(status.name)
+        if before is None or (before.available, before.problems) != (status.available, status.problems):
+            log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
+        self._statuses[status.name] = status
+        MODEL_READY.labels(status.name).set(status.is_ready)
+
+    def _drop_others(self, status: ModelStatus) -> None:
+        """A version that is not available any more may come back as another model under the same number."""
+        self._drop({key for key in self._served if key[0] == status.name and key[1] not in status.available})
+
+    def _drop(self, gone: set[tuple[str, int]]) -> None:
+        if not gone:
+            return
+        for name, version in gone:
+            for forget in self._on_gone:
+                forget(name, version)
+        self._served = {key: served for key, served in self._served.items() if key not in gone}
+        self._answered = {
+            model: answer for model, answer in self._answered.items() if (answer[1].name, answer[1].version) not in gone
+        }

@@ -1,0 +1,154 @@
+"""Follows the server's models: asks for the status of each again and again, and at once when something has changed.
+
+Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known:
+a busy server is no less ready for being asked. Two things make a model not ready although the server said nothing of it: the
+server cannot be reached, or it has answered no call at all, of any model, for ``_SILENT_S`` seconds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Final
+
+from gateway.backend import replies
+from gateway.backend.client import BackendClient
+from gateway.backend.known_models import KnownModels
+from gateway.backend.model_config import ModelConfigFile
+from gateway.deadline import Deadline
+from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
+from gateway.inference.signature import ModelRef
+from gateway.inference.status import ModelStatus
+from gateway.telemetry.logs import logger
+
+log = logger("catalog")
+
+_ANSWER_S: Final = 2.0  # the most that a status may take
+_SILENT_S: Final = 10.0
+_AT_ONCE: Final = 16  # models asked about at a time
+# While the server is away a poll costs next to nothing, and its return should be noticed soon.
+_AWAY_POLL_S: Final = 0.25
+_LEAST_S: Final = 0.05  # between two polls, however much there is to see
+_SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
+
+# What a busy or failing server says of any model.
+_NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
+
+
+class Poll:
+    """The task that asks. ``read`` asks for a version's signatures, so that no request has to wait for those of a new one."""
+
+    def __init__(
+        self,
+        client: BackendClient,
+        known: KnownModels,
+        config_file: ModelConfigFile | None,
+        interval_s: float,
+        read: Callable[[ModelRef, Deadline], Awaitable[object]],
+    ) -> None:
+        self._client = client
+        self._known = known
+        self._config_file = config_file
+        self._interval_s = interval_s
+        self._read = read
+        self._is_due = asyncio.Event()
+        self._under_way: set[str] = set()
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        self._client.connection.on_change = self.soon
+        self._task = asyncio.get_running_loop().create_task(self._follow(), name="catalog")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def soon(self) -> None:
+        """Look at all models without waiting for the interval to end."""
+        self._is_due.set()
+
+    def take_up_names(self) -> None:
+        """Follow what the config file holds by now."""
+        for name in self._required():
+            self._known.follow(name)
+
+    def _required(self) -> tuple[str, ...]:
+        return () if self._config_file is None else self._config_file.names
+
+    def note(self, status: ModelStatus) -> None:
+        """The server has reported ``status`` just now."""
+        self._known.note_status(status, is_required=status.name in self._required())
+
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                with _errors_logged():
+                    self._look(looks)
+                await asyncio.sleep(_LEAST_S)
+                interval_s = self._interval_s if self._client.is_connected else min(_AWAY_POLL_S, self._interval_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(interval_s):
+                        await self._is_due.wait()
+                self._is_due.clear()
+
+    def _look(self, looks: asyncio.TaskGroup) -> None:
+        """Begin to look at each model at which no look is under way: a slow one does not hold up the others."""
+        if self._config_file is not None:
+            self._config_file.refresh()
+        self.take_up_names()
+        names = self._known.names()
+        # While the server is away, a look at one model tells so for all.
+        for name in names if self._client.is_connected else names[:1]:
+            if name not in self._under_way:
+                self._under_way.add(name)
+                looks.create_task(self._look_in_turn(name))
+
+    async def _look_in_turn(self, name: str) -> None:
+        try:
+            async with self._places:
+                with _errors_logged():
+                    await self._look_at(name)
+        finally:
+            self._under_way.discard(name)
+
+    async def _look_at(self, name: str) -> None:
+        deadline = Deadline.after(_ANSWER_S)
+        try:
+            reply = await self._client.status(ModelRef(name), deadline)
+        except NotFound as error:
+            self.note(ModelStatus(name, problem=error.message))
+        except GatewayError as error:
+            self._note_no_status(name, error)
+        else:
+            status = ModelStatus(name, replies.versions(reply.model_version_status))
+            if status.available and not self._known.has(name, status.available[0]):
+                await self._read_version(ModelRef(name, status.available[0]), deadline)
+            self.note(status)
+
+    def _note_no_status(self, name: str, error: GatewayError) -> None:
+        if isinstance(error, Unavailable) and not self._client.is_connected:
+            self._known.note_away()
+        elif not isinstance(error, _NO_NEWS):
+            self._known.note_problem(name, error.message)
+        elif monotonic() - self._client.answered_s > _SILENT_S:
+            self._known.note_problem(name, _SILENT)
+
+    async def _read_version(self, version: ModelRef, deadline: Deadline) -> None:
+        try:
+            await self._read(version, deadline)
+        except GatewayError as error:
+            # The version is served or not, whether its signatures were read or not; the next poll tries again.
+            log.info("version.not_read", model=version.name, version=version.version, reason=error.message)
+
+
+@contextmanager
+def _errors_logged() -> Iterator[None]:
+    """The catalog must go on following, whatever one look brought."""
+    try:
+        yield
+    except Exception:
+        log.exception("catalog.poll_failed")
