@@ -43,7 +43,7 @@ from gateway.telemetry import logs, metrics
 # In the folder that the workers share.
 _VERDICTS = "batch_verdicts.jsonl"
 
-_EXTENSION = "gateway.loop"
+_LOOP, _GATEWAY = "gateway.loop", "gateway"  # extensions of the Flask application
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -58,13 +58,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     gateway = Gateway(settings or gateway_settings.from_environment(os.environ))
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
-    app.extensions[_EXTENSION] = loop
+    app.extensions |= {_LOOP: loop, _GATEWAY: gateway}
     return app
 
 
 def close(app: Flask) -> None:
     """End the event loop of an app that ``create_app`` made."""
-    app.extensions[_EXTENSION].close()
+    app.extensions[_LOOP].close()
 
 
 class Gateway:
@@ -78,7 +78,7 @@ class Gateway:
         self, settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None
     ) -> None:
         self._settings = settings
-        self._memory = Memory(settings.max_body_bytes)
+        self.memory = Memory(settings.max_body_bytes)
         self._client = client = BackendClient(settings.serving_target)
         self._records = records = Records(
             settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None
@@ -92,20 +92,20 @@ class Gateway:
         predictor = Predictor(catalog, batcher or limited, _cache(settings, records))
         why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
         readiness = Readiness(catalog, partial(metrics.models_not_ready, metrics_dir), is_draining)
-        bodies = Bodies(self._memory, settings.max_body_bytes)
+        bodies = Bodies(self.memory, settings.max_body_bytes)
         tfserving = TfServing(
             predictor,
             ExamplePredictor(catalog, limited),
             catalog,
             bodies=bodies,
-            memory=self._memory,
+            memory=self.memory,
             why_not_joined=why_not_joined,
             non_finite=settings.non_finite,
         )
         simple = Simple(
-            predictor, example_rows, catalog, bodies=bodies, memory=self._memory, default_model=settings.predict_model
+            predictor, example_rows, catalog, bodies=bodies, memory=self.memory, default_model=settings.predict_model
         )
-        openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self._memory, readiness=readiness)
+        openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self.memory, readiness=readiness)
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         ops = Ops(catalog, readiness, partial(metrics.render, metrics_dir))
@@ -125,7 +125,7 @@ class Gateway:
             await self._batcher.close()
         await self._client.close()
         self._records.close()
-        self._memory.close()
+        self.memory.close()
         self.edge.close()
         logs.flush()
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 import flask
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import Map, Rule
@@ -17,7 +17,7 @@ from gateway.api import body
 from gateway.api.edge import Edge
 from gateway.api.errors import is_tfserving
 from gateway.call import Answer, Call, Handler
-from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotFound
+from gateway.errors import InvalidArgument, MethodNotAllowed, NotFound
 
 CALL: Final = "gateway.call"
 """The key of an environ under which our own server gives the Call that it was made from."""
@@ -84,11 +84,11 @@ class Routes:
         return _response(run(self._edge.answer(call, handler)))
 
 
-async def _raise(error: GatewayError, call: Call) -> Answer:
+async def _raise(error: Exception, call: Call) -> Answer:
     raise error
 
 
-def _to_error(error: HTTPException, call: Call) -> GatewayError:
+def _to_error(error: HTTPException, call: Call) -> Exception:
     if isinstance(error, NoRoute):
         return NotFound(f"there is no route {unquote(call.path, errors='replace')}")
     if isinstance(error, WrongMethod):
@@ -97,6 +97,8 @@ def _to_error(error: HTTPException, call: Call) -> GatewayError:
         return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
     if isinstance(error, RequestEntityTooLarge):
         return body.too_large(flask.request.max_content_length or 0)
+    if isinstance(error, InternalServerError):
+        return error.original_exception or error
     return InvalidArgument(error.description or error.name)
 
 

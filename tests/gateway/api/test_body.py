@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from gateway.api.body_bounds import LARGE_BODIES, LARGE_BYTES, MEDIUM_IN_WORK_BYTES, SMALL_BYTES, Bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.body import inflate
+from gateway.api.memory import LARGE_BYTES, SMALL_BYTES, Shares
 from gateway.errors import InvalidArgument, PayloadTooLarge
-from tests.waiting import wait_for
 
 ROW = json.dumps({"instances": [[1, 2]]}).encode()
 GZIP = {"Content-Encoding": "gzip"}
@@ -104,99 +103,13 @@ def medium(row: str = "[1, 2]") -> bytes:
     return large(SMALL_BYTES + 1, row)
 
 
-def bounds_of(client) -> Bounds:
-    return client.http.application.extensions["gateway.body_bounds"]
+def shares_of(client) -> list[Shares]:
+    memory = client.http.application.extensions["gateway"].memory
+    return [memory._large, memory._medium]
 
 
 def is_all_given_back(client) -> bool:
-    """Whether nothing of any bound is held; it is afterwards."""
-    bounds = bounds_of(client)
-    budgets = [bounds.places, bounds.large, bounds.medium]
-    taken = [budget for budget in budgets if budget.take(budget.total, 0)]
-    for budget in taken:
-        budget.give_back(budget.total)
-    return taken == budgets
-
-
-@pytest.fixture
-def slow_client(make_client):
-    """A client of an application that has time, in front of a model server that answers when ``fake.release`` is set."""
-    client = make_client(predict_timeout_ms=20_000, batch_max_rows=0)
-    client.fake.release.clear()
-    with ThreadPoolExecutor(16) as client.pool:
-        yield client
-        client.fake.release.set()
-
-
-def begin(client, **sent):
-    """A request that is under way."""
-    http = client.http.application.test_client()
-    return client.pool.submit(lambda: http.post("/v1/models/m:predict", **sent).status_code)
-
-
-def calls(client) -> int:
-    return client.fake.calls.count("Predict")
-
-
-def test_only_so_many_large_bodies_are_in_work_at_a_time(slow_client):
-    """One more waits for a place, which a small one and a medium one need not."""
-    client = slow_client
-    answers = [begin(client, data=large()) for _ in range(LARGE_BODIES)]
-    wait_for(lambda: calls(client) == LARGE_BODIES)
-    answers.append(begin(client, data=large()))
-    answers += [begin(client, data=ROW), begin(client, data=medium())]
-    wait_for(lambda: calls(client) == LARGE_BODIES + 2)
-    client.fake.release.set()
-    assert [answer.result(30) for answer in answers] == [200] * (LARGE_BODIES + 3)
-    assert calls(client) == LARGE_BODIES + 3
-    assert is_all_given_back(client)
-
-
-def test_large_bodies_in_work_have_as_many_bytes_together_as_one_may_have(slow_client):
-    """The next one waits although there is a place for it."""
-    client = slow_client
-    limit = bounds_of(client).large.total
-    answers = [begin(client, data=large(limit // 2)) for _ in range(2)]
-    wait_for(lambda: calls(client) == 2)
-    answers += [begin(client, data=large()), begin(client, data=medium())]
-    wait_for(lambda: len(bounds_of(client).large._queue) == 1 and calls(client) == 3)
-    client.fake.release.set()
-    assert [answer.result(30) for answer in answers] == [200] * 4
-    assert is_all_given_back(client)
-
-
-def test_medium_bodies_have_a_budget_of_their_own(slow_client):
-    client = slow_client
-    assert bounds_of(client).medium.take(MEDIUM_IN_WORK_BYTES, 0)
-    waits = begin(client, data=medium())
-    wait_for(lambda: len(bounds_of(client).medium._queue) == 1)
-    others = [begin(client, data=data) for data in (ROW, large())]
-    wait_for(lambda: calls(client) == 2)
-    bounds_of(client).medium.give_back(MEDIUM_IN_WORK_BYTES)
-    client.fake.release.set()
-    assert [answer.result(30) for answer in (waits, *others)] == [200] * 3
-    assert is_all_given_back(client)
-
-
-def test_bodies_whose_size_shows_late_do_not_wait_for_each_other_for_ever(slow_client):
-    client = slow_client
-    client.fake.release.set()
-    packed = {"data": gzip.compress(large(bounds_of(client).large.total)), "headers": GZIP}
-    answers = [begin(client, **(packed if index % 2 else chunked(large()))) for index in range(8)]
-    assert [answer.result(30) for answer in answers] == [200] * 8
-    assert is_all_given_back(client)
-
-
-def test_a_body_that_is_inflated_keeps_only_the_share_of_its_size(slow_client):
-    client = slow_client
-    answer = begin(client, data=gzip.compress(large()), headers=GZIP)
-    wait_for(lambda: calls(client) == 1)
-    budget = bounds_of(client).large
-    assert budget.take(budget.total - len(large()), 0)
-    assert not budget.take(1, 0)
-    budget.give_back(budget.total - len(large()))
-    client.fake.release.set()
-    assert answer.result(30) == 200
+    return all(shares._free == shares.total for shares in shares_of(client))
 
 
 def chunked(data: bytes) -> dict[str, object]:
@@ -205,29 +118,41 @@ def chunked(data: bytes) -> dict[str, object]:
     return {"input_stream": io.BytesIO(data), "environ_overrides": environ}
 
 
-SMALL_OR_LARGE = {
+SENT = {
     "gzip": lambda data: {"data": gzip.compress(data), "headers": GZIP},
     "chunked": chunked,
     "plain": lambda data: {"data": data},
 }
 
 
-@pytest.mark.parametrize("of", ["places", "large"])
-@pytest.mark.parametrize("send", SMALL_OR_LARGE.values(), ids=SMALL_OR_LARGE)
-def test_only_a_body_that_is_large_needs_a_place_and_a_share_however_it_is_sent(make_client, send, of):
+@pytest.mark.parametrize("send", SENT.values(), ids=SENT)
+def test_only_a_body_that_is_large_needs_a_share_however_it_is_sent(make_client, send):
     client = make_client(predict_timeout_ms=300, batch_max_rows=0)
-    budget = getattr(bounds_of(client), of)
+    large_shares, _ = shares_of(client)
 
     def post(data: bytes):
         return client.http.post("/v1/models/m:predict", **send(data))
 
-    assert budget.take(budget.total, 0)
-    assert [post(data).status_code for data in (ROW, medium())] == [200, 200]
+    large_shares._free = 0
+    assert [post(data).status_code for data in (ROW, medium())] == [200, 503 if send is SENT["gzip"] else 200]
     refused = post(large())
     assert (refused.status_code, refused.json["error"]) == (503, "too many large bodies are in work")
     assert refused.headers["Retry-After"] == "1"
-    budget.give_back(budget.total)
+    large_shares._free = large_shares.total
     assert [post(data).json for data in (ROW, large())] == [{"predictions": [[2.0, 4.0]]}] * 2
+    assert is_all_given_back(client)
+
+
+def test_bodies_whose_size_shows_late_do_not_wait_for_each_other_for_ever(make_client):
+    client = make_client(predict_timeout_ms=20_000, batch_max_rows=0)
+    packed = {"data": gzip.compress(large(shares_of(client)[0].total)), "headers": GZIP}
+
+    def post(index: int) -> int:
+        http = client.http.application.test_client()
+        return http.post("/v1/models/m:predict", **(packed if index % 2 else chunked(large()))).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(post, range(8))) == [200] * 8
     assert is_all_given_back(client)
 
 
@@ -273,9 +198,8 @@ def test_however_a_request_ends_it_gives_back_all_that_it_held(make_client, name
 
 def test_binary_data_takes_no_share_of_what_json_may_become(make_client):
     client = make_client(predict_timeout_ms=300)
-    bounds = bounds_of(client)
-    assert bounds.large.take(bounds.large.total, 0)
-    assert bounds.medium.take(bounds.medium.total, 0)
+    for shares in shares_of(client):
+        shares._free = 0
     values = np.ones((200_000, 2), np.float32)
     file = io.BytesIO()
     np.save(file, values)
