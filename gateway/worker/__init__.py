@@ -1,1 +1,0 @@
-"""The worker classes that gunicorn runs the gateway with."""
