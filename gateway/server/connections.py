@@ -35,8 +35,8 @@ class Connection(Protocol):
 class Connections:
     """The open connections, for one event loop.
 
-    ``answer`` answers a whole request, ``refuse`` one that the server itself refuses. ``is_draining`` says whether answers close
-    their connections from now on. ``in_work`` counts the requests that are whole and not yet answered.
+    ``answer`` answers a whole request, ``refuse`` one that the server itself refuses. ``is_draining`` says whether answers
+    close their connections from now on. ``in_work`` counts the requests that are whole and not yet answered.
     """
 
     def __init__(

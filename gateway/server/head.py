@@ -143,7 +143,8 @@ def _check_host(host: str | None, version: str) -> None:
 def _length(headers: dict[str, str], version: str) -> int | None:
     coding = headers.get("transfer-encoding")
     if coding is None:
-        return int(headers.get("content-length", 0))
+        # llhttp has bounded the number, but not the zeros before it, of which ``int`` takes some thousand.
+        return int(headers.get("content-length", "").lstrip("0") or 0)
     if version != "1.1":
         raise InvalidArgument("the field transfer-encoding: expected none in HTTP/1.0, got one")
     if coding.lower() != "chunked":

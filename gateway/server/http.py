@@ -1,7 +1,7 @@
 """The protocol of a connection: whole requests in, whole answers out, one at a time and in their order.
 
-A client that ends its own direction has gone: what is in work for it is cancelled. TCP does not tell whether it would still read
-an answer, and a client that has timed out looks the same.
+A client that ends its own direction has gone: what is in work for it is cancelled. TCP does not tell whether the client would
+still read an answer, and a client that has timed out looks the same.
 """
 
 import asyncio
@@ -193,7 +193,7 @@ class HttpProtocol(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             answer = await self._connections.answer(request.call)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the others go on
             log.exception("a request was not answered")
             answer, request.keeps = FAILURE, False
         finally:

@@ -6,8 +6,8 @@ from typing import Final
 HEAD_BYTES: Final = 65_536
 FIELDS: Final = 100
 TARGET_BYTES: Final = 8192
-# What chunks may add to a body: their sizes, extensions and trailers. The rule is that of Go's net/http: 16 bytes for each chunk,
-# twice its data, and a fixed amount for the whole body.
+# What chunks may add to a body: their sizes, extensions and trailers. The rule is that of Go's net/http: 16 bytes for each
+# chunk, twice its data, and a fixed amount for the whole body.
 CHUNK_BYTES: Final = 16
 CHUNKING_BYTES: Final = 65_536
 # Bodies up to this size are never held up, and the rest of one that is refused is worth waiting for.

@@ -113,7 +113,9 @@ class RequestReader:
 
     def time_out(self) -> None:
         """The request that has begun did not come in time."""
-        error = RequestTimeout("the request did not arrive in time" if self._head is None else "the body did not arrive in time")
+        error = RequestTimeout(
+            "the request did not arrive in time" if self._head is None else "the body did not arrive in time"
+        )
         self._refuse(error.decided_by("GATEWAY_READ_TIMEOUT_MS", self._limits.read_timeout_ms))
 
     def _bound(self, size: int) -> None:
@@ -209,12 +211,13 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """The request is whole. One that asks for an upgrade is not, if it has a body: llhttp leaves it to others."""
-        head = self._head
-        if head is None or (head.length != self.size and self._parser.should_upgrade()):
+        head, parser = self._head, self._parser
+        if head is None or (head.length != self.size and parser.should_upgrade()):
             return
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._add(head, body, keeps=head.keeps, error=None)
+        # llhttp takes a ``Connection: close`` among the trailers for one of the head.
+        self._add(head, body, keeps=head.keeps and parser.should_keep_alive(), error=None)
 
     def _over_limit(self) -> PayloadTooLarge:
         limit = self._limits.max_body_bytes

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.http_case import Case, play
-from tests.stack.http_cases_app import chunked, get, post
-from tests.stack.http_servers import AppServer, app_servers
-from tests.stack.http_wire import Wire
+from tests.gateway.server.http_case import Case, play
+from tests.gateway.server.http_cases_app import chunked, get, post
+from tests.gateway.server.http_servers import AppServer, app_servers
+from tests.gateway.server.http_wire import Wire
 from tests.waiting import wait_for
 
 LARGE = 3_000_000
