@@ -113,9 +113,8 @@ class RequestReader:
 
     def time_out(self) -> None:
         """The request that has begun did not come in time."""
-        error = RequestTimeout(
-            "the request did not arrive in time" if self._head is None else "the body did not arrive in time"
-        )
+        what = "request" if self._head is None else "body"
+        error = RequestTimeout(f"the {what} did not arrive in time")
         self._refuse(error.decided_by("GATEWAY_READ_TIMEOUT_MS", self._limits.read_timeout_ms))
 
     def _bound(self, size: int) -> None:

@@ -65,7 +65,7 @@ class Renewal:
             self._files.context()  # whether they fit each other; a failure would leave half of them in the one in use
             self._files.load_into(self._context)
         except (OSError, ssl.SSLError) as error:
-            log.error("the new certificate cannot be used, the old one stays: %s", error)
+            log.warning("the new certificate cannot be used, the old one stays: %s", error)
             return
         log.warning("a new certificate is in use")
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +35,9 @@ def seen(call: Call) -> dict[str, object]:
 
 
 def refuse(call: Call, error: GatewayError) -> Answer:
-    headers = [("X-Path", call.path)] if call.path.isascii() else []
+    headers = []
+    if error.http_status != 400:  # how much of a malformed request was read depends on how it came
+        headers.append(("X-Path", call.path))
     if error.setting is not None:
         headers.append(("X-Setting", f"{error.setting.variable}={error.setting.value}"))
     return told(error.http_status, {"error": error.message}, *headers)
@@ -54,7 +58,7 @@ class Application:
             answer.headers.append(("X-Request-Id", call.headers["x-request-id"]))
         return answer
 
-    async def answer(self, call: Call) -> Answer:
+    async def answer(self, call: Call) -> Answer:  # noqa: PLR0911 - a route for each
         path = call.path
         if path == "/healthz":
             return told(200, {}) if call.method in ("GET", "HEAD") else told(405, {})
@@ -112,6 +116,12 @@ def predicted(call: Call) -> Answer:
     return told(200, document) if isinstance(document, dict) else told(400, {})
 
 
+def begin_slowly(seconds: float) -> None:
+    """A new process that takes a moment before it is a worker that listens to signals."""
+    print("a worker has begun", flush=True)
+    time.sleep(seconds)
+
+
 def main() -> None:
     values = {"host": "127.0.0.1", "workers": 1, "drain_delay_s": 0.0, "graceful_timeout_s": 20, "log_level": "INFO"}
     values |= json.loads(sys.argv[1])
@@ -119,6 +129,8 @@ def main() -> None:
     tls = values.pop("tls", None)
     limits = Limits(MAX_BODY_BYTES, values.pop("read_timeout_ms", 2000), values.pop("max_in_flight", 512))
     files = CertificateFiles(*map(Path, tls)) if tls else None
+    slow_fork_s = values.pop("slow_fork_s", 0.0)
+    os.register_at_fork(after_in_child=lambda: begin_slowly(slow_fork_s))
     dead = logging.getLogger("synthetic")
     serve(ServerConfig(**values, limits=limits, tls=files), Application, lambda pid: dead.warning("worker %d died", pid))
 

@@ -80,7 +80,7 @@ def insert_interesting(rng: random.Random, data: bytes) -> bytes:
 
 def insert_line(rng: random.Random, data: bytes) -> bytes:
     lines = data.split(b"\r\n")
-    lines.insert(rng.randrange(1, len(lines)), rng.choice(INTERESTING).removesuffix(b"\r\n"))
+    lines.insert(rng.randrange(1, max(2, len(lines))), rng.choice(INTERESTING).removesuffix(b"\r\n"))
     return b"\r\n".join(lines)
 
 
