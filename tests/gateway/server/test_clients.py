@@ -33,7 +33,7 @@ def test_what_a_vanished_client_waited_for_is_cancelled(ending):
         if ending != HALF_CLOSE:
             gone.sock.close()
         wait_for(lambda: served.application.cancelled == ["/wait/1"])
-        assert served.connections.in_work == 1
+        wait_for(lambda: served.connections.in_work == 1)
         served.call(served.application.go_on.set)
         [answer] = other.read_until(bool)
         assert answer.status == 200
@@ -82,7 +82,7 @@ def test_a_slow_client_is_told_after_the_time_for_a_whole_request_however_often_
         began_s = time.monotonic()
         while not wire.is_closed and time.monotonic() - began_s < 8:
             wire.play((b" ",))
-            wire.read_until(lambda answers: bool(answers), timeout_s=0.1)
+            wire.read_until(bool, timeout_s=0.1)
             if wire.answers:
                 break
         [answer] = wire.answers
@@ -142,13 +142,14 @@ def test_a_slow_reader_gets_its_answer_whole_as_long_as_it_reads():
 
 def test_answers_to_a_client_that_reads_none_are_not_made_ahead():
     with Served() as served, deaf(served.port) as wire:
-        wire.play((GET.replace(b"/healthz", b"/long") * 200,))
+        wire.play((GET.replace(b"/healthz", b"/long") * 40,))
         wait_for(lambda: served.connections.open)
         [connection] = served.connections.open
         wait_for(lambda: connection._pauses_writing)
         assert connection._transport.get_write_buffer_size() <= 2 * LONG
-        answers = wire.read_until(lambda answers: len(answers) == 200, timeout_s=20)
-        assert len(answers) == 200
+        received = 0
+        while received < 40 * LONG:
+            received += len(wire.sock.recv(1 << 20))
 
 
 def test_a_client_that_sends_ahead_is_read_no_further_than_a_bound():
@@ -156,12 +157,10 @@ def test_a_client_that_sends_ahead_is_read_no_further_than_a_bound():
         wire.play((WAIT % 1,))
         wait_for(lambda: served.application.waiting)
         wire.sock.settimeout(0.5)
-        many, sent = GET * 1000, 0
         with pytest.raises(TimeoutError):
-            while sent < 500 * AHEAD_BYTES:
-                sent += wire.sock.send(many)
+            wire.sock.sendall(GET * 500_000)
         [connection] = served.connections.open
-        assert connection._ahead_bytes < 20 * AHEAD_BYTES
+        assert connection._ahead_bytes < 10 * AHEAD_BYTES
         served.call(served.application.go_on.set)
         wire.sock.settimeout(5)
         assert wire.sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
@@ -227,14 +226,16 @@ def test_there_is_room_again_when_requests_have_been_answered(full):
         assert [answer.status for answer in wire.read_until(bool)] == [200]
 
 
-def test_a_cancelled_request_makes_room(full):
-    with Wire(full.port) as wire:
-        wire.play((post(),))
-        assert [answer.status for answer in wire.read_until(bool)] == [503]
-        full.call(lambda: next(iter(full.connections.open)).abort())
-        wait_for(lambda: full.connections.in_work <= 1)
-    # The fixture's clients would look for an answer that never comes.
-    full.call(full.application.go_on.set)
+def test_a_client_that_goes_away_makes_room_for_others():
+    with Served(limits(max_in_flight=1)) as served, Wire(served.port) as gone, Wire(served.port) as other:
+        gone.play((WAIT % 1,))
+        wait_for(lambda: served.application.waiting)
+        other.play((post(),))
+        assert [answer.status for answer in other.read_until(bool)] == [503]
+        gone.sock.close()
+        wait_for(lambda: served.connections.in_work == 0)
+        other.play((post(),))
+        assert [answer.status for answer in other.read_until(lambda answers: len(answers) == 2)] == [503, 200]
 
 
 def test_over_the_limit_reaches_a_client_that_sends_all_before_it_reads(served):
