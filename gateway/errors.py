@@ -27,9 +27,10 @@
     └── DeadlineExceeded       504
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
-TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones (405, 408,
-413, 414, 417, 431). Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the
-error says which (``decided_by``), for the operator's log.
+TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones: 405, 408,
+413, 414, 417 and 431.
+Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the error says which
+(``decided_by``), for the operator's log.
 """
 
 from collections.abc import Iterable, Sequence

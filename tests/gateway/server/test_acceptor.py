@@ -80,10 +80,11 @@ def test_without_files_a_client_waits_and_the_log_says_so_once(no_more_files, ca
 
 def opened_until_there_are_no_more() -> list[int]:
     fillers = []
-    with pytest.raises(OSError, match="Too many open files"):
-        while True:
+    while True:
+        try:
             fillers.append(os.open("/dev/null", os.O_RDONLY))
-    return fillers
+        except OSError:
+            return fillers
 
 
 def told(caplog) -> list[logging.LogRecord]:

@@ -19,9 +19,11 @@ def certificate(folder: Path, name: str) -> CertificateFiles:
     """A new certificate for localhost, signed by itself, whose common name is ``name``."""
     files = CertificateFiles(folder / f"{name}.pem", folder / f"{name}.key")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
-        + ["-keyout", str(files.key), "-out", str(files.certificate)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(files.key), "-out", str(files.certificate)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -74,7 +76,7 @@ def test_a_client_without_tls_and_one_of_the_past_are_not_answered_and_do_no_har
         with socket.create_connection(("127.0.0.1", served.port), 10) as plain:
             plain.sendall(GET)
             assert b"HTTP" not in plain.recv(100)
-        with pytest.raises(ssl.SSLError), pytest.warns(DeprecationWarning):
+        with pytest.raises(ssl.SSLError), pytest.warns(DeprecationWarning, match="TLSv1_1"):
             connect(served.port, made["first"], maximum_version=ssl.TLSVersion.TLSv1_1)
         assert ask(served.port, made["first"]).startswith(b"HTTP/1.1 200 OK")
 
