@@ -14,7 +14,10 @@
     ├── AlreadyExists          409
     ├── Aborted                409
     ├── PayloadTooLarge        413  the HTTP body is over the limit
+    ├── UriTooLong             414  the target of the HTTP request is over the limit
+    ├── ExpectationFailed      417  the HTTP request expects what this server does not do
     ├── ResourceExhausted      429
+    ├── HeaderFieldsTooLarge   431  the head of the HTTP request is over the limits
     ├── Cancelled              499
     ├── Unknown                500
     ├── Internal               500
@@ -24,7 +27,8 @@
     └── DeadlineExceeded       504
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
-TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the three HTTP-only ones.
+TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones: 405, 408,
+413, 414, 417 and 431.
 Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the error says which
 (``decided_by``), for the operator's log.
 """
@@ -168,11 +172,32 @@ class PayloadTooLarge(GatewayError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class UriTooLong(GatewayError):
+    """Raised when the target of an HTTP request, its path and query, is over the limit."""
+
+    http_status = 414
+    code = "URI_TOO_LONG"
+
+
+class ExpectationFailed(GatewayError):
+    """Raised when the ``Expect`` of an HTTP request names something other than ``100-continue``."""
+
+    http_status = 417
+    code = "EXPECTATION_FAILED"
+
+
 class ResourceExhausted(GatewayError):
     """Raised when a quota or the backend's memory is used up."""
 
     http_status = 429
     code = "RESOURCE_EXHAUSTED"
+
+
+class HeaderFieldsTooLarge(GatewayError):
+    """Raised when the head of an HTTP request has too many bytes or too many fields."""
+
+    http_status = 431
+    code = "HEADER_FIELDS_TOO_LARGE"
 
 
 class Cancelled(GatewayError):

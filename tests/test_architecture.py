@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "gateway.hub": set(),
     "gateway.waiting": {"gateway.hub"},
     "gateway.telemetry": {"gateway.waiting"},  # for now: until nothing waits on threads
-    "gateway.worker": {"gateway.arrival", "gateway.hub"},
+    "gateway.server": LEAVES,
     "gateway.cache_setting": set(),
     "gateway.settings": {"gateway.cache_setting"},
     "gateway.inference": {
@@ -99,13 +99,15 @@ MODEL_SERVER = {part for part in MAY_IMPORT if part.split(".")[0] == "model_serv
 # Third-party package -> the parts that may import it.
 HOME = {
     "flask": {"gateway.api", *ROUTES, "gateway"},
-    "werkzeug": {"gateway.api"},
+    "werkzeug": {"gateway.api", "gateway.server"},  # in the server for gateway/server/front.py only
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", *MODEL_SERVER},
     "google": {"gateway.backend", *MODEL_SERVER, "model_export", "deploy"},
     "tensorflow": {"gateway.backend", *MODEL_SERVER, "model_export", "model_export.examples"},
     "tensorflow_serving": {"gateway.backend", *MODEL_SERVER, "model_export"},
-    "gunicorn": {"gateway", "gateway.worker"},
+    "gunicorn": {"gateway.server"},
+    "httptools": {"gateway.server"},
+    "uvloop": {"gateway.server"},
     "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
@@ -178,6 +180,14 @@ def test_a_package_file_holds_a_docstring_and_nothing_else(module):
     body = ast.parse(MODULES[module].read_text()).body
     assert len(body) == 1
     assert ast.get_docstring(ast.Module(body, []))
+
+
+def test_of_the_server_only_the_front_knows_wsgi():
+    """Everything else of it sees calls and answers."""
+    server = {name: imports(path) for name, path in MODULES.items() if name.startswith("gateway.server")}
+    assert {name for name, found in server.items() if any(one.split(".")[0] == "werkzeug" for one in found)} == {
+        "gateway.server.front"
+    }
 
 
 def test_only_the_entry_reads_the_environment_and_hands_it_to_the_settings():

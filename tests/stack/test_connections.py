@@ -26,7 +26,6 @@ def own_stack(exported, tmp_path_factory):
         max_body_bytes=LIMIT,
         read_timeout_ms=1000,
         workers=1,
-        threads=4,
     )
     try:
         yield running.start()
@@ -102,7 +101,7 @@ def test_a_body_that_ends_too_early_is_400(own_stack):
 
 
 def test_slow_bodies_end_with_408_and_do_not_take_the_gateway_down(own_stack):
-    """Twice as many as there are threads, each sending a byte now and then."""
+    """Each sends a byte now and then."""
     slow = [connect(own_stack) for _ in range(8)]
     stop = threading.Event()
 
@@ -129,7 +128,7 @@ def test_slow_bodies_end_with_408_and_do_not_take_the_gateway_down(own_stack):
 
 
 def test_clients_that_do_not_read_their_answers_do_not_take_the_gateway_down(own_stack):
-    """Twice as many as there are threads, each asking for more than the buffers on its way hold."""
+    """Each asks for more than the buffers on its way hold."""
     deaf = []
     for _ in range(8):
         sock = socket.socket()
@@ -146,7 +145,7 @@ def test_clients_that_do_not_read_their_answers_do_not_take_the_gateway_down(own
             sock.close()
 
 
-def test_connections_that_send_nothing_hold_no_thread(own_stack):
+def test_connections_that_send_nothing_hold_nobody_up(own_stack):
     idle = [connect(own_stack) for _ in range(50)]
     try:
         for _ in range(8):

@@ -1,6 +1,5 @@
 """More requests than a worker may have in work are refused at once in their dialect; it recovers as soon as there is room."""
 
-import gzip
 import json
 import re
 import signal
@@ -11,21 +10,15 @@ import time
 import pytest
 import requests
 
-from gateway.api.overload import Overload
-from gateway.worker.plain import Head
 from tests.stack.conftest import Stack
-from tests.stack.http_servers import WORKERS
 from tests.waiting import wait_for
 
 ROW = {"instances": [[0.5] * 10]}
 
 
-LOOP_ONLY = pytest.mark.parametrize("crowded", ["loop"], indirect=True)
-
-
-@pytest.fixture(scope="module", params=WORKERS)
-def crowded(request, exported, tmp_path_factory):
-    settings = {"worker": request.param, "workers": 1, "max_in_flight": 2, "predict_timeout_ms": 20_000}
+@pytest.fixture(scope="module")
+def crowded(exported, tmp_path_factory):
+    settings = {"workers": 1, "max_in_flight": 2, "predict_timeout_ms": 20_000}
     running = Stack(tmp_path_factory.mktemp("crowded"), exported, ("dense",), **settings)
     try:
         yield running.start()
@@ -89,7 +82,6 @@ def test_who_watches_is_answered_all_the_same(full):
     assert full.get("/v1/models").status_code == 200
 
 
-@LOOP_ONLY
 def test_a_refused_client_keeps_its_connection(full):
     with requests.Session() as session:
         for _ in range(3):
@@ -106,34 +98,18 @@ def test_a_refused_client_of_which_nothing_was_read_is_told_that_its_connection_
     """And is not in the way of others while it keeps its own direction open."""
     host, port = full.address.removeprefix("http://").split(":")
     head = b"POST /predict HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX-Request-Id: mine-2\r\n\r\n"
-    # As many wait for a thread as may, and one more.
     clients = [socket.create_connection((host, int(port)), timeout=10) for _ in range(3)]
     try:
         for client in clients:
             client.sendall(head)
         answered = clients[-1].recv(65536)
-        assert answered.startswith(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n")
+        assert answered.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Connection: close\r\n" in answered
         assert b"X-Request-Id: mine-2\r\n" in answered
         assert clients[-1].recv(1) == b""
         began_s = time.monotonic()
         assert full.get("/healthz").status_code == 200
         assert time.monotonic() - began_s < 1
-    finally:
-        for client in clients:
-            client.close()
-
-
-@pytest.mark.parametrize("head", ["PUT /predict", "GET /healthz"])
-def test_who_sends_no_body_that_it_tells_of_is_bounded_as_well(full, head):
-    """Whoever has no body to send is let in, to watch."""
-    host, port = full.address.removeprefix("http://").split(":")
-    begun = f"{head} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    clients = [socket.create_connection((host, int(port)), timeout=10) for _ in range(5)]
-    try:
-        for client in clients:
-            client.sendall(begun)
-        assert b" 503 " in clients[-1].recv(65536)[:15]
-        assert full.get("/healthz").status_code == 200
     finally:
         for client in clients:
             client.close()
@@ -154,31 +130,6 @@ def test_refusals_are_told_in_the_log_all_of_them_but_not_each(full):
         assert len(told()) - lines <= 4
 
 
-@LOOP_ONLY
-def test_what_threads_handle_is_bounded_as_well(full):
-    """Two wait for the model; of the others nothing is read, so their connections are closed."""
-    packed, answers = gzip.compress(json.dumps(ROW).encode()), []
-
-    def ask() -> None:
-        url, headers = f"{full.address}/v1/models/dense:predict", {"Content-Encoding": "gzip"}
-        answers.append(requests.post(url, packed, headers=headers, timeout=30))
-
-    askers = [threading.Thread(target=ask) for _ in range(6)]
-    for asker in askers:
-        asker.start()
-    try:
-        wait_for(lambda: len(answers) == 4)
-        for refused in answers:
-            assert (refused.status_code, refused.headers["Retry-After"], refused.headers["Connection"]) == (503, "1", "close")
-            assert refused.json() == {"error": "too many requests are in work here"}
-    finally:
-        full.server.process.send_signal(signal.SIGCONT)
-        for asker in askers:
-            asker.join()
-    assert [answer.status_code for answer in answers[4:]] == [200, 200]
-
-
-@LOOP_ONLY
 def test_refusals_of_a_pipeline_keep_their_place(full):
     body = json.dumps(ROW).encode()
     post = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -199,14 +150,3 @@ def test_a_refused_client_gets_its_own_id_back(full):
     for odd in ("x" * 200, "a b"):
         made = full.post("/predict", ROW, headers={"X-Request-Id": odd}).headers["X-Request-Id"]
         assert re.fullmatch("[0-9a-f]{32}", made)
-
-
-@pytest.mark.parametrize(("allows", "expected"), [(True, "*"), (False, None)])
-def test_a_page_of_another_origin_may_read_a_refusal_where_it_may_read_answers(allows, expected):
-    overload = Overload(512, allows_other_origins=allows)
-    for path, origin in (("/v1/models/m:predict", expected), ("/v2/models/m/infer", None), ("/predict", None)):
-        answer = overload.answer(Head("POST", path, (("HOST", "h"),), 1, 1, True, False), False)
-        lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        assert headers.get("Access-Control-Allow-Origin") == origin
-        assert len(headers["X-Request-Id"]) == 32

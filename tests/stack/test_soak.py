@@ -1,4 +1,4 @@
-"""Every worker class under load: right answers only, no stall, and nothing lost by clients that vanish, dawdle or by restarts.
+"""The gateway under load: right answers only, no stall, and nothing lost by clients that vanish, dawdle or by restarts.
 
 SOAK_SECONDS=300 for a real one; in CI each lasts a few seconds.
 """
@@ -18,20 +18,17 @@ import pytest
 
 from tests.stack.checking_client import PATH, CheckingClient, Tally, request
 from tests.stack.conftest import START_TIMEOUT_S, Stack
-from tests.stack.http_servers import WORKERS
 from tests.waiting import wait_for
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "4"))
 DEADLINE_S = 10.0
 READ_TIMEOUT_S = 5.0
-# What a worker may hold more after a soak than before: descriptors, threads and megabytes. Its pools have 64 threads in all,
-# and make each when it is first needed.
+# What a worker may hold more after a soak than before: descriptors, threads and megabytes. Its pools make a thread when it is
+# first needed.
 SPARE_DESCRIPTORS = 8
 SPARE_THREADS = 64
 SPARE_MB = 24
 RESTARTS = 3 if SECONDS < 60 else 20
-# Workers that a slow client costs no thread.
-PATIENT = [worker for worker in WORKERS if worker == "loop"]
 
 pytestmark = pytest.mark.timeout(SECONDS * 4 + 180)
 
@@ -52,9 +49,9 @@ def server(exported, tmp_path_factory) -> Iterator[Stack]:
 def start(server, tmp_path) -> Iterator[Callable[..., Stack]]:
     started: list[Stack] = []
 
-    def start_gateway(worker: str, **settings: object) -> Stack:
+    def start_gateway(**settings: object) -> Stack:
         values = {"predict_timeout_ms": int(DEADLINE_S * 1000), "read_timeout_ms": int(READ_TIMEOUT_S * 1000)}
-        stack = Stack(tmp_path, server.models_dir, ("half_plus_two",), **(values | {"worker": worker} | settings))
+        stack = Stack(tmp_path, server.models_dir, ("half_plus_two",), **(values | settings))
         stack.serving_port = server.serving_port
         started.append(stack)
         restart(stack)
@@ -135,17 +132,15 @@ def soak(stack: Stack, seconds: float, connections: int) -> Tally:
     return client.tally
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_64_clients_get_right_answers_only_and_leave_nothing_behind(start, worker):
-    stack = start(worker)
+def test_64_clients_get_right_answers_only_and_leave_nothing_behind(start):
+    stack = start()
     with leaves_nothing_behind(stack, lambda: check(soak(stack, 1.5, 64))):
         check(soak(stack, SECONDS, 64))
     check_log(stack)
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_the_first_burst_after_a_start_is_answered(start, worker):
-    stack = start(worker)
+def test_the_first_burst_after_a_start_is_answered(start):
+    stack = start()
     for _ in range(RESTARTS):
         assert stack.gateway.stop() == 0
         restart(stack)
@@ -189,9 +184,8 @@ def vanish_for(port: int, seconds: float) -> int:
     return sum(counts)
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_clients_that_vanish_disturb_nobody_and_leave_nothing_behind(start, worker):
-    stack = start(worker, threads=8)
+def test_clients_that_vanish_disturb_nobody_and_leave_nothing_behind(start):
+    stack = start()
 
     def disturbed(seconds: float) -> None:
         with CheckingClient(stack.gateway_port, 16) as client:
@@ -281,25 +275,15 @@ def check_slow(stack: Stack, slow: SlowClients) -> None:
     assert client.tally.answered[200] > 20
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_slow_clients_hold_nobody_up_while_there_are_threads_left(start, worker):
-    stack = start(worker, workers=1, threads=8)
-    check_slow(stack, SlowClients(stack.gateway_port, heads=2, bodies=2, deaf=2))
-    check_log(stack)
-
-
-@pytest.mark.parametrize("worker", PATIENT)
-def test_slow_clients_many_times_as_many_as_threads_hold_nobody_up(start, worker):
-    """Under the thread worker they would: each costs a thread there until its patience ends."""
-    stack = start(worker, workers=1, threads=4)
+def test_many_slow_clients_hold_nobody_up(start):
+    stack = start(workers=1)
     check_slow(stack, SlowClients(stack.gateway_port, heads=28, bodies=28, deaf=8))
     check_log(stack)
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_a_restart_under_load_loses_no_request_that_was_taken(start, worker):
+def test_a_restart_under_load_loses_no_request_that_was_taken(start):
     """Each gets its answer, or its connection closes before the first byte of one on a connection that was never served."""
-    stack = start(worker)
+    stack = start()
     with CheckingClient(stack.gateway_port, 32) as client:
         for _ in range(2 if SECONDS < 60 else 10):
             seen = sum(client.tally.answered.values())
@@ -314,9 +298,8 @@ def test_a_restart_under_load_loses_no_request_that_was_taken(start, worker):
     assert client.tally.slowest_s < DEADLINE_S
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_a_restart_of_the_model_server_under_load_is_503_and_then_all_is_right(start, server, worker):
-    stack = start(worker)
+def test_a_restart_of_the_model_server_under_load_is_503_and_then_all_is_right(start, server):
+    stack = start()
     with CheckingClient(stack.gateway_port, 16) as client:
         wait_for(lambda: client.tally.answered[200] > 100, DEADLINE_S)
         starts = server.server.log.read_text().count("server.ready")

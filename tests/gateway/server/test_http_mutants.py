@@ -1,6 +1,6 @@
-"""Requests spoiled at random: whatever they have become, every worker makes the same of them.
+"""Requests spoiled at random: whatever they have become, the server makes the same of them in one piece and in two.
 
-HTTP_MUTANTS says how many (default 2400), HTTP_SEED which.
+HTTP_MUTANTS says how many (default 1200), HTTP_SEED which.
 """
 
 import os
@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.stack.http_case import PROBE, Outcome
-from tests.stack.http_cases_connection import GET, GOOD, PREDICT, chunked, post
-from tests.stack.http_servers import OTHERS, at_a_time, gateways
-from tests.stack.http_wire import HALF_CLOSE, Wire
+from tests.gateway.server.http_case import PATIENCE_S, Outcome
+from tests.gateway.server.http_cases_connection import GET, GOOD, PREDICT, chunked, post
+from tests.gateway.server.http_wire import Answer, Wire
+from tests.gateway.server.served import at_a_time
+from tests.waiting import wait_for
 
-MUTANTS = int(os.environ.get("HTTP_MUTANTS", "2400"))
+MUTANTS = int(os.environ.get("HTTP_MUTANTS", "1200"))
 SEED = int(os.environ.get("HTTP_SEED", "4"))
 PARTS = 6
 
@@ -31,6 +32,7 @@ BASES = [
     b"GET /smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n",
     GET + post() + GET,
 ]
+LAST = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
 INTERESTING = [
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b"\x0b", b"\x7f", b"\x80", b"\xa0", b"\xff"),
     *(b":", b";", b",", b"_", b"0"),
@@ -78,7 +80,7 @@ def insert_interesting(rng: random.Random, data: bytes) -> bytes:
 
 def insert_line(rng: random.Random, data: bytes) -> bytes:
     lines = data.split(b"\r\n")
-    lines.insert(rng.randrange(1, len(lines)), rng.choice(INTERESTING).removesuffix(b"\r\n"))
+    lines.insert(rng.randrange(1, max(2, len(lines))), rng.choice(INTERESTING).removesuffix(b"\r\n"))
     return b"\r\n".join(lines)
 
 
@@ -121,42 +123,47 @@ def cut(number: int, data: bytes) -> tuple[bytes | float, ...]:
 
 
 def transcript(pieces: tuple[bytes | float, ...], port: int) -> Outcome:
-    """All that comes of ``pieces``, one good request behind them, and the end."""
+    """All that comes of ``pieces`` and one good request behind them, and the end.
+
+    A client that ended its direction would be taken for gone: the last request closes the connection instead.
+    """
     with Wire(port) as wire:
-        wire.play((*pieces, PROBE, HALF_CLOSE))
-        wire.read_to_the_end()
+        wire.play((*pieces, LAST))
+        wire.read_until(lambda answers: False, timeout_s=PATIENCE_S * 3)
         return Outcome(tuple(wire.answers), wire.rest, "closed" if wire.is_closed else "open")
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    with gateways(tmp_path_factory.mktemp("mutants")) as (reference, others):
-        yield reference, others
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("worker", OTHERS)
-def test_a_spoiled_request_comes_to_the_same(servers, worker, part):
-    reference, others = servers
+def test_a_spoiled_request_comes_to_the_same_in_two_pieces(served, part):
     mutants = {number: mutant(number) for number in range(part, MUTANTS, PARTS)}
-    expected = at_a_time(8, lambda data: transcript((data,), reference.port), list(mutants.values()))
-    whole = at_a_time(8, lambda data: transcript((data,), others[worker].port), list(mutants.values()))
-    in_two = at_a_time(16, lambda item: transcript(cut(*item), others[worker].port), list(mutants.items()))
+    whole = at_a_time(64, lambda data: transcript((data,), served.port), list(mutants.values()))
+    in_two = at_a_time(64, lambda item: transcript(cut(*item), served.port), list(mutants.items()))
     different = [
-        (number, mutants[number], here, there)
-        for number, here, *others_found in zip(mutants, expected, whole, in_two, strict=True)
-        for there in others_found
-        if here != there
+        (number, mutants[number], one, two)
+        for number, one, two in zip(mutants, whole, in_two, strict=True)
+        if without_continue(one) != without_continue(two)
     ]
     assert not different, f"{len(different)} of {len(mutants)}, the first: {different[0]}"
-    assert {outcome.ending for outcome in expected} == {"closed"}
+    assert {outcome.ending for outcome in whole} == {"closed"}
+    assert {outcome.rest for outcome in whole} == {b""}
 
 
-def test_the_mutants_are_of_all_kinds(servers):
-    """Not all are refused, and not all are let through: the comparison has something to compare."""
-    reference, _ = servers
-    some = at_a_time(8, lambda number: transcript((mutant(number),), reference.port), list(range(120)))
+def without_continue(outcome: Outcome) -> tuple[Answer, ...]:
+    """A body that came with its head needs no ``100 Continue``."""
+    return tuple(answer for answer in outcome.answers if answer.status >= 200)
+
+
+def test_the_mutants_are_of_all_kinds(served):
+    """Not all are refused, and not all are let through."""
+    some = at_a_time(64, lambda number: transcript((mutant(number),), served.port), list(range(200)))
     statuses = {answer.status for outcome in some for answer in outcome.answers}
-    assert {100, 200, 400, 404} <= statuses
+    assert {200, 400, 404} <= statuses
     assert {len(outcome.answers) for outcome in some} >= {1, 2, 3}
+
+
+def test_no_spoiled_request_makes_the_server_fail(served, caplog):
+    at_a_time(64, lambda number: transcript((mutant(number),), served.port), list(range(200, 400)))
+    wait_for(lambda: not served.connections.open and not served.connections.in_work)
+    assert served.connections.bodies.bytes == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -1,13 +1,13 @@
-"""A raw exchange: what is sent on one connection, and what must come back whatever worker serves."""
+"""A raw exchange: what is sent on one connection, and what must come back."""
 
 import time
 from dataclasses import dataclass
 
-from tests.stack.http_wire import Answer, Piece, Wire
+from tests.gateway.server.http_wire import Answer, Piece, Wire
 
 PROBE_ID = b"the-probe"
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nX-Request-Id: " + PROBE_ID + b"\r\n\r\n"
-# How long the servers under test wait for a request; a connection that is closed only then is closed "late".
+# How long the server under test waits for a request; a connection that is closed only then is closed "late".
 PATIENCE_S = 2.0
 LATE_S = PATIENCE_S * 0.9
 KEPT, CLOSED, LATE, OPEN, GONE = "kept", "closed", "late", "open", "gone"
@@ -17,8 +17,8 @@ KEPT, CLOSED, LATE, OPEN, GONE = "kept", "closed", "late", "open", "gone"
 class Case:
     """``expected`` is the statuses in order and then the ending, such as ``100 200 kept``; ``200/HEAD`` has no body.
 
-    The endings: ``kept`` (one more request is answered), ``closed`` (by the server, at once), ``late`` (by the server, when its
-    patience has ended), ``gone`` (the client went away and looks at nothing).
+    The endings: ``kept`` (one more request is answered), ``closed`` (by the server, at once), ``late`` (by the server, when the
+    time for a request has passed), ``gone`` (the client went away and looks at nothing).
     """
 
     id: str
@@ -57,7 +57,7 @@ class Outcome:
     answers: tuple[Answer, ...]
     rest: bytes
     ending: str
-    late_answers: int = 0  # those that came only when the server's patience had ended, of a connection that was not kept
+    late_answers: int = 0  # those that came only when the time had passed, of a connection that was not kept
 
     @property
     def told(self) -> str:

@@ -1,0 +1,129 @@
+"""The gateway under gunicorn: one process watches, the workers answer.
+
+gunicorn is configured here and nowhere else. On SIGTERM the whole stops in order and exits with 0. SIGINT does the same, and a
+second one ends it within seconds.
+"""
+
+import logging
+import math
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from gateway.server.limits import Limits
+from gateway.server.process import raise_file_limit
+from gateway.server.tls import CertificateFiles
+from gateway.server.worker import IsDraining, LoopWorker, Parts, WorkerConfig
+
+# A worker ends by itself when its time is up. gunicorn kills one that has not.
+_KILL_AFTER_S: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What the server is told.
+
+    ``workers``: how many processes; 0 for one for every two cores. For the rest see ``WorkerConfig``.
+    """
+
+    host: str
+    port: int
+    workers: int
+    limits: Limits
+    drain_delay_s: float
+    graceful_timeout_s: int
+    log_level: str = "INFO"
+    tls: CertificateFiles | None = None
+
+
+def serve(config: ServerConfig, make_parts: Callable[[IsDraining], Parts], worker_died: Callable[[int], None]) -> NoReturn:
+    """Serve until told to stop. Raises SystemExit.
+
+    ``make_parts`` is called in each worker, after the fork, with a function that says whether the worker stops. ``worker_died``
+    is called with the number of each worker process that has ended.
+    """
+    Arbiter(GatewayServer(config, make_parts, worker_died)).run()
+    raise SystemExit(0)
+
+
+class GatewayServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn's application, which is its configuration here."""
+
+    def __init__(
+        self, config: ServerConfig, make_parts: Callable[[IsDraining], Parts], worker_died: Callable[[int], None]
+    ) -> None:
+        self._config = config
+        self._worker_died = worker_died
+        self._worker_config = WorkerConfig(
+            config.limits, config.drain_delay_s, config.graceful_timeout_s, raise_file_limit(), config.tls, make_parts
+        )
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Called by gunicorn: its own sources of configuration stay out."""
+        for name, value in self._gunicorn_config().items():
+            self.cfg.set(name, value)
+
+    def _gunicorn_config(self) -> dict[str, Any]:
+        config = self._config
+        return {
+            "bind": [_bind_address(config.host, config.port)],
+            "workers": config.workers or usual_workers(_cores()),
+            "worker_class": LoopWorker,
+            "graceful_timeout": config.graceful_timeout_s + math.ceil(config.drain_delay_s) + _KILL_AFTER_S,
+            "control_socket_disable": True,
+            "logger_class": PropagatingLogger,
+            "loglevel": config.log_level.lower(),
+            "when_ready": _let_ctrl_c_be_a_stop,
+            "post_fork": self._post_fork,
+            "child_exit": self._child_exit,
+        }
+
+    def _post_fork(self, arbiter: Arbiter, worker: LoopWorker) -> None:
+        worker.configure(self._worker_config, arbiter.SIG_QUEUE)
+
+    def _child_exit(self, arbiter: Arbiter, worker: LoopWorker) -> None:
+        self._worker_died(worker.pid)
+
+
+def _let_ctrl_c_be_a_stop(arbiter: Arbiter) -> None:
+    """Ctrl-C stops in order, as SIGTERM does; while that goes on, gunicorn takes the next for a quick end."""
+
+    def handle(sig: int, frame: FrameType | None) -> None:
+        is_stopping = not arbiter.LISTENERS
+        arbiter.signal(signal.SIGINT if is_stopping else signal.SIGTERM, frame)
+
+    signal.signal(signal.SIGINT, handle)
+
+
+class PropagatingLogger(Logger):  # type: ignore[misc]
+    """gunicorn's events through the gateway's own log."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's handlers off: the root logger has the one that writes JSON."""
+        super().setup(cfg)
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+        # What gunicorn calls information, such as the number of each worker, is of use to those who debug.
+        self.error_log.setLevel(logging.WARNING if cfg.loglevel == "info" else self.loglevel)
+
+
+def usual_workers(cores: int) -> int:
+    """As many as leave half of the cores to the model server."""
+    return max(1, cores // 2)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _bind_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

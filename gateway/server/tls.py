@@ -1,0 +1,75 @@
+"""The certificate that the gateway shows, and its renewal while the gateway runs."""
+
+import asyncio
+import logging
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_LOOK_EVERY_S: Final = 10.0
+
+log = logging.getLogger("gateway.server")
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """``certificate``: a PEM file with the certificate and those that signed it. ``key``: a PEM file with its private key."""
+
+    certificate: Path
+    key: Path
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Let ``context`` show the certificate. Raises OSError and ssl.SSLError when the files are not what they should be."""
+        context.load_cert_chain(self.certificate, self.key, password=_no_password)
+
+    def context(self) -> ssl.SSLContext:
+        """A server's context, for TLS 1.2 and later. Raises as ``load_into``."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        self.load_into(context)
+        return context
+
+    def marks(self) -> tuple[tuple[int, int, int], ...]:
+        """What changes when one of the files does; empty while one is missing."""
+        try:
+            found = [os.stat(path) for path in (self.certificate, self.key)]
+        except OSError:
+            return ()
+        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)
+
+
+class Renewal:
+    """Loads changed files into the context that is in use. New connections see the new certificate."""
+
+    def __init__(self, files: CertificateFiles, context: ssl.SSLContext) -> None:
+        self._files = files
+        self._context = context
+        self._seen = files.marks()
+
+    async def watch(self, every_s: float = _LOOK_EVERY_S) -> None:
+        """Look at the files every ``every_s`` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            self.look()
+
+    def look(self) -> None:
+        """Load the files if they have changed. Files that do not fit are told in the log, and the old certificate stays."""
+        marks = self._files.marks()
+        if not marks or marks == self._seen:
+            return
+        self._seen = marks
+        try:
+            self._files.context()  # whether they fit each other; a failure would leave half of them in the one in use
+            self._files.load_into(self._context)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("the new certificate cannot be used, the old one stays: %s", error)
+            return
+        log.warning("a new certificate is in use")
+
+
+def _no_password() -> str:
+    """Without this an encrypted key would make OpenSSL ask at the terminal."""
+    return ""

@@ -1,0 +1,157 @@
+"""HTTPS: what a client sees, and a certificate that is renewed while the server runs."""
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.server.tls import CertificateFiles, Renewal
+from tests.gateway.server.http_cases_connection import GET, PREDICT
+from tests.gateway.server.served import Served, Server
+from tests.waiting import wait_for
+
+
+def certificate(folder: Path, name: str) -> CertificateFiles:
+    """A new certificate for localhost, signed by itself, whose common name is ``name``."""
+    files = CertificateFiles(folder / f"{name}.pem", folder / f"{name}.key")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(files.key), "-out", str(files.certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return files
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> dict[str, CertificateFiles]:
+    folder = tmp_path_factory.mktemp("certificates")
+    return {name: certificate(folder, name) for name in ("first", "second")}
+
+
+@pytest.fixture
+def files(made, tmp_path) -> CertificateFiles:
+    """The first one, in files that a test may replace."""
+    files = CertificateFiles(tmp_path / "tls.pem", tmp_path / "tls.key")
+    replace(files, made["first"])
+    return files
+
+
+def replace(files: CertificateFiles, new: CertificateFiles) -> None:
+    """As a certificate manager does: each file by a new one."""
+    for old_path, new_path in ((files.certificate, new.certificate), (files.key, new.key)):
+        shutil.copy(new_path, f"{old_path}.new")
+        Path(f"{old_path}.new").replace(old_path)
+
+
+def connect(port: int, trusted: CertificateFiles, **changes: object) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=trusted.certificate)
+    for name, value in changes.items():
+        setattr(context, name, value)
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10), server_hostname="localhost")
+
+
+def ask(port: int, trusted: CertificateFiles, sent: bytes = GET) -> bytes:
+    with connect(port, trusted) as sock:
+        sock.sendall(sent)
+        return sock.recv(65536)
+
+
+def test_a_request_over_tls_is_answered_and_knows_its_scheme(files, made):
+    with Served(tls=files.context()) as served:
+        answer = ask(served.port, made["first"], GET.replace(b"/healthz", b"/echo"))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b'"scheme": "https"' in answer
+
+
+def test_a_client_without_tls_and_one_of_the_past_are_not_answered_and_do_no_harm(files, made):
+    with Served(tls=files.context()) as served:
+        with socket.create_connection(("127.0.0.1", served.port), 10) as plain:
+            plain.sendall(GET)
+            assert b"HTTP" not in plain.recv(100)
+        with pytest.raises(ssl.SSLError), pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            connect(served.port, made["first"], maximum_version=ssl.TLSVersion.TLSv1_1)
+        assert ask(served.port, made["first"]).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending_over_tls(files, made):
+    with Served(tls=files.context()) as served, connect(served.port, made["first"]) as sock:
+        sock.sendall(PREDICT + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_renewed_certificate_is_shown_to_new_clients(files, made):
+    context = files.context()
+    renewal = Renewal(files, context)
+    with Served(tls=context) as served, connect(served.port, made["first"]) as kept:
+        replace(files, made["second"])
+        renewal.look()
+        assert ask(served.port, made["second"]).startswith(b"HTTP/1.1 200 OK")
+        kept.sendall(GET)
+        assert kept.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("broken", ["no PEM", "another key", "missing"])
+def test_broken_files_are_told_and_the_old_certificate_stays(files, made, broken, caplog):
+    context = files.context()
+    renewal = Renewal(files, context)
+    if broken == "no PEM":
+        files.certificate.write_text("nonsense")
+    elif broken == "another key":
+        shutil.copy(made["second"].key, files.key)
+    else:
+        files.key.unlink()
+    for _ in range(3):
+        renewal.look()
+    told = [record for record in caplog.records if "cannot be used" in record.getMessage()]
+    assert len(told) == (broken != "missing")  # one that is missing is on its way, or will be missed at the next start
+    with Served(tls=context) as served:
+        assert ask(served.port, made["first"]).startswith(b"HTTP/1.1 200 OK")
+        replace(files, made["second"])
+        renewal.look()
+        assert ask(served.port, made["second"]).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_the_files_are_looked_at_again_and_again(files, made):
+    renewal = Renewal(files, files.context())
+    looks = []
+    renewal.look = lambda: looks.append(1)  # type: ignore[method-assign]
+
+    async def watch() -> None:
+        watching = asyncio.create_task(renewal.watch(every_s=0.001))
+        while len(looks) < 3:
+            await asyncio.sleep(0.001)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(watch(), 10))
+
+
+def test_the_worker_serves_tls_and_takes_up_a_renewed_certificate(files, made, tmp_path):
+    server = Server(tmp_path, tls=[str(files.certificate), str(files.key)])
+    try:
+        server.wait_until_ready()
+        assert ask(server.port, made["first"]).startswith(b"HTTP/1.1 200 OK")
+        replace(files, made["second"])
+        wait_for(lambda: shows(server, made["second"]), 30, interval_s=0.5)
+    finally:
+        server.stop()
+
+
+def shows(server: Server, trusted: CertificateFiles) -> bool:
+    try:
+        return ask(server.port, trusted).startswith(b"HTTP/1.1 200 OK")
+    except ssl.SSLError:
+        return False
+
+
+def test_a_start_with_broken_files_fails(files, tmp_path):
+    files.key.write_text("nonsense")
+    server = Server(tmp_path, tls=[str(files.certificate), str(files.key)])
+    assert server.process.wait(20) != 0
