@@ -71,6 +71,7 @@ class Batcher:
         self._records = records
         self._trials = Trials(backend, records, limits.max_rows, self._look_at_all)
         self._is_never_joined = lru_cache(1024)(partial(_matches, limits.never))
+        self._kind = lru_cache(1024)(Kind)  # one value for equal ones, which are found sooner by it
         self._calls = BatchCalls(backend, records, self._trials, limits.max_rows, limits.sample_every)
         self._timeouts = Timeouts()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,15 +83,16 @@ class Batcher:
         self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
     ) -> Prediction:
         """As ``Backend.predict``, and Unavailable at once when the queue is full."""
-        kind = Kind(model, signature, outputs)
+        kind = self._kind(model, signature, outputs)
         count = row_wise.count(signature, inputs)
         if count is None or count > self._limits.max_rows or self._is_never_joined(model.name):
             return await self._backend.predict(model, signature, inputs, outputs, deadline)
-        if self._is_alone(self._records.of(kind), count):
+        record = self._records.of(kind)
+        if self._is_alone(record, count):
             return await self._trials.predict(kind, inputs, count, deadline)
         queue = self._queue(kind, inputs)
         entry = Entry(inputs, count, deadline, asyncio.get_running_loop().create_future())
-        self._enter(queue, entry)
+        self._enter(queue, entry, record)
         try:
             outcome = await entry.outcome
             if outcome is None:
@@ -132,7 +134,7 @@ class Batcher:
             queue = self._queues[key] = Queue(kind, key)
         return queue
 
-    def _enter(self, queue: Queue, entry: Entry) -> None:
+    def _enter(self, queue: Queue, entry: Entry, record: Record | None) -> None:
         """Take a place in the queue."""
         # Alone it may be larger than the bound, or it would be refused for ever.
         if self._queued_rows and self._queued_rows + entry.rows > self._limits.max_queued_rows:
@@ -143,7 +145,7 @@ class Batcher:
         queue.add(entry)
         self._queued_rows += entry.rows
         self._timeouts.add(entry)
-        self._look_at(queue, "idle")
+        self._send_or_call_alone(queue, record, "idle")
 
     def _leave(self, queue: Queue, entry: Entry) -> None:
         """The request has its outcome, or is given up."""
@@ -163,15 +165,16 @@ class Batcher:
 
     def _look_at(self, queue: Queue, reason: str, is_due: bool = False) -> None:
         """Send what may be sent now, or see to it that it is; ``is_due``: what arrived in this turn of the loop is there."""
-        record = self._records.of(queue.kind)
+        self._send_or_call_alone(queue, self._records.of(queue.kind), reason, is_due)
+        self._forget_if_unused(queue)
+
+    def _send_or_call_alone(self, queue: Queue, record: Record | None, reason: str, is_due: bool = False) -> None:
         if record is None or not record.is_joined or self._is_closed:
             self._call_alone(queue, record)
-        else:
+        elif queue.in_flight < self._limits.max_in_flight:
             queue.end_hold()
-            queue.was_held = False
             queue.most_rows = min(self._limits.max_rows, record.most_rows)
             self._send(queue, reason, is_due)
-        self._forget_if_unused(queue)
 
     def _send(self, queue: Queue, reason: str, is_due: bool) -> None:
         """Send batches, as far as they may be in flight: full ones now, and what else waits in two turns of the loop."""

@@ -31,8 +31,9 @@ class Comparisons:
 
     def add(self, comparison: Comparison) -> None:
         """Run a comparison when it is its turn; never after ``close``."""
-        self._waiting.append(comparison)
-        self._start()
+        if not self._is_closed:
+            self._waiting.append(comparison)
+            self._start()
 
     async def close(self) -> None:
         """End the comparisons that are under way and forget the others."""
@@ -44,7 +45,7 @@ class Comparisons:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self) -> None:
-        while self._waiting and not self.is_busy and not self._is_closed:
+        while self._waiting and not self.is_busy:
             task = asyncio.get_running_loop().create_task(self._waiting.popleft()())
             self._tasks.add(task)
             task.add_done_callback(self._end)

@@ -124,6 +124,7 @@ class Queue:
 
     def end_hold(self) -> None:
         """No entry waits for a proof any more."""
+        self.was_held = False
         if self.hold is not None:
             self.hold.cancel()
             self.hold = None

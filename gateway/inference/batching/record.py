@@ -28,6 +28,14 @@ class Kind:
     model: ModelRef
     signature: Signature
     outputs: tuple[str, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Each request looks it up several times.
+        object.__setattr__(self, "_hash", hash((self.model, self.signature, self.outputs)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(slots=True, eq=False)
