@@ -1,58 +1,51 @@
 """The path of one Classify or Regress call. Examples need no signature to be built, so there is nothing to build anew."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument
+from gateway.inference.backend import ExampleBackend
+from gateway.inference.catalog import Catalog
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.hints import wrong_examples
-from gateway.inference.predictor import Catalog, Trace
 from gateway.inference.signature import ModelRef
-
-
-class ExampleBackend(Protocol):
-    """Runs signatures that take tf.Examples. Both calls raise GatewayError."""
-
-    def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
-        """Labels and scores for each example."""
-
-    def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
-        """A value for each example."""
+from gateway.telemetry.trace import Trace
 
 
 class ExamplePredictor:
-    """Classifies and regresses. Thread-safe: holds nothing of a request."""
+    """Classifies and regresses. Holds nothing of a request."""
 
     def __init__(self, catalog: Catalog, backend: ExampleBackend) -> None:
         self._catalog = catalog
         self._backend = backend
 
-    def classify(self, trace: Trace, examples: Examples, deadline: Deadline) -> Classifications:
-        """Labels and scores by the version that ``trace.model`` means.
+    async def classify(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Classifications:
+        """Labels and scores by the version that ``model`` means, for the signature of ``trace``.
 
         Raises:
             GatewayError: whatever the catalog or the backend raise.
             InvalidArgument: the signature is none for examples, or the model refuses them; the message says what there is.
         """
-        with self._under_way(trace, "classify", examples, deadline):
-            answer = self._backend.classify(trace.model, trace.signature, examples, deadline)
+        async with self._under_way(model, trace, "classify", examples, deadline):
+            answer = await self._backend.classify(model, trace.signature, examples, deadline)
         trace.version = answer.version
         return answer
 
-    def regress(self, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
+    async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each example. Raises as ``classify``."""
-        with self._under_way(trace, "regress", examples, deadline):
-            answer = self._backend.regress(trace.model, trace.signature, examples, deadline)
+        async with self._under_way(model, trace, "regress", examples, deadline):
+            answer = await self._backend.regress(model, trace.signature, examples, deadline)
         trace.version = answer.version
         return answer
 
-    @contextmanager
-    def _under_way(self, trace: Trace, method: str, examples: Examples, deadline: Deadline) -> Iterator[None]:
+    @asynccontextmanager
+    async def _under_way(
+        self, model: ModelRef, trace: Trace, method: str, examples: Examples, deadline: Deadline
+    ) -> AsyncIterator[None]:
         """Note what is known before the call and how long it takes; explain why it is refused."""
-        served = self._catalog.served(trace.model, deadline)
+        served = await self._catalog.served(model, deadline)
         trace.version, trace.rows = served.version, len(examples.examples)
         trace.is_known = trace.signature in served.signatures
         started_s = time.perf_counter()

@@ -1,7 +1,7 @@
 """Which outputs of a version hold one row for each example: only from those may the row of a lone example be taken out.
 
 The declaration does not tell: an output declared [-1] may hold a row for each example, or whatever was found in them. So when
-a version is first asked about, the model is called once more, with the example behind rows that nobody sent (or with each of
+a version is first asked about, the model is called once more, with the example behind rows that no client sent (or with each of
 them apart, where it refuses some): an output that has another number of rows than the call holds no rows. What is found holds
 for as long as the version is served, in all workers.
 """
@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.inference.backend import Backend
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Records
-from gateway.inference.predictor import Backend
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 
 # Rows beside the example, and how often each comes in the one call that has them all. What is found in a row comes from all of
@@ -46,19 +46,19 @@ class _Question:
 
 
 class ExampleRows:
-    """Knows the outputs of each version and signature that was asked about. Thread-safe."""
+    """Knows the outputs of each version and signature that was asked about."""
 
     def __init__(self, backend: Backend, records: Records) -> None:
         self._backend = backend
         self._records = records
         self._known: dict[tuple[str, int, str], frozenset[str]] = {}
 
-    def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
+    async def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
         """The outputs of ``prediction``, which answered the one example in ``inputs``, whose dimension 0 counts examples."""
         key = (prediction.model, prediction.version, signature.name)
         known = self._known.get(key)
         if known is None:
-            known = self._find_out(prediction, signature, inputs, deadline)
+            known = await self._find_out(prediction, signature, inputs, deadline)
             if known is None:
                 known = _declared(signature)
             else:
@@ -73,7 +73,7 @@ class ExampleRows:
         for key in [key for key in self._known if key[:2] == (model, version)]:
             self._known.pop(key, None)
 
-    def _find_out(
+    async def _find_out(
         self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline
     ) -> frozenset[str] | None:
         """The outputs that may hold rows, when what shows of them was noted; None when that is not to be known now."""
@@ -87,9 +87,9 @@ class ExampleRows:
         question = _Question(key, signature, inputs, frozenset(batched), deadline)
         together = [turn for turn, times in enumerate(_TIMES) for _ in range(times)]
         try:
-            if not self._ask(question, together):
+            if not await self._ask(question, together):
                 for turn in range(len(_TIMES)):
-                    self._ask(question, [turn])
+                    await self._ask(question, [turn])
         except Unavailable:
             return None
         except DeadlineExceeded:
@@ -97,11 +97,11 @@ class ExampleRows:
             return declared
         return declared
 
-    def _ask(self, question: "_Question", turns: list[int]) -> bool:
+    async def _ask(self, question: "_Question", turns: list[int]) -> bool:
         """Note what a call shows with the rows ``turns`` before the example; whether the model took them."""
         model, signature = ModelRef(*question.key[:2]), question.signature
         try:
-            found = self._backend.predict(model, signature, question.behind(turns), (), question.deadline)
+            found = await self._backend.predict(model, signature, question.behind(turns), (), question.deadline)
         except (Unavailable, DeadlineExceeded):
             raise
         except GatewayError:
@@ -132,7 +132,7 @@ def _rows(array: "npt.NDArray[Any] | None") -> int | None:
 
 
 def _behind(example: "npt.NDArray[Any]", turns: list[int]) -> "npt.NDArray[Any]":
-    """``example``, of one row, behind rows that nobody sent."""
+    """``example``, of one row, behind rows that no client sent."""
     rows = np.empty((len(turns) + 1, *example.shape[1:]), example.dtype)
     for position, turn in enumerate(turns):
         rows[position] = _value(example, turn)

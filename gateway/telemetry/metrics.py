@@ -28,8 +28,13 @@ BATCH_QUEUE_SECONDS = Histogram(
     ("model",),
     buckets=_SECONDS,
 )
-BATCH_SENT = Counter("gateway_batches_total", "Batches, by why each was sent: idle, next, full, alone.", ("model", "reason"))
+BATCH_SENT = Counter(
+    "gateway_batches_total", "Batches, by why each was sent: idle, next, full, half, alone.", ("model", "reason")
+)
 BATCH_REFUSALS = Counter("gateway_batch_refusals_total", "Requests refused because the queue was full.")
+MODEL_CALL_REFUSALS = Counter(
+    "gateway_model_call_refusals_total", "Calls refused because too many of their model were waiting for the model server."
+)
 BATCH_PROOFS = Counter(
     "gateway_batch_proofs_total",
     "Shared calls compared with their members' own: equal, different, inconclusive.",
@@ -56,7 +61,7 @@ class OfBatches:
         self.rows = BATCH_ROWS.labels(model)
         self.requests = BATCH_REQUESTS.labels(model)
         self.queue_seconds = BATCH_QUEUE_SECONDS.labels(model)
-        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full", "alone")}
+        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full", "half", "alone")}
 
     def count_alone(self, rows: int) -> None:
         """A request of ``rows`` rows was called at once and alone, because its signature is not joined."""

@@ -1,29 +1,47 @@
-"""The calls of batches: one for each batch, and the rows of its answer handed out where that is proven to be right."""
+"""The calls of batches: one for each batch, and the rows of its answer handed out where that is proven to be right.
+
+A batch that the backend refuses is halved, and each half is called again, until only those are refused that are refused alone.
+"""
 
 import copy
-import threading
 import time
-from dataclasses import replace
-from typing import TypeAlias
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
-from gateway.inference.batching import rows, trial
-from gateway.inference.batching.lane import Member
+from gateway.inference.backend import Backend
+from gateway.inference.batching import rows
+from gateway.inference.batching.queue import Entry
 from gateway.inference.batching.record import Kind, Records
+from gateway.inference.batching.trial import Request
 from gateway.inference.batching.trials import Trials
-from gateway.inference.predictor import Backend
 from gateway.inference.signature import Prediction, Tensors
 from gateway.telemetry import metrics
 
-# What tells something of the backend and nothing of what was sent: alone, the members would only hear it again.
+# What tells something of the backend and nothing of what was sent: alone, the requests would only be told it again.
 _NOT_OF_THE_CONTENT = (Unavailable, DeadlineExceeded)
 
-Outcome: TypeAlias = Prediction | GatewayError
+# Halves are called until as many requests as this can have been found. When more of them are at fault, as when a model fails
+# whatever it is sent, it takes fewer calls to call each alone.
+_MOST_GUILTY: Final = 2
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a batch ended.
+
+    ``shared``: the entries that shared a call last, and its answer. ``unproven``: those whose shared answer could not be handed
+    out, because it is not proven for the version that gave it.
+    """
+
+    shared: tuple[list[Entry], Prediction] | None = None
+    unproven: list[Entry] = field(default_factory=list)
 
 
 class BatchCalls:
-    """Calls ``backend`` for a batch of at most ``max_rows``. Thread-safe.
+    """Calls ``backend`` for batches of at most ``max_rows``.
 
     One shared call in ``sample_every`` is one to be compared again (0: none is).
     """
@@ -35,32 +53,42 @@ class BatchCalls:
         self._max_rows = max_rows
         self._sample_every = sample_every
         self._until_sample = sample_every
-        self._lock = threading.Lock()
 
-    def run(self, kind: Kind, batch: list[Member], reason: str) -> tuple[list[Outcome | None], Prediction | None]:
-        """The outcome for each member, None for one that must be called alone; and the answer that was shared, if one was.
+    async def run(self, kind: Kind, batch: list[Entry], reason: str) -> Ended:
+        """Call a batch and settle its entries. Those that are left unsettled must be called alone.
 
         ``reason`` says why the batch is sent, for the metrics.
         """
-        if len(batch) == 1:
-            self._measure(kind.model.name, batch, reason)
-            return [self._run_one(kind, batch[0])], None
-        if not self._may_share(kind):
-            return [None] * len(batch), None
-        self._measure(kind.model.name, batch, reason)
-        return self._run_shared(kind, batch)
+        ended = Ended()
+        groups = deque([batch])
+        calls_left = 1 + 2 * _MOST_GUILTY * (len(batch) - 1).bit_length()
+        while groups and calls_left:
+            group = [entry for entry in groups.popleft() if not entry.outcome.done()]
+            if not group or not self._may_be_sent(kind, group):
+                continue
+            calls_left -= 1
+            self._measure(kind.model.name, group, reason)
+            if not await self._run_group(kind, group, ended):
+                middle = (len(group) + 1) // 2
+                groups += [group[:middle], group[middle:]]
+            reason = "half"
+        return ended
 
-    def sample(self, kind: Kind, batch: list[Member], shared: Prediction) -> None:
+    def sample(self, kind: Kind, batch: list[Entry], shared: Prediction) -> None:
         """Compare a batch that was answered by ``shared``, if it is its turn."""
         if self._is_sample():
-            self._trials.sample(kind, [_member(member) for member in batch], shared)
+            requests = [Request(entry.inputs, entry.rows, entry.deadline.budget_s) for entry in batch]
+            self._trials.sample(kind, requests, shared)
 
-    def grow(self, kind: Kind, members: list[Member]) -> None:
-        """Compare a larger call with what the members of two batches were answered."""
-        self._trials.grow(kind, [_member(member) for member in members if isinstance(member.outcome, Prediction)])
+    def grow(self, kind: Kind, entries: list[Entry]) -> None:
+        """Compare a larger call with what the entries of two batches were answered."""
+        requests = [Request(entry.inputs, entry.rows, entry.deadline.budget_s, entry.answer) for entry in entries]
+        self._trials.grow(kind, [request for request in requests if request.answer is not None])
 
-    def _may_share(self, kind: Kind) -> bool:
-        """Whether the requests may still share a call: there may be a verdict since they came."""
+    def _may_be_sent(self, kind: Kind, group: list[Entry]) -> bool:
+        """Whether the entries may still share a call: there may be a verdict since they came."""
+        if len(group) == 1:
+            return True
         self._records.take_news()
         record = self._records.of(kind)
         return record is not None and record.is_joined
@@ -69,57 +97,56 @@ class BatchCalls:
         """Whether this shared batch is one to be compared."""
         if not self._sample_every:
             return False
-        with self._lock:
-            self._until_sample -= 1
-            is_due = self._until_sample <= 0
-            if is_due:
-                self._until_sample = self._sample_every
+        self._until_sample -= 1
+        is_due = self._until_sample <= 0
+        if is_due:
+            self._until_sample = self._sample_every
         return is_due
 
-    def _run_one(self, kind: Kind, member: Member) -> Outcome:
-        started_s = time.perf_counter()
+    async def _run_group(self, kind: Kind, group: list[Entry], ended: Ended) -> bool:
+        """Call a batch or a part of one; False when it was refused and must be halved."""
+        inputs = rows.join([entry.inputs for entry in group])
+        # Entries whose own deadline comes first are told so by then.
+        deadline = max((entry.deadline for entry in group), key=lambda deadline: deadline.at_s)
         try:
-            prediction = self._call(kind, member.inputs, member.deadline)
+            whole = await self._call(kind, inputs, deadline)
         except GatewayError as error:
-            return copy.copy(error)  # which does not hold this frame and with it what was sent
-        self._trials.note_rows(kind, prediction, member.rows)
-        return replace(prediction, queue_s=started_s - member.arrived_s)
+            if len(group) > 1 and not isinstance(error, _NOT_OF_THE_CONTENT):
+                return False
+            told = copy.copy(error)  # which does not hold this frame and with it what was sent
+            for entry in group:
+                entry.settle(told)
+            return True
+        if len(group) == 1:
+            self._trials.note_rows(kind, whole, group[0].rows)
+            group[0].settle(replace(whole, queue_s=group[0].sent_s - group[0].arrived_s))
+        else:
+            self._hand_out(kind, group, whole, ended)
+        return True
 
-    def _run_shared(self, kind: Kind, batch: list[Member]) -> tuple[list[Outcome | None], Prediction | None]:
-        started_s = time.perf_counter()
-        alone: list[Outcome | None] = [None] * len(batch)
-        deadline = max((member.deadline for member in batch), key=lambda deadline: deadline.at_s)
-        try:
-            whole = self._call(kind, rows.join([member.inputs for member in batch]), deadline)
-        except _NOT_OF_THE_CONTENT as error:
-            return [copy.copy(error)] * len(batch), None
-        except GatewayError:
-            return alone, None
-        sizes = [member.rows for member in batch]
+    def _hand_out(self, kind: Kind, group: list[Entry], whole: Prediction, ended: Ended) -> None:
+        """Give each entry its rows of an answer, if that is proven to be right for the version that answered."""
+        sizes = [entry.rows for entry in group]
         record = self._trials.note_rows(kind, whole, sum(sizes))
         self._records.take_news()
         parts = rows.split(whole.outputs, sizes)
-        # Another version may have answered than the one that is proven for so many rows, or there is a verdict by now.
-        if parts is None or not record.is_joined or sum(sizes) > record.most_rows:
-            return alone, None
-        outcomes: list[Outcome | None] = [
-            Prediction(whole.model, whole.version, whole.signature, part, started_s - member.arrived_s, is_shared=True)
-            for part, member in zip(parts, batch, strict=True)
-        ]
-        return outcomes, whole
+        if parts is None:
+            return
+        if not record.is_joined or sum(sizes) > record.most_rows:
+            ended.unproven += group
+            return
+        for entry, part in zip(group, parts, strict=True):
+            queue_s = entry.sent_s - entry.arrived_s
+            entry.settle(Prediction(whole.model, whole.version, whole.signature, part, queue_s, is_shared=True))
+        ended.shared = group, whole
 
-    def _call(self, kind: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
-        return self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
+    async def _call(self, kind: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
+        return await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
 
-    def _measure(self, model: str, batch: list[Member], reason: str) -> None:
+    def _measure(self, model: str, group: list[Entry], reason: str) -> None:
         of_batches = metrics.of_batches(model)
-        of_batches.queue_seconds.observe(time.perf_counter() - batch[0].arrived_s)
-        count = sum(member.rows for member in batch)
+        count = sum(entry.rows for entry in group)
+        of_batches.queue_seconds.observe(time.perf_counter() - group[0].arrived_s)
         of_batches.rows.observe(count)
-        of_batches.requests.observe(len(batch))
+        of_batches.requests.observe(len(group))
         of_batches.sent["full" if count >= self._max_rows else reason].inc()
-
-
-def _member(member: Member) -> trial.Member:
-    answer = member.outcome if isinstance(member.outcome, Prediction) else None
-    return trial.Member(member.inputs, member.rows, member.deadline.budget_s, answer)

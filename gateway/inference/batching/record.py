@@ -5,7 +5,6 @@ ends it: this signature of this version is never joined again. All workers of a 
 """
 
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +28,14 @@ class Kind:
     model: ModelRef
     signature: Signature
     outputs: tuple[str, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Each request looks it up several times.
+        object.__setattr__(self, "_hash", hash((self.model, self.signature, self.outputs)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +43,8 @@ class Record:
     """What is known about the requests of one kind that one version answers.
 
     ``is_joined``: they may share a call, of at most ``most_rows`` rows: as many as were compared and equal. ``proofs_left``:
-    equal comparisons that are still missing before they may.
+    equal comparisons that are still missing before they may. ``may_hold``: until then all but a few of them may have to wait,
+    for a short time, for these comparisons.
     """
 
     model: str
@@ -45,13 +53,14 @@ class Record:
     proofs_left: int
     is_joined: bool
     most_rows: int = 0
+    may_hold: bool = True
     next_trial_s: float = 0.0  # in seconds of time.monotonic
     failed_trials: int = 0
 
 
 @dataclass(slots=True)
 class Records:
-    """All records of a worker. Thread-safe.
+    """All records of a worker.
 
     ``proofs``: equal comparisons that earn a signature its batches; with 0 requests are joined without proof. ``shared`` holds
     the verdicts of all workers. ``on_verdict`` is called with the model's name when a signature is not joined any more.
@@ -60,7 +69,6 @@ class Records:
     proofs: int
     shared: VerdictFile | None = None
     on_verdict: Callable[[str], None] = lambda model: None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
     _by_kind: dict[Kind, Record] = field(default_factory=dict)
     _by_version: dict[tuple[str, int, str, frozenset[str]], Record] = field(default_factory=dict)
     _verdicts: dict[tuple[str, int, str], str] = field(default_factory=dict)
@@ -81,14 +89,13 @@ class Records:
             return record
         model, signature = kind.model.name, kind.signature.name
         key = (model, version, signature, frozenset(kind.outputs))
-        with self._lock:
-            record = self._by_version.get(key)
-            if record is None:
-                is_refused = (model, version, signature) in self._verdicts
-                record = Record(model, version, signature, self.proofs, is_joined=not (self.proofs or is_refused))
-                record.most_rows = 0 if self.proofs else sys.maxsize
-                _put(self._by_version, key, record)
-            _put(self._by_kind, kind, record)
+        record = self._by_version.get(key)
+        if record is None:
+            is_refused = (model, version, signature) in self._verdicts
+            record = Record(model, version, signature, self.proofs, is_joined=not (self.proofs or is_refused))
+            record.most_rows = 0 if self.proofs else sys.maxsize
+            _put(self._by_version, key, record)
+        _put(self._by_kind, kind, record)
         return record
 
     def is_refused(self, record: Record) -> bool:
@@ -97,13 +104,12 @@ class Records:
 
     def count_proof(self, record: Record, rows: int) -> None:
         """A shared call of ``rows`` rows was equal to its members' own."""
-        with self._lock:
-            if self.is_refused(record):
-                return
-            record.most_rows = max(record.most_rows, rows)
-            record.proofs_left -= 1
-            is_news = not record.is_joined and record.proofs_left <= 0
-            record.is_joined = record.is_joined or is_news
+        if self.is_refused(record):
+            return
+        record.most_rows = max(record.most_rows, rows)
+        record.proofs_left -= 1
+        is_news = not record.is_joined and record.proofs_left <= 0
+        record.is_joined = record.is_joined or is_news
         if is_news:
             log.info("batch.proven", model=record.model, version=record.version, signature=record.signature)
 
@@ -159,35 +165,32 @@ class Records:
 
     def _note_without_rows(self, model: str, version: int, signature: str, found: Difference) -> None:
         if found.how == NOT_ROWS:
-            with self._lock:
-                known = self.without_rows(model, version, signature)
-                self._without_rows[model, version, signature] = known | {found.output}
+            known = self.without_rows(model, version, signature)
+            self._without_rows[model, version, signature] = known | {found.output}
 
     def _take_verdict(self, model: str, version: int, signature: str, found: Difference) -> bool:
         """Whether it is the first one."""
-        with self._lock:
-            if (model, version, signature) in self._verdicts:
-                return False
-            self._verdicts[model, version, signature] = str(found)
-            for record in (*self._by_version.values(), *self._by_kind.values()):
-                if (record.model, record.version, record.signature) == (model, version, signature):
-                    record.is_joined = False
+        if (model, version, signature) in self._verdicts:
+            return False
+        self._verdicts[model, version, signature] = str(found)
+        for record in (*self._by_version.values(), *self._by_kind.values()):
+            if (record.model, record.version, record.signature) == (model, version, signature):
+                record.is_joined = False
         self.on_verdict(model)
         return True
 
     def _forget(self, model: str, version: int) -> bool:
         """Whether anything was known of it."""
-        with self._lock:
-            known = [key for key in self._by_version if key[:2] == (model, version)]
-            for key in known:
-                # Calls that are under way hold the record still.
-                self._by_version.pop(key).is_joined = False
-            refused = [key for key in self._verdicts if key[:2] == (model, version)]
-            for verdict in refused:
-                del self._verdicts[verdict]
-                self._without_rows.pop(verdict, None)
-            for kind in [kind for kind, record in self._by_kind.items() if (record.model, record.version) == (model, version)]:
-                del self._by_kind[kind]
+        known = [key for key in self._by_version if key[:2] == (model, version)]
+        for key in known:
+            # Calls that are under way hold the record still.
+            self._by_version.pop(key).is_joined = False
+        refused = [key for key in self._verdicts if key[:2] == (model, version)]
+        for verdict in refused:
+            del self._verdicts[verdict]
+            self._without_rows.pop(verdict, None)
+        for kind in [kind for kind, record in self._by_kind.items() if (record.model, record.version) == (model, version)]:
+            del self._by_kind[kind]
         return bool(known or refused)
 
     def _tell(self, news: dict[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.inference.signature import Signature, Tensors
+
+Layout: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+"""The names of tensors and their shapes without dimension 0."""
 
 
 def count(signature: Signature, inputs: Tensors) -> int | None:
@@ -29,7 +32,7 @@ def count(signature: Signature, inputs: Tensors) -> int | None:
     return rows or None
 
 
-def layout(inputs: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def layout(inputs: Tensors) -> Layout:
     """What must be equal for the tensors of one signature to be joined: the shapes without dimension 0."""
     return tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
 

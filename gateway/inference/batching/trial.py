@@ -4,7 +4,6 @@ A trial takes the requests of one kind and layout that come while another of the
 its own is answered. It is whole when all of them are answered.
 """
 
-import threading
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -15,17 +14,17 @@ from gateway.inference.signature import Prediction, Tensors
 # Trials that one worker holds at a time, and requests that take part in one. A new version is proven sooner with several small
 # ones at a time: under load its first requests are called alone for as long as that takes.
 _MOST_TRIALS: Final = 16
-_MOST_MEMBERS: Final = 4
+_MOST_REQUESTS: Final = 4
 
 # What one trial may hold of inputs. Larger requests prove nothing, and are called alone until others did.
 MOST_BYTES: Final = 32 * 2**20
 
-Layout: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+_Key: TypeAlias = tuple[Kind, rows.Layout]
 
 
 @dataclass(slots=True, eq=False)
-class Member:
-    """A request of ``rows`` rows, and the answer that it got alone: None when it has none yet or got an error."""
+class Request:
+    """A request of ``rows`` rows, and what it was answered: None when it has no answer yet or got an error."""
 
     inputs: Tensors
     rows: int
@@ -38,7 +37,7 @@ class Trial:
     """Requests that would have shared a call, in their order."""
 
     kind: Kind
-    members: list[Member] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
     unanswered: int = 0
@@ -55,12 +54,11 @@ class _Group:
 
 
 class Gathering:
-    """The lone calls under way, and their trials of at most ``max_rows`` rows. Thread-safe."""
+    """The lone calls under way, and their trials of at most ``max_rows`` rows."""
 
     def __init__(self, max_rows: int) -> None:
         self._max_rows = max_rows
-        self._lock = threading.Lock()
-        self._groups: dict[tuple[Kind, Layout], _Group] = {}
+        self._groups: dict[_Key, _Group] = {}
         self._held = 0
 
     @property
@@ -68,58 +66,55 @@ class Gathering:
         """Whether no lone call is under way and no trial is held."""
         return not self._groups
 
-    def enter(self, kind: Kind, member: Member, most_trials: int) -> Trial | None:
+    def enter(self, kind: Kind, request: Request, most_trials: int) -> Trial | None:
         """A lone call begins: the trial that it takes part in, if one has a place; its kind may have ``most_trials``."""
-        size = sum(array.nbytes for array in member.inputs.values())
-        with self._lock:
-            group = self._groups.setdefault(_key(kind, member), _Group())
-            group.in_flight += 1
-            if size > MOST_BYTES or member.rows > self._max_rows or group.in_flight < 2:
+        size = sum(array.nbytes for array in request.inputs.values())
+        group = self._groups.setdefault(_key(kind, request), _Group())
+        group.in_flight += 1
+        if size > MOST_BYTES or request.rows > self._max_rows or group.in_flight < 2:
+            return None
+        trial = group.open_trial
+        if trial is None or not self._has_place(trial, request, size):
+            if group.trials >= most_trials or self._held >= _MOST_TRIALS:
                 return None
-            trial = group.open_trial
-            if trial is None or not self._has_place(trial, member, size):
-                if group.trials >= most_trials or self._held >= _MOST_TRIALS:
-                    return None
-                trial = group.open_trial = Trial(kind)
-                group.trials += 1
-                self._held += 1
-            trial.members.append(member)
-            trial.rows += member.rows
-            trial.bytes += size
-            trial.unanswered += 1
+            trial = group.open_trial = Trial(kind)
+            group.trials += 1
+            self._held += 1
+        trial.requests.append(request)
+        trial.rows += request.rows
+        trial.bytes += size
+        trial.unanswered += 1
         return trial
 
-    def leave(self, kind: Kind, member: Member, trial: Trial | None) -> bool:
+    def leave(self, kind: Kind, request: Request, trial: Trial | None) -> bool:
         """A lone call has ended; whether this makes its trial whole, which is held until ``end``."""
-        with self._lock:
-            key = _key(kind, member)
-            group = self._groups[key]
-            group.in_flight -= 1
-            if trial is not None:
-                trial.is_open = False
-                trial.unanswered -= 1
-                if group.open_trial is trial:
-                    group.open_trial = None
-            self._forget_if_unused(key, group)
+        key = _key(kind, request)
+        group = self._groups[key]
+        group.in_flight -= 1
+        if trial is not None:
+            trial.is_open = False
+            trial.unanswered -= 1
+            if group.open_trial is trial:
+                group.open_trial = None
+        self._forget_if_unused(key, group)
         return trial is not None and trial.unanswered == 0
 
     def end(self, trial: Trial) -> None:
         """A whole trial is over."""
-        with self._lock:
-            key = _key(trial.kind, trial.members[0])
-            group = self._groups[key]
-            group.trials -= 1
-            self._held -= 1
-            self._forget_if_unused(key, group)
+        key = _key(trial.kind, trial.requests[0])
+        group = self._groups[key]
+        group.trials -= 1
+        self._held -= 1
+        self._forget_if_unused(key, group)
 
-    def _has_place(self, trial: Trial, member: Member, size: int) -> bool:
-        is_small = trial.rows + member.rows <= self._max_rows and trial.bytes + size <= MOST_BYTES
-        return trial.is_open and is_small and len(trial.members) < _MOST_MEMBERS
+    def _has_place(self, trial: Trial, request: Request, size: int) -> bool:
+        is_small = trial.rows + request.rows <= self._max_rows and trial.bytes + size <= MOST_BYTES
+        return trial.is_open and is_small and len(trial.requests) < _MOST_REQUESTS
 
-    def _forget_if_unused(self, key: tuple[Kind, Layout], group: _Group) -> None:
+    def _forget_if_unused(self, key: _Key, group: _Group) -> None:
         if not (group.in_flight or group.trials):
             self._groups.pop(key, None)
 
 
-def _key(kind: Kind, member: Member) -> tuple[Kind, Layout]:
-    return kind, rows.layout(member.inputs)
+def _key(kind: Kind, request: Request) -> _Key:
+    return kind, rows.layout(request.inputs)

@@ -5,7 +5,6 @@ A line is written in one piece, so lines of several workers never mix. To ask fo
 
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ _MODE = 0o600
 
 
 class VerdictFile:
-    """The file at ``path``, which is made when it is missing. Thread-safe. Open it after the fork."""
+    """The file at ``path``, which is made when it is missing. Open it after the fork."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        self._lock = threading.Lock()
         self._read = 0
         self._rest = b""
 
@@ -33,8 +31,7 @@ class VerdictFile:
         """The lines that were added since the last call, this worker's own included."""
         if os.fstat(self._file).st_size == self._read:
             return []
-        with self._lock:
-            data = self._rest + os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
-            self._read += len(data) - len(self._rest)
-            *lines, self._rest = data.split(b"\n")
+        data = self._rest + os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
+        self._read += len(data) - len(self._rest)
+        *lines, self._rest = data.split(b"\n")
         return [json.loads(line) for line in lines]

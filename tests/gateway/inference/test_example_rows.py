@@ -1,5 +1,7 @@
 """Only outputs that hold a row for each example lose a dimension, whatever the data of the first example was."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ class Model:
         self.error = error
         self.asked = []
 
-    def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline):
         self.asked.append((model, inputs["x"]))
         if self.error is not None and len(inputs["x"]) > 1:
             raise self.error
@@ -35,8 +37,12 @@ class Model:
 
 def ask(rows, model, sig, example):
     inputs = {"x": np.asarray(example)[np.newaxis]}
-    deadline = Deadline.after(5)
-    return rows.of(model.predict(ModelRef("m"), sig, inputs, (), deadline), sig, inputs, deadline)
+
+    async def run():
+        deadline = Deadline.after(5)
+        return await rows.of(await model.predict(ModelRef("m"), sig, inputs, (), deadline), sig, inputs, deadline)
+
+    return asyncio.run(run())
 
 
 EXAMPLES = [[0.1, 0.9], [0.9, 0.1], [0.1, 0.2], [0.8, 0.9], [0.0, 0.0], [1.0, 1.0]]
@@ -147,7 +153,7 @@ def test_a_model_that_is_slow_is_not_asked_again():
 
 
 def test_what_one_worker_finds_all_workers_know(tmp_path):
-    """Only an example of sevens finds nothing, which no row that nobody sent can tell."""
+    """Only an example of sevens finds nothing, which no probe row can tell."""
     model = Model(lambda x: x[(x != 7).all(axis=1), 0])
     workers = [ExampleRows(model, Records(8, VerdictFile(tmp_path / "verdicts"))) for _ in range(2)]
     for rows in workers:

@@ -1,13 +1,16 @@
 """The predictor survives a rollout between its look into the catalog and the call, and repeats itself once at most."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from gateway.deadline import Deadline
 from gateway.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.predictor import Predictor, Trace
+from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec
+from gateway.telemetry.trace import Trace
 
 
 def signature(width: int) -> Signature:
@@ -28,10 +31,10 @@ class FakeCatalog:
         self.refreshes = 0
         self.missing = []
 
-    def served(self, model, deadline):
+    async def served(self, model, deadline):
         return self.known if model.version is None else self.actual[model.version]
 
-    def refreshed(self, model, deadline):
+    async def refreshed(self, model, deadline):
         self.refreshes += 1
         return self.actual[max(self.actual)]
 
@@ -47,7 +50,7 @@ class FakeBackend:
         self.errors = list(errors)
         self.calls = 0
 
-    def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline):
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -57,13 +60,13 @@ class FakeBackend:
         return Prediction(model.name, self.answers.version, signature.name, inputs)
 
 
-def build(signature):
+async def build(signature):
     return {"x": np.zeros((3, signature.inputs[0].shape[1]), np.float32)}
 
 
 def predict(catalog, backend, model=ModelRef("m"), build=build):  # noqa: B008 - a frozen value
-    trace = Trace(model)
-    return trace, Predictor(catalog, backend).predict(trace, build, Deadline.after(5))
+    trace = Trace(model.name, "serving_default")
+    return trace, asyncio.run(Predictor(catalog, backend).predict(model, trace, build, Deadline.after(5)))
 
 
 def test_the_trace_knows_what_was_done():
@@ -92,7 +95,7 @@ def test_an_answer_to_tensors_of_the_wrong_signature_is_not_trusted():
     answered_by_two = Prediction("m", 2, "serving_default", {})
     first = backend.predict
 
-    def once(model, signature, inputs, outputs, deadline):
+    async def once(model, signature, inputs, outputs, deadline):
         backend.predict = first
         backend.answers = version(2, width=5)
         backend.calls += 1
@@ -104,7 +107,7 @@ def test_an_answer_to_tensors_of_the_wrong_signature_is_not_trusted():
 
 
 def test_a_body_that_only_fits_the_newer_version_is_built_for_it():
-    def build_for_five(signature):
+    async def build_for_five(signature):
         if signature.inputs[0].shape[1] != 5:
             raise InvalidArgument("does not fit")
         return {"x": np.zeros((1, 5), np.float32)}
@@ -133,7 +136,7 @@ def test_a_refusal_stands_when_nothing_has_changed(error):
 def test_a_refusal_stands_when_the_catalog_cannot_be_asked():
     catalog = FakeCatalog(version(1))
 
-    def away(model, deadline):
+    async def away(model, deadline):
         raise Unavailable("away")
 
     catalog.refreshed = away
@@ -150,17 +153,17 @@ def test_other_errors_are_not_looked_into():
 
 
 def test_an_unknown_signature_names_those_there_are():
-    trace = Trace(ModelRef("m"), signature="nope")
+    trace = Trace("m", "nope")
     served = ServedModel("m", 1, {"serving_default": signature(2), "__saved_model_init_op": signature(1)})
     with pytest.raises(InvalidArgument) as caught:
-        Predictor(FakeCatalog(served), FakeBackend(served)).predict(trace, build, Deadline.after(5))
+        asyncio.run(Predictor(FakeCatalog(served), FakeBackend(served)).predict(ModelRef("m"), trace, build, Deadline.after(5)))
     assert '"nope" not found in signature def' in caught.value.message
     assert "serving_default" in caught.value.message
     assert "__saved_model_init_op" not in caught.value.message
 
 
 def test_rows_are_only_told_when_all_inputs_agree():
-    def build_uneven(signature):
+    async def build_uneven(signature):
         return {"x": np.zeros((3, 2), np.float32), "scale": np.float32(1).reshape(())}
 
     trace, _ = predict(FakeCatalog(version(1)), FakeBackend(version(1)), build=build_uneven)

@@ -1,7 +1,6 @@
 """Models in numpy for tests of batches: some answer each row by itself, the others by what else is in the call."""
 
-import threading
-import time
+import asyncio
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,7 +64,7 @@ class ModelBackend:
 
     run: object = row_wise
     version: int = 1
-    gate: threading.Event = field(default_factory=threading.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[np.ndarray] = field(default_factory=list)
     error: Exception | None = None
     takes_s: float = 0.0  # for each call, so that calls of several clients meet
@@ -73,11 +72,14 @@ class ModelBackend:
     def __post_init__(self):
         self.gate.set()
 
-    def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline):
         self.calls.append(inputs["x"])
-        if not self.gate.wait(min(10.0, max(0.0, deadline.at_s - time.monotonic()))):
-            raise deadline.exceeded()
-        time.sleep(self.takes_s)
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining_s())):
+                await self.gate.wait()
+        except TimeoutError:
+            raise deadline.exceeded() from None
+        await asyncio.sleep(self.takes_s)
         if self.error is not None and len(inputs["x"]) > 1:
             raise self.error
         given = self.run(inputs["x"])

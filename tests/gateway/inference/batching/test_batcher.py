@@ -1,26 +1,27 @@
-"""Nobody can tell that a request shared its call: the contract of the batcher, case by case and at random."""
+"""A request that shares its call cannot tell: the contract of the batcher, case by case and at random."""
 
+import asyncio
+import contextlib
+import copy
+import gc
 import random
-import select
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import uvloop
 
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Setting, Unavailable
-from gateway.hub import Hub
+from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, NotFound, Setting, Unavailable
 from gateway.inference import dtypes
+from gateway.inference.batching import rows
 from gateway.inference.batching.batcher import Batcher, BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
-from tests.waiting import wait_for
+from tests.gateway.inference.event_loop import on_loop, turns, until
 
-LIMITS = BatchLimits(max_rows=16, max_wait_s=0.0, max_in_flight=1, max_queued_rows=1000)
+LIMITS = BatchLimits(max_rows=16, max_in_flight=1, max_queued_rows=1000)
 FREE = (None, None)
 
 
@@ -43,7 +44,7 @@ def apply(model: ModelRef, name: str, x: np.ndarray) -> np.ndarray:
 class FakeBackend:
     """Answers when ``gate`` is open; refuses a batch that holds BAD, as a model would: whole."""
 
-    gate: threading.Event = field(default_factory=threading.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[np.ndarray] = field(default_factory=list)
     rows_lost: int = 0
     error: GatewayError | None = None
@@ -51,13 +52,16 @@ class FakeBackend:
     def __post_init__(self):
         self.gate.set()
 
-    def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline):
         x = inputs["x"]
         self.calls.append(x)
-        if not self.gate.wait(min(10.0, max(0.0, deadline.at_s - time.monotonic()))):
-            raise deadline.exceeded()
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining_s())):
+                await self.gate.wait()
+        except TimeoutError:
+            raise deadline.exceeded() from None
         if self.error is not None:
-            raise self.error
+            raise copy.copy(self.error)  # a new one for each call, as a client has it
         if (x == BAD).any():
             raise InvalidArgument(f"{np.argwhere(x == BAD).tolist()} is bad")
         return Prediction(
@@ -67,17 +71,41 @@ class FakeBackend:
     def without_lost(self, y):
         return y[self.rows_lost :] if self.rows_lost else y
 
+    def numbers(self):
+        return [call.ravel().tolist() for call in self.calls]
+
 
 class Callers:
-    """Calls from threads of their own."""
+    """Calls, each from a task of its own."""
 
     def __init__(self, batcher):
         self.batcher = batcher
-        self.pool = ThreadPoolExecutor(64)
+        self.tasks = []
 
-    def start(self, *numbers, model=ModelRef("m"), sig=SIGNATURE, timeout_s=10.0, outputs=()):  # noqa: B008
+    def start(self, *numbers, timeout_s=10.0, **named):
         x = np.array(numbers, np.int64).reshape(-1, 1)
-        return self.pool.submit(self.batcher.predict, model, sig, {"x": x}, outputs, Deadline.after(timeout_s))
+        return self.start_with(x, timeout_s=timeout_s, **named)
+
+    def start_with(self, x, model=ModelRef("m"), sig=SIGNATURE, timeout_s=10.0, outputs=()):  # noqa: B008
+        call = self.batcher.predict(model, sig, {"x": x}, outputs, Deadline.after(timeout_s))
+        self.tasks.append(asyncio.create_task(call))
+        return self.tasks[-1]
+
+    async def queue(self, *numbers, **named):
+        """A call that waits its turn in the queue."""
+        before = self.batcher._queued_rows
+        task = self.start(*numbers, **named)
+        await until(lambda: self.batcher._queued_rows > before)
+        return task
+
+    async def hold(self, *waiting):
+        """One call in flight, and ``waiting`` (each the rows of a call) queued behind it in this order."""
+        backend = self.batcher._backend
+        backend.gate.clear()
+        before = len(backend.calls)
+        first = self.start(100)
+        await until(lambda: len(backend.calls) == before + 1)
+        return first, [await self.queue(*numbers) for numbers in waiting]
 
 
 def unproven():
@@ -90,102 +118,84 @@ def backend():
     return FakeBackend()
 
 
-@pytest.fixture
-def batcher(backend):
-    return Batcher(backend, LIMITS, unproven())
-
-
-@contextmanager
-def calling(batcher):
-    """Callers of ``batcher``, which holds nothing of them in the end."""
+@contextlib.asynccontextmanager
+async def calling(backend, **limits):
+    """Callers of a batcher, which holds nothing of them in the end."""
+    batcher = Batcher(backend, replace(LIMITS, **limits), unproven())
     callers = Callers(batcher)
-    try:
-        yield callers
-    finally:
-        callers.pool.shutdown()
-    assert batcher._lanes == {}
+    yield callers
+    await asyncio.gather(*callers.tasks, return_exceptions=True)
+    await until(lambda: not batcher._tasks)
+    assert batcher._queues == {}
     assert batcher._queued_rows == 0
+    assert not batcher._timeouts._entries
+    await batcher.close()
 
 
-@pytest.fixture
-def callers(batcher):
-    with calling(batcher) as callers:
-        yield callers
-
-
-@pytest.fixture
-def small_queue(backend):
-    """A batcher in which three rows may wait."""
-    return Batcher(backend, replace(LIMITS, max_queued_rows=3), unproven())
-
-
-def queued(batcher):
-    return batcher._queued_rows
-
-
-def hold(backend, batcher, callers, *waiting):
-    """One call in flight, and ``waiting`` (each the arguments of a call) queued behind it in this order."""
-    backend.gate.clear()
-    first = callers.start(100)
-    wait_for(lambda: len(backend.calls) == 1)
-    return first, [enqueue(batcher, callers, *numbers) for numbers in waiting]
-
-
-def enqueue(batcher, callers, *numbers, **named):
-    """A call that waits its turn in the queue."""
-    before = queued(batcher)
-    future = callers.start(*numbers, **named)
-    wait_for(lambda: queued(batcher) > before)
-    return future
-
-
-def hold_calls(backend):
-    """Keeps every further call from ``backend``, ten seconds at most; the event lets them through."""
-    gate, run = threading.Event(), backend.predict
-
-    def held(*arguments):
-        gate.wait(10)
-        return run(*arguments)
-
-    backend.predict = held
-    return gate
-
-
-def answer(future):
-    return future.result(15).outputs["y"].ravel().tolist()
+async def answer(task):
+    return (await task).outputs["y"].ravel().tolist()
 
 
 def alone(*numbers, model=ModelRef("m"), name="serving_default"):  # noqa: B008
     return apply(model, name, np.array(numbers, np.int64)).tolist()
 
 
-def test_a_lone_request_goes_at_once(callers, backend):
-    assert answer(callers.start(1, 2)) == alone(1, 2)
-    assert len(backend.calls) == 1
+@on_loop
+async def test_a_lone_request_is_sent_within_two_turns_of_the_loop(backend):
+    async with calling(backend) as callers:
+        task = callers.start(1, 2)
+        await turns(6)
+        assert backend.numbers() == [[1, 2]]
+        assert await answer(task) == alone(1, 2)
 
 
-def test_what_arrives_while_a_call_is_in_flight_becomes_the_next_one(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2, 3], [4])
-    backend.gate.set()
-    assert answer(first) == alone(100)
-    assert [answer(other) for other in others] == [alone(1), alone(2, 3), alone(4)]
-    assert [call.ravel().tolist() for call in backend.calls] == [[100], [1, 2, 3, 4]]
+@on_loop
+async def test_what_arrives_in_one_turn_of_the_loop_is_one_batch(backend):
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in range(10)]
+        assert [await answer(task) for task in tasks] == [alone(number) for number in range(10)]
+        assert backend.numbers() == [list(range(10))]
 
 
-def test_a_batch_is_sized_in_rows(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1] * 10, [2] * 10, [3] * 6)
-    backend.gate.set()
-    assert [answer(future) for future in (first, *others)] == [alone(100), alone(*[1] * 10), alone(*[2] * 10), alone(*[3] * 6)]
-    assert [len(call) for call in backend.calls] == [1, 10, 16]
+@on_loop
+async def test_a_full_batch_is_sent_at_once_and_the_rest_when_it_has_ended(backend):
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in range(20)]
+        await turns(2)
+        assert backend.numbers() == [list(range(16))]
+        assert [await answer(task) for task in tasks] == [alone(number) for number in range(20)]
+        assert backend.numbers() == [list(range(16)), [16, 17, 18, 19]]
 
 
-def test_a_request_larger_than_a_batch_goes_alone(callers, batcher, backend):
-    first, _ = hold(backend, batcher, callers)
-    large = callers.start(*range(17))
-    wait_for(lambda: len(backend.calls) == 2)
-    backend.gate.set()
-    assert answer(large) == alone(*range(17))
-    assert answer(first) == alone(100)
+@on_loop
+async def test_what_arrives_while_a_call_is_in_flight_becomes_the_next_one(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2, 3], [4])
+        backend.gate.set()
+        assert await answer(first) == alone(100)
+        assert [await answer(other) for other in others] == [alone(1), alone(2, 3), alone(4)]
+        assert backend.numbers() == [[100], [1, 2, 3, 4]]
+
+
+@on_loop
+async def test_a_batch_is_sized_in_rows(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1] * 10, [2] * 10, [3] * 6)
+        backend.gate.set()
+        answers = [await answer(task) for task in (first, *others)]
+        assert answers == [alone(100), alone(*[1] * 10), alone(*[2] * 10), alone(*[3] * 6)]
+        assert [len(call) for call in backend.calls] == [1, 10, 16]
+
+
+@on_loop
+async def test_a_request_larger_than_a_batch_is_called_alone_at_once(backend):
+    async with calling(backend) as callers:
+        first, _ = await callers.hold()
+        large = callers.start(*range(17))
+        await until(lambda: len(backend.calls) == 2)
+        backend.gate.set()
+        assert await answer(large) == alone(*range(17))
+        assert await answer(first) == alone(100)
 
 
 @pytest.mark.parametrize(
@@ -199,24 +209,27 @@ def test_a_request_larger_than_a_batch_goes_alone(callers, batcher, backend):
     ],
     ids=["model", "version", "label", "signature", "outputs"],
 )
-def test_different_keys_never_share_a_call(callers, batcher, backend, change):
-    first, [other] = hold(backend, batcher, callers, [1])
-    different = callers.start(2, **change)
-    wait_for(lambda: len(backend.calls) == 2)
-    backend.gate.set()
-    for future in (first, other, different):
-        future.result(15)
-    assert sorted(call.ravel().tolist() for call in backend.calls) == [[1], [2], [100]]
+@on_loop
+async def test_different_keys_never_share_a_call(backend, change):
+    async with calling(backend) as callers:
+        first, [other] = await callers.hold([1])
+        different = callers.start(2, **change)
+        await until(lambda: len(backend.calls) == 2)
+        backend.gate.set()
+        await asyncio.gather(first, other, different)
+        assert sorted(backend.numbers()) == [[1], [2], [100]]
 
 
-def test_other_shapes_never_share_a_call(callers, batcher, backend):
-    first, [other] = hold(backend, batcher, callers, [1])
-    wide = callers.pool.submit(batcher.predict, ModelRef("m"), SIGNATURE, {"x": np.full((1, 2), 2)}, (), Deadline.after(10))
-    wait_for(lambda: len(backend.calls) == 2)
-    backend.gate.set()
-    assert wide.result(15).outputs["y"].shape == (1, 2)
-    assert answer(other) == alone(1)
-    first.result(15)
+@on_loop
+async def test_other_shapes_never_share_a_call(backend):
+    async with calling(backend) as callers:
+        first, [other] = await callers.hold([1])
+        wide = callers.start_with(np.full((1, 2), 2))
+        await until(lambda: len(backend.calls) == 2)
+        backend.gate.set()
+        assert (await wide).outputs["y"].shape == (1, 2)
+        assert await answer(other) == alone(1)
+        await first
 
 
 @pytest.mark.parametrize(
@@ -231,187 +244,419 @@ def test_other_shapes_never_share_a_call(callers, batcher, backend):
     ],
     ids=["other size", "other rank", "fixed batch", "a scalar", "other dtype", "no rows"],
 )
-def test_what_does_not_fit_the_declaration_goes_alone(batcher, backend, callers, sig, x):
-    backend.gate.clear()
-    futures = [callers.pool.submit(batcher.predict, ModelRef("m"), sig, {"x": x}, (), Deadline.after(10)) for _ in range(3)]
-    wait_for(lambda: len(backend.calls) == 3)
-    backend.gate.set()
-    for future in futures:
-        assert future.result(15).outputs["y"].shape == x.shape
+@on_loop
+async def test_what_does_not_fit_the_declaration_is_called_alone(backend, sig, x):
+    async with calling(backend) as callers:
+        backend.gate.clear()
+        tasks = [callers.start_with(x, sig=sig) for _ in range(3)]
+        await until(lambda: len(backend.calls) == 3)
+        backend.gate.set()
+        for task in tasks:
+            assert (await task).outputs["y"].shape == x.shape
 
 
-def test_only_the_guilty_member_of_a_refused_batch_fails(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2, BAD], [3])
-    backend.gate.set()
-    assert answer(others[0]) == alone(1)
-    assert answer(others[2]) == alone(3)
-    with pytest.raises(InvalidArgument) as caught:
-        answer(others[1])
-    # The place is that of the request, not that of the batch.
-    assert caught.value.message == "[[1, 0]] is bad"
-    answer(first)
+@on_loop
+async def test_only_the_guilty_request_of_a_refused_batch_fails(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2, BAD], [3])
+        backend.gate.set()
+        assert await answer(others[0]) == alone(1)
+        assert await answer(others[2]) == alone(3)
+        with pytest.raises(InvalidArgument) as caught:
+            await others[1]
+        # The place is that of the request, not that of the batch.
+        assert caught.value.message == "[[1, 0]] is bad"
+        await first
 
 
-def test_any_error_that_the_content_may_have_caused_is_looked_into_alone(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2])
-    backend.error = Internal("the kernel failed")
-    backend.gate.set()
-    for future in (first, *others):
-        with pytest.raises(Internal):
-            answer(future)
+@pytest.mark.parametrize("place", [0, 5, 15])
+@on_loop
+async def test_one_guilty_request_of_sixteen_is_found_by_halves(backend, place):
+    numbers = [BAD if position == place else position for position in range(16)]
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in numbers]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [task.exception() is not None for task in tasks] == [number == BAD for number in numbers]
+        assert [await answer(task) for task in tasks if not task.exception()] == [alone(n) for n in numbers if n != BAD]
+    # The whole batch, and two halves on each of four levels.
+    assert [len(call) for call in backend.calls] == [16, 8, 8, 4, 4, 2, 2, 1, 1]
+
+
+@on_loop
+async def test_a_model_that_fails_whatever_it_is_sent_is_called_little_more_often_than_for_each_request_alone(backend):
+    backend.error = NotFound("gone")
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in range(16)]
+        for task in tasks:
+            with pytest.raises(NotFound):
+                await task
+    assert 16 < len(backend.calls) <= 16 + 1 + 2 * 2 * 4
+
+
+@on_loop
+async def test_a_half_whose_requests_have_all_been_given_up_is_not_called(backend):
+    async with calling(backend) as callers:
+        backend.gate.clear()
+        tasks = [callers.start(number) for number in (BAD, 1, 2, 3)]
+        await until(lambda: backend.calls)
+        for task in tasks[2:]:
+            task.cancel()
+        await turns(2)
+        backend.gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert backend.numbers() == [[BAD, 1, 2, 3], [BAD, 1], [BAD], [1]]
+
+
+@on_loop
+async def test_a_request_whose_deadline_passes_while_its_batch_is_halved_is_told_so_then(backend):
+    async with calling(backend) as callers:
+        gates = hold_from(backend, 2)
+        early = callers.start(1, timeout_s=0.1)
+        late = callers.start(2)
+        bad = callers.start(BAD)
+        with pytest.raises(DeadlineExceeded, match="100 ms"):
+            await early
+        assert len(backend.calls) == 2
+        gates.set()
+        assert await answer(late) == alone(2)
+        with pytest.raises(InvalidArgument):
+            await bad
+
+
+def hold_from(backend, number):
+    """Keeps the call of this number and the later ones until the event is set."""
+    gate, run = asyncio.Event(), backend.predict
+
+    async def held(*arguments):
+        if len(backend.calls) + 1 >= number:
+            backend.calls.append(arguments[2]["x"])
+            await gate.wait()
+            backend.calls.pop()
+        return await run(*arguments)
+
+    backend.predict = held
+    return gate
+
+
+@on_loop
+async def test_any_error_that_the_content_may_have_caused_is_looked_into_alone(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+        backend.error = Internal("the kernel failed")
+        backend.gate.set()
+        for task in (first, *others):
+            with pytest.raises(Internal):
+                await task
     assert sorted(len(call) for call in backend.calls) == [1, 1, 1, 2]
 
 
-def test_a_backend_that_is_away_is_not_called_again_for_each_member(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2])
-    backend.error = Unavailable("away", retry_after_s=7)
-    backend.gate.set()
-    for future in (first, *others):
-        with pytest.raises(Unavailable) as caught:
-            answer(future)
-        assert caught.value.retry_after_s == 7
+@on_loop
+async def test_a_backend_that_is_away_is_not_called_again_for_each_request(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+        backend.error = Unavailable("away", retry_after_s=7)
+        backend.gate.set()
+        raised = []
+        for task in (first, *others):
+            with pytest.raises(Unavailable) as caught:
+                await task
+            assert caught.value.retry_after_s == 7
+            raised.append(caught.value)
     assert len(backend.calls) == 2
+    # Not one error for all: each is raised by another task, which puts its own traceback on it.
+    assert len({id(error) for error in (*raised, backend.error)}) == 4
 
 
-def test_rows_are_never_handed_out_by_guess(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2, 3])
-    backend.rows_lost = 1
-    backend.gate.set()
-    assert answer(others[0]) == []
-    assert answer(others[1]) == alone(3)
-    answer(first)
+@on_loop
+async def test_an_error_holds_nothing_of_the_requests_that_shared_the_batch(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+        backend.error = Unavailable("away")
+        backend.gate.set()
+        await asyncio.gather(first, *others, return_exceptions=True)
+        errors = [other.exception() for other in others]
+        for error, foreign in zip(errors, (2, 1), strict=True):
+            frames, traceback = [], error.__traceback__
+            while traceback is not None:
+                frames.append(traceback.tb_frame)
+                traceback = traceback.tb_next
+            inputs = [frame.f_locals["inputs"]["x"].ravel().tolist() for frame in frames if "inputs" in frame.f_locals]
+            assert inputs
+            assert [foreign] not in inputs
 
 
-def test_one_that_gives_up_in_the_queue_is_not_sent(callers, batcher, backend):
-    first, _ = hold(backend, batcher, callers)
-    short = callers.start(1, timeout_s=0.05)
-    with pytest.raises(DeadlineExceeded, match="50 ms"):
-        answer(short)
-    other = enqueue(batcher, callers, 2)
-    backend.gate.set()
-    assert answer(other) == alone(2)
-    answer(first)
-    assert [call.ravel().tolist() for call in backend.calls] == [[100], [2]]
+@on_loop
+async def test_an_error_leaves_no_cycle_for_the_garbage_collector(backend):
+    async with calling(backend) as callers:
+        backend.error = Unavailable("away")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                with pytest.raises(Unavailable):
+                    await callers.start(1, 2)
+            callers.tasks.clear()
+            await turns(3)
+            alive = [thing for thing in gc.get_objects() if isinstance(thing, Unavailable)]
+        finally:
+            gc.enable()
+        assert len(alive) <= 2  # the backend's own, and the one that pytest caught last
 
 
-def test_one_that_gives_up_in_flight_leaves_its_mates_alone(callers, batcher, backend):
-    first, [patient] = hold(backend, batcher, callers, [1])
-    short = enqueue(batcher, callers, 2, timeout_s=0.5)
-    second_gate = hold_calls(backend)
-    backend.gate.set()
-    answer(first)
-    with pytest.raises(DeadlineExceeded):
-        answer(short)
-    second_gate.set()
-    assert answer(patient) == alone(1)
+@on_loop
+async def test_rows_are_never_handed_out_by_guess(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2, 3])
+        backend.rows_lost = 1
+        backend.gate.set()
+        assert await answer(others[0]) == []
+        assert await answer(others[1]) == alone(3)
+        await first
 
 
-def test_a_full_queue_refuses_at_once(small_queue, backend):
-    with calling(small_queue) as callers:
-        first, others = hold(backend, small_queue, callers, [1], [2, 3])
+@on_loop
+async def test_one_that_times_out_in_the_queue_is_not_sent(backend):
+    async with calling(backend) as callers:
+        first, _ = await callers.hold()
+        short = callers.start(1, timeout_s=0.05)
+        with pytest.raises(DeadlineExceeded, match="50 ms"):
+            await short
+        other = await callers.queue(2)
+        backend.gate.set()
+        assert await answer(other) == alone(2)
+        await first
+        assert backend.numbers() == [[100], [2]]
+
+
+@on_loop
+async def test_one_that_is_cancelled_in_the_queue_is_not_sent(backend):
+    async with calling(backend) as callers:
+        first, [cancelled, other] = await callers.hold([1], [2])
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert callers.batcher._queued_rows == 1
+        backend.gate.set()
+        assert await answer(other) == alone(2)
+        await first
+        assert backend.numbers() == [[100], [2]]
+
+
+@pytest.mark.parametrize("moment", range(8))
+@on_loop
+async def test_one_that_is_cancelled_at_any_moment_leaves_its_mates_alone(backend, moment):
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in (1, 2)]
+        await turns(moment)
+        tasks[0].cancel()
+        assert await answer(tasks[1]) == alone(2)
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled() or await answer(tasks[0]) == alone(1)
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+@on_loop
+async def test_one_that_is_given_up_in_flight_leaves_its_mates_alone(backend, how):
+    async with calling(backend) as callers:
+        first, [patient] = await callers.hold([1])
+        short = await callers.queue(2, timeout_s=0.3 if how == "timeout" else 10)
+        gate = hold_from(backend, 2)
+        backend.gate.set()
+        await first
+        await until(lambda: len(backend.calls) == 2)
+        if how == "cancel":
+            short.cancel()
+        with pytest.raises((DeadlineExceeded, asyncio.CancelledError)):
+            await short
+        assert not patient.done()
+        gate.set()
+        assert await answer(patient) == alone(1)
+
+
+@on_loop
+async def test_a_full_queue_refuses_at_once(backend):
+    async with calling(backend, max_queued_rows=3) as callers:
+        first, others = await callers.hold([1], [2, 3])
         with pytest.raises(Unavailable, match="too many requests") as caught:
-            answer(callers.start(4))
+            await callers.start(4)
         assert caught.value.setting == Setting("GATEWAY_BATCH_MAX_QUEUED_ROWS", 3)
-        backend.gate.set()
-        assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
-
-
-def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(small_queue, backend):
-    with calling(small_queue) as callers:
-        assert answer(callers.start(1, 2, 3, 4)) == alone(1, 2, 3, 4)
-        backend.calls.clear()
-        first, others = hold(backend, small_queue, callers, [1, 2, 3, 4])
         with pytest.raises(Unavailable, match="too many requests"):
-            answer(callers.start(5))
+            await callers.start(4, model=ModelRef("another"))
+        assert len(callers.batcher._queues) == 1
         backend.gate.set()
-        assert [answer(future) for future in (first, *others)] == [alone(100), alone(1, 2, 3, 4)]
+        assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
 
 
-def test_a_thread_that_joins_a_lane_of_the_loop_wakes_the_loop(backend):
-    batcher = Batcher(backend, replace(LIMITS, max_wait_s=5.0, max_in_flight=2), unproven())
-    backend.gate.clear()
-    answers = []
-    with calling(batcher) as callers, Hub() as hub:
-        call = (ModelRef("m"), SIGNATURE, {"x": np.array([[1]], np.int64)}, (), Deadline.after(10.0))
-        hub.spawn(lambda: answers.append(batcher.predict(*call)))
-        hub.run_idle()
-        wait_for(lambda: len(backend.calls) == 1)
-        assert hub.fall_asleep(10.0) > 1.0
-        second = callers.start(2)
-        assert select.select([hub.fileno()], [], [], 5.0)[0]
-        hub.wake_up()
-        hub.drain()
-        hub.run_due()
-        hub.run_idle()
-        wait_for(lambda: len(backend.calls) == 2)
+@on_loop
+async def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(backend):
+    async with calling(backend, max_queued_rows=3) as callers:
+        assert await answer(callers.start(1, 2, 3, 4)) == alone(1, 2, 3, 4)
+        backend.calls.clear()
+        first, others = await callers.hold([1, 2, 3, 4])
+        with pytest.raises(Unavailable, match="too many requests"):
+            await callers.start(5)
         backend.gate.set()
-        assert answer(second) == alone(2)
-        wait_for(lambda: hub.run_due() or answers)
+        assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1, 2, 3, 4)]
 
 
-def test_several_batches_may_be_in_flight(backend):
-    batcher = Batcher(backend, replace(LIMITS, max_in_flight=2), unproven())
+@on_loop
+async def test_several_batches_may_be_in_flight(backend):
     backend.gate.clear()
-    with calling(batcher) as callers:
-        futures = []
+    async with calling(backend, max_in_flight=2) as callers:
+        tasks = []
         for number in range(2):
-            futures.append(callers.start(number))
-            wait_for(lambda: len(backend.calls) == len(futures))
-        futures.append(enqueue(batcher, callers, 2))
+            tasks.append(callers.start(number))
+            await until(lambda: len(backend.calls) == len(tasks))
+        tasks.append(await callers.queue(2))
+        await turns(5)
+        assert len(backend.calls) == 2
         backend.gate.set()
-        assert [answer(future) for future in futures] == [alone(0), alone(1), alone(2)]
+        assert [await answer(task) for task in tasks] == [alone(0), alone(1), alone(2)]
 
 
-def test_one_whose_deadline_comes_first_leaves_then_though_the_call_is_that_of_its_batch(callers, batcher, backend):
-    """The first who waits has the earliest deadline, and its batch is called under the latest one."""
-    first, _ = hold(backend, batcher, callers)
-    early = enqueue(batcher, callers, 1, timeout_s=1.0)
-    late = enqueue(batcher, callers, 2)
-    second_gate = hold_calls(backend)
-    backend.gate.set()
-    answer(first)
-    with pytest.raises(DeadlineExceeded, match="1000 ms"):
-        answer(early)
-    assert not late.done()
-    second_gate.set()
-    assert answer(late) == alone(2)
+@on_loop
+async def test_one_whose_deadline_comes_first_leaves_then_though_its_batch_has_more_time(backend):
+    async with calling(backend) as callers:
+        first, _ = await callers.hold()
+        early = await callers.queue(1, timeout_s=0.2)
+        late = await callers.queue(2)
+        gate = hold_from(backend, 2)
+        backend.gate.set()
+        await first
+        with pytest.raises(DeadlineExceeded, match="200 ms"):
+            await early
+        assert not late.done()
+        gate.set()
+        assert await answer(late) == alone(2)
 
 
-def test_a_failure_around_the_call_leaves_no_lane_behind(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2])
-
-    def broken(*arguments):
-        raise OSError(28, "No space left on device")
-
-    batcher._calls._measure = broken
-    backend.gate.set()
-    assert [answer(future) for future in (first, *others)] == [alone(100), alone(1), alone(2)]
-
-
-def test_a_bug_in_the_call_of_a_batch_costs_its_members_nothing(callers, batcher, backend):
-    first, others = hold(backend, batcher, callers, [1], [2])
-    run = backend.predict
-
-    def buggy(model, signature, inputs, outputs, deadline):
-        if len(inputs["x"]) == 2:
-            raise ZeroDivisionError
-        return run(model, signature, inputs, outputs, deadline)
-
-    backend.predict = buggy
-    backend.gate.set()
-    answer(first)
-    assert [answer(other) for other in others] == [alone(1), alone(2)]
+@on_loop
+async def test_deadlines_in_any_order_are_kept(backend):
+    dice = random.Random(3)
+    async with calling(backend) as callers:
+        await callers.hold()
+        loop, ended = asyncio.get_running_loop(), []
+        for _ in range(40):
+            timeout_s = dice.choice([0.02, 0.05, 0.1, 0.15])
+            task = callers.start(1, timeout_s=timeout_s)
+            due_s = loop.time() + timeout_s
+            task.add_done_callback(lambda _, due_s=due_s: ended.append(loop.time() - due_s))
+        await until(lambda: len(ended) == 40)
+        assert min(ended) > -0.01
+        backend.gate.set()
 
 
+@on_loop
+async def test_a_failure_around_the_call_leaves_no_queue_behind(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+
+        def broken(*arguments):
+            raise OSError(28, "No space left on device")
+
+        callers.batcher._calls._measure = broken
+        backend.gate.set()
+        assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1), alone(2)]
+
+
+@on_loop
+async def test_a_bug_in_the_call_of_a_batch_costs_its_requests_nothing(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+        run = backend.predict
+
+        async def buggy(model, signature, inputs, outputs, deadline):
+            if len(inputs["x"]) == 2:
+                raise ZeroDivisionError
+            return await run(model, signature, inputs, outputs, deadline)
+
+        backend.predict = buggy
+        backend.gate.set()
+        await first
+        assert [await answer(other) for other in others] == [alone(1), alone(2)]
+
+
+@on_loop
+async def test_a_batcher_that_is_closed_ends_its_batches_and_calls_each_request_alone(backend):
+    async with calling(backend) as callers:
+        first, others = await callers.hold([1], [2])
+        closing = asyncio.create_task(callers.batcher.close())
+        await until(lambda: len(backend.calls) == 4)
+        await closing
+        backend.gate.set()
+        assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1), alone(2)]
+        assert await answer(callers.start(3)) == alone(3)
+
+
+class Watched(FakeBackend):
+    """Takes a random time, and knows how many calls of a key are in flight."""
+
+    def __init__(self, dice):
+        super().__init__()
+        self.dice = dice
+        self.in_flight = Counter()
+        self.most = Counter()
+
+    async def predict(self, model, signature, inputs, outputs, deadline):
+        key = (model, signature, rows.layout(inputs))
+        self.in_flight[key] += 1
+        self.most[key] = max(self.most[key], self.in_flight[key])
+        try:
+            await asyncio.sleep(self.dice.choice([0, 0, 0.001, 0.003]))
+            return await super().predict(model, signature, inputs, outputs, deadline)
+        finally:
+            self.in_flight[key] -= 1
+
+
+def queues_in_use(batcher, backend):
+    """What must hold at any time: nothing is sent or waits but in a queue that the batcher knows, and it knows no others."""
+    for key, queue in batcher._queues.items():
+        assert not queue.is_unused
+        assert queue.key == key
+        assert queue.rows == sum(entry.rows for entry in queue.waiting)
+        assert queue.in_flight <= batcher._limits.max_in_flight
+    assert batcher._queued_rows == sum(queue.rows for queue in batcher._queues.values())
+    known = {(kind.model, kind.signature, layout) for kind, layout in batcher._queues}
+    assert {key for key, count in backend.in_flight.items() if count} <= known
+
+
+@pytest.mark.parametrize("max_in_flight", [1, 2, 3])
+@on_loop
+async def test_at_random_no_key_has_more_calls_in_flight_than_it_may_and_no_queue_is_lost_or_kept(max_in_flight):
+    """Bursts and lulls, so that queues come and go; requests that are refused, time out or are cancelled at any moment."""
+    dice = random.Random(max_in_flight)
+    backend = Watched(dice)
+    async with calling(backend, max_in_flight=max_in_flight, max_queued_rows=40) as callers:
+        for number in range(3000):
+            size = dice.choice([1, 1, 1, 2, 5])
+            numbers = [BAD if dice.random() < 0.01 else number + row for row in range(size)]
+            task = callers.start(
+                *numbers, model=ModelRef(dice.choice("aab")), timeout_s=0.001 if dice.random() < 0.05 else 10.0
+            )
+            if dice.random() < 0.05:
+                asyncio.get_running_loop().call_later(dice.choice([0, 0.001, 0.002]), task.cancel)
+            if dice.random() < 0.4:
+                await asyncio.sleep(dice.choice([0, 0, 0, 0.001, 0.002]))
+                queues_in_use(callers.batcher, backend)
+        await asyncio.gather(*callers.tasks, return_exceptions=True)
+    assert set(backend.most.values()) == {max_in_flight}
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("max_in_flight", [1, 3])
-@pytest.mark.parametrize("max_wait_s", [0.0, 0.002])
-def test_at_random_every_answer_is_the_one_that_the_same_call_gets_alone(max_in_flight, max_wait_s):
-    """Thousands of calls of random models, versions, signatures and shapes, with bad members, time-outs and backend errors."""
+def test_at_random_every_answer_is_the_one_that_the_same_call_gets_alone(max_in_flight, new_loop):
+    """Thousands of calls of random models, versions, signatures and shapes, with bad rows, time-outs, cancelled requests and
+    errors of the backend."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(ask_at_random(max_in_flight))
+
+
+async def ask_at_random(max_in_flight):
     dice = random.Random(20)
 
     class Unsteady(FakeBackend):
-        def predict(self, model, signature, inputs, outputs, deadline):
-            time.sleep(dice.choice([0, 0, 0, 0.001, 0.008]))
+        async def predict(self, model, signature, inputs, outputs, deadline):
+            await asyncio.sleep(dice.choice([0, 0, 0, 0.001, 0.008]))
             if dice.random() < 0.02:
                 raise Unavailable("away")
             if dice.random() < 0.02:
@@ -419,18 +664,13 @@ def test_at_random_every_answer_is_the_one_that_the_same_call_gets_alone(max_in_
             if "matrix" in signature.name:
                 # One number for the whole batch: must never be handed out.
                 return Prediction(model.name, 1, signature.name, {"y": np.array(inputs["x"].sum())})
-            return super().predict(model, signature, inputs, outputs, deadline)
+            return await super().predict(model, signature, inputs, outputs, deadline)
 
-    batcher = Batcher(Unsteady(), BatchLimits(16, max_wait_s, max_in_flight, 200), unproven())
-    counts = {"answers": 0, "refused": 0, "unavailable": 0, "late": 0, "hiccups": 0}
+    batcher = Batcher(Unsteady(), BatchLimits(16, max_in_flight, 200), unproven())
+    counts = Counter()
     wrong = []
-    lock = threading.Lock()
 
-    def note(kind):
-        with lock:
-            counts[kind] += 1
-
-    def call(seed):
+    async def call(seed):
         own = random.Random(seed)
         model = ModelRef(own.choice("aaab"), own.choice([None, None, None, 1]))
         sig = signature(own.choice(["one", "one", "one", "two", "matrix"]))
@@ -441,31 +681,43 @@ def test_at_random_every_answer_is_the_one_that_the_same_call_gets_alone(max_in_
         if is_bad:
             x[own.randrange(len(x)), 0] = BAD
         deadline = Deadline.after(0.001 if own.random() < 0.1 else 30)
+        if own.random() < 0.05:
+            asyncio.get_running_loop().call_later(own.choice([0, 0.001, 0.004]), asyncio.current_task().cancel)
         try:
-            y = batcher.predict(model, sig, {"x": x}, (), deadline).outputs["y"]
+            y = (await batcher.predict(model, sig, {"x": x}, (), deadline)).outputs["y"]
         except InvalidArgument as error:
-            note("refused")
+            counts["refused"] += 1
             if not is_bad or error.message != f"{np.argwhere(x == BAD).tolist()} is bad":
                 wrong.append((x, error))
         except Unavailable:
-            note("unavailable")
+            counts["unavailable"] += 1
         except DeadlineExceeded:
-            note("late")
+            counts["late"] += 1
             if deadline.budget_s > 1:
                 wrong.append((x, "late"))
         except Internal:
-            note("hiccups")
+            counts["hiccups"] += 1
+        except asyncio.CancelledError:
+            counts["cancelled"] += 1
         else:
-            note("answers")
+            counts["answers"] += 1
             expected = np.array(x.sum()) if sig.name == "matrix" else apply(model, sig.name, x)
             if is_bad or y.shape != expected.shape or not np.array_equal(y, expected):
                 wrong.append((x, y))
 
-    with ThreadPoolExecutor(48) as pool:
-        list(pool.map(call, range(4000), timeout=90))
+    seeds = iter(range(4000))
+
+    async def client():
+        for seed in seeds:
+            with contextlib.suppress(asyncio.CancelledError):  # one that comes when its call has ended
+                await asyncio.create_task(call(seed))
+
+    await asyncio.gather(*[client() for _ in range(48)])
     assert wrong == []
     assert sum(counts.values()) == 4000
     assert counts["answers"] > 3000
-    assert all(counts.values()), counts
-    assert batcher._lanes == {}
+    assert len(counts) == 6, counts
+    assert batcher._queues == {}
     assert batcher._queued_rows == 0
+    assert not batcher._timeouts._entries
+    await batcher.close()

@@ -1,9 +1,8 @@
 """Batches are earned: whatever a model does with the rows of a call, each request gets the answer that it gets alone."""
 
+import asyncio
 import logging
 import random
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -23,10 +22,24 @@ from tests.gateway.inference.batching.row_models import (
     row_wise,
     signature,
 )
+from tests.gateway.inference.event_loop import on_loop, until
 
-LIMITS = BatchLimits(max_rows=32, max_wait_s=0.001, max_in_flight=2, max_queued_rows=1000, sample_every=5)
+LIMITS = BatchLimits(max_rows=32, max_in_flight=2, max_queued_rows=1000, sample_every=5)
 CLIENTS = 16
 CALLS = 600
+
+
+async def ask_all(ask, questions, clients=CLIENTS):
+    """What ``ask`` gives for each question, of which so many are asked at a time."""
+    answers = [None] * len(questions)
+    left = iter(enumerate(questions))
+
+    async def client():
+        for position, question in left:
+            answers[position] = await ask(question)
+
+    await asyncio.gather(*[client() for _ in range(clients)])
+    return answers
 
 
 def ask_at_random(backend, sig, proofs=4, seed=9, calls=CALLS):
@@ -34,14 +47,20 @@ def ask_at_random(backend, sig, proofs=4, seed=9, calls=CALLS):
     dice = random.Random(seed)
     backend.takes_s = 0.001
     records = Records(proofs)
-    batcher = Batcher(backend, LIMITS, records)
     sent = [np.float32([[dice.random(), dice.random()] for _ in range(dice.choice([1, 1, 1, 2, 4]))]) for _ in range(calls)]
 
-    def ask(x):
-        return batcher.predict(MODEL, sig, {"x": x}, (), Deadline.after(30)).outputs
+    async def run():
+        batcher = Batcher(backend, LIMITS, records)
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return list(zip(sent, pool.map(ask, sent, timeout=90), strict=True)), records
+        async def ask(x):
+            return (await batcher.predict(MODEL, sig, {"x": x}, (), Deadline.after(30))).outputs
+
+        answers = await ask_all(ask, sent)
+        await until(lambda: batcher._trials.is_idle)
+        await batcher.close()
+        return list(zip(sent, answers, strict=True))
+
+    return asyncio.run(run()), records
 
 
 @pytest.mark.parametrize("name", DEPENDENT)
@@ -72,7 +91,7 @@ def test_a_model_that_is_random_by_itself_stays_within_its_range():
     for x, outputs in answered:
         assert ((outputs["y"] == 0) | (outputs["y"] == x * 2)).all()
     assert "differs" in records.verdict("m", 1, "serving_default")
-    # A trial may have begun in each of the two threads that compare.
+    # Two comparisons may be under way at a time.
     assert sum(len(call) > 4 for call in backend.calls) <= 2
 
 
@@ -122,23 +141,24 @@ def test_floats_may_differ_by_another_order_of_summation_and_no_more(dtype, nois
     assert (records.verdict("m", 1, "serving_default") is None) == is_joined
 
 
-def test_a_model_that_changes_its_behaviour_is_noticed_by_the_sample(caplog):
+@on_loop
+async def test_a_model_that_changes_its_behaviour_is_noticed_by_the_sample(caplog):
     backend = ModelBackend(takes_s=0.001)
     records = Records(4)
     batcher = Batcher(backend, LIMITS, records)
     dice = random.Random(1)
 
-    def ask(_):
+    async def ask(_):
         x = np.float32([[dice.random(), 1]])
-        return batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
+        return await batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(ask, range(400)))
-        assert records.verdict("m", 1, "serving_default") is None
-        backend.run = lambda x: {"y": x * len(x)}
-        with caplog.at_level(logging.WARNING):
-            list(pool.map(ask, range(2000)))
+    await ask_all(ask, range(400))
+    assert records.verdict("m", 1, "serving_default") is None
+    backend.run = lambda x: {"y": x * len(x)}
+    with caplog.at_level(logging.WARNING):
+        await ask_all(ask, range(2000))
     assert "differs" in records.verdict("m", 1, "serving_default")
+    await batcher.close()
 
 
 def test_without_proofs_requests_are_joined_at_once_and_a_missing_row_still_ends_it():
@@ -151,8 +171,9 @@ def test_without_proofs_requests_are_joined_at_once_and_a_missing_row_still_ends
     assert len(answered) == CALLS
 
 
-def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versions_own():
-    """Versions that may be joined and versions that may not replace each other under load, and calls fail."""
+@on_loop
+async def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versions_own():
+    """Versions that may be joined and versions that may not replace each other under load, calls fail, and clients go away."""
     dice = random.Random(17)
     functions = [row_wise, *(DEPENDENT[name][1] for name in CERTAIN)]
     versions = {number: dice.choice(functions[:1] * 4 + functions) for number in range(1, 400)}
@@ -160,13 +181,13 @@ def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versio
     assert len(set(versions.values())) == len(functions)
 
     class Rolling(ModelBackend):
-        def predict(self, model, sig, inputs, outputs, deadline):
+        async def predict(self, model, sig, inputs, outputs, deadline):
             self.calls.append(inputs["x"])
             # The first version stays for long enough to be joined.
             if len(self.calls) > 500 and dice.random() < 0.02:
                 self.version += 1
             version = self.version
-            time.sleep(dice.choice([0, 0.0005, 0.001]))
+            await asyncio.sleep(dice.choice([0, 0.0005, 0.001]))
             if dice.random() < 0.04:
                 raise dice.choice([Internal("hiccup"), Unavailable("away"), deadline.exceeded()])
             return Prediction("m", version, sig.name, versions[version](inputs["x"]))
@@ -174,20 +195,27 @@ def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_versio
     backend = Rolling()
     batcher = Batcher(backend, LIMITS, Records(2))
 
-    def ask(seed):
+    async def ask(seed):
         own = random.Random(seed)
         x = np.float32([[own.random(), own.random()] for _ in range(own.choice([1, 1, 2, 3]))])
         try:
-            answer = batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
+            call = asyncio.create_task(batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30)))
+            if own.random() < 0.02:
+                asyncio.get_running_loop().call_later(own.choice([0, 0.0005, 0.002]), call.cancel)
+            answer = await call
         except GatewayError as error:
             return type(error), None
+        except asyncio.CancelledError:
+            return "cancelled", None
         assert np.array_equal(answer.outputs["y"], versions[answer.version](x)["y"]), answer.version
         return "answered", answer.is_shared
 
-    with ThreadPoolExecutor(24) as pool:
-        outcomes = list(pool.map(ask, range(6000), timeout=110))
+    outcomes = await ask_all(ask, range(6000), clients=24)
     assert sum(how == "answered" for how, _ in outcomes) > 4500
-    assert {how for how, _ in outcomes} == {"answered", Internal, Unavailable, DeadlineExceeded}
+    assert {how for how, _ in outcomes} == {"answered", "cancelled", Internal, Unavailable, DeadlineExceeded}
     # Both ways were taken: some versions earned their batches before the next one came.
     assert {is_shared for _, is_shared in outcomes} == {True, False, None}
     assert 5 < backend.version < 400
+    await until(lambda: batcher._trials.is_idle and not batcher._tasks)
+    assert batcher._queues == {}
+    await batcher.close()

@@ -1,11 +1,14 @@
 """Workers tell each other news through a file that only grows."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from gateway.inference.batching.verdict_file import VerdictFile
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -39,15 +42,27 @@ def test_only_its_owner_can_read_it(path):
     assert path.stat().st_mode & 0o777 == 0o600 & ~os.umask(0o022)
 
 
-def test_many_threads_lose_no_news_and_see_none_twice(path):
-    files = [VerdictFile(path) for _ in range(4)]
-    seen = [[] for _ in files]
-
-    def work(number):
-        files[number % 4].tell({"n": number})
-        seen[number % 4].extend(news["n"] for news in files[number % 4].news())
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(400)))
-    for file, news in zip(files, seen, strict=True):
-        assert sorted(news + [line["n"] for line in file.news()]) == list(range(400))
+def test_many_processes_lose_no_news_and_see_none_twice(path):
+    """Each of them tells and reads in turn; what it has seen in the end is what all have told."""
+    code = (
+        "import sys, pathlib; from gateway.inference.batching.verdict_file import VerdictFile\n"
+        "file, first = VerdictFile(pathlib.Path(sys.argv[1])), int(sys.argv[2])\n"
+        "seen = []\n"
+        "for number in range(first, first + 100):\n"
+        "    file.tell({'n': number, 'text': 'x' * (number % 97)})\n"
+        "    seen += [news['n'] for news in file.news()]\n"
+        "sys.stdin.read()\n"
+        "print(sorted(seen + [news['n'] for news in file.news()]) == list(range(400)))\n"
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path), str(first)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[4],
+        )
+        for first in range(0, 400, 100)
+    ]
+    wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") == 400)
+    assert [worker.communicate()[0] for worker in workers] == ["True\n"] * 4

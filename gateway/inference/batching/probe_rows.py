@@ -1,4 +1,4 @@
-"""Rows that nobody sent, put beside those of a comparison: they show a dependence that the requests of the moment do not.
+"""Probe rows: rows that no client sent, put beside those of a comparison. They show a dependence that the requests do not.
 
 A model that divides by the largest value of a call, or pads to its longest text, answers requests that are alike as if their
 rows were independent. Beside a row of large values, or a long text, it does not.

@@ -1,0 +1,120 @@
+"""Bounds the calls of each model that are at the model server at a time, so that one model cannot starve the others.
+
+A call above the bound waits, first come, first served, within its deadline. A model without a call keeps nothing in memory.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from gateway.deadline import Deadline
+from gateway.errors import Unavailable
+from gateway.inference.backend import ModelBackend
+from gateway.inference.examples import Classifications, Examples, Regressions
+from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.telemetry import metrics
+
+# Calls of one model that may wait, for each that may be at the server.
+_WAITING_FOR_EACH: Final = 16
+
+
+class _Calls:
+    """The calls of one model: how many have a slot, and who waits for one. While any waits, every slot is taken."""
+
+    __slots__ = ("in_flight", "waiting")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.waiting: deque[asyncio.Future[bool]] = deque()  # the result says whether it is a slot, or the deadline has passed
+
+
+class CallLimit:
+    """Runs the calls of ``backend``, at most ``most`` of one model's name at a time.
+
+    Each call raises what ``backend`` raises; besides, Unavailable when too many calls of the model are waiting already, and
+    DeadlineExceeded when a call waits for longer than it has time. For one event loop.
+    """
+
+    def __init__(self, backend: ModelBackend, most: int) -> None:
+        self._backend = backend
+        self._most = most
+        self._by_model: dict[str, _Calls] = {}
+
+    async def predict(
+        self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+    ) -> Prediction:
+        """As ``Backend.predict``."""
+        calls = await self._enter(model.name, deadline)
+        try:
+            return await self._backend.predict(model, signature, inputs, outputs, deadline)
+        finally:
+            self._end(model.name, calls)
+
+    async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
+        """As ``ExampleBackend.classify``."""
+        calls = await self._enter(model.name, deadline)
+        try:
+            return await self._backend.classify(model, signature, examples, deadline)
+        finally:
+            self._end(model.name, calls)
+
+    async def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
+        """As ``ExampleBackend.regress``."""
+        calls = await self._enter(model.name, deadline)
+        try:
+            return await self._backend.regress(model, signature, examples, deadline)
+        finally:
+            self._end(model.name, calls)
+
+    async def _enter(self, name: str, deadline: Deadline) -> _Calls:
+        """Return when the call has a slot, which ``_end`` gives back."""
+        calls = self._by_model.get(name)
+        if calls is None:
+            calls = self._by_model[name] = _Calls()
+        if calls.in_flight < self._most:
+            calls.in_flight += 1
+        else:
+            await self._wait(name, calls, deadline)
+        return calls
+
+    async def _wait(self, name: str, calls: _Calls, deadline: Deadline) -> None:
+        if len(calls.waiting) >= self._most * _WAITING_FOR_EACH:
+            metrics.MODEL_CALL_REFUSALS.inc()
+            error = Unavailable("too many calls of the model are waiting")
+            raise error.decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", self._most)
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        timer = loop.call_later(deadline.remaining_s(), _give, turn, False)
+        calls.waiting.append(turn)
+        has_slot = False
+        try:
+            has_slot = await turn
+        except asyncio.CancelledError:
+            # The slot may have been given at the very moment: then another call has it.
+            if turn.done() and not turn.cancelled() and turn.result():
+                self._end(name, calls)
+                has_slot = True
+            raise
+        finally:
+            timer.cancel()
+            if not has_slot and turn in calls.waiting:
+                calls.waiting.remove(turn)
+        if not has_slot:
+            raise deadline.exceeded()
+
+    def _end(self, name: str, calls: _Calls) -> None:
+        """A call has ended: its slot goes to the first that waits."""
+        while calls.waiting:
+            if _give(calls.waiting.popleft(), True):
+                return
+        calls.in_flight -= 1
+        if not calls.in_flight:
+            del self._by_model[name]
+
+
+def _give(turn: "asyncio.Future[bool]", is_slot: bool) -> bool:
+    """Whether the call still waited."""
+    if turn.done():
+        return False
+    turn.set_result(is_slot)
+    return True
