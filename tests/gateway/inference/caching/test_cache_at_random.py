@@ -1,24 +1,24 @@
-"""Many threads, questions, versions, deadlines and failures at random: each outcome is one that its request has alone."""
+"""Many clients, questions, versions, deadlines, cancellations and failures at random: each outcome is its request's own."""
 
+import asyncio
 import random
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, Unavailable
+from gateway.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore
-from gateway.inference.predictor import Predictor, Trace
+from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec
+from gateway.telemetry.trace import Trace
+from tests.event_loop import on_loop
 
-THREADS = 24
-CALLS = 400  # of each thread
+CLIENTS = 24
+CALLS = 400  # of each client
 MAX_BYTES = 65_536
 BAD = 13.0  # what every version refuses
 SPECS = tuple(TensorSpec(name, dtypes.DOUBLE, (None,)) for name in ("x", "y"))
@@ -41,15 +41,13 @@ class Server:
         self.stable = {"a": 1, "b": 1}
         self.failures = 0
         self._dice = dice
-        self._lock = threading.Lock()
 
-    def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline):
         number = self.number(model)
-        with self._lock:
-            fate, delay_s = self._dice.random(), self._dice.choice([0.0, 0.0, 0.001, 0.004])
-            self.failures += 1
-            words = f"failure {self.failures}"
-        time.sleep(min(delay_s, max(0.0, deadline.at_s - time.monotonic())))
+        fate, delay_s = self._dice.random(), self._dice.choice([0.0, 0.0, 0.001, 0.004])
+        self.failures += 1
+        words = f"failure {self.failures}"
+        await asyncio.sleep(min(delay_s, max(0.0, deadline.at_s - time.monotonic())))
         deadline.remaining_s()
         if fate < 0.02:
             raise Unavailable(words)
@@ -72,16 +70,14 @@ class LateCatalog:
     def __init__(self, server):
         self._server = server
         self._versions = {}
-        self._lock = threading.Lock()
         self.look()
 
     def look(self):
         self._latest, self._stable = dict(self._server.latest), dict(self._server.stable)
 
-    def served(self, model, deadline):
+    async def served(self, model, deadline):
         number = model.version or (self._stable if model.label else self._latest)[model.name]
-        with self._lock:
-            return self._versions.setdefault((model.name, number), ServedModel(model.name, number, SIGNATURES))
+        return self._versions.setdefault((model.name, number), ServedModel(model.name, number, SIGNATURES))
 
     refreshed = served
 
@@ -97,28 +93,40 @@ class Run:
         self.cache = PredictionCache(self.store)
         self.predictor = Predictor(self.catalog, self.server, self.cache)
         self.heard = {"a": 0, "b": 0}  # the newest version that an open request was answered with
-        self.stop = threading.Event()
+        self.cancelled = 0
         self.words: list[str] = []
         self.ways: set[str] = set()
 
-    def client(self, seed):
+    async def client(self, seed):
         dice = random.Random(seed)
         for _ in range(CALLS):
-            self.call(dice)
+            await self.call(dice)
 
-    def call(self, dice):
+    async def call(self, dice):
         name, signature = dice.choice("ab"), dice.choice(("plus", "times"))
         model = dice.choice([ModelRef(name)] * 3 + [ModelRef(name, version=1), ModelRef(name, label="stable")])
         x = np.array([dice.choice([1.0, 2.0, 3.0, 4.0, BAD, dice.random()])] * dice.choice([1, 1, 2, 200, 700]))
         wanted = dice.choice([(), (), ("y",), ("x", "y")])
         budget_s = dice.choice([0.0005, 0.002, PATIENT_S, PATIENT_S, PATIENT_S])
         heard = self.heard[name]
-        trace = Trace(model, signature)
-        try:
-            got = self.predictor.predict(trace, lambda _: {"x": x}, Deadline.after(budget_s), wanted)
-        except GatewayError as error:
+        trace = Trace(name, signature)
+
+        async def build(_):
+            return {"x": x}
+
+        asking = asyncio.create_task(self.predictor.predict(model, trace, build, Deadline.after(budget_s), wanted))
+        if dice.random() < 0.1:
+            await asyncio.sleep(dice.choice([0.0, 0.0005, 0.002]))
+            asking.cancel()
+        await asyncio.wait([asking])
+        if asking.cancelled():
+            self.cancelled += 1
+            return
+        error = asking.exception()
+        if error is not None:
             self.check_error(error, x, budget_s)
             return
+        got = asking.result()
         self.check_answer(got, model, signature, x, wanted)
         if model == ModelRef(name):
             assert got.version >= heard
@@ -142,22 +150,13 @@ class Run:
             assert (x == BAD).any()
         elif isinstance(error, Internal):
             self.words.append(error.message)
-        else:
-            assert isinstance(error, Unavailable)
+        elif not isinstance(error, Unavailable):
+            raise error
 
-    @contextmanager
-    def rolling_out(self):
-        """New versions, seen late by the catalog, while the clients are at it."""
-        thread = threading.Thread(target=self._roll_out)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            thread.join()
-
-    def _roll_out(self):
-        while not self.stop.wait(0.005):
+    async def roll_out(self):
+        """New versions, which the catalog sees late, while the clients are at it."""
+        while True:
+            await asyncio.sleep(0.005)
             name = self.dice.choice("ab")
             if self.dice.random() < 0.3:
                 self.server.latest[name] += 1
@@ -167,15 +166,16 @@ class Run:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_answer_and_every_error_is_the_requests_own(seed):
+@on_loop
+async def test_every_answer_and_every_error_is_the_requests_own(seed):
     run = Run(seed)
-    with run.rolling_out(), ThreadPoolExecutor(THREADS) as pool:
-        clients = [pool.submit(run.client, 1000 * seed + number) for number in range(THREADS)]
-        for client in clients:
-            client.result(60)
+    rollout = asyncio.create_task(run.roll_out())
+    await asyncio.gather(*(run.client(1000 * seed + number) for number in range(CLIENTS)))
+    rollout.cancel()
     assert run.ways == {"hit", "miss", "shared"}
     assert run.server.latest["a"] > 1
+    assert run.cancelled > 10
     assert len(run.words) == len(set(run.words)), "one request was told the failure of another"
-    assert run.cache.in_flight == 0
+    assert (run.cache.in_flight, run.cache.waiting) == (0, 0)
     assert run.store.bytes_held <= MAX_BYTES
     assert all(run.store.entries(name) <= 30 for name in "ab")
