@@ -28,7 +28,7 @@ _DENSE_BYTES: Final = 2048
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` and ``tells_repeated`` as for ``json_text.parse``. ``names_signature``: a body may ask for another
+    ``raw_strings`` and ``strict`` as for ``json_text.parse``. ``names_signature``: a body may ask for another
     signature than the default.
     """
 
@@ -36,12 +36,12 @@ class Form(Generic[Loaded]):
     accept: Callable[[Any, Signature], Loaded | None]
     load: Callable[[Any, Signature], Loaded]
     raw_strings: bool = False
-    tells_repeated: bool = False
+    strict: bool = False
     names_signature: bool = False
 
 
 PREDICT: Final = Form(typed_body.predict, accept.predict, schemas.load_predict, raw_strings=True, names_signature=True)
-SIMPLE: Final[Form[dict[str, Array]]] = Form(typed_body.simple, accept.simple, schemas.load_simple, tells_repeated=True)
+SIMPLE: Final[Form[dict[str, Array]]] = Form(typed_body.simple, accept.simple, schemas.load_simple, strict=True)
 
 
 class Known(Generic[Loaded]):
@@ -82,7 +82,7 @@ class RequestBody(Generic[Loaded]):
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
         if self._decoded is None:
-            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
+            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, strict=self._form.strict)
             self._name_signature()
 
     def load(self, signature: Signature) -> Loaded:
@@ -122,7 +122,7 @@ class RequestBody(Generic[Loaded]):
     def _document(self) -> Any:
         """The whole of it, as Python has it."""
         form = self._form
-        return json_text.parse(self.data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+        return json_text.parse(self.data, raw_strings=form.raw_strings, strict=form.strict)
 
 
 def _is_small(data: bytes) -> bool:

@@ -138,7 +138,7 @@ def _ready(members: Json) -> Json:
 
 
 def _index() -> Json:
-    body = {"schema": record({"ready": FLAG}, ("ready",), is_open=True), "example": {"ready": True}}
+    body = {"schema": record({"ready": FLAG}, ("ready",)), "example": {"ready": True}}
     responses = {"200": answer("Every version of every model", _INDEX)}
     responses |= refusals("openinference", asks_backend=False, has_body=True, also=400)
     described = _get("repositoryIndex", "Index of the repository", {})
