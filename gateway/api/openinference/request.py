@@ -97,6 +97,8 @@ class InferRequest:
             Unimplemented: the protocol has no datatype for one of the tensors, or one of them is no plain tensor.
         """
         _refuse_unsupported(signature, signature.inputs)
+        if not signature.is_plain:
+            refuse_composite(signature, self._wanted(signature))
         tensors = self._tensors(signature)
         if tensors is None and self._is_decoded:
             self._is_decoded = False
@@ -138,7 +140,7 @@ class InferRequest:
         return len(set(names)) == len(names) and {spec.name for spec in signature.outputs}.issuperset(names)
 
     def _wanted(self, signature: Signature) -> Sequence[TensorSpec]:
-        names = [output.name for output in self.outputs()]
+        names = [output.name for output in self.outputs()] if self._request is not None else _names_in(self.document)
         return [spec for spec in signature.outputs if spec.name in names] if names else signature.outputs
 
     def _refusal(self, signature: Signature) -> InvalidArgument:
@@ -170,6 +172,13 @@ def _load(inputs: Iterable[Input], binary: memoryview, signature: Signature) -> 
 def _requested(output: Output, default: bool) -> RequestedOutput:
     binary = output.parameters.get("binary_data") if output.parameters else None
     return RequestedOutput(output.name, default if binary is None else binary)
+
+
+def _names_in(document: Any) -> list[Any]:
+    """The outputs that a request with another problem names."""
+    outputs = document.get("outputs")
+    items = outputs if isinstance(outputs, list) else ()
+    return [item["name"] for item in items if isinstance(item, dict) and "name" in item]
 
 
 def _with_header(error: InvalidArgument) -> InvalidArgument:
