@@ -112,7 +112,6 @@ HOME = {
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
-    "apispec": {"gateway.api.docs"},
     "flask_swagger_ui": {"gateway.api.docs"},
     "structlog": {"gateway.telemetry", *MODEL_SERVER},
     "click": {"gateway", "model_export"},

@@ -27,7 +27,7 @@ _DENSE_BYTES: Final = 2048
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` and ``tells_repeated`` as for ``json_text.parse``. ``signature_name`` gives the name of the signature that a
+    ``raw_strings`` and ``strict`` as for ``json_text.parse``. ``signature_name`` gives the name of the signature that a
     document asks for, or raises InvalidArgument; None where it is always the default one.
     """
 
@@ -35,7 +35,7 @@ class Form(Generic[Loaded]):
     accept: Callable[[Any, Signature], Loaded | None]
     load: Callable[[Any, Signature], Loaded]
     raw_strings: bool = False
-    tells_repeated: bool = False
+    strict: bool = False
     signature_name: Callable[[Any], str] | None = None
 
 
@@ -77,7 +77,7 @@ class RequestBody(Generic[Loaded]):
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
         if self._decoded is None:
-            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, tells_repeated=self._form.tells_repeated)
+            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, strict=self._form.strict)
             if self._form.signature_name is not None:
                 self._name_signature(self._form.signature_name)
             elif self._hollow is None:
@@ -123,7 +123,7 @@ class RequestBody(Generic[Loaded]):
     def _document(self) -> Any:
         """The whole of it, as Python has it."""
         form = self._form
-        return json_text.parse(self.data, raw_strings=form.raw_strings, tells_repeated=form.tells_repeated)
+        return json_text.parse(self.data, raw_strings=form.raw_strings, strict=form.strict)
 
 
 def _is_small(data: bytes) -> bool:

@@ -1,8 +1,8 @@
 """JSON text as TensorFlow Serving's REST port reads it, and the short form in which its messages quote a value.
 
 Bytes after the document are ignored, a byte order mark is skipped, the first of two equal keys wins and an integer beyond
-uint64 is a double. Always holds: what is read has no lone surrogates (but those of raw bytes, where they are asked for) and no
-number that was too big for a double, and integers and floats stay apart.
+uint64 is a double. The strict dialects refuse the first three. Always holds: what is read has no lone surrogates (but those of
+raw bytes, where they are asked for) and no number that was too big for a double, and integers and floats stay apart.
 
 Most bodies are plain JSON and orjson reads them. What it refuses, or may read otherwise, goes to ``rapidjson``.
 """
@@ -19,16 +19,18 @@ from gateway.codec import rapidjson, raw_text
 _DUMP_BYTES: Final = 256
 
 
-def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
+def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
     """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
 
     With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
     the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
 
-    With ``tells_repeated``, an object that has a name more than once is a ``Repeating``; not to be had with ``raw_strings``.
+    With ``strict``, not to be had with ``raw_strings``, an object that has a name more than once is a ``Repeating``, which the
+    caller has to refuse. So has it numbers that are not finite: NaN and Infinity are no JSON (RFC 8259), but are read here.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
-    dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels).
+    dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels). With
+    ``strict``, also for a byte order mark and for anything but white space after the document, as one problem of the body.
     """
     try:
         document = orjson.loads(body)
@@ -38,7 +40,7 @@ def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = Fals
         if _has_no_repeated_key(document, body):
             return document
         del document  # so that there are never two of them
-    return rapidjson.parse(body, raw_strings, tells_repeated)
+    return rapidjson.parse(body, raw_strings, strict)
 
 
 def dump(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.codec import json_text, number_block
 from gateway.codec.number_block import NumberBlock
+from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument
 
 LEAST_BYTES: Final = 2048  # of a body, for its rest to be worth a reading of its own
@@ -18,10 +19,11 @@ _MARK: Final = "\0"
 _PLACE: Final = b'"\\u0000%d"'
 
 
-def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = False) -> dict[str, Any] | None:
+def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> dict[str, Any] | None:
     """The object that ``json_text.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
 
-    None where there are none, or where the body needs a closer look: then nothing is known about it.
+    None where there are none, or where the body needs a closer look: then nothing is known about it. What is read strictly has
+    no repeated names.
     """
     if len(body) < LEAST_BYTES or b"\\" in body:
         return None
@@ -38,7 +40,7 @@ def parse(body: bytes, *, raw_strings: bool = False, tells_repeated: bool = Fals
     if not blocks:
         return None
     try:
-        rest = json_text.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, tells_repeated=tells_repeated)
+        rest = json_text.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, strict=strict)
     except InvalidArgument:
         return None
     # A block without a place is a repeated member's, stands after the document, or where only a name may.
@@ -68,11 +70,16 @@ def _list_within(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]
 
 
 def _fill(document: dict[str, Any], blocks: list[NumberBlock]) -> int:
-    """Put the blocks in their places; how many there were. Not by recursion, which a deep document would exhaust."""
+    """Put the blocks in their places; how many there were, or -1 if an object has a name more than once.
+
+    Not by recursion, which a deep document would exhaust.
+    """
     count = 0
     containers: list[Any] = [document]
     while containers:
         container = containers.pop()
+        if isinstance(container, Repeating):
+            return -1
         for key, item in container.items() if isinstance(container, dict) else enumerate(container):
             if isinstance(item, dict | list):
                 containers.append(item)

@@ -1,7 +1,7 @@
 """NumPy's npz format: a zip archive of npy files, one for each array, read within bounds.
 
-What a zip archive tells of itself is not believed: the directory is small or refused before it is read, and no file is inflated
-beyond what all together may have.
+What a zip archive tells of itself is not believed: the directory is small or refused before it is read, no file is inflated
+beyond what all together may have, and there are no bytes that belong to no file.
 """
 
 import io
@@ -15,6 +15,8 @@ from gateway.codec.raw_tensor import Unreadable
 
 _SUFFIX: Final = ".npy"
 _END: Final = struct.Struct("<4s8xI6x")  # of the archive's directory: signature, size of the directory
+_LOCAL: Final = struct.Struct("<4s22xHH")  # before a file: signature, sizes of its name and of its extra field
+_DESCRIPTOR_BYTES: Final = 24  # at most, after a file whose sizes were not known when it was begun
 _ZIP64_LOCATOR_BYTES: Final = 20
 _MAX_DIRECTORY: Final = 65_536
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -35,6 +37,7 @@ def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
     _check_directory(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_gaps(data, archive)
             for entry in archive.infolist():
                 file = _inflated(archive, entry, limit)
                 limit -= len(file)
@@ -58,6 +61,25 @@ def _check_directory(data: bytes) -> None:
     before = data[-_END.size - _ZIP64_LOCATOR_BYTES : -_END.size]
     if not is_zip or before.startswith(b"PK\6\7") or _END.unpack(end)[1] > _MAX_DIRECTORY:
         raise Unreadable("a zip archive of npy files, without a comment", f"{len(data)} bytes that are none")
+
+
+def _check_gaps(data: bytes, archive: zipfile.ZipFile) -> None:
+    at, slack = 0, 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        _refuse_gap(entry.header_offset - at, slack)
+        _, name_bytes, extra_bytes = _LOCAL.unpack_from(data, entry.header_offset)
+        at = entry.header_offset + _LOCAL.size + name_bytes + extra_bytes + entry.compress_size
+        slack = _DESCRIPTOR_BYTES if entry.flag_bits & 8 else 0
+    _refuse_gap(archive.start_dir - at, slack)
+
+
+def _refuse_gap(gap: int, slack: int) -> None:
+    if not 0 <= gap <= slack:
+        raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {_owner(gap)}")
+
+
+def _owner(gap: int) -> str:
+    return "none of them" if gap > 0 else "two of them"
 
 
 def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:

@@ -1,7 +1,8 @@
 """RapidJSON's reading of a body: what plain JSON parsers refuse or read otherwise, and every error in its words.
 
 ``util/json_tensor.cc`` reads with NaN and Inf allowed and stops when the document is done. The standard library's decoder does
-the work here, bent to that. It runs in C, so that a hostile body costs time in proportion to its length.
+the work here, bent to that. It runs in C, so that a hostile body costs time in proportion to its length. The strict reading
+refuses what is not one JSON document, and nothing else: it still reads NaN and Inf, so that their place can be told.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from gateway.codec import raw_text
 from gateway.codec.repeating import Repeating
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, Problem
 
 _BOM: Final = b"\xef\xbb\xbf"
 # Strings are taken whole (an unfinished one to the end of the text), so that what they hold is never mistaken for structure.
@@ -39,26 +40,29 @@ _REASONS: Final = {
     "Invalid \\uXXXX": "Incorrect hex digit after \\u escape in string.",
 }
 _TOO_BIG: Final = "Number too big to be stored in double."
+_SPACE: Final = b" \t\r\n"
+_SHOWN_BYTES: Final = 40  # of what follows a document
 
 
-def parse(body: bytes, raw_strings: bool = False, tells_repeated: bool = False) -> Any:
+def parse(body: bytes, raw_strings: bool = False, strict: bool = False) -> Any:
     """As ``json_text.parse``, whose common case has been tried before."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     offset = len(_BOM) if body.startswith(_BOM) else 0
+    if strict and offset:
+        raise _not_one_document("JSON without a byte order mark", "a byte order mark")
     if raw_strings:
         return _decode_raw(_LOW_SURROGATES.sub(_as_bytes, raw_text.decode(body[offset:])), offset)
-    decoder = _TELLING_DECODER if tells_repeated else _DECODER
-    try:
-        return _decode(body[offset:].decode(), offset, decoder)
-    except UnicodeDecodeError as error:
-        return _decode_before(body, offset, error.start, decoder)
+    document, rest = _decode_utf8(body, offset, _TELLING_DECODER if strict else _DECODER)
+    if strict and rest.strip(_SPACE):
+        raise _not_one_document("nothing after the JSON document", _shown(rest))
+    return document
 
 
 def _decode_raw(text: str, offset: int) -> Any:
     """The document of a body whose strings, but for names, may hold any bytes."""
     try:
-        return _decode(text, offset, _RAW_DECODER)
+        return _decode(text, offset, _RAW_DECODER)[0]
     except _RawName as error:
         raise _refusal("Invalid encoding in string.", _place(text, text.find(error.name), offset)) from None
 
@@ -68,15 +72,27 @@ def _as_bytes(escape: re.Match[str]) -> str:
     return raw_text.decode(chr(int(escape[1], 16)).encode(errors="surrogatepass")) if escape[1] else escape[0]
 
 
-def _decode_before(body: bytes, offset: int, size: int, decoder: json.JSONDecoder) -> Any:
-    """The document of a body that stops being UTF-8 after ``size`` bytes: fine where only ignored bytes are bad."""
+def _decode_utf8(body: bytes, offset: int, decoder: json.JSONDecoder) -> tuple[Any, bytes]:
+    """The document of a body, and what follows it."""
     try:
-        return _decode(body[offset : offset + size].decode(), offset, decoder)
+        text = body[offset:].decode()
+    except UnicodeDecodeError as error:
+        return _decode_before(body, offset, error.start, decoder)
+    document, rest = _decode(text, offset, decoder)
+    return document, rest.encode()
+
+
+def _decode_before(body: bytes, offset: int, size: int, decoder: json.JSONDecoder) -> tuple[Any, bytes]:
+    """The document of a body that stops being UTF-8 after ``size`` bytes: those that are not may only follow the document."""
+    try:
+        document, rest = _decode(body[offset : offset + size].decode(), offset, decoder)
     except InvalidArgument:
         raise _refusal("Invalid encoding in string.", offset + size) from None
+    return document, rest.encode() + body[offset + size :]
 
 
-def _decode(text: str, offset: int, decoder: json.JSONDecoder) -> Any:
+def _decode(text: str, offset: int, decoder: json.JSONDecoder) -> tuple[Any, str]:
+    """The document that ``text`` begins with, and the rest of it."""
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise _refusal("The document is empty.", offset + start)
@@ -91,7 +107,7 @@ def _decode(text: str, offset: int, decoder: json.JSONDecoder) -> Any:
     except RecursionError:
         raise InvalidArgument("JSON Parse error: The document is nested too deeply.") from None
     _refuse_lone_surrogates(text[:end], offset)
-    return document
+    return document, text[end:]
 
 
 def _refuse_lone_surrogates(text: str, offset: int) -> None:
@@ -202,3 +218,15 @@ def _place(text: str, position: int, offset: int) -> int:
 
 def _refusal(reason: str, offset: int) -> InvalidArgument:
     return InvalidArgument(f"JSON Parse error: {reason} at offset: {offset}")
+
+
+def _not_one_document(expected: str, got: str) -> InvalidArgument:
+    problem = Problem("", expected, got)
+    return InvalidArgument(f"JSON Parse error: {problem}", [problem])
+
+
+def _shown(data: bytes) -> str:
+    """How ``data`` begins, without its white space."""
+    words = b" ".join(data.split(maxsplit=_SHOWN_BYTES))
+    shown = words[:_SHOWN_BYTES].decode(errors="replace") + ("…" if len(words) > _SHOWN_BYTES else "")
+    return json.dumps(shown, ensure_ascii=False)

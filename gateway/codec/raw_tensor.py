@@ -5,6 +5,7 @@ element has its length before it, in 4 bytes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ class Unreadable(Exception):
         self.expected, self.got = expected, got
 
 
-def decode(data: memoryview, dtype: DType, shape: tuple[int, ...]) -> Array:
+def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
     """The tensor that ``data`` holds: a read-only view of it, except for strings. Raises Unreadable."""
     count = math.prod(shape)
     if dtype == dtypes.STRING:

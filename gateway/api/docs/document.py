@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from apispec import APISpec
+from typing import Final
 
 from gateway.api.docs import json_schema, openinference, ops, responses, simple, tfserving
 from gateway.api.docs.json_schema import Json
@@ -64,18 +62,18 @@ def document(served: Served, limits: Limits) -> Json:
         timeout_ms=limits.timeout_s * 1000,
         non_finite=_NON_FINITE[limits.non_finite],
     )
-    spec = APISpec(
-        title=SERVER_NAME,
-        version=SERVER_VERSION,
-        openapi_version=VERSION,
-        info={"description": about},
-        servers=[{"url": "/"}],
-        tags=[*map(_tag, models), *_not_ready(served.statuses, models), *_TAGS],
-    )
-    _add_components(spec)
-    for path, item in _paths(models, served.default):
-        _add_path(spec, path, item)
-    return spec.to_dict()
+    return {
+        "openapi": VERSION,
+        "info": {"title": SERVER_NAME, "version": SERVER_VERSION, "description": about},
+        "servers": [{"url": "/"}],
+        "tags": [*map(_tag, models), *_not_ready(served.statuses, models), *_TAGS],
+        "paths": dict(_paths(models, served.default)),
+        "components": {
+            "schemas": json_schema.any_rank_schemas() | responses.error_schemas(),
+            "headers": responses.HEADERS,
+            "responses": responses.refusal_responses(),
+        },
+    }
 
 
 def documented(served: ServedModel) -> DocumentedModel:
@@ -127,15 +125,6 @@ def _not_ready(statuses: Iterable[ModelStatus], models: Iterable[DocumentedModel
             yield {"name": status.name, "description": f"Not ready: {reasons}"}
 
 
-def _add_components(spec: APISpec) -> None:
-    for name, schema in (json_schema.any_rank_schemas() | responses.error_schemas()).items():
-        spec.components.schema(name, schema)
-    for name, header in responses.HEADERS.items():
-        spec.components.header(name, header)
-    for name, response in responses.refusal_responses().items():
-        spec.components.response(name, response)
-
-
 def _paths(models: list[DocumentedModel], default: str) -> Iterator[tuple[str, Json]]:
     example = models[0].served if models else ServedModel("model", 1, {})
     for model in models:
@@ -147,8 +136,3 @@ def _paths(models: list[DocumentedModel], default: str) -> Iterator[tuple[str, J
     yield from tfserving.of_any_model(example.name, example.version)
     yield from openinference.of_any_model(example.name, example.version)
     yield from ops.paths(example.name)
-
-
-def _add_path(spec: APISpec, path: str, item: Json) -> None:
-    operations: dict[str, Any] = {key: value for key, value in item.items() if key != "parameters"}
-    spec.path(path=path, operations=operations, parameters=item.get("parameters", []))

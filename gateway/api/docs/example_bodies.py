@@ -8,8 +8,7 @@ from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.model import DocumentedModel
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
-GUESS: Final = "A guess: no signature says which features its examples have."
-
+_GUESS: Final = "A guess: no signature says which features its examples have."
 _VALUE: Final = {"anyOf": [{"type": ["string", "number", "boolean"]}, record({"b64": TEXT})]}
 _EXAMPLE: Final = {
     "type": "object",
@@ -39,6 +38,14 @@ def request(signatures: Sequence[Signature]) -> Json:
 def answer(verb: str) -> Json:
     """What ``verb`` answers."""
     return record({"results": _RESULTS[verb]})
+
+
+def examples(model: DocumentedModel, signatures: Sequence[Signature]) -> Json:
+    """The examples of a body, by signature."""
+    return {
+        signature.name: {"summary": signature.name, "description": _GUESS, "value": sample(model, signature)}
+        for signature in signatures
+    }
 
 
 def sample(model: DocumentedModel, signature: Signature) -> dict[str, Any]:

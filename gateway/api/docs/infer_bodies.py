@@ -14,7 +14,11 @@ SIZE: Final = {"type": "integer", "minimum": 0}
 FLAG: Final = {"type": ["boolean", "null"]}
 
 _DATATYPE: Final = {"enum": list(datatypes.BY_NAME)}
-_ANY_INPUT: Final = record({"name": TEXT, "datatype": _DATATYPE, "shape": array(SIZE), "data": {}}, ("data",), is_open=True)
+_INPUT_PARAMETERS: Final = record({"binary_data_size": SIZE}, ("binary_data_size",), is_open=True)
+_ANY_INPUT: Final = record(
+    {"name": TEXT, "datatype": _DATATYPE, "shape": array(SIZE), "data": {}, "parameters": _INPUT_PARAMETERS},
+    ("data", "parameters"),
+)
 
 
 def request(signature: Signature | None) -> Json:
@@ -27,11 +31,12 @@ def request(signature: Signature | None) -> Json:
     optional = ("binary_data_output", *([SIGNATURE_NAME] if is_default else []))
     members: dict[str, Json] = {
         "id": {"type": ["string", "null"]},
+        "model_name": {"type": ["string", "null"]},
         "parameters": record(parameters, optional, is_open=True) | ({"type": ["object", "null"]} if is_default else {}),
         "inputs": array(_ANY_INPUT) | {"minItems": 1} if signature is None else _inputs(signature),
         "outputs": _wanted(signature),
     }
-    body = record(members, ("id", "outputs", *(["parameters"] if is_default else [])), is_open=True)
+    body = record(members, ("id", "model_name", "outputs", *(["parameters"] if is_default else [])))
     return body if signature is None else body | {"title": signature.name}
 
 
@@ -68,7 +73,7 @@ def is_answered(signature: Signature) -> bool:
 def _wanted(signature: Signature | None) -> Json:
     name = TEXT if signature is None else {"enum": [spec.name for spec in signature.outputs]}
     parameters = record({"binary_data": FLAG}, ("binary_data",), is_open=True)
-    wanted = array(record({"name": name, "parameters": parameters}, ("parameters",), is_open=True))
+    wanted = array(record({"name": name, "parameters": parameters}, ("parameters",)))
     return wanted | {"type": ["array", "null"], "description": "The outputs that are wanted, each once; none: all"}
 
 
@@ -89,10 +94,10 @@ def _input(spec: TensorSpec) -> Json:
         "datatype": {"const": datatypes.name_of(spec.dtype)},
         "shape": _shape(spec),
         "data": _data(spec),
-        "parameters": record({"binary_data_size": SIZE}, ("binary_data_size",), is_open=True),
+        "parameters": _INPUT_PARAMETERS,
     }
     described = {"description": f"{spec}; its data is here or, with binary_data_size, behind the JSON"}
-    return record(members, ("data", "parameters"), is_open=True) | described
+    return record(members, ("data", "parameters")) | described
 
 
 def _shape(spec: TensorSpec) -> Json:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api.docs import infer_bodies, predict_bodies, samples
+from gateway.api.docs import infer_bodies, operations
 from gateway.api.docs.infer_bodies import FLAG, SIZE
 from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.model import DocumentedModel
-from gateway.api.docs.responses import JSON, answer, headers, refusals
+from gateway.api.docs.operations import Operation
+from gateway.api.docs.responses import JSON, answer, not_ready, refusals
 from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
@@ -21,7 +22,6 @@ ABOUT: Final = (
 )
 BINARY: Final = "application/octet-stream"
 
-_NAME: Final = {"type": "string", "pattern": "^[^/]+$"}
 _LENGTH_HEADER: Final = {
     "name": HEADER_LENGTH,
     "in": "header",
@@ -49,9 +49,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     """The paths of one model, and what each takes and gives."""
     if not model.is_one_segment:
         return
-    base = f"/v2/models/{model.in_path}"
-    for rest, name, method, operation in _operations(model):
-        yield base + rest, {method: operation | {"operationId": f"{name}_{model.identifier}", "tags": [model.name]}}
+    yield from operations.under(f"/v2/models/{model.in_path}", _operations(model), model.identifier, model.name)
 
 
 def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
@@ -60,18 +58,15 @@ def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
     yield "/v2/health/live", {"get": _get("serverLive", "Whether the process lives", record({"live": {"const": True}}))}
     yield "/v2/health/ready", {"get": _ready({}) | {"operationId": "serverReady", "tags": [TAG]}}
     yield "/v2/repository/index", {"post": _index()}
+    name = operations.path_parameter("model", model)
     for action in ("load", "unload"):
-        path = f"/v2/repository/models/{{model}}/{action}"
-        yield path, {"parameters": [_parameter("model", model)], "post": _not_served(action)}
-    for which, identifier in (("", "any"), ("/versions/{version}", "any_version")):
-        parameters = [_parameter("model", model)] + ([_parameter("version", str(version))] if which else [])
-        for rest, name, method, operation in _any_operations():
-            described = operation | {"operationId": f"{name}_{identifier}", "tags": [TAG]}
-            yield f"/v2/models/{{model}}{which}{rest}", {"parameters": parameters, method: described}
+        yield f"/v2/repository/models/{{model}}/{action}", {"parameters": [name], "post": _not_served(action)}
+    number = operations.path_parameter("version", str(version))
+    yield from operations.under("/v2/models/{model}", _any(), "any", TAG, name)
+    yield from operations.under("/v2/models/{model}/versions/{version}", _any(), "any_version", TAG, name, number)
 
 
-def _operations(model: DocumentedModel) -> Iterator[tuple[str, str, str, Json]]:
-    """The end of the path, the name, the method and the operation."""
+def _operations(model: DocumentedModel) -> Iterator[Operation]:
     signatures = model.callable_with(datatypes.is_supported)
     if signatures:
         yield "/infer", "infer", "post", _infer(signatures)
@@ -82,7 +77,7 @@ def _operations(model: DocumentedModel) -> Iterator[tuple[str, str, str, Json]]:
     yield "/ready", "ready", "get", _ready({"name": TEXT})
 
 
-def _any_operations() -> Iterator[tuple[str, str, str, Json]]:
+def _any() -> Iterator[Operation]:
     yield "/infer", "infer", "post", _post(infer_bodies.request(None), infer_bodies.answer(None), {})
     yield "", "tensors", "get", _metadata({})
     yield "/ready", "ready", "get", _ready({"name": TEXT})
@@ -91,29 +86,22 @@ def _any_operations() -> Iterator[tuple[str, str, str, Json]]:
 def _infer(signatures: Sequence[Signature]) -> Json:
     bodies = [infer_bodies.request(signature) for signature in signatures]
     answers = [infer_bodies.answer(signature) for signature in signatures]
-    examples = {signature.name: _sample(signature) for signature in signatures if infer_bodies.is_answered(signature)}
+    examples = {
+        signature.name: operations.example(signature, signature.name, infer_bodies.sample(signature))
+        for signature in signatures
+        if infer_bodies.is_answered(signature)
+    }
     return _post({"oneOf": bodies}, {"anyOf": answers}, examples)
 
 
-def _sample(signature: Signature) -> Json:
-    note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
-    return {"summary": signature.name, "value": infer_bodies.sample(signature)} | note
-
-
 def _post(body: Json, answered: Json, examples: Json) -> Json:
-    content = {JSON: {"schema": body} | ({"examples": examples} if examples else {}), BINARY: {"schema": {}}}
-    ok = answer(
-        "The outputs: JSON, and behind it the data that was asked for as binary", answered, (JSON, BINARY), has_version=True
-    )
-    ok["headers"] |= headers("X-Cache")
-    ok["headers"][HEADER_LENGTH] = {"description": "How many bytes of the body are JSON, where it is not all", "schema": SIZE}
+    about = "The outputs: JSON, and behind it the data that was asked for as binary"
+    made = operations.post("openinference", "Infer", body, about, answered, examples=examples, media_types=(JSON, BINARY))
+    length = {"description": "How many bytes of the body are JSON, where it is not all", "schema": SIZE}
+    made["responses"]["200"]["headers"][HEADER_LENGTH] = length
     # A body without JSON is the raw data of the only input, and may be that of no rows.
-    return {
-        "summary": "Infer",
-        "parameters": [_LENGTH_HEADER],
-        "requestBody": {"required": False, "content": content},
-        "responses": {"200": ok} | refusals("openinference", asks_backend=True, has_body=True),
-    }
+    made["requestBody"]["required"] = False
+    return made | {"parameters": [_LENGTH_HEADER]}
 
 
 def _metadata(query: Json) -> Json:
@@ -123,22 +111,16 @@ def _metadata(query: Json) -> Json:
 
 
 def _ready(members: Json) -> Json:
-    not_ready = record(members | {"ready": {"const": False}, "error": TEXT})
-    asks_backend = bool(members)
-    unavailable = {"anyOf": [not_ready, {"$ref": "#/components/schemas/openinference.error"}]} if members else not_ready
-    responses = refusals("openinference", asks_backend=asks_backend) | {
+    why = record(members | {"ready": {"const": False}, "error": TEXT})
+    responses = refusals("openinference", asks_backend=bool(members)) | {
         "200": answer("Ready", record(members | {"ready": {"const": True}})),
-        "503": {
-            "description": "Not ready, and why",
-            "headers": headers("X-Request-Id"),
-            "content": {JSON: {"schema": unavailable}},
-        },
+        "503": not_ready({"anyOf": [why, {"$ref": "#/components/schemas/openinference.error"}]} if members else why),
     }
     return {"summary": "Readiness", "responses": responses}
 
 
 def _index() -> Json:
-    body = {"schema": record({"ready": FLAG}, ("ready",), is_open=True), "example": {"ready": True}}
+    body = {"schema": record({"ready": FLAG}, ("ready",)), "example": {"ready": True}}
     responses = {"200": answer("Every version of every model", _INDEX)}
     responses |= refusals("openinference", asks_backend=False, has_body=True, also=400)
     described = _get("repositoryIndex", "Index of the repository", {})
@@ -152,8 +134,4 @@ def _not_served(action: str) -> Json:
 
 def _get(identifier: str, summary: str, schema: Json) -> Json:
     responses = {"200": answer(summary, schema)} | refusals("openinference", asks_backend=False)
-    return {"operationId": identifier, "tags": [TAG], "summary": summary, "responses": responses}
-
-
-def _parameter(name: str, example: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": _NAME, "example": example}
+    return operations.get(identifier, TAG, summary, responses)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from gateway.api.docs import operations
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.responses import JSON, answer, headers, refusals
+from gateway.api.docs.responses import JSON, answer, not_ready, refusals
 
 TAG: Final = "Operations"
 ABOUT: Final = "For those who run it."
@@ -20,42 +21,23 @@ def paths(example: str) -> Iterator[tuple[str, Json]]:
     """The routes; ``example`` is a model's name."""
     yield "/health", _get("health", "Whether the process lives", _ok({"ok": {"const": True}, "status": {"const": "up"}}))
     yield "/healthz", _get("healthz", "Whether the process lives", _ok({"status": {"const": "alive"}}))
-    yield "/readyz", _get("readyz", "Whether every model answers", _readiness())
+    yield "/readyz", _get("readyz", "Whether every model answers", {"200": answer("Ready", _READY), "503": not_ready(_READY)})
     yield "/metrics", _get("metrics", "Prometheus metrics", _other("Metrics", "text/plain"))
     yield "/openapi.json", _get("openapi", "This document", {"200": answer("OpenAPI 3.1", {"type": "object"})})
     yield "/docs", _get("docs", "This document as a page", _other("The page", "text/html"))
-    name = {
-        "name": "model",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[^/]+$"},
-        "example": example,
-    }
-    page = _get("snippets", "Snippets for a model: text, or JSON where that is accepted", _snippets(), asks_backend=True)
-    yield "/docs/models/{model}", {"parameters": [name]} | page
+    snippets = {"200": answer("Requests that can be run as they are", _SNIPPETS, (JSON, "text/plain"))}
+    page = _get("snippets", "Snippets for a model: text, or JSON where that is accepted", snippets, asks_backend=True)
+    yield "/docs/models/{model}", {"parameters": [operations.path_parameter("model", example)]} | page
 
 
 def _get(identifier: str, summary: str, responses: Json, *, asks_backend: bool = False) -> Json:
     every = responses | refusals("simple", asks_backend=asks_backend)
-    return {"get": {"operationId": identifier, "tags": [TAG], "summary": summary, "responses": every}}
+    return {"get": operations.get(identifier, TAG, summary, every)}
 
 
 def _ok(properties: dict[str, Any]) -> Json:
     return {"200": answer("Yes", record(properties))}
 
 
-def _readiness() -> Json:
-    unavailable = {
-        "description": "Not ready, and why",
-        "headers": headers("X-Request-Id"),
-        "content": {JSON: {"schema": _READY}},
-    }
-    return {"200": answer("Ready", _READY), "503": unavailable}
-
-
 def _other(description: str, media_type: str) -> Json:
     return {"200": answer(description, {}, (media_type,))}
-
-
-def _snippets() -> Json:
-    return {"200": answer("Requests that can be run as they are", _SNIPPETS, (JSON, "text/plain"))}

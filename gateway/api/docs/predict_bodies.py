@@ -9,8 +9,6 @@ from gateway.api.docs.json_schema import TEXT, Dims, Json, array, record
 from gateway.api.docs.model import are_supported, has_compatible_form
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
-GUESS: Final = "A guess: the signature does not say what a string must hold."
-
 _NAME: Final = "signature_name"
 _ANY_NAME: Final = {_NAME: TEXT | {"description": f"Without it: {DEFAULT_SIGNATURE}"}}
 _ANY_ROWS: Final = record(_ANY_NAME | {"instances": {"type": "array", "minItems": 1}}, (_NAME,)) | {"title": "instances"}

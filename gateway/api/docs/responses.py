@@ -83,12 +83,17 @@ def refusal_responses() -> dict[str, Json]:
 
 
 def answer(description: str, schema: Json, media_types: Iterable[str] = (JSON,), *, has_version: bool = False) -> Json:
-    """A 200 response."""
+    """A response, of status 200 if it tells of nothing wrong."""
     return {
         "description": description,
         "headers": headers("X-Request-Id", *(["X-Model-Version"] if has_version else [])),
         "content": {media_type: {"schema": schema} if media_type == JSON else {"schema": {}} for media_type in media_types},
     }
+
+
+def not_ready(schema: Json) -> Json:
+    """The 503 response of a route that tells of readiness."""
+    return answer("Not ready, and why", schema)
 
 
 def headers(*names: str) -> Json:

@@ -3,29 +3,28 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api import array_body
-from gateway.api.docs import json_schema, predict_bodies, samples
+from gateway.api.docs import json_schema, operations, samples
 from gateway.api.docs.json_schema import TEXT, Dims, Json, record
 from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
-from gateway.api.docs.responses import JSON, answer, headers, refusals
 from gateway.api.simple.body import DATA_KEY
 from gateway.inference.signature import Signature, TensorSpec
 
 TAG: Final = "One example, any model"
 ABOUT: Final = (
-    "One example in, one prediction out, with the signature serving_default. Strict: names, dtypes, every declared dimension, "
-    "and numbers that the dtype cannot hold. A free dimension 0 is the batch, and an example is given without it."
+    "One example in, one prediction out, with the signature serving_default. Strict: one JSON document, names, dtypes, every "
+    "declared dimension, and numbers that the dtype cannot hold. A free dimension 0 is the batch, and an example is given "
+    "without it."
 )
-
-_MEDIA_TYPES: Final = (JSON, array_body.NPY, array_body.NPZ)
 
 
 def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     """The path of one model, if it has a default signature."""
     signature = _called(model)
     if signature is not None and model.is_one_segment:
-        operation = _of_signature(signature) | {"operationId": f"predictOne_{model.identifier}", "tags": [model.name]}
-        yield f"/predict/{model.in_path}", {"post": operation}
+        operation = _of_signature(signature)
+        yield from operations.under(
+            f"/predict/{model.in_path}", [("", "predictOne", "post", operation)], model.identifier, model.name
+        )
 
 
 def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tuple[str, Json]]:
@@ -34,9 +33,8 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
     summary = "Predict one example with the default model" + ("" if default is None else f", {default.name}")
     bare = _post({"type": "object"}, {}, {}) if signature is None else _of_signature(signature)
     yield "/predict", {"post": bare | {"summary": summary, "operationId": "predictOne", "tags": [TAG]}}
-    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^/]+$"}}
-    operation = _post({"type": "object"}, {}, {}) | {"operationId": "predictOne_any", "tags": [TAG]}
-    yield "/predict/{model}", {"parameters": [name | {"example": example}], "post": operation}
+    any_model = [("", "predictOne", "post", _post({"type": "object"}, {}, {}))]
+    yield from operations.under("/predict/{model}", any_model, "any", TAG, operations.path_parameter("model", example))
 
 
 def sample(signature: Signature) -> dict[str, Any]:
@@ -61,22 +59,11 @@ def _of_signature(signature: Signature) -> Json:
     members = {spec.name: json_schema.of_tensor(spec, _dims(spec)) for spec in signature.inputs}
     body = record(members, [spec.name for spec in signature.inputs if spec.has_default])
     if len(members) == 1 and DATA_KEY not in members:
-        only = next(iter(members.values()))
-        body = {"anyOf": [body, record({DATA_KEY: only})]}
-    outputs = {spec.name: _answered(spec) for spec in signature.outputs}
+        body = {"anyOf": [body, record({DATA_KEY: next(iter(members.values()))})]}
+    outputs = {spec.name: json_schema.of_answered_tensor(spec, _dims(spec)) for spec in signature.outputs}
     prediction = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
-    return _post(body, prediction, _examples(signature))
-
-
-def _examples(signature: Signature) -> Json:
-    if not is_answered(signature):
-        return {}
-    note = {"description": predict_bodies.GUESS} if samples.is_guess(signature) else {}
-    return {signature.name: {"summary": signature.name, "value": sample(signature)} | note}
-
-
-def _answered(spec: TensorSpec) -> Json:
-    return json_schema.of_answered_tensor(spec, _dims(spec))
+    example = {signature.name: operations.example(signature, signature.name, sample(signature))}
+    return _post(body, prediction, example if is_answered(signature) else {})
 
 
 def _dims(spec: TensorSpec) -> Dims | None:
@@ -84,19 +71,11 @@ def _dims(spec: TensorSpec) -> Dims | None:
 
 
 def _post(body: Json, prediction: Json, examples: Json) -> Json:
-    properties: dict[str, Json] = {
+    members: dict[str, Json] = {
         "ok": {"const": True},
         "status": {"const": "success"},
         "prediction": prediction,
         "model": TEXT,
         "model_version": TEXT,
     }
-    content: Json = {media_type: {"schema": {}} for media_type in _MEDIA_TYPES}
-    content[JSON] = {"schema": body} | ({"examples": examples} if examples else {})
-    ok = answer("The prediction", record(properties), _MEDIA_TYPES, has_version=True)
-    ok["headers"] |= headers("X-Cache")
-    return {
-        "summary": "Predict one example",
-        "requestBody": {"required": True, "content": content},
-        "responses": {"200": ok} | refusals("simple", asks_backend=True, has_body=True),
-    }
+    return operations.post("simple", "Predict one example", body, "The prediction", record(members), examples=examples)

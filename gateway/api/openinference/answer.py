@@ -4,7 +4,6 @@ JSON data is flat, in row-major order, and legal JSON: a number that is not fini
 not UTF-8 is ``{"b64": ...}``. As binary data every tensor comes bit for bit.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +37,12 @@ def render(request: InferRequest, prediction: Prediction) -> InferResponse:
         Internal: the model server left out an output.
     """
     wanted = request.outputs() or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
-    binary = [raw_tensor.encode(_tensor(prediction, output.name)) for output in wanted if output.binary]
-    sizes = iter([len(data) for data in binary])
+    binary: list[bytes | memoryview] = []
+    outputs = [_described(output, _tensor(prediction, output.name), binary) for output in wanted]
     document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}
     if request.id is not None:
         document["id"] = request.id
-    document["outputs"] = [_described(output, _tensor(prediction, output.name), sizes) for output in wanted]
+    document["outputs"] = outputs
     header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     return InferResponse(b"".join([header, *binary]), len(header)) if binary else InferResponse(header, None)
 
@@ -51,19 +50,22 @@ def render(request: InferRequest, prediction: Prediction) -> InferResponse:
 def _tensor(prediction: Prediction, name: str) -> Array:
     if name not in prediction.outputs:
         raise Internal(f"the model server's answer lacks the output {name}")
-    array = prediction.outputs[name]
+    return prediction.outputs[name]
+
+
+def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
+    """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
     dtype = datatypes.of_numpy(array.dtype)
     if not datatypes.is_supported(dtype):
-        raise Unimplemented(f"the output {name} is {dtype}, for which the protocol has no datatype")
-    return array
-
-
-def _described(output: RequestedOutput, array: Array, sizes: Iterator[int]) -> dict[str, Any]:
-    dtype = datatypes.of_numpy(array.dtype)
-    described = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
+        raise Unimplemented(f"the output {output.name} is {dtype}, for which the protocol has no datatype")
+    described: dict[str, Any] = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
     if output.binary:
-        return described | {"parameters": {"binary_data_size": next(sizes)}}
-    return described | {"data": _json_data(array)}
+        data = raw_tensor.encode(array)
+        binary.append(data)
+        described["parameters"] = {"binary_data_size": len(data)}
+    else:
+        described["data"] = _json_data(array)
+    return described
 
 
 def _json_data(array: Array) -> Any:

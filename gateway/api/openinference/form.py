@@ -1,24 +1,38 @@
-"""The form of an inference request of the Open Inference Protocol, which no signature is needed to know.
+"""The form of an inference request of the Open Inference Protocol, which no signature is needed to know: every problem of it.
 
-Optional members may be null; members that the protocol does not have are ignored. A field's error messages are what it expects.
+Strict: an object has no member that the protocol does not have, and none twice. Parameters are free, but for those that have a
+meaning here. An optional member may be null. A field's error messages are what it expects.
 """
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.problems import MISSING, Problems
+from gateway.codec.problems import MISSING, Problems, describe
+from gateway.codec.repeating import Repeating
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_MAX_SIZE: Final = 2**63 - 1
+MAX_SIZE: Final = 2**63 - 1
 _MAX_ELEMENTS: Final = 2**59  # of 16 bytes at most: no count of bytes overflows, in numpy or in TensorFlow
 _SELF: Final = "_schema"  # under which marshmallow tells what is wrong with the object itself
+_MOST_COMPARED: Final = 100  # characters of an unknown name that are compared with the known ones
 
+HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 SIGNATURE_NAME: Final = "signature_name"
+# Extensions of Triton's that change where the data is, or what it means: to ignore them would give a wrong answer.
+NOT_SERVED: Final = ("classification", "shared_memory_region")
+
+
+def is_countable(shape: Sequence[int]) -> bool:
+    """Whether numpy and TensorFlow can count the elements of ``shape``, in bytes too."""
+    # Sizes beside a 0 count too: TensorFlow multiplies in order.
+    return math.prod([size or 1 for size in shape] if 0 in shape else shape) <= _MAX_ELEMENTS
 
 
 def _always(noun: str) -> dict[str, str | list[Any] | dict[Any, Any]]:
@@ -33,51 +47,51 @@ class Typed(fields.Field[Any]):
         super().__init__(required=required, allow_none=not required, error_messages=_always(noun))
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
-        if type(value) is not self._type or (self._least is not None and not self._least <= value <= _MAX_SIZE):
+        if type(value) is not self._type or (self._least is not None and not self._least <= value <= MAX_SIZE):
             raise self.make_error("invalid")
         return value
 
 
-class Shape(fields.Field[tuple[int, ...]]):
-    """A list of sizes -> a tuple that numpy and TensorFlow can count with."""
+class Shape(fields.Field[list[int]]):
+    """A list of sizes that numpy and TensorFlow can count with."""
 
     def __init__(self) -> None:
         super().__init__(required=True, error_messages=_always(f"a list of up to {MAX_RANK} sizes"))
 
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> tuple[int, ...]:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[int]:
         if not isinstance(value, list) or len(value) > MAX_RANK:
             raise self.make_error("invalid")
-        bad = [index for index, size in enumerate(value) if type(size) is not int or not 0 <= size <= _MAX_SIZE]
+        bad = [index for index, size in enumerate(value) if type(size) is not int or not 0 <= size <= MAX_SIZE]
         if bad:
-            raise ValidationError({index: [f"a size from 0 to {_MAX_SIZE}"] for index in bad})
-        # Sizes beside a 0 count too: TensorFlow multiplies in order.
-        if math.prod(size or 1 for size in value) > _MAX_ELEMENTS:
-            raise ValidationError(["sizes whose product is at most 576460752303423488"])
-        return tuple(value)
+            raise ValidationError({index: [f"a size from 0 to {MAX_SIZE}"] for index in bad})
+        if not is_countable(value):
+            raise ValidationError([f"sizes whose product is at most {_MAX_ELEMENTS}"])
+        return value
 
 
-class _Open(Schema):
+class _Object(Schema):
+    # ``read`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
     class Meta:
         unknown = EXCLUDE
 
     error_messages = {"type": "an object"}  # noqa: RUF012 - marshmallow's way to set them
 
 
-class _InputParameters(_Open):
+class _InputParameters(_Object):
     binary_data_size = Typed(int, "a number of bytes", least=0)
 
 
-class _OutputParameters(_Open):
+class _OutputParameters(_Object):
     binary_data = Typed(bool, "true or false")
 
 
-class _RequestParameters(_Open):
+class _RequestParameters(_Object):
     binary_data_output = Typed(bool, "true or false")
     signature_name = Typed(str, "a string")
 
 
-class Input(_Open):
-    """One of ``inputs``, less its data, which is passed on as it is."""
+class Input(_Object):
+    """One of ``inputs``; its data is passed on as it is."""
 
     name = Typed(str, "a string", required=True)
     datatype = Typed(str, "a string", required=True)
@@ -86,24 +100,25 @@ class Input(_Open):
     data = fields.Raw(allow_none=True)
 
 
-class Output(_Open):
+class Output(_Object):
     """One of ``outputs``: a tensor that the client wants."""
 
     name = Typed(str, "a string", required=True)
     parameters = fields.Nested(_OutputParameters, allow_none=True)
 
 
-class Request(_Open):
-    """The request, less the members of its lists."""
+class Request(_Object):
+    """The request, without the members of its lists. KServe's client repeats the path's ``model_name`` there."""
 
     error_messages = {"type": "an inference request, which is an object"}  # noqa: RUF012
     id = Typed(str, "a string")
+    model_name = Typed(str, "a string")
     parameters = fields.Nested(_RequestParameters, allow_none=True)
     inputs = Typed(list, "a list of tensors", required=True)
     outputs = Typed(list, "a list of outputs")
 
 
-class RepositoryIndex(_Open):
+class RepositoryIndex(_Object):
     """The request for the index of models."""
 
     ready = Typed(bool, "true or false")
@@ -116,42 +131,60 @@ REPOSITORY_INDEX: Final = RepositoryIndex()
 
 
 def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
-    """The members of ``value``, which stands at ``path``, that are as ``schema`` has them; ``problems`` gets the others."""
-    accepted = _accepted(schema, value)
-    if accepted is not None:
-        return accepted
+    """The members of ``value``, which stands at ``path``, that are as ``schema`` has them; ``problems`` gets the others.
+
+    Parameters are whole, or where one of them is wrong only those that have a meaning here.
+    """
     try:
         members: dict[str, Any] = schema.load(value)
+        if members.get("parameters") is not None:
+            members["parameters"] = value["parameters"]
     except ValidationError as error:
         error.__traceback__ = None  # a frame of marshmallow's holds it: together they would hold this request's body
         for inner, expected in _messages(error.messages_dict):
             problems.add((*path, *inner), expected, _at(value, inner))
         members = error.valid_data if isinstance(error.valid_data, dict) else {}
+    if isinstance(value, dict):
+        _tell_unknown(schema, value, path, problems)
+        _tell_repeated(value, path, problems)
+        _tell_parameters(value.get("parameters"), (*path, "parameters"), problems)
     return members
 
 
-def _accepted(schema: Schema, value: Any) -> dict[str, Any] | None:
-    """What ``schema`` loads, by its own fields but without its way of telling what is wrong; None if something is."""
-    if not isinstance(value, dict):
-        return None
-    members: dict[str, Any] = {}
-    for name, field in schema.load_fields.items():
-        if name not in value:
-            if field.required:
-                return None
-            continue
-        member = value[name]
-        if isinstance(field, fields.Nested) and member is not None:
-            member = _accepted(field.schema, member)
-            if member is None:
-                return None
-            members[name] = member
-            continue
-        try:
-            members[name] = field.deserialize(member)
-        except ValidationError:
-            return None
-    return members
+def misplaced(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]]:
+    """What strict JSON does not have, anywhere in a free ``value``: the place, what was expected and what came."""
+    waiting = [(value, path)]
+    while waiting:
+        value, path = waiting.pop()
+        if isinstance(value, Repeating):
+            yield from (((*path, name), "each member once", "a repeated name") for name in value.repeated)
+        if isinstance(value, dict | list):
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += reversed([(item, (*path, step)) for step, item in inner])
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield path, "a number that JSON has", describe(value)
+
+
+def _tell_unknown(schema: Schema, value: dict[str, Any], path: Path, problems: Problems) -> None:
+    unknown = (name for name in value if name not in schema.fields)
+    for name in islice(unknown, problems.room):
+        near = difflib.get_close_matches(name[:_MOST_COMPARED].lower(), schema.fields, n=1)
+        hint = f" (the nearest is {near[0]})" if near else ""
+        problems.note((*path, name), f"only the members {', '.join(schema.fields)}{hint}", "an unknown name")
+
+
+def _tell_repeated(value: dict[str, Any], path: Path, problems: Problems) -> None:
+    for name in islice(value.repeated if isinstance(value, Repeating) else (), problems.room):
+        problems.note((*path, name), "each member once", "a repeated name")
+
+
+def _tell_parameters(parameters: Any, path: Path, problems: Problems) -> None:
+    if not isinstance(parameters, dict):
+        return
+    for name in (name for name in NOT_SERVED if name in parameters):
+        problems.add((*path, name), "nothing, as this extension is not served here", parameters[name])
+    for place, expected, got in islice(misplaced(parameters, path), problems.room):
+        problems.note(place, expected, got)
 
 
 def _messages(messages: Mapping[Any, Any], path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -2,43 +2,58 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gateway.api.openinference import datatypes
+from gateway.api.openinference.decoder import Input
 from gateway.api.openinference.form import Path
 from gateway.codec import raw_tensor
 from gateway.codec.elements import Array, element
-from gateway.codec.nested_lists import find_problems, to_array
-from gateway.codec.number_block import NumberBlock, Unfit
+from gateway.codec.nested_lists import Dims, find_problems, to_array
+from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import MISSING, Problems, pointer
+from gateway.errors import InvalidArgument
+from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
-from gateway.inference.signature import TensorSpec
+from gateway.inference.signature import Signature, TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """An input as the client gives it: its well-formed members, where it stands, and its bytes (None: its data is JSON)."""
+def load(given: Input, binary: memoryview | None, spec: TensorSpec) -> Array | None:
+    """The tensor of ``given``, as ``spec`` declares it, or None if it does not fit.
 
-    members: Mapping[str, Any]
-    path: Path
-    binary: memoryview | None
-
-
-def load(given: Given, spec: TensorSpec, problems: Problems) -> Array | None:
-    """The tensor of ``given``, or None; ``problems`` gets every reason why it does not fit ``spec``.
-
-    The data is held against the shape and the datatype that are given with it, and those against the declaration, so that one
-    mistake is told once. That a member is missing, or that the body ends before the tensor, is for the caller to tell. Raises
-    Unfit instead of telling what is wrong with a NumberBlock.
+    ``binary``: its bytes; None: its data is JSON.
     """
-    before = problems.count
-    _check_declared(given, spec, problems)
-    shape = given.members.get("shape")
-    dtype = datatypes.BY_NAME.get(given.members.get("datatype", ""), spec.dtype)
-    load_data = _from_json if given.binary is None else _from_binary
-    array = load_data(given, dtype, shape, problems)
-    return array if problems.count == before else None
+    if given.datatype != datatypes.name_of(spec.dtype) or not spec.fits(given.shape):
+        return None
+    if binary is None:
+        dims = _dims(given.data, given.shape)
+        array = None if given.data is None else to_array(given.data, element(spec.dtype, strict=True), dims)
+        return None if array is None else array.reshape(given.shape)
+    try:
+        return raw_tensor.decode(binary, spec.dtype, given.shape) if given.data is None else None
+    except raw_tensor.Unreadable:
+        return None
+
+
+def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, spec: TensorSpec, problems: Problems) -> None:
+    """Add to ``problems`` every reason why an input does not fit ``spec``.
+
+    ``members``: those of the input at ``path`` that are well formed. The data is held against the shape and the datatype that
+    are given with it, and those against the declaration, so that one mistake is told once. That a member is missing, or that
+    the body ends before the tensor, is for the caller to tell.
+    """
+    datatype, shape = members.get("datatype"), members.get("shape")
+    if datatype is not None and datatype != datatypes.name_of(spec.dtype):
+        problems.add((*path, "datatype"), datatypes.name_of(spec.dtype), datatype)
+    if shape is not None and not spec.fits(shape):
+        problems.note((*path, "shape"), shape_text(spec), str(shape))
+    dtype = datatypes.BY_NAME.get(datatype or "", spec.dtype)
+    if binary is None:
+        _explain_json(members.get("data"), (*path, "data"), dtype, shape, problems)
+    else:
+        _explain_binary(members, path, binary, dtype, problems)
 
 
 def declared(spec: TensorSpec) -> str:
@@ -51,48 +66,64 @@ def shape_text(spec: TensorSpec) -> str:
     return "of any shape" if spec.shape is None else str([-1 if size is None else size for size in spec.shape])
 
 
-def _check_declared(given: Given, spec: TensorSpec, problems: Problems) -> None:
-    datatype, expected = given.members.get("datatype"), datatypes.name_of(spec.dtype)
-    if datatype is not None and datatype != expected:
-        problems.add((*given.path, "datatype"), expected, datatype)
-    shape = given.members.get("shape")
-    if shape is not None and not spec.fits(shape):
-        problems.note((*given.path, "shape"), shape_text(spec), str(list(shape)))
+def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
+    """The only input as JSON would describe it, and its data as binary tensor data, for a body that is nothing but its data.
+
+    Triton's binary tensor data extension: what the JSON would say is taken from the signature; the one size that may be free
+    follows from the length of the body, and a string is the whole body. Raises InvalidArgument where the signature leaves open
+    what the input is.
+    """
+    needed = [spec for spec in signature.inputs if not spec.has_default]
+    if len(needed) != 1 or needed[0].shape is None or needed[0].shape.count(None) > 1:
+        inputs = "; ".join(f"{spec.name}, {declared(spec)}" for spec in needed[:20]) or "none"
+        raise InvalidArgument(f"a body without JSON is for one input with one free size at most; the inputs are: {inputs}")
+    (spec,) = needed
+    if spec.dtype == dtypes.STRING:
+        data = memoryview(raw_tensor.encode(_one_string(data)))
+    described = {"name": spec.name, "datatype": datatypes.name_of(spec.dtype), "shape": _sizes(spec, len(data))}
+    return described | {"parameters": {"binary_data_size": len(data)}}, data
 
 
-def _from_json(given: Given, dtype: DType, shape: tuple[int, ...] | None, problems: Problems) -> Array | None:
-    """The tensor of nested or flat lists; where there are no dimensions, of one bare element too."""
-    data, place = given.members.get("data"), (*given.path, "data")
+def _explain_json(data: Any, path: Path, dtype: DType, shape: list[int] | None, problems: Problems) -> None:
     if data is None:
-        problems.add(place, "the tensor's elements, or binary_data_size among its parameters", MISSING)
-        return None
-    dims = (math.prod(shape),) if shape is not None and _is_flat(data) else shape
-    kind = element(dtype, strict=True)
-    array = to_array(data, kind, dims)
-    if array is None and isinstance(data, NumberBlock):
-        raise Unfit
-    if array is None:
-        problems.extend(find_problems(data, kind, dims), lambda inner: pointer(place) + inner)
-        return None
-    return None if shape is None else array.reshape(shape)
+        problems.add(path, "the tensor's elements, or binary_data_size among its parameters", MISSING)
+        return
+    kind, dims = element(dtype, strict=True), None if shape is None else _dims(data, shape)
+    if to_array(data, kind, dims) is None:
+        problems.extend(find_problems(data, kind, dims), lambda inner: pointer(path) + inner)
 
 
-def _is_flat(data: Any) -> bool:
-    if isinstance(data, NumberBlock):
-        return len(data.shape) == 1
-    return isinstance(data, list) and not isinstance(next(iter(data), None), list)
-
-
-def _from_binary(given: Given, dtype: DType, shape: tuple[int, ...] | None, problems: Problems) -> Array | None:
-    data, binary = given.members.get("data"), given.binary
-    if isinstance(data, NumberBlock):
-        raise Unfit
+def _explain_binary(members: Mapping[str, Any], path: Path, binary: memoryview, dtype: DType, problems: Problems) -> None:
+    data, shape = members.get("data"), members.get("shape")
     if data is not None:
-        problems.add((*given.path, "data"), "nothing, as binary_data_size says that the data is binary", data)
-    if shape is None or binary is None or len(binary) < given.members["parameters"]["binary_data_size"]:
-        return None
+        problems.add((*path, "data"), "nothing, as binary_data_size says that the data is binary", data)
+    size = members["parameters"]["binary_data_size"]
+    if shape is None or len(binary) < size:
+        return
     try:
-        return raw_tensor.decode(binary, dtype, shape)
+        raw_tensor.decode(binary, dtype, shape)
     except raw_tensor.Unreadable as unreadable:
-        problems.note((*given.path, "parameters", "binary_data_size"), unreadable.expected, unreadable.got)
-        return None
+        problems.note((*path, "parameters", "binary_data_size"), unreadable.expected, unreadable.got)
+
+
+def _dims(data: Any, shape: list[int]) -> Dims:
+    """How ``data`` must nest: flat or by ``shape``; where there are no dimensions, it may be one bare element too."""
+    if isinstance(data, NumberBlock):
+        is_flat = len(data.shape) == 1
+    else:
+        is_flat = isinstance(data, list) and not (data and isinstance(data[0], list))
+    return (math.prod(shape),) if is_flat else tuple(shape)
+
+
+def _one_string(data: memoryview) -> Array:
+    array = np.empty(1, dtype=object)
+    array[0] = bytes(data)
+    return array
+
+
+def _sizes(spec: TensorSpec, data_bytes: int) -> list[int]:
+    """The declared sizes, a free one as large as ``data_bytes`` make it, rounded up."""
+    sizes = spec.shape or ()
+    unit = math.prod(size for size in sizes if size is not None) * np.dtype(spec.dtype.numpy).itemsize
+    free = 1 if spec.dtype == dtypes.STRING else -(-data_bytes // max(unit, 1))
+    return [free if size is None else size for size in sizes]

@@ -21,7 +21,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.telemetry.trace import Trace
 
-FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, tells_repeated=True)
+FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, strict=True)
 """How a /predict body is read."""
 
 

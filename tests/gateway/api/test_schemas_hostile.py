@@ -77,7 +77,7 @@ UNREADABLE = {
 @pytest.mark.parametrize(("load", "model", "body"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_of_endless_problems_some_are_told_and_some_more_counted(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body, tells_repeated=load is load_simple), model)
+        load(parse(body, strict=load is load_simple), model)
     assert len(refusal.value.problems) == MAX_PROBLEMS
     assert MAX_PROBLEMS + refusal.value.omitted >= MAX_COUNTED
     assert "at least" in refusal.value.message

@@ -176,7 +176,7 @@ SIMPLE = [
 
 def refused(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body.encode(), tells_repeated=load is load_simple), model)
+        load(parse(body.encode(), strict=load is load_simple), model)
     return refusal.value
 
 

@@ -110,12 +110,48 @@ def test_body_is_read(body, value):
     assert repr(read) == repr(value), "integers and floats stay apart"
 
 
-def test_an_object_with_a_repeated_name_is_told_where_that_is_asked_for():
+def test_an_object_with_a_repeated_name_is_told_where_reading_is_strict():
     body = b'{"b": [{"a": 1}], "a": {"c": 2, "c": 3, "d": 4}, "b": 5, "e": ":", "b": 6}'
-    told = parse(body, tells_repeated=True)
+    told = parse(body, strict=True)
     assert told == parse(body) == {"b": [{"a": 1}], "a": {"c": 2, "d": 4}, "e": ":"}
     assert [(type(value), value.repeated) for value in (told, told["a"])] == [(Repeating, ("b",)), (Repeating, ("c",))]
-    assert type(told["b"][0]) is type(parse(body)) is type(parse(b'{"a": ":"}', tells_repeated=True)) is dict
+    assert type(told["b"][0]) is type(parse(body)) is type(parse(b'{"a": ":"}', strict=True)) is dict
+
+
+NOT_ONE_DOCUMENT = {
+    "a word": (b'{"a": 1} and', 'nothing after the JSON document, got "and"'),
+    "a second document": (b'{"a": 1}\n{"a": 2}', 'nothing after the JSON document, got "{\\"a\\": 2}"'),
+    "a bracket": (b'{"a": 1}}', 'nothing after the JSON document, got "}"'),
+    "NUL": (b'{"a": 1}\x00', 'nothing after the JSON document, got "\\u0000"'),
+    "bytes that are not UTF-8": (b'{"a": 1} x\xff', 'nothing after the JSON document, got "x\ufffd"'),
+    "bytes after NaN": (b'{"a": -NaN} x', 'nothing after the JSON document, got "x"'),
+    "many bytes": (b"1 " + b"y" * 10**6, f'nothing after the JSON document, got "{"y" * 40}…"'),
+    "a byte order mark": (b'\xef\xbb\xbf{"a": 1}', "JSON without a byte order mark, got a byte order mark"),
+}
+
+
+@pytest.mark.parametrize(("body", "words"), NOT_ONE_DOCUMENT.values(), ids=NOT_ONE_DOCUMENT.keys())
+def test_strictly_a_body_is_one_document_and_what_else_there_is_is_told(body, words):
+    with pytest.raises(InvalidArgument) as refusal:
+        parse(body, strict=True)
+    (problem,) = refusal.value.problems
+    assert refusal.value.message == f"JSON Parse error: {problem}"
+    assert str(problem) == f"(body): expected {words}"
+    parse(body)
+
+
+@pytest.mark.parametrize("body", [b' {"a": 1}\r\n\t ', b"[NaN] ", b'["\xc3\xa9"] '])
+def test_white_space_around_a_document_is_no_part_of_it(body):
+    assert repr(parse(body, strict=True)) == repr(parse(body))
+
+
+@given(st.binary(max_size=60) | st.text('[]{}",:0123456789.-+eEINnaftyrlus\\ \n', max_size=40).map(str.encode))
+def test_what_is_read_strictly_is_read_otherwise_too(body):
+    try:
+        read = parse(body, strict=True)
+    except InvalidArgument:
+        return
+    assert repr(read) == repr(parse(body))
 
 
 @pytest.mark.parametrize("token", [b"NaN", b"-NaN"])

@@ -273,6 +273,35 @@ def test_an_archive_with_some_bytes_changed_is_unpacked_or_refused(data):
     assert len(files) <= 1 if refused is None else len(str(refused)) < 500
 
 
+def streamed(arrays):
+    """An archive that was written to a pipe: the sizes of its files stand after them."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def tell(self):
+            raise io.UnsupportedOperation
+
+    file = Pipe()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("make", [zipped, streamed, lambda arrays: zipped(arrays, np.savez_compressed)])
+def test_an_archive_is_its_files_and_nothing_else(make):
+    body = make({"x": X, "name": X})
+    assert len(list(npz.unpack(body, LIMIT))) == 2
+    second = body.index(b"PK\3\4", 4)
+    directory = body.index(b"PK\1\2")
+    for place in (0, second, directory):
+        outside = body[:place] + b"?" * 30 + body[place:]
+        with pytest.raises(Unreadable, match=r"30 bytes that belong to none of them|one that is broken"):
+            list(npz.unpack(outside, LIMIT))
+    with pytest.raises(Unreadable, match="that are none"):
+        list(npz.unpack(body + b"?", LIMIT))
+
+
 # Bodies for a signature.
 
 ONE = signature(x=(dtypes.FLOAT, (None, 2)))

@@ -354,7 +354,7 @@ def test_what_the_protocol_leaves_open_is_ignored(client):
         "model_name": "m",
         "id": None,
         "parameters": {"priority": 3, "sequence_id": 1, "anything": {"a": []}},
-        "inputs": [X | {"parameters": {"content_type": "np"}, "more": 1}],
+        "inputs": [X | {"parameters": {"content_type": "np"}}],
         "outputs": None,
     }
     response = client.post(INFER, document)

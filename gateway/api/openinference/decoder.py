@@ -1,0 +1,150 @@
+"""A good inference request as values, decoded in one step.
+
+``decode`` takes what is common and says nothing about anything else; ``load`` is the truth about what is accepted. What
+``decode`` accepts ``load`` accepts, with the same values.
+"""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from gateway.api.openinference import form
+from gateway.codec import large_json
+from gateway.codec.nested_lists import MAX_RANK
+from gateway.codec.problems import Problems
+
+_NAME: Final = 2  # the quotation marks of a name
+_TEXT: Final = 4  # those of a member that is a string
+_REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class Input(msgspec.Struct, forbid_unknown_fields=True):
+    """One of ``inputs``. Its data is as JSON has it, or a NumberBlock; None: it is binary."""
+
+    name: str
+    datatype: str
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=form.MAX_SIZE)]], Meta(max_length=MAX_RANK)]
+    parameters: dict[str, Any] | None = None
+    data: Any = None
+
+
+class Output(msgspec.Struct, forbid_unknown_fields=True):
+    """One of ``outputs``: a tensor that the client wants."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """A whole request. None stands for a member that was left out."""
+
+    inputs: list[Input]
+    id: str | None = None
+    model_name: str | None = None
+    parameters: dict[str, Any] | None = None
+    outputs: list[Output] | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(Request)
+
+
+def decode(text: bytes) -> Request | None:
+    """The request that ``text`` is; None if ``load`` has to look at it. Large lists of numbers are NumberBlocks."""
+    try:
+        document = large_json.parse(text, strict=True)
+        if document is not None:
+            request = msgspec.convert(document, Request)
+            return request if _has_known_parameters(request) and not _has_misplaced(request) else None
+        request = _DECODER.decode(text)
+        # msgspec takes the last of two equal names: one name more needs quotation marks that the others leave none for.
+        return request if _quotes_of(text) == _quotes(request) and _has_known_parameters(request) else None
+    except _REFUSALS:
+        return None
+
+
+def load(document: Any) -> Request | None:
+    """The request that ``document`` (JSON, read strictly) is; None if there is any problem with its form."""
+    problems = Problems()
+    members = form.read(form.REQUEST, document, (), problems)
+    inputs = [form.read(form.INPUT, item, (), problems) for item in members.get("inputs", ()) if not problems.count]
+    outputs = [form.read(form.OUTPUT, item, (), problems) for item in members.get("outputs") or () if not problems.count]
+    if problems.count:
+        return None
+    members["inputs"] = [Input(**item) for item in inputs]
+    if members.get("outputs") is not None:
+        members["outputs"] = [Output(**item) for item in outputs]
+    return Request(**members)
+
+
+def binary_size(given: Input) -> int | None:
+    """How many bytes of binary data ``given`` has; None: its data is JSON."""
+    return given.parameters.get("binary_data_size") if given.parameters else None
+
+
+def _has_known_parameters(request: Request) -> bool:
+    """Whether the parameters that have a meaning here are as the form has them, and the shapes can be counted."""
+    if request.parameters and not _fit(request.parameters, "binary_data_output", bool):
+        return False
+    if request.parameters and not _fit(request.parameters, form.SIGNATURE_NAME, str):
+        return False
+    for given in request.inputs:
+        if not form.is_countable(given.shape) or not _fit(given.parameters, "binary_data_size", int):
+            return False
+        if not 0 <= (binary_size(given) or 0) <= form.MAX_SIZE:
+            return False
+    return all(_fit(output.parameters, "binary_data", bool) for output in request.outputs or ())
+
+
+def _fit(parameters: dict[str, Any] | None, name: str, kind: type) -> bool:
+    """Whether the parameter ``name`` is of its type, null or left out, and no other changes what a tensor means."""
+    if not parameters:
+        return True
+    value = parameters.get(name)
+    return (value is None or type(value) is kind) and not any(other in parameters for other in form.NOT_SERVED)
+
+
+def _has_misplaced(request: Request) -> bool:
+    items = (request, *request.inputs, *(request.outputs or ()))
+    return any(next(form.misplaced(item.parameters), None) for item in items if item.parameters)
+
+
+def _quotes_of(text: bytes) -> int:
+    """The quotation marks in ``text``, without those within strings where that can be told at a glance."""
+    count = text.count(b'"')
+    return count if b"\\" not in text or b"\\\\" in text else count - text.count(b'\\"')
+
+
+def _quotes(request: Request) -> int:
+    """The quotation marks that the names and strings of ``request`` take at the least."""
+    count = _NAME + _parameter_quotes(request.parameters)
+    count += _TEXT * ((request.id is not None) + (request.model_name is not None))
+    for given in request.inputs:
+        count += 2 * _TEXT + _NAME + _parameter_quotes(given.parameters)
+        if given.data is not None:
+            count += _NAME + _data_quotes(given.data)
+    if request.outputs is not None:
+        count += _NAME
+        for output in request.outputs:
+            count += _TEXT + _parameter_quotes(output.parameters)
+    return count
+
+
+def _parameter_quotes(parameters: dict[str, Any] | None) -> int:
+    return 0 if parameters is None else _NAME + _value_quotes(parameters)
+
+
+def _data_quotes(data: Any) -> int:
+    """As ``_value_quotes``, but 0 for data that begins with a number: then it is all numbers, or is refused anyway."""
+    first = data
+    while type(first) is list and first:
+        first = first[0]
+    return _value_quotes(data) if type(first) in (str, dict) else 0
+
+
+def _value_quotes(value: Any) -> int:
+    if type(value) is dict:
+        return _NAME * len(value) + sum(map(_value_quotes, value.values()))
+    if type(value) is list:
+        return 2 * len(value) if set(map(type, value)) == {str} else sum(map(_value_quotes, value))
+    return 2 if type(value) is str else 0
