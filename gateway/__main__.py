@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -59,6 +60,7 @@ def _serve(current: Settings) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn has handlers of its own
         signal.signal(stop, _leave)
     _check_model_config(current)
+    _check_certificate(current)
     _check_port(current.host, current.port)
     logs.configure(current.log_level)
     # gRPC's own chatter is no event of ours; must be set before its import.
@@ -68,13 +70,38 @@ def _serve(current: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
     owner = os.getpid()
     try:
-        from gateway.server import GatewayServer  # noqa: PLC0415
-
-        GatewayServer(current, metrics_dir).run()
+        _run(current, str(metrics_dir))
     finally:
         # Workers leave through here too.
         if os.getpid() == owner:
             shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def _run(current: Settings, metrics_dir: str) -> NoReturn:
+    from prometheus_client import multiprocess  # noqa: PLC0415
+
+    from gateway.app import WorkerParts  # noqa: PLC0415
+    from gateway.server.gunicorn_app import ServerConfig, serve  # noqa: PLC0415
+    from gateway.server.limits import Limits  # noqa: PLC0415
+    from gateway.server.process import give_large_blocks_back  # noqa: PLC0415
+    from gateway.server.tls import CertificateFiles  # noqa: PLC0415
+
+    config = ServerConfig(
+        host=current.host,
+        port=current.port,
+        workers=current.workers,
+        limits=Limits(current.max_body_bytes, current.read_timeout_ms, current.max_in_flight),
+        drain_delay_s=current.drain_delay_ms / 1000,
+        graceful_timeout_s=current.graceful_timeout_s,
+        log_level=current.log_level,
+        tls=CertificateFiles(current.tls_cert, current.tls_key) if current.tls_cert and current.tls_key else None,
+    )
+
+    def make_parts(is_draining: Callable[[], bool]) -> WorkerParts:
+        give_large_blocks_back()
+        return WorkerParts(current, is_draining, metrics_dir)
+
+    serve(config, make_parts, multiprocess.mark_process_dead)
 
 
 def _leave(sig: int, frame: FrameType | None) -> NoReturn:
@@ -90,6 +117,18 @@ def _check_model_config(current: Settings) -> None:
         model_names(current.model_config_file)
     except ModelConfigError as error:
         raise StartError(f"GATEWAY_MODEL_CONFIG_FILE: {error}") from error
+
+
+def _check_certificate(current: Settings) -> None:
+    from gateway.server.tls import CertificateFiles  # noqa: PLC0415
+
+    if current.tls_cert is None or current.tls_key is None:
+        return
+    try:
+        CertificateFiles(current.tls_cert, current.tls_key).context()
+    except (OSError, ValueError) as error:
+        files = f"GATEWAY_TLS_CERT={current.tls_cert} GATEWAY_TLS_KEY={current.tls_key}"
+        raise StartError(f"{files}: expected a PEM certificate and its key without a password: {error}") from error
 
 
 def _check_port(host: str, port: int) -> None:

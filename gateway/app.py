@@ -1,5 +1,6 @@
 """create_app(): wires the parts. The only module that knows them all."""
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -37,6 +38,7 @@ from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
+from gateway.server.front import Front
 from gateway.settings import Settings
 from gateway.telemetry import logs, metrics
 
@@ -138,6 +140,31 @@ class Gateway:
         app.config["MAX_CONTENT_LENGTH"] = self._settings.max_body_bytes
         self.routes.mount(app, run)
         return app
+
+
+class WorkerParts:
+    """The gateway as our own server has it: prediction routes on the worker's event loop, all others by Flask in threads."""
+
+    def __init__(self, settings: Settings, is_draining: Callable[[], bool], metrics_dir: str) -> None:
+        self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)
+        self._front = Front(
+            gateway.routes.find, gateway.edge.answer, gateway.flask(self._run), gateway.edge.refuse, settings.max_in_flight
+        )
+        self.front_answer = self._front.answer
+        self.refuse = gateway.edge.refuse
+
+    async def start(self) -> None:
+        """Connect to the model server."""
+        self._loop = asyncio.get_running_loop()
+        self._gateway.start()
+
+    async def close(self) -> None:
+        """End the threads and the connection to the model server."""
+        self._front.close()
+        await self._gateway.close()
+
+    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def _of_tfserving(tfserving: TfServing) -> list[Route]:

@@ -1,11 +1,14 @@
 """A request and a reply of HTTP as values: all that the server and the routes share."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import Setting
 from gateway.telemetry.trace import Trace
+
+ENVIRON_KEY: Final = "gateway.call"
+"""The key of a WSGI environment under which our own server gives the call that it was made from."""
 
 
 class Call:

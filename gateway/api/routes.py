@@ -16,11 +16,8 @@ from werkzeug.routing import Map, Rule
 from gateway.api import body
 from gateway.api.edge import Edge
 from gateway.api.errors import is_tfserving
-from gateway.call import Answer, Call, Handler
+from gateway.call import ENVIRON_KEY, Answer, Call, Handler
 from gateway.errors import InvalidArgument, MethodNotAllowed, NotFound
-
-CALL: Final = "gateway.call"
-"""The key of an environ under which our own server gives the Call that it was made from."""
 
 _REMEMBERED_PATHS: Final = 1024
 _REMEMBERED_LENGTH: Final = 200  # of a path
@@ -98,13 +95,13 @@ def _to_error(error: HTTPException, call: Call) -> Exception:
     if isinstance(error, RequestEntityTooLarge):
         return body.too_large(flask.request.max_content_length or 0)
     if isinstance(error, InternalServerError):
-        return error.original_exception or error
+        return error.original_exception if isinstance(error.original_exception, Exception) else error
     return InvalidArgument(error.description or error.name)
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:
     """The call that ``request`` is. Raises HTTPException for a body that is over the limit."""
-    given: Call | None = request.environ.get(CALL)
+    given: Call | None = request.environ.get(ENVIRON_KEY)
     if given is not None:
         return given
     data = request.get_data(cache=False) if has_body else b""

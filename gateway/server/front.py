@@ -10,14 +10,11 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
-from gateway.call import Answer, Call, Handler
+from gateway.call import ENVIRON_KEY, Answer, Call, Handler
 from gateway.errors import GatewayError, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-CALL: Final = "gateway.call"
-"""The key of a ``Call`` in the WSGI environment that was made from it."""
 
 _THREADS: Final = 16
 # The server sets these itself. Of HEAD, which has no body to measure, the application's length is the one that is told.
@@ -107,6 +104,6 @@ def environ_of(call: Call) -> dict[str, Any]:
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
-        CALL: call,
+        ENVIRON_KEY: call,
     }
     return environ

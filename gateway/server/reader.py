@@ -145,7 +145,7 @@ class RequestReader:
             head.query,
             head.headers,
             body,
-            complete_s=time.perf_counter(),
+            complete_s=time.monotonic(),
             scheme=self._scheme,
             client=self._client,
         )
