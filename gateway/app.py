@@ -79,7 +79,6 @@ class Gateway:
     def __init__(
         self, settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None
     ) -> None:
-        self._settings = settings
         self.memory = Memory(settings.max_body_bytes)
         self._client = client = BackendClient(settings.serving_target)
         self._records = records = Records(
@@ -113,7 +112,8 @@ class Gateway:
         ops = Ops(catalog, readiness, partial(metrics.render, metrics_dir))
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
         table = [*_of_tfserving(tfserving), *_of_simple(simple), *_of_openinference(openinference)]
-        self.routes = Routes([*table, *_of_docs(docs, Home(catalog)), *_of_ops(ops)], self.edge, tfserving.dispatch)
+        table += [*_of_docs(docs, Home(catalog)), *_of_ops(ops)]
+        self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
 
     def start(self) -> None:
         """Connect to the model server and follow its models, on the event loop that runs here."""
@@ -137,7 +137,6 @@ class Gateway:
         # The dialects see the path as it was sent: no redirect to a tidier one.
         app.url_map.merge_slashes = False
         app.url_map.strict_slashes = False
-        app.config["MAX_CONTENT_LENGTH"] = self._settings.max_body_bytes
         self.routes.mount(app, run)
         return app
 
@@ -169,8 +168,10 @@ class WorkerParts:
 
 def _of_tfserving(tfserving: TfServing) -> list[Route]:
     # One handler takes all paths: this dialect answers even a wrong method in its own way.
-    rule, others = "/<any(v1,V1):prefix>/<path:rest>", tuple(method for method in cors.METHODS if method != "POST")
-    return [Route(rule, ("POST",), tfserving.dispatch, predicts=True), Route(rule, others, tfserving.dispatch)]
+    others = tuple(method for method in cors.METHODS if method != "POST")
+    rules = ("/v1/<path:rest>", "/V1/<path:rest>")
+    posts = [Route(rule, ("POST",), tfserving.dispatch, predicts=True) for rule in rules]
+    return posts + [Route(rule, others, tfserving.dispatch) for rule in rules]
 
 
 def _of_simple(simple: Simple) -> list[Route]:

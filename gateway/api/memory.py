@@ -45,8 +45,7 @@ class Shares:
             self._free -= amount
             return True
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (amount, granted)
-        self._waiting.append(place)
+        self._waiting.append((amount, granted))
         try:
             async with asyncio.timeout(deadline.remaining_s()):
                 await granted
@@ -54,7 +53,7 @@ class Shares:
             if granted.done() and not granted.cancelled():
                 self.give_back(amount)
             else:
-                self._waiting.remove(place)
+                granted.cancel()
                 # This one may have been all that the next one waited for.
                 self._grant()
             if isinstance(error, TimeoutError):
@@ -68,10 +67,11 @@ class Shares:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
+        while self._waiting and (self._waiting[0][1].cancelled() or self._waiting[0][0] <= self._free):
             amount, granted = self._waiting.popleft()
-            self._free -= amount
-            granted.set_result(None)
+            if not granted.cancelled():
+                self._free -= amount
+                granted.set_result(None)
 
 
 class Held:

@@ -40,12 +40,13 @@ class Route:
 
 
 class Routes:
-    """All routes. ``tfserving`` answers whatever has no route but a path under /v1/."""
+    """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers what has no route but a path under /v1/."""
 
-    def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler) -> None:
+    def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler, max_body_bytes: int) -> None:
         self._routes = routes
         self._edge = edge
         self._tfserving = tfserving
+        self._max_body_bytes = max_body_bytes
         rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts]
         self._predictions = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
         self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
@@ -57,6 +58,8 @@ class Routes:
 
     def mount(self, app: flask.Flask, run: Run) -> None:
         """Add all routes to ``app``, whose views ``run`` the handlers."""
+        # One byte more, because werkzeug cuts off what has no length and is over its limit.
+        app.config["MAX_CONTENT_LENGTH"] = self._max_body_bytes + 1
         for number, route in enumerate(self._routes):
             view = partial(self._view, run, route)
             app.add_url_rule(route.rule, str(number), view, methods=route.methods, provide_automatic_options=False)
@@ -71,32 +74,33 @@ class Routes:
 
     def _view(self, run: Run, route: Route, **values: str) -> flask.Response:
         call = _call(flask.request)
+        if len(call.body) > self._max_body_bytes:
+            raise RequestEntityTooLarge
         return _response(run(self._edge.answer(call, partial(route.handler, **values))))
 
     def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
         """What Flask refuses by itself, told in the dialect of the path."""
         call = _call(flask.request, has_body=False)
         is_unrouted = isinstance(error, NoRoute | WrongMethod)
-        handler = self._tfserving if is_unrouted and is_tfserving(call.path) else partial(_raise, _to_error(error, call))
+        handler = self._tfserving if is_unrouted and is_tfserving(call.path) else partial(_raise, self._to_error(error, call))
         return _response(run(self._edge.answer(call, handler)))
+
+    def _to_error(self, error: HTTPException, call: Call) -> Exception:
+        path = unquote(call.path, errors="replace")
+        if isinstance(error, NoRoute):
+            return NotFound(f"there is no route {path}")
+        if isinstance(error, WrongMethod):
+            allowed = sorted(error.valid_methods or ())
+            return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
+        if isinstance(error, RequestEntityTooLarge):
+            return body.too_large(self._max_body_bytes)
+        if isinstance(error, InternalServerError):
+            return error.original_exception if isinstance(error.original_exception, Exception) else error
+        return InvalidArgument(error.description or error.name)
 
 
 async def _raise(error: Exception, call: Call) -> Answer:
     raise error
-
-
-def _to_error(error: HTTPException, call: Call) -> Exception:
-    if isinstance(error, NoRoute):
-        return NotFound(f"there is no route {unquote(call.path, errors='replace')}")
-    if isinstance(error, WrongMethod):
-        allowed = sorted(error.valid_methods or ())
-        path = unquote(call.path, errors="replace")
-        return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
-    if isinstance(error, RequestEntityTooLarge):
-        return body.too_large(flask.request.max_content_length or 0)
-    if isinstance(error, InternalServerError):
-        return error.original_exception if isinstance(error.original_exception, Exception) else error
-    return InvalidArgument(error.description or error.name)
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:

@@ -68,8 +68,8 @@ class TfServing:
         self._known = Known(FORM)
         self._advisor = Advisor(catalog)
 
-    async def dispatch(self, call: Call) -> Answer:
-        """The answer to any call whose path begins with /v1/."""
+    async def dispatch(self, call: Call, rest: str = "") -> Answer:
+        """The answer to any call whose path begins with /v1/. What is behind that, ``rest``, is read from the path itself."""
         if call.method != "POST":
             answer = cors.preflight(call)
             if answer is not None:

@@ -184,7 +184,7 @@ ENDS = {
     "chunked": ("/v1/models/m:predict", 200, chunked(large())),
     "chunked, too large": ("/v1/models/m:predict", 413, chunked(large(5_000_000))),
     "too large": ("/v1/models/m:predict", 413, {"data": large(5_000_000)}),
-    "vanished": ("/v1/models/m:predict", 400, {"input_stream": Vanishing(large()), "content_length": len(large())}),
+    "vanished": ("/v1/models/m:predict", 400, {"input_stream": Vanishing(large()), "content_length": len(large()) + 1}),
 }
 
 
