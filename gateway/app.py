@@ -109,8 +109,8 @@ class Gateway:
         openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self.memory, readiness=readiness)
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
-        ops = Ops(catalog, readiness, partial(metrics.render, metrics_dir))
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
+        ops = Ops(catalog, readiness, self.edge, partial(metrics.render, metrics_dir))
         table = [*_of_tfserving(tfserving), *_of_simple(simple), *_of_openinference(openinference)]
         table += [*_of_docs(docs, Home(catalog)), *_of_ops(ops)]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
@@ -128,7 +128,7 @@ class Gateway:
         await self._client.close()
         self._records.close()
         self.memory.close()
-        self.edge.close()
+        self.edge.flush()
         logs.flush()
 
     def flask(self, run: Run) -> Flask:

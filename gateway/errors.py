@@ -180,7 +180,7 @@ class UriTooLong(GatewayError):
 
 
 class ExpectationFailed(GatewayError):
-    """Raised when the ``Expect`` of an HTTP request names something other than ``100-continue``."""
+    """Raised when the Expect header of an HTTP request names something other than 100-continue."""
 
     http_status = 417
     code = "EXPECTATION_FAILED"

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for servers of WSGI that have none."""
+"""The event loop of a process whose server of WSGI has none: it runs in a thread of its own."""
 
 import asyncio
 import os
@@ -8,50 +8,54 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_pid = 0
+
+
+def _running() -> asyncio.AbstractEventLoop:
+    """The loop of this process, which starts with the first use. A process that was forked since has one of its own.
+
+    It is never closed: gRPC calls from a thread of its own into every loop that it has seen.
+    """
+    global _loop, _pid  # noqa: PLW0603 - a process has one
+    with _lock:
+        if _loop is None or _pid != os.getpid():
+            _pid = os.getpid()
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="loop", daemon=True).start()
+        return _loop
+
 
 class LoopThread:
-    """Runs coroutines for other threads. The loop starts when it is first used, and anew in a process that was forked since.
+    """Runs the coroutines of an application on the loop of this process, for other threads.
 
-    ``start`` is called on it then, and ``close`` when it ends.
+    ``start`` is called there before the first of them, once in each process, and ``close`` by ``close``.
     """
 
     def __init__(self, start: Callable[[], None], close: Callable[[], Awaitable[None]]) -> None:
         self._start = start
         self._close = close
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
         self._pid = 0
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Wait for what ``work`` returns, or raise what it raises."""
-        return asyncio.run_coroutine_threadsafe(work, self._running()).result()
+        loop = _running()
+        with self._lock:
+            if self._pid != os.getpid():
+                asyncio.run_coroutine_threadsafe(self._started(), loop).result()
+                self._pid = os.getpid()
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     def close(self) -> None:
-        """End the loop, if it was used."""
-        with self._lock:
-            if self._loop is None or self._thread is None or self._pid != os.getpid():
-                return
-            asyncio.run_coroutine_threadsafe(_awaited(self._close), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = None
+        """End what ``start`` began in this process."""
+        if self._pid == os.getpid():
+            asyncio.run_coroutine_threadsafe(self._closed(), _running()).result()
+            self._pid = 0
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._loop = loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=loop.run_forever, name="loop", daemon=True)
-                self._thread.start()
-                asyncio.run_coroutine_threadsafe(_called(self._start), loop).result()
-            return self._loop
+    async def _started(self) -> None:
+        self._start()
 
-
-async def _called(start: Callable[[], None]) -> None:
-    start()
-
-
-async def _awaited(close: Callable[[], Awaitable[None]]) -> None:
-    await close()
+    async def _closed(self) -> None:
+        await self._close()

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.call import Call
 
-_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _FALLBACK: Final = "http://localhost:8080"
 
 

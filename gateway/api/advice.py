@@ -54,7 +54,10 @@ class Advisor:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A call for ``model`` that is refused with ``error``."""
+    """A call for ``model`` that is refused with ``error``.
+
+    A frame that the error came through must not keep one: together they would be a cycle that holds the request's body.
+    """
 
     call: Call
     error: GatewayError

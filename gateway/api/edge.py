@@ -38,7 +38,7 @@ class Edge:
         self._tally = Tally()
         self._refusals = Refusals()
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Write what is still to be counted."""
         self._tally.write()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.api.edge import Edge
 from gateway.api.errors import json_answer
 from gateway.api.readiness import Readiness
 from gateway.call import Answer, Call
@@ -15,9 +16,10 @@ from gateway.inference.status import ModelStatus
 class Ops:
     """The operational handlers."""
 
-    def __init__(self, catalog: Catalog, readiness: Readiness, render_metrics: Callable[[], bytes]) -> None:
+    def __init__(self, catalog: Catalog, readiness: Readiness, edge: Edge, render_metrics: Callable[[], bytes]) -> None:
         self._catalog = catalog
         self._readiness = readiness
+        self._edge = edge
         self._render_metrics = render_metrics
 
     async def health(self, call: Call) -> Answer:
@@ -36,6 +38,7 @@ class Ops:
 
     async def metrics(self, call: Call) -> Answer:
         """Every metric, of all workers: their files are read in a thread."""
+        self._edge.flush()
         text = await asyncio.to_thread(self._render_metrics)
         return Answer(200, text, [("Content-Type", CONTENT_TYPE_LATEST)])
 

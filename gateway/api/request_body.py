@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.codec import json_text, large_json
-from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
@@ -24,11 +23,22 @@ _DENSE_BYTES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """``is_right`` says whether a document asks for a signature as it should, or for none; then ``name`` gives its name.
+
+    For any other document ``name`` raises InvalidArgument.
+    """
+
+    is_right: Callable[[Any], bool]
+    name: Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Form(Generic[Loaded]):
     """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
 
-    ``raw_strings`` and ``strict`` as for ``json_text.parse``. ``signature_name`` gives the name of the signature that a
-    document asks for, or raises InvalidArgument; None where it is always the default one.
+    ``raw_strings`` and ``strict`` as for ``json_text.parse``. ``naming``: how a body asks for a signature;
+    None where that is always the default one.
     """
 
     typed: Callable[[Signature], Callable[[bytes], Loaded | None]]
@@ -36,7 +46,7 @@ class Form(Generic[Loaded]):
     load: Callable[[Any, Signature], Loaded]
     raw_strings: bool = False
     strict: bool = False
-    signature_name: Callable[[Any], str] | None = None
+    naming: Naming | None = None
 
 
 class Known(Generic[Loaded]):
@@ -78,8 +88,8 @@ class RequestBody(Generic[Loaded]):
         self._decoded = known.decode(model, data)
         if self._decoded is None:
             self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, strict=self._form.strict)
-            if self._form.signature_name is not None:
-                self._name_signature(self._form.signature_name)
+            if self._form.naming is not None:
+                self._name_signature(self._form.naming)
             elif self._hollow is None:
                 self.document  # noqa: B018 - what is no JSON is refused now
 
@@ -101,15 +111,10 @@ class RequestBody(Generic[Loaded]):
         """All of it, as Python has it: for a body that was refused."""
         return self._document
 
-    def _name_signature(self, signature_name: Callable[[Any], str]) -> None:
-        if self._hollow is not None:
-            try:
-                self.signature = signature_name(self._hollow)
-            except InvalidArgument:
-                self._hollow = None  # the whole of it tells why
-            else:
-                return
-        self.signature = signature_name(self._document)
+    def _name_signature(self, naming: Naming) -> None:
+        if self._hollow is not None and not naming.is_right(self._hollow):
+            self._hollow = None  # the whole of it tells why
+        self.signature = naming.name(self._document if self._hollow is None else self._hollow)
 
     def _loaded(self, signature: Signature) -> Loaded:
         if self._hollow is not None or len(self.data) < large_json.LEAST_BYTES:

@@ -15,9 +15,9 @@ from werkzeug.routing import Map, Rule
 
 from gateway.api import body
 from gateway.api.edge import Edge
-from gateway.api.errors import is_tfserving
+from gateway.api.errors import InternalError, is_tfserving
 from gateway.call import ENVIRON_KEY, Answer, Call, Handler
-from gateway.errors import InvalidArgument, MethodNotAllowed, NotFound
+from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotFound
 
 _REMEMBERED_PATHS: Final = 1024
 _REMEMBERED_LENGTH: Final = 200  # of a path
@@ -80,12 +80,15 @@ class Routes:
 
     def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
         """What Flask refuses by itself, told in the dialect of the path."""
+        # Flask's request holds the error, and the error's frames the request: a cycle, with the body in it.
+        flask.request.routing_exception = None
+        error.__traceback__ = None
         call = _call(flask.request, has_body=False)
-        is_unrouted = isinstance(error, NoRoute | WrongMethod)
-        handler = self._tfserving if is_unrouted and is_tfserving(call.path) else partial(_raise, self._to_error(error, call))
-        return _response(run(self._edge.answer(call, handler)))
+        if isinstance(error, NoRoute | WrongMethod) and is_tfserving(call.path):
+            return _response(run(self._edge.answer(call, self._tfserving)))
+        return _response(self._edge.refuse(call, self._to_error(error, call)))
 
-    def _to_error(self, error: HTTPException, call: Call) -> Exception:
+    def _to_error(self, error: HTTPException, call: Call) -> GatewayError:
         path = unquote(call.path, errors="replace")
         if isinstance(error, NoRoute):
             return NotFound(f"there is no route {path}")
@@ -94,13 +97,9 @@ class Routes:
             return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
         if isinstance(error, RequestEntityTooLarge):
             return body.too_large(self._max_body_bytes)
-        if isinstance(error, InternalServerError):
-            return error.original_exception if isinstance(error.original_exception, Exception) else error
+        if isinstance(error, InternalServerError):  # Flask has logged it
+            return InternalError("something went wrong here; the log knows more")
         return InvalidArgument(error.description or error.name)
-
-
-async def _raise(error: Exception, call: Call) -> Answer:
-    raise error
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:

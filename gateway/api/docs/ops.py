@@ -12,6 +12,9 @@ ABOUT: Final = "For those who run it."
 
 _MODEL: Final = record({"name": TEXT, "ready": {"type": "boolean"}, "available": array(TEXT), "problems": array(TEXT)})
 _READY: Final = record({"ready": {"type": "boolean"}, "reasons": array(TEXT), "models": array(_MODEL)})
+_VERSIONS: Final = array(record({"version": TEXT, "state": TEXT}))
+_LISTED: Final = record({"name": TEXT, "ready": {"type": "boolean"}, "versions": _VERSIONS, "problems": array(TEXT)})
+_HOME: Final = record({"name": TEXT, "models": array(_LISTED), "example": TEXT, "links": {"type": "object"}})
 _SNIPPET: Final = record({"title": TEXT, "language": {"enum": ["bash", "python"]}, "code": TEXT})
 _WHY: Final = {"description": "Why some of its signatures cannot be called"}
 _SNIPPETS: Final = record({"model": TEXT, "version": TEXT, "snippets": array(_SNIPPET), "problems": array(TEXT) | _WHY})
@@ -19,6 +22,7 @@ _SNIPPETS: Final = record({"model": TEXT, "version": TEXT, "snippets": array(_SN
 
 def paths(example: str) -> Iterator[tuple[str, Json]]:
     """The routes; ``example`` is a model's name."""
+    yield "/", _get("home", "What is here: the models, and how to call one", {"200": answer("It", _HOME, (JSON, "text/html"))})
     yield "/health", _get("health", "Whether the process lives", _ok({"ok": {"const": True}, "status": {"const": "up"}}))
     yield "/healthz", _get("healthz", "Whether the process lives", _ok({"status": {"const": "alive"}}))
     yield "/readyz", _get("readyz", "Whether every model answers", {"200": answer("Ready", _READY), "503": not_ready(_READY)})

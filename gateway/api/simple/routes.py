@@ -13,7 +13,7 @@ from gateway.api.request_body import Form, Known, RequestBody
 from gateway.api.simple import accept, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
-from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.hints import listed, refuse_composite
@@ -78,8 +78,10 @@ class Simple:
         example = _Example(load)
         try:
             prediction = await self._predictor.predict(model, trace, self._memory.running(size, example.build), call.deadline)
-        except _DoesNotFit as unfit:
-            raise await self._explained(Refused(call, unfit.error, model), sent) from None
+        except InvalidArgument as error:
+            if example.fits or sent is None:
+                raise
+            raise await strict_advice.simple_unfit(self._advisor, Refused(call, error, model), sent) from None
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
         outputs = {
@@ -94,35 +96,26 @@ class Simple:
         except InvalidArgument as error:
             raise await strict_advice.simple_unread(self._advisor, Refused(call, error, model), data) from None
 
-    async def _explained(self, refused: Refused, sent: RequestBody[dict[str, Array]] | None) -> GatewayError:
-        return refused.error if sent is None else await strict_advice.simple_unfit(self._advisor, refused, sent)
-
-
-class _DoesNotFit(InvalidArgument):
-    """Raised when the body does not fit the signature: by ``error``."""
-
-    def __init__(self, error: InvalidArgument) -> None:
-        super().__init__(error.message, error.problems, error.omitted)
-        self.error = error
-
 
 class _Example:
-    """The one example of a body, which ``load`` makes for a signature: the last that it was made for is needed again."""
+    """The one example of a body, which ``load`` makes for a signature.
+
+    ``signature`` and ``inputs`` are of the last time, for which the answer is. ``fits`` says whether the body fitted then.
+    """
 
     signature: Signature
     inputs: Tensors
 
     def __init__(self, load: Callable[[Signature], Tensors]) -> None:
         self._load = load
+        self.fits = True
 
     def build(self, signature: Signature) -> Tensors:
-        """The tensors for ``signature``. Raises _DoesNotFit, and Unimplemented for one with composite tensors."""
+        """The tensors for ``signature``. Raises what ``load`` raises, and Unimplemented for one with composite tensors."""
         refuse_composite(signature)
-        self.signature = signature
-        try:
-            self.inputs = self._load(signature)
-        except InvalidArgument as error:
-            raise _DoesNotFit(error) from None
+        self.signature, self.fits = signature, False
+        self.inputs = self._load(signature)
+        self.fits = True
         return self.inputs
 
 

@@ -120,9 +120,12 @@ class TfServing:
         try:
             return await self._memory.run(memory.size(prediction.outputs), self._dump, call, prediction, is_row)
         except (InvalidArgument, OutOfRange) as error:
-            refused = Refused(call, error, ModelRef(model.name, prediction.version))
             raise await advice.predict_unanswered(
-                self._advisor, refused, trace.signature, prediction.outputs, is_row=is_row
+                self._advisor,
+                Refused(call, error, ModelRef(model.name, prediction.version)),
+                trace.signature,
+                prediction.outputs,
+                is_row=is_row,
             ) from None
 
     def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
@@ -153,8 +156,8 @@ class TfServing:
         except InvalidArgument as error:
             if trace.version is None:
                 raise
-            refused = Refused(call, error, ModelRef(model.name, trace.version))
-            raise await advice.examples_unfit(self._advisor, refused, verb) from None
+            answering = ModelRef(model.name, trace.version)
+            raise await advice.examples_unfit(self._advisor, Refused(call, error, answering), verb) from None
 
     async def _read_examples(self, call: Call, model: ModelRef, verb: ExampleVerb, trace: Trace) -> Examples:
         """The examples of a body, an object that names a signature or none."""
@@ -165,8 +168,9 @@ class TfServing:
             trace.signature = body.signature_name(document)
             examples = await self._memory.run(len(data), example_bodies.load, document)
         except InvalidArgument as error:
-            refused = Refused(call, error, model)
-            raise await advice.examples_misread(self._advisor, refused, verb, data, document=document) from None
+            raise await advice.examples_misread(
+                self._advisor, Refused(call, error, model), verb, data, document=document
+            ) from None
         call.parse_s = time.monotonic() - started_s
         return examples
 

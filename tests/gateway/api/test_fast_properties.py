@@ -25,8 +25,8 @@ MODEL = ModelRef("m")
 def by_the_schemas(form, data, signature):
     """What happened to a body before there were other ways."""
     document = json_text.parse(data, raw_strings=form.raw_strings, strict=form.strict)
-    if form.signature_name is not None:
-        form.signature_name(document)
+    if form.naming is not None:
+        form.naming.name(document)
     return form.load(document, signature)
 
 

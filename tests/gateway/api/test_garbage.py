@@ -1,6 +1,7 @@
 """A request is freed when it is answered: whoever sends large bodies that are refused does not fill the memory with them."""
 
 import gc
+import time
 import types
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from io import BytesIO
 import grpc
 import pytest
 from werkzeug.test import create_environ
+
+from gateway.call import Call
 
 GOOD = b'{"instances":[[1,2],[3,4]]}'
 INFER = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}]}'
@@ -38,18 +41,25 @@ REQUESTS = {
 }
 
 
-@pytest.fixture
-def ask(client):
-    wsgi_app = client.http.application.wsgi_app
+@pytest.fixture(params=["front", "flask"])
+def ask(client, request):
+    """Sends a request in the way of our own server, or in that of all others."""
+    app = client.http.application
+    gateway, loop = app.extensions["gateway"], app.extensions["gateway.loop"]
 
-    def ask(path: str, body: bytes, content_type: str = "application/json") -> int:
-        environ = create_environ(path, method="POST", data=body, content_type=content_type)
+    def ask_front(path: str, body: bytes) -> int:
+        call = Call("POST", path, "", {"content-type": "application/json"}, body, complete_s=time.monotonic())
+        handler = gateway.routes.find(call)
+        return ask_flask(path, body) if handler is None else loop.run(gateway.edge.answer(call, handler)).status
+
+    def ask_flask(path: str, body: bytes) -> int:
+        environ = create_environ(path, method="POST", data=body, content_type="application/json")
         statuses: list[str] = []
-        pieces = wsgi_app(environ, lambda status, headers, exc_info=None: statuses.append(status))
+        pieces = app.wsgi_app(environ, lambda status, headers, exc_info=None: statuses.append(status))
         b"".join(pieces)
         return int(statuses[0][:3])
 
-    return ask
+    return ask_front if request.param == "front" else ask_flask
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import threading
 
 import grpc
 import pytest
+
 from gateway.app import close, create_app
 from tests.gateway.conftest import Client, settings
 from tests.gateway.fake_serving import FakeServing, serving

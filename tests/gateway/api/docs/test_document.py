@@ -256,7 +256,7 @@ def test_every_error_class_is_an_answer_of_every_dialect():
 def test_the_answers_are_told_in_the_words_of_the_error_tree():
     made = document()
     for response in made["components"]["responses"].values():
-        assert re.fullmatch(r"[A-Z][A-Za-z ]+: ([WF][a-z]+ [^`:;]+\.( |$))+", response["description"]), response["description"]
+        assert re.fullmatch(r"[A-Z][A-Za-z -]+: ([WF][a-z]+ [^`:;]+\.( |$))+", response["description"]), response["description"]
 
 
 def leaves(error: type) -> list[type]:
