@@ -67,7 +67,7 @@ class Application:
         if path == "/echo":
             return told(200, seen(call))
         if path == "/large":
-            return Answer(200, b"x" * LARGE)
+            return Answer(200, b"x" * int(call.query or LARGE))
         if path == "/long":
             return Answer(200, b"x" * LONG)
         if path == "/nocontent":
