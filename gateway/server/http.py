@@ -76,9 +76,9 @@ class HttpProtocol(asyncio.Protocol):
         if self._task is not None or self._pauses_writing:
             self._read_ahead(len(data))
         reader.feed(data)
+        self._proceed()
         if reader.held != self._held_bytes or self._is_large:
             self._count_bodies()
-        self._proceed()
 
     def eof_received(self) -> bool:
         """The client sends nothing more."""
@@ -144,17 +144,20 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause(self) -> None:
         """Receive nothing more of a large body, and stop its time."""
-        if self._left_s is None and self._task is None and not self._transport.is_closing():
-            self._left_s = self.expires_s - self._loop.time()
+        if self._left_s is None and not self._transport.is_closing():
+            timeout_s = self._connections.limits.read_timeout_s
+            self._left_s = self.expires_s - self._loop.time() if self._is_timed else timeout_s
             self.expires_s = _NEVER
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Receive the rest of it."""
         if self._left_s is not None and not self._transport.is_closing():
-            self.expires_s = self._loop.time() + self._left_s
+            if self._is_timed:
+                self.expires_s = self._loop.time() + self._left_s
             self._left_s = None
-            self._transport.resume_reading()
+            if self._ahead_bytes <= AHEAD_BYTES:
+                self._transport.resume_reading()
 
     # One request after the other.
 
@@ -173,7 +176,8 @@ class HttpProtocol(asyncio.Protocol):
     def _wait_for_rest(self) -> None:
         if not self._is_timed:
             self._is_timed = True
-            self.expires_s = self._loop.time() + self._connections.limits.read_timeout_s
+            held_up = self._left_s is not None
+            self.expires_s = _NEVER if held_up else self._loop.time() + self._connections.limits.read_timeout_s
         if self._reader.awaits_continue:
             self._transport.write(CONTINUE)
 

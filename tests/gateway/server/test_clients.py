@@ -297,20 +297,24 @@ def test_uploads_beyond_the_bound_wait_for_the_oldest_and_all_are_answered():
 
 
 def test_the_time_of_an_upload_that_is_held_up_does_not_run():
-    """An older one sends nothing more and times out. The younger began at the same time, and has its whole time left."""
+    """Two older ones send nothing more and time out, one after the other. The youngest has its whole time left then."""
     size = 20_000_000
-    with Served(limits(max_body_bytes=size, read_timeout_ms=1500)) as served:
+    with Served(limits(max_body_bytes=size, read_timeout_ms=700)) as served:
         waiting = [Wire(served.port) for _ in range(5)]
         for wire in waiting:
             wire.sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
         wait_for(lambda: len(served.application.waiting) == 5)
-        with Wire(served.port) as older, Wire(served.port) as younger:
-            older.play((PREDICT + b"Content-Length: %d\r\n\r\n" % size + b"x" * 1_000_000,))
-            wait_for(lambda: served.connections.bodies.bytes > 5 * size + 500_000)
-            sender = threading.Thread(target=younger.play, args=([post(b'{"x": "%s"}' % (b"y" * (size - 100)))],))
+        older = [Wire(served.port) for _ in range(2)]
+        for place, wire in enumerate(older):
+            wire.play((PREDICT + b"Content-Length: %d\r\n\r\n" % size + b"x" * 500_000,))
+            wait_for(lambda place=place: len(served.connections.bodies._uploads) == place + 1)
+        with Wire(served.port) as youngest:
+            sender = threading.Thread(target=youngest.play, args=([post(b'{"x": "%s"}' % (b"y" * (size - 100)))],))
             sender.start()
-            assert [answer.status for answer in older.read_until(bool)] == [408]
-            assert [answer.status for answer in younger.read_until(bool)] == [200]
+            for wire in older:
+                assert [answer.status for answer in wire.read_until(bool)] == [408]
+                wire.sock.close()
+            assert [answer.status for answer in youngest.read_until(bool)] == [200]
             sender.join()
         for wire in waiting:
             wire.sock.close()
