@@ -81,6 +81,8 @@ class Application:
             return await self._wait(path)
         if path == "/fail":
             raise RuntimeError("the application failed")
+        if path == "/cancelled":
+            raise asyncio.CancelledError
         if path == "/bad-header":
             return told(200, {}, ("X-A", "1\r\nX-Evil: 1"))
         return told(404, {})
