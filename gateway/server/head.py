@@ -53,7 +53,7 @@ def read(method: bytes, target: bytes, version: str, fields: Fields, *, keeps: b
 
     Raises:
         InvalidArgument: the version, the target, ``Host`` or a field that must come once is wrong.
-        HeaderFieldsTooLarge: there are too many fields, or too many bytes of them.
+        HeaderFieldsTooLarge: the fields have too many bytes.
         ExpectationFailed: ``Expect`` is not ``100-continue``.
         Unimplemented: the method is CONNECT, or the transfer coding is not ``chunked``.
     """
@@ -74,8 +74,6 @@ def framing(fields: Fields) -> bytes:
 
 
 def _headers(fields: Fields) -> dict[str, str]:
-    if len(fields) > FIELDS:
-        raise HeaderFieldsTooLarge(f"the request's head: expected at most {FIELDS} fields, got more")
     headers: dict[str, str] = {}
     size = 0
     for name, value in fields:

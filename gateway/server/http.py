@@ -23,7 +23,7 @@ class HttpProtocol(asyncio.Protocol):
     """A connection of HTTP/1.0 or 1.1. ``expires_s``, by the loop's clock, is when it has waited long enough."""
 
     __slots__ = (
-        "_ahead_bytes",
+        "_ahead",
         "_connections",
         "_held_bytes",
         "_is_large",
@@ -32,6 +32,7 @@ class HttpProtocol(asyncio.Protocol):
         "_left_s",
         "_linger_bytes",
         "_loop",
+        "_pauses_ahead",
         "_pauses_writing",
         "_reader",
         "_task",
@@ -45,7 +46,8 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
         self._held_bytes = 0  # of bodies, as the worker counts them
-        self._ahead_bytes = 0  # that came while a request was in work
+        self._ahead = bytearray()  # what came while a request was in work
+        self._pauses_ahead = False  # whether that is so much that nothing more is received
         self._is_timed = False  # whether the time for the request that has begun runs
         self._is_large = False  # whether the body that has begun is a large one
         self._is_late = False  # whether the connection is being closed, and should be by now
@@ -72,18 +74,18 @@ class HttpProtocol(asyncio.Protocol):
         if self._linger_bytes is not None:
             self._discard(len(data))
             return
-        reader = self._reader
-        if self._task is not None or self._pauses_writing:
-            self._read_ahead(len(data))
-        reader.feed(data)
-        if reader.held != self._held_bytes or self._is_large:
-            self._count_bodies()
+        if self._ahead or self._task is not None or self._pauses_writing:
+            self._keep_ahead(data)
+        else:
+            self._read(data)
         self._proceed()
+        if self._reader.held != self._held_bytes or self._is_large:
+            self._count_bodies()
 
     def eof_received(self) -> bool:
         """The client sends nothing more."""
         reader = self._reader
-        if self._linger_bytes is not None or self._task is not None or reader.whole:
+        if self._linger_bytes is not None or self._task is not None:
             return False
         reader.end()
         if not reader.whole:
@@ -144,36 +146,41 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause(self) -> None:
         """Receive nothing more of a large body, and stop its time."""
-        if self._left_s is None and self._task is None and not self._transport.is_closing():
-            self._left_s = self.expires_s - self._loop.time()
+        if self._left_s is None and not self._transport.is_closing():
+            timeout_s = self._connections.limits.read_timeout_s
+            self._left_s = self.expires_s - self._loop.time() if self._is_timed else timeout_s
             self.expires_s = _NEVER
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Receive the rest of it."""
         if self._left_s is not None and not self._transport.is_closing():
-            self.expires_s = self._loop.time() + self._left_s
+            if self._is_timed:
+                self.expires_s = self._loop.time() + self._left_s
             self._left_s = None
-            self._transport.resume_reading()
+            if not self._pauses_ahead:
+                self._transport.resume_reading()
 
     # One request after the other.
 
     def _proceed(self) -> None:
         """Begin what has come whole, as long as nothing is in work and the client reads its answers."""
         reader = self._reader
-        while reader.whole and self._task is None and not self._pauses_writing and self._linger_bytes is None:
-            self._begin(reader.whole.popleft())
-        if self._task is not None or self._linger_bytes is not None or self._pauses_writing:
-            return
-        if self._ahead_bytes:
-            self._stop_reading_ahead()
-        if reader.is_receiving:
-            self._wait_for_rest()
+        while self._task is None and not self._pauses_writing and self._linger_bytes is None:
+            if reader.whole:
+                self._begin(reader.whole.popleft())
+            elif self._ahead:
+                self._read_ahead()
+            else:
+                if reader.is_receiving:
+                    self._wait_for_rest()
+                return
 
     def _wait_for_rest(self) -> None:
         if not self._is_timed:
             self._is_timed = True
-            self.expires_s = self._loop.time() + self._connections.limits.read_timeout_s
+            held_up = self._left_s is not None
+            self.expires_s = _NEVER if held_up else self._loop.time() + self._connections.limits.read_timeout_s
         if self._reader.awaits_continue:
             self._transport.write(CONTINUE)
 
@@ -193,6 +200,9 @@ class HttpProtocol(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             answer = await self._connections.answer(request.call)
+        except asyncio.CancelledError:
+            self._transport.abort()  # the client has gone, or the worker ends
+            raise
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the others go on
             log.exception("a request was not answered")
             answer, request.keeps = FAILURE, False
@@ -231,15 +241,30 @@ class HttpProtocol(asyncio.Protocol):
 
     # What comes before its turn, or too late.
 
-    def _read_ahead(self, size: int) -> None:
-        self._ahead_bytes += size
-        if self._ahead_bytes > AHEAD_BYTES:
+    def _read(self, data: bytes) -> None:
+        """Read as much as is sure to be few requests. The rest waits: a hundred thousand fit into what comes at once."""
+        size = self._reader.appetite
+        if len(data) > size:
+            self._keep_ahead(data[size:])
+            data = data[:size]
+        self._reader.feed(data)
+
+    def _keep_ahead(self, data: bytes) -> None:
+        self._ahead += data
+        if len(self._ahead) > AHEAD_BYTES:
+            self._pauses_ahead = True
             self._transport.pause_reading()
 
-    def _stop_reading_ahead(self) -> None:
-        if self._ahead_bytes > AHEAD_BYTES and self._left_s is None and not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._ahead_bytes = 0
+    def _read_ahead(self) -> None:
+        size = self._reader.appetite
+        with memoryview(self._ahead) as view:
+            data = bytes(view[:size])
+        del self._ahead[:size]
+        if self._pauses_ahead and len(self._ahead) <= AHEAD_BYTES and not self._transport.is_closing():
+            self._pauses_ahead = False
+            if self._left_s is None:
+                self._transport.resume_reading()
+        self._reader.feed(data)
 
     def _count_bodies(self) -> None:
         """Tell the worker how much this connection holds, and whether that is a large body that still comes."""
@@ -259,7 +284,8 @@ class HttpProtocol(asyncio.Protocol):
             self._linger_bytes = LINGER_BYTES
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-            if self._ahead_bytes > AHEAD_BYTES or self._left_s is not None:
+            self._ahead.clear()
+            if self._pauses_ahead or self._left_s is not None:
                 self._transport.resume_reading()
         if not self._pauses_writing:
             self.expires_s = self._loop.time() + LINGER_S

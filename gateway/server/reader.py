@@ -11,12 +11,15 @@ from typing import Final
 import httptools
 
 from gateway.call import Call
-from gateway.errors import GatewayError, InvalidArgument, PayloadTooLarge, RequestTimeout, UriTooLong
+from gateway.errors import GatewayError, HeaderFieldsTooLarge, InvalidArgument, PayloadTooLarge, RequestTimeout, UriTooLong
 from gateway.server import head as heads
 from gateway.server.head import Fields, Head
-from gateway.server.limits import CHUNK_BYTES, CHUNKING_BYTES, HEAD_BYTES, SMALL_BODY_BYTES, TARGET_BYTES, Limits
+from gateway.server.limits import CHUNK_BYTES, CHUNKING_BYTES, FIELDS, HEAD_BYTES, SMALL_BODY_BYTES, TARGET_BYTES, Limits
 
 _CUT_SHORT: Final = "the body cannot be read: it ended early, or its chunks are malformed"
+
+
+_READ_BYTES: Final = 4096
 
 
 class Request:
@@ -53,9 +56,17 @@ class RequestReader:
         self._head: Head | None = None
         self._target = b""
         self._fields: Fields = []
-        self._pieces: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._wire_bytes = 0  # of the head or the body, in reads that did not end it
         self._chunks = 0
+
+    @property
+    def appetite(self) -> int:
+        """How many bytes to read at a time: as many as the body still has, or a few."""
+        head = self._head
+        if head is None or head.length is None:
+            return _READ_BYTES
+        return max(_READ_BYTES, head.length - self.size)
 
     @property
     def awaits_continue(self) -> bool:
@@ -153,7 +164,7 @@ class RequestReader:
         self.is_over = not keeps
         self.is_receiving = False
         self._head = None
-        self._pieces = []
+        self._body = b""
         self.size = 0
 
     # What llhttp calls. An error that is raised here ends ``feed_data``.
@@ -180,6 +191,8 @@ class RequestReader:
         """A field of the head, or a trailer, which nobody here looks at."""
         if self._head is None:
             self._fields.append((name, value))
+            if len(self._fields) > FIELDS:
+                raise HeaderFieldsTooLarge(f"the request's head: expected at most {FIELDS} fields, got more")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -202,7 +215,12 @@ class RequestReader:
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
-        self._pieces.append(piece)
+        if not self.size:
+            self._body = piece
+        elif isinstance(self._body, bytearray):
+            self._body += piece
+        else:
+            self._body = bytearray(self._body + piece)
         self.size += len(piece)
         self.held += len(piece)
         if self.size > self._limits.max_body_bytes:
@@ -213,10 +231,8 @@ class RequestReader:
         head, parser = self._head, self._parser
         if head is None or (head.length != self.size and parser.should_upgrade()):
             return
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         # llhttp takes a ``Connection: close`` among the trailers for one of the head.
-        self._add(head, body, keeps=head.keeps and parser.should_keep_alive(), error=None)
+        self._add(head, bytes(self._body), keeps=head.keeps and parser.should_keep_alive(), error=None)
 
     def _over_limit(self) -> PayloadTooLarge:
         limit = self._limits.max_body_bytes

@@ -212,6 +212,8 @@ CHUNKS = cases(
     ("extension with a bare LF", "400 closed", chunked(b"1b;a\nb\r\n" + GOOD + b"\r\n0\r\n\r\n")),
     ("extension with a null byte", "400 closed", chunked(b"1b;a=\x00\r\n" + GOOD + b"\r\n0\r\n\r\n")),
     ("extension of 9000 bytes", "200 kept", chunked(b"1b;" + b"a" * 9000 + b"\r\n" + GOOD + b"\r\n0\r\n\r\n")),
+    ("extension that does not end", "400 closed", chunked(b"1b;" + b"a" * 1_000_000)),
+    ("extensions that are more than the data", "400 closed", chunked((b"1;" + b"a" * 5000 + b"\r\nx\r\n") * 200)),
     ("blank behind the size", "400 closed", chunked(b"1b \r\n" + GOOD + b"\r\n0\r\n\r\n")),
     ("blank before the size", "400 closed", chunked(b" 1b\r\n" + GOOD + b"\r\n0\r\n\r\n")),
     ("tab behind the size", "400 closed", chunked(b"1b\t\r\n" + GOOD + b"\r\n0\r\n\r\n")),
@@ -280,6 +282,8 @@ TRAILERS = cases(
     ("one hundred", "200 kept", trailed(b"".join(b"X-%d: 1\r\n" % place for place in range(100)))),
     ("one hundred and one", "200 kept", trailed(b"".join(b"X-%d: 1\r\n" % place for place in range(101)))),
     ("too long", "200 kept", trailed(b"X-A: " + b"a" * 9000 + b"\r\n")),
+    ("without end", "400 closed", chunked(b"1b\r\n" + GOOD + b"\r\n0\r\n" + b"X-A: 1\r\n" * 100_000)),
+    ("one without end", "400 closed", chunked(b"1b\r\n" + GOOD + b"\r\n0\r\nX-A: " + b"a" * 1_000_000)),
     ("truncated", "400 closed", chunked(b"1b\r\n" + GOOD + b"\r\n0\r\nX-A: 1\r\n"), HALF_CLOSE),
     ("on a body that is not read", "404 200 kept", elsewhere(b"Transfer-Encoding: chunked\r\n", b"0\r\nX-A: 1\r\n\r\n") + NEXT),
     (

@@ -34,13 +34,19 @@ Result = TypeVar("Result")
 class Served:
     """Serves ``application`` on ``port`` until ``close``; a context manager."""
 
-    def __init__(self, limits: Limits = LIMITS, max_connections: int = 1000, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits = LIMITS,
+        max_connections: int = 1000,
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.application = Application()
         self.is_draining = False
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.run(self._start(limits, max_connections, tls))
 

@@ -67,7 +67,7 @@ class Application:
         if path == "/echo":
             return told(200, seen(call))
         if path == "/large":
-            return Answer(200, b"x" * LARGE)
+            return Answer(200, b"x" * int(call.query or LARGE))
         if path == "/long":
             return Answer(200, b"x" * LONG)
         if path == "/nocontent":
@@ -81,6 +81,8 @@ class Application:
             return await self._wait(path)
         if path == "/fail":
             raise RuntimeError("the application failed")
+        if path == "/cancelled":
+            raise asyncio.CancelledError
         if path == "/bad-header":
             return told(200, {}, ("X-A", "1\r\nX-Evil: 1"))
         return told(404, {})

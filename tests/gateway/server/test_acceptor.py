@@ -56,8 +56,21 @@ def no_more_files():
     again()
 
 
+class CountingListener(socket.socket):
+    """Counts the attempts to accept a connection."""
+
+    attempts = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.attempts += 1
+        return super().accept()
+
+
 def test_without_files_a_client_waits_and_the_log_says_so_once(no_more_files, caplog):
-    with Served() as served, Wire(served.port) as early:
+    listener = CountingListener()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    with Served(listener=listener) as served, Wire(served.port) as early:
         assert is_answered(early)
         waiting = [socket.socket() for _ in range(2)]
         allow_more = no_more_files()
@@ -65,6 +78,8 @@ def test_without_files_a_client_waits_and_the_log_says_so_once(no_more_files, ca
         for sock in waiting:
             sock.connect(("127.0.0.1", served.port))
         wait_for(lambda: told(caplog))
+        before = listener.attempts
+        wait_for(lambda: listener.attempts == before + 2)
         early.received.clear()
         assert is_answered(early)
         allow_more()

@@ -128,11 +128,12 @@ def test_a_client_that_does_not_read_its_answer_is_dropped_and_others_are_served
 
 def test_a_slow_reader_gets_its_answer_whole_as_long_as_it_reads():
     with Served(limits(read_timeout_ms=500)) as served, deaf(served.port) as wire:
-        wire.play((GET.replace(b"/healthz", b"/large"),))
+        size = 6 * LARGE  # more than the buffers on the way hold
+        wire.play((GET.replace(b"/healthz", b"/large?%d" % size),))
         received, began_s = 0, time.monotonic()
-        while received < LARGE:
+        while received < size:
             # Slower than the time limit for the whole answer, and never as slow as that for a part of it.
-            until_s = began_s + 1.5 * received / LARGE
+            until_s = began_s + 3 * received / size
             time.sleep(max(0.0, until_s - time.monotonic()))
             piece = wire.sock.recv(65536)
             assert piece
@@ -160,7 +161,9 @@ def test_a_client_that_sends_ahead_is_read_no_further_than_a_bound():
         with pytest.raises(TimeoutError):
             wire.sock.sendall(GET * 500_000)
         [connection] = served.connections.open
-        assert connection._ahead_bytes < 10 * AHEAD_BYTES
+        assert len(connection._ahead) < 10 * AHEAD_BYTES
+        # And of that only few are requests yet: each would be some kilobytes of objects.
+        assert len(connection._reader.whole) < 100
         served.call(served.application.go_on.set)
         wire.sock.settimeout(5)
         assert wire.sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
@@ -206,9 +209,10 @@ def test_one_too_many_that_waits_for_continue_is_not_asked_for_its_body(full):
         assert [answer.status for answer in wire.read_to_the_end()] == [503]
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(full):
+def test_a_refusal_reaches_a_client_that_sends_all_before_it_reads(full):
+    """A reset would be an error for it while it sends."""
     with Wire(full.port) as wire:
-        wire.play((PREDICT + b"Content-Length: 9000000\r\n\r\n" + b"x" * 9_000_000,))
+        wire.sock.sendall(PREDICT + b"Content-Length: 9000000\r\n\r\n" + b"x" * 9_000_000)
         assert [answer.status for answer in wire.read_to_the_end()] == [503]
 
 
@@ -240,7 +244,7 @@ def test_a_client_that_goes_away_makes_room_for_others():
 
 def test_over_the_limit_reaches_a_client_that_sends_all_before_it_reads(served):
     with Wire(served.port) as wire:
-        wire.play((PREDICT + b"Content-Length: 20000000\r\n\r\n" + b"x" * 20_000_000,))
+        wire.sock.sendall(PREDICT + b"Content-Length: 20000000\r\n\r\n" + b"x" * 20_000_000)
         [answer] = wire.read_to_the_end()
         assert answer.status == 413
 
@@ -292,3 +296,27 @@ def test_uploads_beyond_the_bound_wait_for_the_oldest_and_all_are_answered():
         assert statuses == [200] * 7
         assert most[0] <= 80_000_000 + 20_000_000 + 7 * (1 << 20)
         wait_for(lambda: served.connections.bodies.bytes == 0)
+
+
+def test_the_time_of_an_upload_that_is_held_up_does_not_run():
+    """Two older ones send nothing more and time out, one after the other. The youngest has its whole time left then."""
+    size = 20_000_000
+    with Served(limits(max_body_bytes=size, read_timeout_ms=700)) as served:
+        waiting = [Wire(served.port) for _ in range(5)]
+        for wire in waiting:
+            wire.sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        wait_for(lambda: len(served.application.waiting) == 5)
+        older = [Wire(served.port) for _ in range(2)]
+        for place, wire in enumerate(older):
+            wire.play((PREDICT + b"Content-Length: %d\r\n\r\n" % size + b"x" * 500_000,))
+            wait_for(lambda place=place: len(served.connections.bodies._uploads) == place + 1)
+        with Wire(served.port) as youngest:
+            sender = threading.Thread(target=youngest.play, args=([post(b'{"x": "%s"}' % (b"y" * (size - 100)))],))
+            sender.start()
+            for wire in older:
+                assert [answer.status for answer in wire.read_until(bool)] == [408]
+                wire.sock.close()
+            assert [answer.status for answer in youngest.read_until(bool)] == [200]
+            sender.join()
+        for wire in waiting:
+            wire.sock.close()

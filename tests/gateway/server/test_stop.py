@@ -14,7 +14,7 @@ from tests.gateway.server.served import Server
 from tests.gateway.server.synthetic import LARGE
 from tests.waiting import wait_for
 
-CLIENTS = 30
+CLIENTS = 300
 # Longer than any test takes.
 LONG_MS = 60_000
 AT_ONCE_S = 5
@@ -241,6 +241,8 @@ def test_while_it_drains_a_worker_is_not_ready_and_answers_all_the_same(start):
     with begun(server) as wire:
         server.process.terminate()
         wait_for(lambda: readiness(server) == (503, b"close"), 5)
+        # Each is a new client: the worker goes on letting them in.
+        assert {readiness(server) for _ in range(30)} == {(503, b"close")}
         wire.play((GET,))
         [answer] = wire.read_to_the_end()
         assert (answer.status, answer.header(b"connection")) == (200, b"close")
