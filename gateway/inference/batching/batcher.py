@@ -210,7 +210,7 @@ class Batcher:
             entry = self._pop(queue)
             if entry.rows > queue.most_rows:
                 self._tell_alone(queue, entry)
-            elif not entry.outcome.done():
+            else:
                 entry.state, entry.sent_s = State.SENT, now_s
                 batch.append(entry)
                 total += entry.rows

@@ -14,6 +14,7 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument
 from gateway.inference.batching import batcher, probe_rows, trials
 from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.comparison import Difference
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.signature import ModelRef
 from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, ModelBackend, signature
@@ -448,27 +449,75 @@ async def test_rows_of_a_batch_that_another_version_answered_are_not_handed_out(
         ]
 
 
+async def answered_by_another(clients, happens):
+    """Four requests whose call is answered after ``happens``, which the moment of their being joined did not know of."""
+    backend, run = clients.backend, clients.backend.predict
+    clients.records.of(KIND).most_rows = 8
+
+    async def late(*arguments):
+        if len(arguments[2]["x"]) == 4:
+            backend.predict = run
+            happens()
+        return await run(*arguments)
+
+    backend.predict = late
+    backend.gate.clear()
+    before = len(backend.calls)
+    first = clients.start(100)
+    await until(lambda: len(backend.calls) == before + 1)
+    others = [clients.start(number) for number in (1, 2, 3, 4)]
+    await clients.queued(4)
+    backend.gate.set()
+    await first
+    return [await other for other in others]
+
+
+def first_three(x):
+    return {"y": np.where(np.arange(len(x))[:, None] < 3, x * 3 + 1, 0)}
+
+
 @on_loop
-async def test_rows_of_a_batch_larger_than_was_compared_for_the_version_that_answered_are_not_handed_out(backend, many_alone):
+async def test_rows_of_a_batch_larger_than_was_compared_for_the_version_that_answered_are_not_handed_out(backend):
     """The new version is proven too, for fewer rows: it answers only the first three of a call."""
     async with asking(backend) as clients:
+        await prove(clients)
         await prove(clients, model=ModelRef("m", version=2))
-        backend.run = lambda x: {"y": x * 3 + 1}
-        await clients.together(*[[number] * 2 for number in range(5)])
-        await clients.settle()
-        await clients.together(*[[number] * 2 for number in range(5)])
-        await clients.settle()
-        assert clients.records.of(KIND).most_rows > 3
-        backend.calls.clear()
-        backend.gate.clear()
-        first = clients.start(100)
-        await until(lambda: len(backend.calls) == 1)
-        others = [clients.start(number) for number in (1, 2, 3, 4)]
-        await clients.queued(4)
-        backend.version, backend.run = 2, lambda x: {"y": np.where(np.arange(len(x))[:, None] < 3, x * 3 + 1, 0)}
-        backend.gate.set()
-        (await first)
-        assert [(await other).outputs["y"][0][0] for other in others] == [4, 7, 10, 13]
+
+        def roll_out():
+            backend.version, backend.run = 2, first_three
+
+        answers = await answered_by_another(clients, roll_out)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert {answer.version for answer in answers} == {2}
+
+
+@on_loop
+async def test_rows_of_a_batch_are_not_handed_out_before_the_version_that_answered_is_proven(backend):
+    """Some of its comparisons were made, of calls as large."""
+    async with asking(backend) as clients:
+        await prove(clients)
+
+        def roll_out():
+            backend.version, backend.run = 2, first_three
+            clients.records.count_proof(clients.records.answered(Kind(ModelRef("m", 2), SIGNATURE, ()), 2), 8)
+
+        answers = await answered_by_another(clients, roll_out)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert not any(answer.is_shared for answer in answers)
+
+
+@on_loop
+async def test_rows_of_a_batch_are_not_handed_out_when_there_is_a_verdict_by_then(backend):
+    async with asking(backend) as clients:
+        await prove(clients)
+
+        def refuse():
+            backend.run = first_three
+            clients.records.refuse("m", 1, "serving_default", Difference("y", "differs"))
+
+        answers = await answered_by_another(clients, refuse)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert not any(answer.is_shared for answer in answers)
 
 
 def most_lone_calls(backend):
