@@ -40,7 +40,7 @@ log = logger("batcher")
 
 # Lone calls of one key at a time while its signature may soon be proven, for a part of the deadline and this long at most. So
 # the comparisons that prove it are not behind all other requests at the model server.
-_FEW_ALONE: Final = 8
+_FEW_ALONE: Final = 4
 _LONGEST_HOLD_S: Final = 0.25
 _HOLD_OF_DEADLINE: Final = 1 / 8
 
@@ -185,7 +185,8 @@ class Batcher:
             batch = self._take(queue)
             if batch:
                 queue.in_flight += 1
-                task = asyncio.get_running_loop().create_task(self._run(queue, batch, reason))
+                is_limited = bool(queue.waiting) and queue.most_rows < self._limits.max_rows
+                task = asyncio.get_running_loop().create_task(self._run(queue, batch, reason, is_limited))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -209,7 +210,7 @@ class Batcher:
             entry = self._pop(queue)
             if entry.rows > queue.most_rows:
                 self._tell_alone(queue, entry)
-            elif not entry.outcome.done():
+            else:
                 entry.state, entry.sent_s = State.SENT, now_s
                 batch.append(entry)
                 total += entry.rows
@@ -221,17 +222,17 @@ class Batcher:
         entry.state = State.DONE
         return entry
 
-    async def _run(self, queue: Queue, batch: list[Entry], reason: str) -> None:
-        """Make the calls of a batch, and settle its entries whatever happens."""
+    async def _run(self, queue: Queue, batch: list[Entry], reason: str, is_limited: bool) -> None:
+        """Make the calls of a batch and settle its entries. If it ``is_limited``, it could not take all that waited."""
         ended = Ended()
         try:
             ended = await self._calls.run(queue.kind, batch, reason)
         except Exception:  # a batch must not be lost to whatever nobody foresaw
             log.exception("batch.failed", model=queue.kind.model.name, requests=len(batch))
         finally:
-            self._end(queue, batch, ended)
+            self._end(queue, batch, ended, is_limited)
 
-    def _end(self, queue: Queue, batch: list[Entry], ended: Ended) -> None:
+    def _end(self, queue: Queue, batch: list[Entry], ended: Ended, is_limited: bool) -> None:
         """A batch has ended: those of its entries that have no outcome wait once more, or are called alone."""
         again = [entry for entry in ended.unproven if not (entry.was_returned or entry.outcome.done())]
         for entry in again:
@@ -244,12 +245,11 @@ class Batcher:
         queue.in_flight -= 1
         if ended.shared is not None:
             self._calls.sample(queue.kind, *ended.shared)
-            self._grow(queue, ended.shared[0])
+            self._grow(queue, ended.shared[0], is_limited)
         self._look_at(queue, "next")
 
-    def _grow(self, queue: Queue, batch: list[Entry]) -> None:
+    def _grow(self, queue: Queue, batch: list[Entry], is_limited: bool) -> None:
         """After two limited batches in a row, have a call of both compared, so that later batches may have more rows."""
-        is_limited = queue.most_rows < self._limits.max_rows and bool(queue.waiting)
         before, queue.limited = queue.limited, []
         if is_limited and before:
             self._calls.grow(queue.kind, [*before, *batch])

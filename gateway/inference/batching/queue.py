@@ -63,7 +63,7 @@ class Queue:
     - ``rows`` waiting; ``in_flight`` batches; ``alone`` calls of entries that are called alone.
     - ``is_scheduled``: the event loop will look at the queue in its next turns.
     - ``most_rows`` may share a call: as many as were compared.
-    - ``limited``: the last batch, when more were waiting than it could take.
+    - ``limited``: the last batch, when more waited than it could take.
     - ``hold`` ends the time for which all but a few lone calls wait for a proof; ``was_held``: it has ended.
     """
 

@@ -113,48 +113,46 @@ class Trials:
             self._gathering.end(trial)
             self._on_end()
 
-    async def _has_ended(self, kind: Kind, comparison: Awaitable[None]) -> bool:
-        """Whether a comparison came to its end. One that failed shows nothing."""
+    async def _has_ended(self, kind: Kind, comparison: Awaitable[bool]) -> bool:
+        """Whether a comparison came to its end. One that failed, or had answers of two versions, shows nothing."""
         try:
-            await comparison
+            return await comparison
         except GatewayError:
             return False
         except Exception:  # nobody waits for it, so nobody else would tell
             log.exception("batch.trial_failed", model=kind.model.name, signature=kind.signature.name)
             return False
-        return True
 
-    async def _call_together(self, kind: Kind, requests: list[Request]) -> None:
+    async def _call_together(self, kind: Kind, requests: list[Request]) -> bool:
         """Make the shared call of a trial, if there is something to learn from it. Raises as ``Backend.predict``."""
         record = self._records.of(kind)
         if len(requests) < 2 or record is None or self._records.is_refused(record):
-            return
+            return True
         inputs = rows.join([request.inputs for request in requests])
         is_known = record.is_joined and _rows(requests) <= record.most_rows
         if is_known or rows.are_equal(inputs) or _answered_bytes(requests) > MOST_BYTES:
-            return
+            return True
         turn = next(self._turn) % (2 + probe_rows.KINDS)
-        has_place = _rows(requests) + probe_rows.COUNT <= self._max_rows
-        if turn < probe_rows.KINDS and has_place and await self._judge_beside_probes(kind, requests, inputs, turn):
-            return
+        if turn < probe_rows.KINDS and _rows(requests) + probe_rows.COUNT <= self._max_rows:
+            shared = await self._call_beside_probes(kind, requests, inputs, turn)
+            if shared is not None:
+                return await self._judge(kind, requests, shared)
         if turn == probe_rows.KINDS:
             requests = self._with_one_twice(requests)
         inputs = rows.join([request.inputs for request in requests])
-        await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
+        return await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
 
-    async def _judge_beside_probes(self, kind: Kind, requests: list[Request], inputs: Tensors, which: int) -> bool:
-        """Compare the requests beside probe rows; False when the model refuses such rows."""
+    async def _call_beside_probes(self, kind: Kind, requests: list[Request], inputs: Tensors, which: int) -> Prediction | None:
+        """The rows of the requests, called beside probe rows; None when the model refuses such rows."""
         among = rows.join([inputs, probe_rows.beside(inputs, which)])
         try:
             shared = await self._call(kind, among, _deadline(requests))
         except (Unavailable, DeadlineExceeded):
             raise
         except GatewayError:
-            return False
+            return None
         self.note_rows(kind, shared, _rows(requests) + probe_rows.COUNT)
-        own = {name: array[: _rows(requests)] for name, array in shared.outputs.items() if array.ndim}
-        await self._judge(kind, requests, replace(shared, outputs=own))
-        return True
+        return replace(shared, outputs={name: array[: _rows(requests)] for name, array in shared.outputs.items() if array.ndim})
 
     def _with_one_twice(self, requests: list[Request]) -> list[Request]:
         """The requests with the first again behind the last, where that fits.
@@ -165,7 +163,7 @@ class Trials:
         longer = [*requests, requests[0]]
         return longer if _rows(longer) <= self._max_rows else requests
 
-    def _compare_if_free(self, kind: Kind, compare: Callable[[], Awaitable[None]]) -> None:
+    def _compare_if_free(self, kind: Kind, compare: Callable[[], Awaitable[bool]]) -> None:
         """Make a comparison, unless enough of them are under way."""
 
         async def run() -> None:
@@ -175,24 +173,25 @@ class Trials:
         if not self._comparisons.is_busy:
             self._comparisons.add(run)
 
-    async def _compare_larger(self, kind: Kind, requests: list[Request]) -> None:
+    async def _compare_larger(self, kind: Kind, requests: list[Request]) -> bool:
         """Make a shared call of requests that were answered."""
         inputs = rows.join([request.inputs for request in requests])
-        if not rows.are_equal(inputs) and _answered_bytes(requests) <= MOST_BYTES:
-            await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
+        if rows.are_equal(inputs) or _answered_bytes(requests) > MOST_BYTES:
+            return True
+        return await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
 
-    async def _compare_alone(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> None:
+    async def _compare_alone(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> bool:
         """Make the lone calls of a shared one."""
         for request in requests:
             request.answer = await self._call(kind, request.inputs, _deadline([request]))
-        await self._judge(kind, requests, shared)
+        return await self._judge(kind, requests, shared)
 
-    async def _judge(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> None:
+    async def _judge(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> bool:
+        """Compare a shared answer with the requests' own, and note what it shows; False when they are of two versions."""
         record = self._records.answered(kind, shared.version)
         answers = [request.answer for request in requests if request.answer is not None]
         if any(answer.version != shared.version for answer in answers):
-            self._note_no_verdict(record, kind.model.name)
-            return
+            return False
         find = partial(
             comparison.difference,
             shared.outputs,
@@ -206,6 +205,7 @@ class Trials:
         else:
             record.failed_trials = 0
             self._records.count_proof(record, _rows(requests))
+        return True
 
     def _note_no_verdict(self, record: Record | None, model: str) -> None:
         metrics.BATCH_PROOFS.labels(model, "inconclusive").inc()

@@ -158,6 +158,16 @@ async def test_what_arrives_in_one_turn_of_the_loop_is_one_batch(backend):
 
 
 @on_loop
+async def test_what_arrives_one_turn_later_is_in_the_batch_too(backend):
+    async with calling(backend) as callers:
+        first = callers.start(1)
+        await turns(1)
+        later = callers.start(2)
+        assert [await answer(first), await answer(later)] == [alone(1), alone(2)]
+        assert backend.numbers() == [[1, 2]]
+
+
+@on_loop
 async def test_a_full_batch_is_sent_at_once_and_the_rest_when_it_has_ended(backend):
     async with calling(backend) as callers:
         tasks = [callers.start(number) for number in range(20)]
@@ -285,12 +295,13 @@ async def test_one_guilty_request_of_sixteen_is_found_by_halves(backend, place):
 @on_loop
 async def test_a_model_that_fails_whatever_it_is_sent_is_called_little_more_often_than_for_each_request_alone(backend):
     backend.error = NotFound("gone")
-    async with calling(backend) as callers:
-        tasks = [callers.start(number) for number in range(16)]
+    async with calling(backend, max_rows=64) as callers:
+        tasks = [callers.start(number) for number in range(64)]
         for task in tasks:
             with pytest.raises(NotFound):
                 await task
-    assert 16 < len(backend.calls) <= 16 + 1 + 2 * 2 * 4
+    # As many as find two requests, and then each of those that are left.
+    assert 64 < len(backend.calls) <= 64 + 1 + 2 * 2 * 6
 
 
 @on_loop

@@ -14,6 +14,7 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument
 from gateway.inference.batching import batcher, probe_rows, trials
 from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.comparison import Difference
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.signature import ModelRef
 from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, ModelBackend, signature
@@ -61,6 +62,12 @@ class Clients:
 @pytest.fixture
 def backend():
     return ModelBackend()
+
+
+@pytest.fixture
+def many_alone(monkeypatch):
+    """Many unproven requests are called alone at a time."""
+    monkeypatch.setattr(batcher, "_FEW_ALONE", 64)
 
 
 @pytest.fixture
@@ -112,17 +119,17 @@ async def test_two_clients_in_turn_are_no_trial(backend):
 async def test_the_first_few_unproven_requests_wait_for_no_other(backend):
     """All are at the backend at once, though it answers none of them."""
     async with asking(backend, max_queued_rows=1) as clients:
-        answers = await clients.together(*[[number] for number in range(8)])
-        assert [answer.outputs["y"][0][0] for answer in answers] == [number * 3 + 1 for number in range(8)]
+        answers = await clients.together(*[[number] for number in range(4)])
+        assert [answer.outputs["y"][0][0] for answer in answers] == [number * 3 + 1 for number in range(4)]
 
 
 async def held(clients, count):
-    """``count`` requests of something unproven, of which eight are at the backend and the others wait for a proof."""
+    """``count`` requests of something unproven, of which four are at the backend and the others wait for a proof."""
     clients.backend.gate.clear()
     before = len(clients.backend.calls)
     tasks = [clients.start(number, number + 0.5) for number in range(count)]
-    await until(lambda: len(clients.backend.calls) == before + 8)
-    await clients.queued(2 * (count - 8))
+    await until(lambda: len(clients.backend.calls) == before + 4)
+    await clients.queued(2 * (count - 4))
     return tasks
 
 
@@ -131,7 +138,7 @@ async def test_further_requests_wait_for_the_proof_and_join_a_batch_as_soon_as_t
     later, run = asyncio.Event(), backend.predict
 
     async def stuck_after_the_first(model, sig, inputs, outputs, deadline):
-        if len(inputs["x"]) == 2 and len(backend.calls) >= 8:
+        if len(inputs["x"]) == 2 and len(backend.calls) >= 4:
             await later.wait()
         return await run(model, sig, inputs, outputs, deadline)
 
@@ -139,14 +146,14 @@ async def test_further_requests_wait_for_the_proof_and_join_a_batch_as_soon_as_t
     async with asking(backend, proofs=1, max_rows=32) as clients:
         tasks = await held(clients, 40)
         await turns(10)
-        assert len(backend.calls) == 8
+        assert len(backend.calls) == 4
         backend.gate.set()
-        # Eight more are called alone before the first comparison is over, and the others never.
-        await until(lambda: sum(task.done() for task in tasks) == 32)
+        # Four more are called alone before the first comparison is over, and the others never.
+        await until(lambda: sum(task.done() for task in tasks) == 36)
         later.set()
         answers = [await task for task in tasks]
         assert [answer.outputs["y"][0][0] for answer in answers] == [number * 3 + 1 for number in range(40)]
-        assert [answer.is_shared for answer in answers] == [False] * 16 + [True] * 24
+        assert [answer.is_shared for answer in answers] == [False] * 8 + [True] * 32
 
 
 @on_loop
@@ -194,7 +201,7 @@ async def test_the_wait_for_a_proof_comes_once_for_each_version(backend):
 @on_loop
 async def test_one_that_is_given_up_while_it_waits_for_a_proof_is_not_called(backend, long_hold, how):
     async with asking(backend) as clients:
-        await held(clients, 8)
+        await held(clients, 4)
         given_up = clients.start(77, timeout_s=0.05 if how == "timeout" else 10)
         await clients.queued(1)
         if how == "cancel":
@@ -212,7 +219,7 @@ async def test_a_lone_call_that_is_cancelled_makes_place_for_the_next(backend, l
     async with asking(backend) as clients:
         tasks = await held(clients, 10)
         tasks[3].cancel()
-        await until(lambda: len(backend.calls) == 9)
+        await until(lambda: len(backend.calls) == 5)
         backend.gate.set()
         await asyncio.wait(tasks)
         assert [task.cancelled() for task in tasks] == [number == 3 for number in range(10)]
@@ -309,6 +316,27 @@ async def test_a_batch_has_at_most_as_many_rows_as_were_compared_and_grows_when_
         assert all(later <= 2 * earlier for earlier, later in pairwise(most)) or most[-1] == LIMITS.max_rows
 
 
+@on_loop
+async def test_no_larger_call_is_compared_while_batches_take_all_that_waits(backend):
+    """What arrives while a batch is in flight did not wait for a place in it."""
+    async with asking(backend, proofs=2) as clients:
+        await prove(clients)
+        clients.records.of(KIND).most_rows = 8
+        backend.calls.clear()
+        for number in range(6):
+            backend.gate.clear()
+            tasks = [clients.start(number) for number in range(5)]
+            await until(lambda: len(backend.calls) == 1)
+            tasks += [clients.start(number) for number in range(5)]
+            await clients.queued(5)
+            backend.gate.set()
+            await asyncio.gather(*tasks)
+            await clients.settle()
+            assert backend.rows_called() == [5, 5], number
+            backend.calls.clear()
+        assert clients.records.of(KIND).most_rows == 8
+
+
 @pytest.mark.parametrize("capacity", [2, 3, 5, 8, 13])
 @on_loop
 async def test_a_model_that_answers_only_the_first_rows_of_a_call_is_never_wrong(backend, capacity):
@@ -326,8 +354,7 @@ async def test_a_model_that_answers_only_the_first_rows_of_a_call_is_never_wrong
 
 
 @on_loop
-async def test_several_trials_are_made_at_a_time_and_no_more_than_are_needed(backend, monkeypatch):
-    monkeypatch.setattr(batcher, "_FEW_ALONE", 30)
+async def test_several_trials_are_made_at_a_time_and_no_more_than_are_needed(backend, many_alone):
     async with asking(backend, proofs=3) as clients:
         await clients.together(*[[number] for number in range(30)])
         await clients.settle()
@@ -422,27 +449,75 @@ async def test_rows_of_a_batch_that_another_version_answered_are_not_handed_out(
         ]
 
 
+async def answered_by_another(clients, happens):
+    """Four requests whose call is answered after ``happens``, which the moment of their being joined did not know of."""
+    backend, run = clients.backend, clients.backend.predict
+    clients.records.of(KIND).most_rows = 8
+
+    async def late(*arguments):
+        if len(arguments[2]["x"]) == 4:
+            backend.predict = run
+            happens()
+        return await run(*arguments)
+
+    backend.predict = late
+    backend.gate.clear()
+    before = len(backend.calls)
+    first = clients.start(100)
+    await until(lambda: len(backend.calls) == before + 1)
+    others = [clients.start(number) for number in (1, 2, 3, 4)]
+    await clients.queued(4)
+    backend.gate.set()
+    await first
+    return [await other for other in others]
+
+
+def first_three(x):
+    return {"y": np.where(np.arange(len(x))[:, None] < 3, x * 3 + 1, 0)}
+
+
 @on_loop
 async def test_rows_of_a_batch_larger_than_was_compared_for_the_version_that_answered_are_not_handed_out(backend):
     """The new version is proven too, for fewer rows: it answers only the first three of a call."""
     async with asking(backend) as clients:
+        await prove(clients)
         await prove(clients, model=ModelRef("m", version=2))
-        backend.run = lambda x: {"y": x * 3 + 1}
-        await clients.together(*[[number] * 2 for number in range(5)])
-        await clients.settle()
-        await clients.together(*[[number] * 2 for number in range(5)])
-        await clients.settle()
-        assert clients.records.of(KIND).most_rows > 3
-        backend.calls.clear()
-        backend.gate.clear()
-        first = clients.start(100)
-        await until(lambda: len(backend.calls) == 1)
-        others = [clients.start(number) for number in (1, 2, 3, 4)]
-        await clients.queued(4)
-        backend.version, backend.run = 2, lambda x: {"y": np.where(np.arange(len(x))[:, None] < 3, x * 3 + 1, 0)}
-        backend.gate.set()
-        (await first)
-        assert [(await other).outputs["y"][0][0] for other in others] == [4, 7, 10, 13]
+
+        def roll_out():
+            backend.version, backend.run = 2, first_three
+
+        answers = await answered_by_another(clients, roll_out)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert {answer.version for answer in answers} == {2}
+
+
+@on_loop
+async def test_rows_of_a_batch_are_not_handed_out_before_the_version_that_answered_is_proven(backend):
+    """Some of its comparisons were made, of calls as large."""
+    async with asking(backend) as clients:
+        await prove(clients)
+
+        def roll_out():
+            backend.version, backend.run = 2, first_three
+            clients.records.count_proof(clients.records.answered(Kind(ModelRef("m", 2), SIGNATURE, ()), 2), 8)
+
+        answers = await answered_by_another(clients, roll_out)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert not any(answer.is_shared for answer in answers)
+
+
+@on_loop
+async def test_rows_of_a_batch_are_not_handed_out_when_there_is_a_verdict_by_then(backend):
+    async with asking(backend) as clients:
+        await prove(clients)
+
+        def refuse():
+            backend.run = first_three
+            clients.records.refuse("m", 1, "serving_default", Difference("y", "differs"))
+
+        answers = await answered_by_another(clients, refuse)
+        assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
+        assert not any(answer.is_shared for answer in answers)
 
 
 def most_lone_calls(backend):
@@ -482,7 +557,7 @@ async def test_a_batch_that_a_new_version_answered_waits_for_its_proof(backend, 
         answers = [await other for other in others]
         assert [(answer.version, answer.outputs["y"][0][0]) for answer in answers] == [(2, 5 * number) for number in range(32)]
         assert any(answer.is_shared for answer in answers)
-        assert max(most) == 8
+        assert max(most) == 4
 
 
 @on_loop
@@ -544,7 +619,7 @@ async def test_comparisons_that_are_under_way_or_wait_end_with_the_batcher_and_n
 
 
 @on_loop
-async def test_two_comparisons_are_made_at_a_time(backend):
+async def test_two_comparisons_are_made_at_a_time(backend, many_alone):
     async with asking(backend, proofs=8) as clients:
         under_way, most, run = 0, [], backend.predict
 
@@ -694,7 +769,7 @@ async def test_a_request_that_fails_alone_leaves_the_trial_to_the_others(backend
 
 
 @on_loop
-async def test_a_trial_is_no_larger_than_a_batch(backend):
+async def test_a_trial_is_no_larger_than_a_batch(backend, many_alone):
     async with asking(backend, proofs=1) as clients:
         await clients.together([0], *[[number] * 5 for number in range(1, 6)])
         await clients.settle()
