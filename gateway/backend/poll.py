@@ -28,7 +28,7 @@ _SILENT_S: Final = 10.0
 _AT_ONCE: Final = 16  # models asked about at a time
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S: Final = 0.25
-_LEAST_S: Final = 0.05  # between two polls, however much there is to see
+LEAST_S: Final = 0.05  # between two polls, however much there is to see
 _SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
 
 # What a busy or failing server says of any model.
@@ -88,7 +88,7 @@ class Poll:
             while True:
                 with _errors_logged():
                     self._look(looks)
-                await asyncio.sleep(_LEAST_S)
+                await asyncio.sleep(LEAST_S)
                 interval_s = self._interval_s if self._client.is_connected else min(_AWAY_POLL_S, self._interval_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_s):
