@@ -11,7 +11,7 @@ from gateway.api import schemas, tensor_json
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.answer import dump_classifications, dump_regressions
-from gateway.backend.client import ERROR_OF_STATUS
+from gateway.backend.statuses import ERROR_OF_STATUS
 from gateway.codec import json_text
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.examples import Classifications, Example, Regressions
