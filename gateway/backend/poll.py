@@ -1,7 +1,7 @@
 """Follows the server's models: asks for the status of each again and again, and at once when something has changed.
 
-Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known, so
-that readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing of
+Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known:
+readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing of
 it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
 """
 
