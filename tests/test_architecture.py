@@ -37,12 +37,8 @@ MAY_IMPORT = {
         "gateway.hub",  # for now: until nothing waits on threads, and so for the next
         "gateway.waiting",
     },
-    "gateway.inference.caching": {
-        "gateway.inference",
-        *LEAVES,
-        "gateway.waiting",  # for now: until nothing waits on threads
-    },
-    "gateway.backend": {"gateway.inference", *LEAVES, "gateway.waiting"},
+    "gateway.inference.caching": {"gateway.inference", *LEAVES},
+    "gateway.backend": {"gateway.inference", *LEAVES},
     "gateway.codec": {
         "gateway.inference.dtypes",
         "gateway.inference.signature",

@@ -61,7 +61,7 @@ class Catalog:
         return tuple(model for model in self.models() if self._config_file is None or model.name in self._config_file.names)
 
     def configured(self) -> tuple[ModelStatus, ...]:
-        """As ``required``, and none without a config file: every worker answers the same."""
+        """The models of ``required`` when there is a config file, else none: so every worker answers the same."""
         return () if self._config_file is None else self.required()
 
     def is_reachable(self) -> bool:

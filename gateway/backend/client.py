@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from gateway.backend import examples as example_codec
-from gateway.backend import tensor_proto, wire
+from gateway.backend import tensor_proto, unary_call, wire
 from gateway.backend.connection import Connection
 from gateway.backend.statuses import AWAY, is_away, translated
 from gateway.backend.stubs import (
@@ -147,7 +147,7 @@ class BackendClient:
         if call is None:
             raise Unavailable(AWAY)
         try:
-            response: Response = await call(request, timeout=timeout_s)
+            response: Response = await unary_call.reply(call(request, timeout=timeout_s))
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise

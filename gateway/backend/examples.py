@@ -17,9 +17,9 @@ _CONTEXT: Final = 2
 
 
 def encode(examples: Examples) -> bytes:
-    """The Input of a request. With a context, even one without features, it is the form that has one.
+    """The serialized Input of a request; in its form with a context when there is one, even one without features.
 
-    One example after the other: the messages of all of them would take a hundred times their size.
+    It is made one example after the other: the messages of all of them would take a hundred times their size.
     """
     encoded = bytearray()
     for example in examples.examples:

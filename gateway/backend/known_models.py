@@ -1,6 +1,6 @@
 """What the server last said of its models, and which of their versions can be answered for without asking it again.
 
-Nothing here asks the server. For one event loop.
+Nothing in here asks the server. For one event loop.
 """
 
 import time

@@ -38,7 +38,7 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 class ModelConfigFile:
-    """The config file followed over time: a change is taken up, a broken file is logged once and the last good names stay."""
+    """The config file as it is over time: a change is taken up; a broken file is logged once, and the last good names stay."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

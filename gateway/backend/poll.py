@@ -1,8 +1,8 @@
 """Follows the server's models: asks for the status of each again and again, and at once when something has changed.
 
 Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known:
-a busy server is no less ready for being asked. Two things make a model not ready although the server said nothing of it: the
-server cannot be reached, or it has answered no call at all, of any model, for ``_SILENT_S`` seconds.
+readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing of
+it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from gateway.telemetry.logs import logger
 
 log = logger("catalog")
 
-_ANSWER_S: Final = 2.0  # the most that a status may take
+_ANSWER_S: Final = 2.0  # the most that a look at a model may take
 _SILENT_S: Final = 10.0
 _AT_ONCE: Final = 16  # models asked about at a time
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S: Final = 0.25
-_LEAST_S: Final = 0.05  # between two polls, however much there is to see
+LEAST_S: Final = 0.05  # the least time between two polls
 _SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
 
-# What a busy or failing server says of any model.
+# These say that the server is busy, and nothing of the model.
 _NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
 
 
@@ -88,7 +88,7 @@ class Poll:
             while True:
                 with _errors_logged():
                     self._look(looks)
-                await asyncio.sleep(_LEAST_S)
+                await asyncio.sleep(LEAST_S)
                 interval_s = self._interval_s if self._client.is_connected else min(_AWAY_POLL_S, self._interval_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_s):

@@ -1,9 +1,9 @@
 """The official generated messages and stubs of tensorflow-serving-api, without TensorFlow's runtime.
 
 ``tensorflow_serving.apis`` imports ``tensorflow.core.*_pb2``, and the plain way to those runs TensorFlow's ``__init__``:
-seconds, and hundreds of megabytes, in each worker. The message modules need nothing of it. So while they are imported here, a
-bare package that only knows the path stands in for ``tensorflow``; it is taken away again, and a later ``import tensorflow``
-gets the real one.
+it takes seconds, and hundreds of megabytes, in each worker. The message modules need nothing of it. So while they are imported
+here, an empty package that only knows the path takes the place of ``tensorflow``; it is removed again, and a later ``import
+tensorflow`` gets the real one.
 
 The messages stay the official ones: protobuf's descriptor pool refuses a second definition under the same names.
 """

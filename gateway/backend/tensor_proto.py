@@ -1,7 +1,8 @@
 """numpy <-> TensorProto, and SignatureDef -> Signature, from one dtype table.
 
-Tensors go out as ``tensor_content`` (strings: ``string_val``) and are read in both encodings: TensorFlow Serving answers in
-the typed fields (``float_val`` ...) unless it runs with ``--enable_serialization_as_tensor_content``.
+Tensors are sent as ``tensor_content`` (strings: ``string_val``) and read in both encodings: TensorFlow Serving answers in the
+typed fields (``float_val`` ...) unless it runs with ``--enable_serialization_as_tensor_content``. All of it runs on the event
+loop: protobuf and numpy hold the interpreter's lock for each of these calls, so a thread would not let the loop run meanwhile.
 """
 
 import math
@@ -24,7 +25,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """How one dtype travels: its enum number, the typed field, and what numpy reads that field's members as."""
+    """How one dtype is sent: its enum number, the typed field, and what numpy reads that field's members as."""
 
     enum: int
     dtype: DType
@@ -49,13 +50,13 @@ _TABLE = (
     _Row(DataType.DT_UINT64, dtypes.UINT64, "uint64_val", np.uint64),
     _Row(DataType.DT_BOOL, dtypes.BOOL, "bool_val", np.bool_),
     _Row(DataType.DT_STRING, dtypes.STRING, "string_val", object),
-    # Complex values lie as pairs of real numbers.
+    # Complex values are pairs of real numbers.
     _Row(DataType.DT_COMPLEX64, dtypes.COMPLEX64, "scomplex_val", np.float32),
     _Row(DataType.DT_COMPLEX128, dtypes.COMPLEX128, "dcomplex_val", np.float64),
 )
 _BY_ENUM = {row.enum: row for row in _TABLE}
 _BY_NUMPY = {row.dtype.numpy: row for row in _TABLE}
-# What these hold lies on the wire as numpy has it.
+# The members of these fields are on the wire as numpy has them in memory.
 _FIXED_WIDTH = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _WORTH_A_BUFFER = 32  # values
 _COMPOSITES = {"RAGGED_TENSOR_SPEC": "ragged", "SPARSE_TENSOR_SPEC": "sparse"}
@@ -74,7 +75,7 @@ def encode(array: Array) -> TensorProto:
 
 
 def encode_into(array: Array, proto: TensorProto) -> None:
-    """As ``encode``, in place: fills an empty TensorProto, such as a new entry of a request's map of inputs."""
+    """Fill an empty TensorProto, such as a new entry of a request's map of inputs, as ``encode`` does."""
     row = _BY_NUMPY.get(array.dtype)
     if row is None:
         raise Internal(f"no TensorProto for numpy dtype {array.dtype}")

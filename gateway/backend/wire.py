@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as it takes to do without an object for each of many: one buffer to read from or to add to."""
+"""Protobuf's wire format, for what the generated messages do slowly: to read or to write many small members at once."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""One asks, and all that want to know the same meanwhile get its answer.
+"""One task makes a call, and all tasks that ask the same while it is under way get its outcome.
 
-A call belongs to the task that makes it. When that task is cancelled or its time is up, the call is abandoned, and the first of
-those that wait for it makes the next one: nobody fails for what befell another. For one event loop.
+The call belongs to the task that makes it. When that task is cancelled or runs out of time, the call is abandoned, and the
+first of the tasks that wait for it makes the next one: no task fails because another one was cancelled. For one event loop.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ Result = TypeVar("Result")
 
 
 class Abandoned(Exception):
-    """Raised to those that wait for a call that ended without an outcome: its caller was cancelled or timed out."""
+    """Raised in each task that waits for a call which ended without an outcome: its caller was cancelled or timed out."""
 
 
 class SharedCall(Generic[Result]):
-    """A call under way. ``waiting`` counts those that wait for its outcome."""
+    """A call under way. ``waiting`` counts the tasks that wait for its outcome."""
 
     def __init__(self) -> None:
-        # The future never holds an error: one that nobody waits for would be logged as never retrieved.
+        # An error is the future's result and not its exception, which asyncio would log if no task waited for it.
         self._outcome: asyncio.Future[Result | Exception] = asyncio.get_running_loop().create_future()
         self.waiting = 0
 
@@ -43,7 +43,7 @@ class SharedCall(Generic[Result]):
         return outcome
 
     def end(self, outcome: Result | Exception) -> None:
-        """Give ``outcome`` to all that wait."""
+        """Give ``outcome`` to all tasks that wait."""
         self._outcome.set_result(outcome)
 
     async def ended(self, deadline: Deadline) -> None:
@@ -69,7 +69,7 @@ class SingleFlight(Generic[Result]):
 
     @property
     def waiting(self) -> int:
-        """How many wait for the calls of others."""
+        """How many tasks wait for the calls of others."""
         return sum(call.waiting for call in self._calls.values())
 
     def get(self, key: Hashable) -> SharedCall[Result] | None:
@@ -77,7 +77,7 @@ class SingleFlight(Generic[Result]):
         return self._calls.get(key)
 
     async def lead(self, key: Hashable, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Make ``call``, which asks ``key``, for all that ask the same until it ends. No such call may be under way.
+        """Make ``call``, which asks ``key``, for all tasks that ask the same until it ends. No such call may be under way.
 
         Raises whatever ``call`` raises.
         """
@@ -110,7 +110,10 @@ class SingleFlight(Generic[Result]):
         return await self.lead(key, call)
 
     async def ask_anew(self, key: Hashable, deadline: Deadline, call: Callable[[], Awaitable[Result]]) -> Result:
-        """As ``ask``, of a call that begins no earlier than now: one that is under way is waited for, and not believed."""
+        """The outcome of a call that begins no earlier than now. Raises as ``ask``.
+
+        A call that is under way may have been answered already, so this waits for its end and asks again.
+        """
         under_way = self.get(key)
         if under_way is not None:
             await under_way.ended(deadline)

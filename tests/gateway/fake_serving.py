@@ -78,6 +78,7 @@ class FakeServing(
         self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict, Classify or Regress calls
         self.status_failures: dict[str, tuple[grpc.StatusCode, str]] = {}  # by model, for as long as they are in here
         self.status_release: dict[str, threading.Event] = {}  # by model: a GetModelStatus call waits for it
+        self.statuses: list[str] = []  # the models of the GetModelStatus calls
         self.calls: list[str] = []
         self.ended: list[str] = []  # of those calls: answered, failed or taken back by the client
         self.deadlines_s: list[float] = []
@@ -132,6 +133,7 @@ class FakeServing(
     def GetModelStatus(self, request, context):  # noqa: N802
         self._begin("GetModelStatus", context)
         name = request.model_spec.name
+        self.statuses.append(name)
         if name in self.status_release:
             self.status_release[name].wait(10)
         if name in self.status_failures:

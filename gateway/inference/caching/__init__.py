@@ -1,1 +1,1 @@
-"""Answers that were given before: how they are found, kept within bounds, and dropped. No backend is called from here."""
+"""Answers that were given before: how they are found, kept within bounds, and dropped. Nothing here knows the backend."""

@@ -1,7 +1,7 @@
 """Tensors as a key: equal exactly when their names, dtypes, shapes and bytes are.
 
 So 0.0 and -0.0 differ, and so do two NaNs of different bits: the model may tell them apart. Tensors of more than
-``EXACT_BYTES`` are held by a digest of 256 bits (BLAKE2b), for which nobody can make two that agree.
+``EXACT_BYTES`` are held by a digest of 256 bits (BLAKE2b): no two tensors with the same digest can be found.
 """
 
 from hashlib import blake2b

@@ -161,6 +161,21 @@ async def test_a_caller_that_is_cancelled_takes_its_call_back_from_the_server(po
 
 
 @on_loop
+async def test_a_call_that_is_taken_back_is_freed(port, fake):
+    """grpc.aio frees a call's operations, its request among them, only in a task that is not cancelled (grpc/grpc#43360)."""
+    async with client_of(port) as client:
+        before = asyncio.all_tasks()
+        fake.release.clear()
+        caller = asyncio.create_task(predict(client))
+        await until(lambda: fake.calls == ["Predict"])
+        (within_grpc,) = asyncio.all_tasks() - before - {caller}
+        caller.cancel()
+        await asyncio.wait([caller, within_grpc])
+        assert caller.cancelled()
+        assert not within_grpc.cancelled()
+
+
+@on_loop
 async def test_calls_in_flight_do_not_wait_for_each_other(port, fake):
     async with client_of(port) as client:
         fake.release.clear()
