@@ -101,7 +101,7 @@ def _fit(parameters: dict[str, Any] | None, name: str, kind: type) -> bool:
     if not parameters:
         return True
     value = parameters.get(name)
-    return (value is None or type(value) is kind) and not any(other in parameters for other in form.NOT_SERVED)
+    return (value is None or type(value) is kind) and form.NOT_SERVED.isdisjoint(parameters)
 
 
 def _has_misplaced(request: Request) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from gateway.codec import json_text
 from gateway.codec.nested_lists import MAX_RANK
 from gateway.codec.problems import MISSING, Problems, describe
 from gateway.codec.repeating import Repeating
@@ -26,7 +27,7 @@ _MOST_COMPARED: Final = 100  # characters of an unknown name that are compared w
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 SIGNATURE_NAME: Final = "signature_name"
 # Extensions of Triton's that change where the data is, or what it means: to ignore them would give a wrong answer.
-NOT_SERVED: Final = ("classification", "shared_memory_region")
+NOT_SERVED: Final = frozenset(("classification", "shared_memory_region"))
 
 
 def is_countable(shape: Sequence[int]) -> bool:
@@ -151,6 +152,20 @@ def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str
     return members
 
 
+def wants_only_ready(body: bytes) -> bool:
+    """Whether a request for the index of models asks for those only that are ready; an empty ``body`` does not.
+
+    Raises InvalidArgument for a body that is not one JSON object of this form.
+    """
+    if not body:
+        return False
+    problems = Problems()
+    members = read(REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
+    if problems.count:
+        raise problems.invalid_argument("this is no request for the index:")
+    return bool(members.get("ready"))
+
+
 def misplaced(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]]:
     """What strict JSON does not have, anywhere in a free ``value``: the place, what was expected and what came."""
     waiting = [(value, path)]
@@ -181,7 +196,7 @@ def _tell_repeated(value: dict[str, Any], path: Path, problems: Problems) -> Non
 def _tell_parameters(parameters: Any, path: Path, problems: Problems) -> None:
     if not isinstance(parameters, dict):
         return
-    for name in (name for name in NOT_SERVED if name in parameters):
+    for name in sorted(NOT_SERVED & parameters.keys()):
         problems.add((*path, name), "nothing, as this extension is not served here", parameters[name])
     for place, expected, got in islice(misplaced(parameters, path), problems.room):
         problems.note(place, expected, got)

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from gateway.api.openinference.form import wants_only_ready
 from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.errors import InvalidArgument
 from tests.gateway.api.openinference.test_routes import BINARY_X, FOUR, INFER, X, post_binary, problems
 
 GIVEN = '{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}'
@@ -172,3 +174,27 @@ def test_what_kserves_client_repeats_of_the_path_is_allowed(client):
 @pytest.mark.parametrize(("body", "place"), [('{"redy": true}', "/redy"), ({"ready": 1}, "/ready")])
 def test_the_index_of_models_takes_no_unknown_member(client, body, place):
     assert problems(client.post("/v2/repository/index", body)) == [place]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"), [(b"", False), (b"{}", False), (b'{"ready": null}', False), (b'{"ready": true} ', True)]
+)
+def test_a_request_for_the_index_may_ask_for_what_is_ready(body, answer):
+    assert wants_only_ready(body) is answer
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"ready": true} {}', "(body)"),
+        (b'\xef\xbb\xbf{"ready": true}', "(body)"),
+        (b'{"ready": true, "ready": false}', "/ready"),
+        (b'{"ready": true, "name": "m"}', "/name"),
+        (b'{"ready": NaN}', "/ready"),
+        (b"[]", "(body)"),
+    ],
+)
+def test_a_request_for_the_index_is_one_object_of_its_form(body, place):
+    with pytest.raises(InvalidArgument) as refusal:
+        wants_only_ready(body)
+    assert [problem.pointer or "(body)" for problem in refusal.value.problems] == [place]
