@@ -1,6 +1,7 @@
 """A request for inference in the Open Inference Protocol: JSON, the binary data behind it, and the tensors they make together.
 
-Accept fast, refuse well: a good request is decoded in one step; only one that is not recognised is looked at member by member.
+A good request is decoded in one step. Only a request that is not recognised is looked at member by member, and either accepted
+after all or refused with every problem.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,9 +106,9 @@ class InferRequest:
         return tensors
 
     def _look(self, *, is_whole: bool) -> None:
-        """Read what was not decoded in one step; ``is_whole``: no header says where the JSON ends.
+        """Read a request that was not recognised. ``is_whole``: no header says where the JSON ends.
 
-        Where there is a problem with the form, there is no request, and ``tensors`` tells the problem.
+        If there is a problem with the form, the request stays None, and ``tensors`` tells the problem.
         """
         try:
             document = self.document
@@ -121,7 +122,7 @@ class InferRequest:
         self._parameters = members.get("parameters") or {}
 
     def _looked_at(self, signature: Signature) -> dict[str, Array]:
-        """The tensors of what was decoded in one step and seems not to fit. Raises InvalidArgument if it does not."""
+        """The tensors of a request that does not seem to fit, by its whole document. Raises InvalidArgument if it does not."""
         if self._is_decoded:
             self._request = None  # before there is the whole of it beside
         document = self.document
@@ -190,7 +191,7 @@ def _requested(output: Output, default: bool) -> RequestedOutput:
 
 
 def _with_header(error: InvalidArgument) -> InvalidArgument:
-    """``error``, which says what is no JSON in a body, with what may follow JSON; other errors as they are."""
+    """``error``, and how binary data is sent if the error says that something follows the JSON."""
     if not error.problems:
         return error
     problems = Problems()

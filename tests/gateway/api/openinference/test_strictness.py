@@ -133,6 +133,13 @@ def test_all_of_it_is_told_at_once_and_within_bounds(client):
     assert len(response.data) < 5000
 
 
+def test_a_large_or_a_deep_parameter_is_looked_through(client):
+    large = GOOD.replace("{", '{"parameters": {"a": [' + "1.5," * 200_000 + 'NaN, ""]}, ', 1)
+    assert problems(client.post(INFER, large)) == ["/parameters/a/200000"]
+    deep = GOOD.replace("{", '{"parameters": {"a": ' + "[" * 500 + "Infinity" + "]" * 500 + "}, ", 1)
+    assert problems(client.post(INFER, deep)) == ["/parameters/a" + "/0" * 500]
+
+
 @pytest.mark.parametrize("behind", [b" ", b"x", b"{}"])
 def test_the_json_before_binary_data_is_one_document_too(client, behind):
     header = json.dumps({"inputs": [BINARY_X]}).encode() + behind
