@@ -74,7 +74,7 @@ class InferRequest:
 
     @property
     def document(self) -> Any:
-        """The JSON, as Python has it, or None if there is none: for a request that was refused."""
+        """The JSON of a request that was refused, decoded; None for a body without JSON."""
         return None if self._is_raw else json_text.parse(self._json, strict=True)
 
     @property
