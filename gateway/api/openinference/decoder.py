@@ -84,9 +84,9 @@ def binary_size(given: Input) -> int | None:
 
 def _has_known_parameters(request: Request) -> bool:
     """Whether the parameters that have a meaning here are as the form has them, and the shapes can be counted."""
-    if request.parameters and not _fit(request.parameters, "binary_data_output", bool):
-        return False
-    if request.parameters and not _fit(request.parameters, form.SIGNATURE_NAME, str):
+    if request.parameters and not (
+        _is(bool, request.parameters.get("binary_data_output")) and _is(str, request.parameters.get(form.SIGNATURE_NAME))
+    ):
         return False
     for given in request.inputs:
         if not form.is_countable(given.shape) or not _fit(given.parameters, "binary_data_size", int):
@@ -97,11 +97,12 @@ def _has_known_parameters(request: Request) -> bool:
 
 
 def _fit(parameters: dict[str, Any] | None, name: str, kind: type) -> bool:
-    """Whether the parameter ``name`` is of its type, null or left out, and no other changes what a tensor means."""
-    if not parameters:
-        return True
-    value = parameters.get(name)
-    return (value is None or type(value) is kind) and strictness.NOT_SERVED.isdisjoint(parameters)
+    """Whether the parameter ``name`` of a tensor is as the form has it, and no other changes what the tensor means."""
+    return not parameters or (_is(kind, parameters.get(name)) and form.NOT_SERVED.isdisjoint(parameters))
+
+
+def _is(kind: type, value: Any) -> bool:
+    return value is None or type(value) is kind
 
 
 def _has_misplaced(request: Request) -> bool:

@@ -64,6 +64,16 @@ class Shape(fields.Field[list[int]]):
         return value
 
 
+class NotServed(fields.Field[Any]):
+    """A parameter of an extension that changes where the data is, or what it means: to ignore it would give a wrong answer."""
+
+    def __init__(self) -> None:
+        super().__init__(error_messages=_always("nothing, as this extension is not served here"))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        raise self.make_error("invalid")
+
+
 class _Object(Schema):
     # ``read`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
     class Meta:
@@ -72,11 +82,16 @@ class _Object(Schema):
     error_messages = {"type": "an object"}  # noqa: RUF012 - marshmallow's way to set them
 
 
-class _InputParameters(_Object):
+class _TensorParameters(_Object):
+    classification = NotServed()
+    shared_memory_region = NotServed()
+
+
+class _InputParameters(_TensorParameters):
     binary_data_size = Typed(int, "a number of bytes", least=0)
 
 
-class _OutputParameters(_Object):
+class _OutputParameters(_TensorParameters):
     binary_data = Typed(bool, "true or false")
 
 
@@ -119,6 +134,7 @@ class RepositoryIndex(_Object):
     ready = Typed(bool, "true or false")
 
 
+NOT_SERVED: Final = frozenset(_TensorParameters().fields)
 REQUEST: Final = Request()
 INPUT: Final = Input()
 OUTPUT: Final = Output()

@@ -14,9 +14,6 @@ from gateway.codec.repeating import Repeating
 
 Path: TypeAlias = tuple[str | int, ...]
 
-# Extensions of Triton's that change where the data is, or what it means: to ignore them would give a wrong answer.
-NOT_SERVED: Final = frozenset(("classification", "shared_memory_region"))
-
 _MOST_COMPARED: Final = 100  # characters of an unknown name that are compared with the known ones
 
 
@@ -27,7 +24,8 @@ def find(known: Collection[str], value: dict[str, Any], path: Path, problems: Pr
     """
     _tell_unknown(known, value, path, problems)
     _tell_repeated(value, path, problems)
-    _tell_parameters(value.get("parameters"), (*path, "parameters"), problems)
+    for place, expected, got in islice(misplaced(value.get("parameters"), (*path, "parameters")), problems.room):
+        problems.note(place, expected, got)
 
 
 def misplaced(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]]:
@@ -63,12 +61,3 @@ def _tell_unknown(known: Collection[str], value: dict[str, Any], path: Path, pro
 def _tell_repeated(value: dict[str, Any], path: Path, problems: Problems) -> None:
     for name in islice(value.repeated if isinstance(value, Repeating) else (), problems.room):
         problems.note((*path, name), "each member once", "a repeated name")
-
-
-def _tell_parameters(parameters: Any, path: Path, problems: Problems) -> None:
-    if not isinstance(parameters, dict):
-        return
-    for name in sorted(NOT_SERVED & parameters.keys()):
-        problems.add((*path, name), "nothing, as this extension is not served here", parameters[name])
-    for place, expected, got in islice(misplaced(parameters, path), problems.room):
-        problems.note(place, expected, got)

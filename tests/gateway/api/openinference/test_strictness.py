@@ -174,6 +174,17 @@ def test_optional_members_of_tensors_may_be_null(client):
     assert post_binary(client, {"inputs": [BINARY_X | {"data": None}]}, FOUR.tobytes()).status_code == 200
 
 
+def test_parameters_are_free_at_the_request_the_inputs_and_the_outputs(client):
+    free = {"priority": 1, "deep": {"a": [None, {"b": 1.5}]}, "": ""}
+    document = {"inputs": [X | {"parameters": free}], "outputs": [{"name": "y", "parameters": free}], "parameters": free}
+    assert client.post(INFER, document).status_code == 200
+    # It has a meaning for a tensor only.
+    assert client.post(INFER, with_member(parameters=free | {"classification": 1})).status_code == 200
+    assert problems(client.post(INFER, with_output(parameters={"classification": None}))) == [
+        "/outputs/0/parameters/classification"
+    ]
+
+
 def test_what_kserves_client_repeats_of_the_path_is_allowed(client):
     assert client.post(INFER, with_member(id="7", model_name="m")).status_code == 200
 
