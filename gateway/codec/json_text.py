@@ -89,7 +89,7 @@ def _object_pieces(members: dict[str, Any], depth: int) -> Iterator[str | None]:
 
 
 def _has_no_repeated_key(document: Any, body: bytes) -> bool:
-    """Whether the decoded members are surely all that ``body`` has: every member costs a colon, and a repeated one is lost."""
+    """Whether no member of ``body`` was lost to a repeated name: each member has a colon, and there are no more colons."""
     colons = body.count(b":")
     if not colons or not isinstance(document, dict):
         return not colons

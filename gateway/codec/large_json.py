@@ -48,7 +48,7 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> di
 
 
 def _lists(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where, between strings, something large stands from a bracket to a bracket."""
+    """The places between strings where a large piece of text begins and ends with a bracket."""
     start, quotes = 0, 0
     while start < len(body) and quotes <= _MAX_QUOTES:
         end = body.find(b'"', start)

@@ -38,10 +38,6 @@ class NumberBlock:
     shape: tuple[int, ...]
 
 
-class Unfit(Exception):
-    """Raised where a block is not the tensor that it should be: to say why takes the whole body."""
-
-
 def read(text: memoryview) -> NumberBlock | None:
     """The block that ``text`` is; None if it is anything else, or holds a number that needs a closer look (beyond uint64)."""
     shape = _shape(_structure(text))
@@ -95,18 +91,3 @@ def _shape(structure: bytes) -> tuple[int, ...] | None:
         shape.insert(0, size)
         inner = first
     return tuple(shape) if shape and inner == structure else None
-
-
-def count(document: dict[str, Any]) -> int:
-    """How many blocks there are in a decoded body."""
-    blocks = 0
-    values: list[Any] = [document]
-    while values:
-        value = values.pop()
-        if isinstance(value, dict):
-            values.extend(value.values())
-        elif isinstance(value, list):
-            values.extend(item for item in value if isinstance(item, dict | list | NumberBlock))
-        else:
-            blocks += isinstance(value, NumberBlock)
-    return blocks

@@ -45,7 +45,7 @@ _SHOWN_BYTES: Final = 40  # of what follows a document
 
 
 def parse(body: bytes, raw_strings: bool = False, strict: bool = False) -> Any:
-    """As ``json_text.parse``, whose common case has been tried before."""
+    """The value of ``body``, as ``json_text.parse`` describes it. That function tries a faster decoder first."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     offset = len(_BOM) if body.startswith(_BOM) else 0
@@ -83,7 +83,7 @@ def _decode_utf8(body: bytes, offset: int, decoder: json.JSONDecoder) -> tuple[A
 
 
 def _decode_before(body: bytes, offset: int, size: int, decoder: json.JSONDecoder) -> tuple[Any, bytes]:
-    """The document of a body that stops being UTF-8 after ``size`` bytes: those that are not may only follow the document."""
+    """As ``_decode_utf8``, for a body that is UTF-8 for ``size`` bytes only: the document has to end within them."""
     try:
         document, rest = _decode(body[offset : offset + size].decode(), offset, decoder)
     except InvalidArgument:
@@ -226,7 +226,7 @@ def _not_one_document(expected: str, got: str) -> InvalidArgument:
 
 
 def _shown(data: bytes) -> str:
-    """How ``data`` begins, without its white space."""
+    """The beginning of ``data``, with single spaces."""
     words = b" ".join(data.split(maxsplit=_SHOWN_BYTES))
     shown = words[:_SHOWN_BYTES].decode(errors="replace") + ("…" if len(words) > _SHOWN_BYTES else "")
     return json.dumps(shown, ensure_ascii=False)

@@ -20,5 +20,5 @@ def legible(text: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether ``text`` is nothing but text."""
+    """Whether ``text`` stands for no byte that is not UTF-8."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

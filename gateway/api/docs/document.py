@@ -33,7 +33,7 @@ _NON_FINITE: Final[dict[NonFinite, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is documented and no model tells: the limits of a request, and how /v1 writes numbers that are not finite."""
+    """What the document says about all models: the limits of a request, and how /v1 writes numbers that are not finite."""
 
     max_body_bytes: int
     timeout_s: float
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What there is to document: the models that answer, each in the version that answers, and how all models fare.
+    """What there is to document: the models that answer, each in the version that answers, and the state of all models.
 
     ``default`` is the name of the model of a bare /predict. ``not_joined``: by model and signature, why requests for it are
     never joined into batches.
@@ -77,7 +77,7 @@ def document(served: Served, limits: Limits) -> Json:
 
 
 def documented(served: ServedModel) -> DocumentedModel:
-    """One model for itself."""
+    """One model, as it is described without any others."""
     return DocumentedModel(served, (), _identifier(served.name, frozenset()))
 
 
@@ -102,7 +102,7 @@ def _documented(served: Served) -> list[DocumentedModel]:
 
 
 def _identifier(name: str, taken: AbstractSet[str]) -> str:
-    """``name`` as the generators of clients want it, other than those ``taken``."""
+    """``name`` as an identifier that generated clients can use, unlike those ``taken``."""
     plain = _NOT_A_WORD.sub("_", name)
     number = 1
     while (identifier := plain if number == 1 else f"{plain}_{number}") in taken:

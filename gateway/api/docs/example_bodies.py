@@ -24,7 +24,7 @@ _RESULTS: Final = {
 
 
 def request(signatures: Sequence[Signature]) -> Json:
-    """The body for one of these signatures; none: for any."""
+    """The body for one of these signatures, or if there are none for any signature."""
     names = [signature.name for signature in signatures]
     properties: dict[str, Json] = {
         "signature_name": TEXT | ({"enum": names} if names else {}),

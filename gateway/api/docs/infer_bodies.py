@@ -78,7 +78,7 @@ def _wanted(signature: Signature | None) -> Json:
 
 
 def _inputs(signature: Signature) -> Json:
-    """The inputs in the signature's order, although any order will do: JSON Schema has no words for that."""
+    """The inputs in the signature's order. Any order is accepted, but JSON Schema cannot say so."""
     items = [_input(spec) for spec in signature.inputs]
     required = [spec for spec in signature.inputs if not spec.has_default]
     if len(items) == 1:
@@ -108,7 +108,7 @@ def _shape(spec: TensorSpec) -> Json:
 
 
 def _data(spec: TensorSpec) -> Json:
-    """Flat, or nested by the shape."""
+    """The data of a tensor: flat, or nested by the shape."""
     count = None if spec.shape is None or None in spec.shape else math.prod(size or 0 for size in spec.shape)
     flat = json_schema.nested([count], json_schema.of_element(spec.dtype))
     is_flat = spec.shape is not None and len(spec.shape) == 1

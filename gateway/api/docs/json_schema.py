@@ -55,7 +55,7 @@ def nested(dims: Iterable[int | None], innermost: Json) -> Json:
 
 
 def record(members: Mapping[str, Json], optional: Collection[str] = (), *, is_open: bool = False) -> Json:
-    """An object with these members; ``is_open``: and any other."""
+    """An object with these members. If it ``is_open``, it may have any others too."""
     required = [name for name in members if name not in optional]
     schema = {"type": "object", "properties": dict(members)} | ({"required": required} if required else {})
     return schema if is_open else schema | {"additionalProperties": False}
@@ -67,13 +67,13 @@ def array(items: Json) -> Json:
 
 
 def of_tensor(spec: TensorSpec, dims: Dims | None) -> Json:
-    """A request's tensor of ``spec`` whose lists nest as ``dims``; None: as deeply as its sender likes."""
+    """A request's tensor of ``spec`` whose lists nest as ``dims`` say; None: to any depth."""
     inner = {"$ref": _SCHEMAS + _any_rank_name(spec.dtype, answered=False)} if dims is None else of_element(spec.dtype)
     return nested(dims or (), inner) | {"description": str(spec)}
 
 
 def of_answered_tensor(spec: TensorSpec, dims: Dims | None) -> Json:
-    """An answer's tensor: as declared if the request was as declared, and if the model keeps to it; else of another rank."""
+    """An answer's tensor: as ``dims`` say, or of another rank if the request or the model did not keep to the declaration."""
     other = {"$ref": _SCHEMAS + _any_rank_name(spec.dtype, answered=True)}
     if dims is None:
         return other | {"description": str(spec)}

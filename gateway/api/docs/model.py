@@ -1,4 +1,4 @@
-"""A model as the documentation has it: what of it can be called in a dialect, and the examples for that."""
+"""A model as the documentation describes it: which of its signatures can be called in which dialect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,12 +36,12 @@ class DocumentedModel:
 
     @property
     def in_path(self) -> str:
-        """The name as a path has it."""
+        """The name, quoted for a path."""
         return quote(self.name, safe="")
 
     @property
     def is_one_segment(self) -> bool:
-        """Whether the routes that are matched after percent escapes are decoded can tell the name from a path."""
+        """Whether the name fits into one segment of a path, also where percent escapes are decoded before a route is chosen."""
         return "/" not in self.name
 
     @property
@@ -55,7 +55,7 @@ class DocumentedModel:
         return self.served.signatures.get(DEFAULT_SIGNATURE)
 
     def callable_with(self, is_supported: Callable[[DType], bool]) -> tuple[Signature, ...]:
-        """The signatures that have inputs, all of supported dtypes, and no tensor that is not plain."""
+        """The signatures that have inputs, all of them of supported dtypes, and none but plain tensors."""
         callable_ones = (signature for signature in self.signatures if signature.inputs and signature.is_plain)
         return tuple(signature for signature in callable_ones if are_supported(signature.inputs, is_supported))
 
@@ -66,7 +66,7 @@ class DocumentedModel:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why some of ``signatures`` cannot be called, each with what to do."""
+        """Why some of ``signatures`` cannot be called, and what to do about each."""
         return tuple(why_not_callable(signature) for signature in self.signatures if not signature.is_plain)
 
     def summary(self) -> str:

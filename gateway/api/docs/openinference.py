@@ -17,8 +17,9 @@ from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 TAG: Final = "Open Inference Protocol, any model"
 ABOUT: Final = (
     "The Open Inference Protocol, as Triton, KServe and MLServer speak it, with binary tensor data and the index of models. "
-    "Strict: a request that does not fit the signature is refused before any call, with every problem. The shape of a tensor "
-    "and its data must agree. A version in a path is a number or a label."
+    "Strict: a request that does not fit the signature, or has a member that the protocol does not have, is refused before any "
+    "call, with every problem. Only `parameters` are free. The shape of a tensor and its data must agree. A version in a path "
+    "is a number or a label."
 )
 BINARY: Final = "application/octet-stream"
 

@@ -18,7 +18,7 @@ ANY_ANSWER: Final = {"anyOf": [record({"predictions": {"type": "array"}}), recor
 
 
 def requests(signature: Signature) -> Iterator[Json]:
-    """A schema for each form: rows, if all inputs have a dimension 0, and columns."""
+    """A schema for each format: for rows, if all inputs have a dimension 0, and for columns."""
     if _has_rows(signature.inputs):
         row = _row_schema(signature)
         yield _request(signature, "instances", row)
@@ -29,7 +29,7 @@ def requests(signature: Signature) -> Iterator[Json]:
 
 
 def samples(signature: Signature) -> dict[str, Any]:
-    """An example for each form of ``requests`` that is answered in JSON, by the form's key; none if it were too large."""
+    """An example for each format of ``requests`` that is answered in JSON, by the format's key. A large one is left out."""
     if not (sample_values.is_printable(signature) and are_supported(signature.outputs, has_compatible_form)):
         return {}
     made: dict[str, Any] = {}
@@ -40,13 +40,13 @@ def samples(signature: Signature) -> dict[str, Any]:
 
 
 def columns(signature: Signature) -> Json:
-    """An example by columns, whatever its size and whether or not its answer has a form in JSON."""
+    """An example by columns, however large it is, and even if its answer has no form in JSON."""
     tensors = {spec.name: sample_values.whole(signature, spec) for spec in signature.inputs}
     return name_of(signature) | {"inputs": _only_or_all(tensors)}
 
 
 def _answers_rows(signature: Signature) -> bool:
-    """Whether the outputs for the samples can be told by rows: each has a dimension 0, and all are of one size."""
+    """Whether the outputs for the samples can be answered by rows: each has a dimension 0, and all are equally long."""
     sizes = {spec.shape[0] or sample_values.rows(signature) for spec in signature.outputs if spec.shape}
     return all(spec.shape != () for spec in signature.outputs) and len(sizes) < 2
 
@@ -78,7 +78,7 @@ def _row_schema(signature: Signature) -> Json:
 
 
 def name_of(signature: Signature) -> Json:
-    """The member that asks for ``signature``; none where a body without it does."""
+    """The member that asks for ``signature``; nothing for the default signature."""
     return {} if signature.name == DEFAULT_SIGNATURE else {_NAME: signature.name}
 
 

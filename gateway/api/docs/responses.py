@@ -83,7 +83,7 @@ def refusal_responses() -> dict[str, Json]:
 
 
 def answer(description: str, schema: Json, media_types: Iterable[str] = (JSON,), *, has_version: bool = False) -> Json:
-    """A response, of status 200 if it tells of nothing wrong."""
+    """A response with a body: what a route answers if all is well, or else what ``not_ready`` says."""
     return {
         "description": description,
         "headers": headers("X-Request-Id", *(["X-Model-Version"] if has_version else [])),
@@ -102,7 +102,7 @@ def headers(*names: str) -> Json:
 
 
 def refusals(dialect: Dialect, *, asks_backend: bool, has_body: bool = False, also: int = 500) -> Json:
-    """References to what a route of ``dialect`` may answer instead of 200, by status, ``also`` among them."""
+    """References to the refusals of a route of ``dialect``, by status; the status ``also`` is one of them."""
     wanted = [status for status in statuses() if asks_backend or status in (*_OF_GATEWAY, *_OF_BODY, also)]
     wanted = [status for status in wanted if has_body or status not in _OF_BODY]
     if dialect == "tfserving":

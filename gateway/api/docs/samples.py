@@ -1,4 +1,4 @@
-"""A value for each tensor of a signature, for examples: always the same ones, and as likely to be understood as can be.
+"""A value for each tensor of a signature, for examples. The values are always the same, and a model likely takes them.
 
 A signature tells dtype and shape. What a string must hold, such as an image or a serialized message, it does not tell, so that
 there a sample is a guess.
@@ -27,7 +27,7 @@ _IMAGE_NAME: Final = re.compile(r"image|img|picture|photo|png|jpe?g|gif", re.IGN
 
 
 def shape(signature: Signature, spec: TensorSpec) -> tuple[int, ...]:
-    """The sizes of a whole tensor: 1 where they are free, one dimension where their number is unknown, and ``rows``."""
+    """The sizes of a whole tensor: ``rows`` for a free dimension 0 or an unknown rank, and 1 for any other free one."""
     if spec.shape is None:
         return (rows(signature),)
     sizes = tuple(_FREE if size is None else size for size in spec.shape)
@@ -35,7 +35,7 @@ def shape(signature: Signature, spec: TensorSpec) -> tuple[int, ...]:
 
 
 def rows(signature: Signature) -> int:
-    """How many examples: 1, or as many as the signature's inputs, or else all of its outputs, always have (but not many)."""
+    """How many examples there are: as many as an input always has, or else all outputs (if they are few), or else 1."""
     if has_parts(signature):
         return _FREE
     fixed = {spec.shape[0] for spec in signature.inputs if spec.shape} - {None}
@@ -50,7 +50,7 @@ def whole(signature: Signature, spec: TensorSpec) -> Any:
 
 
 def row(signature: Signature, spec: TensorSpec) -> Any:
-    """One example of those that dimension 0 counts, as nested JSON lists."""
+    """One of the examples along dimension 0, as nested JSON lists."""
     return _nested(signature, spec, shape(signature, spec)[1:])
 
 
@@ -68,7 +68,7 @@ def is_matrix(spec: TensorSpec, sizes: Sequence[int]) -> bool:
 
 
 def has_parts(signature: Signature) -> bool:
-    """Whether the inputs look like a sparse tensor's parts, which are no rows."""
+    """Whether the inputs look like the parts of a sparse tensor. Those have no rows."""
     return any(is_index(signature, spec) for spec in signature.inputs)
 
 

@@ -28,7 +28,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
 
 
 def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tuple[str, Json]]:
-    """The path that takes the model as a parameter, and the one that means the model ``default``."""
+    """The path that takes the model as a parameter, and the path of the model ``default``, which names none."""
     signature = None if default is None else _called(default)
     summary = "Predict one example with the default model" + ("" if default is None else f", {default.name}")
     bare = _post({"type": "object"}, {}, {}) if signature is None else _of_signature(signature)

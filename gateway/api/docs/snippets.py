@@ -31,13 +31,13 @@ class Snippet:
 def of_model(model: DocumentedModel, address: str) -> list[Snippet]:
     """The snippets of ``model``, for a gateway at ``address`` (``http://host:port``).
 
-    Those with JSON are left out where an example would be too large to be read; those with numpy make it themselves.
+    A snippet with JSON is left out if its example would be too large to be read. A snippet with numpy makes the example itself.
     """
     return [*_predict(model, address), *_simple(model, address), *_infer(model, address), *_examples(model, address)]
 
 
 def text(model: DocumentedModel, snippets: list[Snippet]) -> str:
-    """Why some signatures cannot be called, and all snippets, one after the other, for a person."""
+    """The text of the route: why some signatures cannot be called, then all snippets one after the other."""
     problems = [f"# No example: {problem}\n" for problem in model.problems]
     return "\n".join([*problems, *(f"# {snippet.title} ({snippet.language})\n{snippet.code}\n" for snippet in snippets)])
 
@@ -102,7 +102,7 @@ def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
 
 
 def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Iterator[Snippet]:
-    """A numpy snippet: npy where there is one tensor on each side, else npz."""
+    """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
     is_one = len(signature.inputs) == len(signature.outputs) == 1
     media_type = array_body.NPY if is_one else array_body.NPZ
     arrays = [f"{spec.name!r}: {array(signature, spec, whole=whole)}" for spec in signature.inputs]
@@ -139,7 +139,7 @@ def array(signature: Signature, spec: TensorSpec, *, whole: bool) -> str:
 
 
 def _numbers(signature: Signature, spec: TensorSpec, shape: tuple[int, ...], dtype: str) -> str:
-    """As ``samples`` has them."""
+    """A numpy expression for a tensor of numbers, with the values of ``samples``."""
     if samples.is_matrix(spec, shape):
         return f"numpy.zeros({shape}, {dtype!r}) + numpy.eye({shape[-1]}, dtype={dtype!r})"
     return f"numpy.{'zeros' if samples.is_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
@@ -150,7 +150,7 @@ def _numpy_name(spec: TensorSpec) -> str:
 
 
 def _tritonclient(model: DocumentedModel, address: str, signature: Signature) -> Snippet:
-    """Triton's client wants its arrays' strings as objects, and an address without a scheme."""
+    """A snippet with Triton's client, which takes strings as arrays of objects, and an address without a scheme."""
     scheme, _, host = address.partition("://")
     lines = [
         "import numpy",
@@ -180,7 +180,7 @@ def _triton_array(signature: Signature, spec: TensorSpec) -> str:
 
 
 def as_json(model: DocumentedModel, snippets: list[Snippet]) -> dict[str, Any]:
-    """The document of the route."""
+    """The JSON of the route."""
     listed = [{"title": snippet.title, "language": snippet.language, "code": snippet.code} for snippet in snippets]
     return {
         "model": model.name,

@@ -23,7 +23,7 @@ _WIDENED = (dtypes.HALF, dtypes.BFLOAT16)
 
 @dataclass(frozen=True, slots=True)
 class InferResponse:
-    """A body; its first ``header_length`` bytes are JSON, or all of it if that is None."""
+    """A body, whose first ``header_length`` bytes are JSON; None: all of it is."""
 
     body: bytes
     header_length: int | None
@@ -69,7 +69,7 @@ def _described(output: RequestedOutput, array: Array, binary: list[bytes | memor
 
 
 def _json_data(array: Array) -> Any:
-    """What orjson writes as a flat list; it writes a number that is not finite as null."""
+    """A value that orjson writes as a flat list, with null for a number that is not finite."""
     if array.dtype == object:
         return [_text(item) for item in array.flat]
     widened = array.astype(np.float32) if datatypes.of_numpy(array.dtype) in _WIDENED else array

@@ -32,7 +32,7 @@ def is_supported(dtype: DType) -> bool:
 
 
 def name_of(dtype: DType) -> str:
-    """The protocol's name of ``dtype``; TensorFlow's own, in capitals, for what the protocol does not know."""
+    """The protocol's name of ``dtype``, or TensorFlow's name in capitals if the protocol has none."""
     return _BY_DTYPE.get(dtype.name) or dtype.name.upper()
 
 

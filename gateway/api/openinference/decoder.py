@@ -1,7 +1,7 @@
-"""A good inference request as values, decoded in one step.
+"""A good inference request as values.
 
-``decode`` takes what is common and says nothing about anything else; ``load`` is the truth about what is accepted. What
-``decode`` accepts ``load`` accepts, with the same values.
+``decode`` recognises the common request in one step, and gives None for any other. ``load`` decides what is accepted, by the
+form. A request that ``decode`` accepts, ``load`` accepts too, with the same values.
 """
 
 from typing import Annotated, Any, Final
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from gateway.api.openinference import form
+from gateway.api.openinference import form, strictness
 from gateway.codec import large_json
 from gateway.codec.nested_lists import MAX_RANK
 from gateway.codec.problems import Problems
@@ -20,7 +20,7 @@ _REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Input(msgspec.Struct, forbid_unknown_fields=True):
-    """One of ``inputs``. Its data is as JSON has it, or a NumberBlock; None: it is binary."""
+    """One of ``inputs``. ``data`` is as JSON has it, or a NumberBlock; it is None if the data is binary."""
 
     name: str
     datatype: str
@@ -50,7 +50,7 @@ _DECODER: Final = msgspec.json.Decoder(Request)
 
 
 def decode(text: bytes) -> Request | None:
-    """The request that ``text`` is; None if ``load`` has to look at it. Large lists of numbers are NumberBlocks."""
+    """The request that ``text`` holds, with NumberBlocks for large lists of numbers; None if only ``load`` can tell."""
     try:
         document = large_json.parse(text, strict=True)
         if document is not None:
@@ -64,7 +64,7 @@ def decode(text: bytes) -> Request | None:
 
 
 def load(document: Any) -> Request | None:
-    """The request that ``document`` (JSON, read strictly) is; None if there is any problem with its form."""
+    """The request that ``document`` (JSON, read strictly) holds; None if there is any problem with its form."""
     problems = Problems()
     members = form.read(form.REQUEST, document, (), problems)
     inputs = [form.read(form.INPUT, item, (), problems) for item in members.get("inputs", ()) if not problems.count]
@@ -84,9 +84,9 @@ def binary_size(given: Input) -> int | None:
 
 def _has_known_parameters(request: Request) -> bool:
     """Whether the parameters that have a meaning here are as the form has them, and the shapes can be counted."""
-    if request.parameters and not _fit(request.parameters, "binary_data_output", bool):
-        return False
-    if request.parameters and not _fit(request.parameters, form.SIGNATURE_NAME, str):
+    if request.parameters and not (
+        _is(bool, request.parameters.get("binary_data_output")) and _is(str, request.parameters.get(form.SIGNATURE_NAME))
+    ):
         return False
     for given in request.inputs:
         if not form.is_countable(given.shape) or not _fit(given.parameters, "binary_data_size", int):
@@ -97,16 +97,17 @@ def _has_known_parameters(request: Request) -> bool:
 
 
 def _fit(parameters: dict[str, Any] | None, name: str, kind: type) -> bool:
-    """Whether the parameter ``name`` is of its type, null or left out, and no other changes what a tensor means."""
-    if not parameters:
-        return True
-    value = parameters.get(name)
-    return (value is None or type(value) is kind) and not any(other in parameters for other in form.NOT_SERVED)
+    """Whether the parameter ``name`` of a tensor is as the form has it, and no other changes what the tensor means."""
+    return not parameters or (_is(kind, parameters.get(name)) and form.NOT_SERVED.isdisjoint(parameters))
+
+
+def _is(kind: type, value: Any) -> bool:
+    return value is None or type(value) is kind
 
 
 def _has_misplaced(request: Request) -> bool:
     items = (request, *request.inputs, *(request.outputs or ()))
-    return any(next(form.misplaced(item.parameters), None) for item in items if item.parameters)
+    return any(next(strictness.misplaced(item.parameters), None) for item in items if item.parameters)
 
 
 def _quotes_of(text: bytes) -> int:

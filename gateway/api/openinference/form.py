@@ -1,32 +1,27 @@
-"""The form of an inference request of the Open Inference Protocol, which no signature is needed to know: every problem of it.
+"""The form of an inference request of the Open Inference Protocol: what can be checked without a signature.
 
-Strict: an object has no member that the protocol does not have, and none twice. Parameters are free, but for those that have a
-meaning here. An optional member may be null. A field's error messages are what it expects.
+The form is strict: an object has no member that the protocol does not have, and no member twice. Parameters are free, but for
+those that have a meaning here. An optional member may be null. A field's error messages are what it expects.
 """
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from gateway.api.openinference import strictness
+from gateway.api.openinference.strictness import Path
+from gateway.codec import json_text
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.problems import MISSING, Problems, describe
-from gateway.codec.repeating import Repeating
-
-Path: TypeAlias = tuple[str | int, ...]
+from gateway.codec.problems import MISSING, Problems
 
 MAX_SIZE: Final = 2**63 - 1
 _MAX_ELEMENTS: Final = 2**59  # of 16 bytes at most: no count of bytes overflows, in numpy or in TensorFlow
 _SELF: Final = "_schema"  # under which marshmallow tells what is wrong with the object itself
-_MOST_COMPARED: Final = 100  # characters of an unknown name that are compared with the known ones
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 SIGNATURE_NAME: Final = "signature_name"
-# Extensions of Triton's that change where the data is, or what it means: to ignore them would give a wrong answer.
-NOT_SERVED: Final = ("classification", "shared_memory_region")
 
 
 def is_countable(shape: Sequence[int]) -> bool:
@@ -69,6 +64,16 @@ class Shape(fields.Field[list[int]]):
         return value
 
 
+class NotServed(fields.Field[Any]):
+    """A parameter of an extension that changes where the data is, or what it means: to ignore it would give a wrong answer."""
+
+    def __init__(self) -> None:
+        super().__init__(error_messages=_always("nothing, as this extension is not served here"))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        raise self.make_error("invalid")
+
+
 class _Object(Schema):
     # ``read`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
     class Meta:
@@ -77,11 +82,16 @@ class _Object(Schema):
     error_messages = {"type": "an object"}  # noqa: RUF012 - marshmallow's way to set them
 
 
-class _InputParameters(_Object):
+class _TensorParameters(_Object):
+    classification = NotServed()
+    shared_memory_region = NotServed()
+
+
+class _InputParameters(_TensorParameters):
     binary_data_size = Typed(int, "a number of bytes", least=0)
 
 
-class _OutputParameters(_Object):
+class _OutputParameters(_TensorParameters):
     binary_data = Typed(bool, "true or false")
 
 
@@ -124,6 +134,7 @@ class RepositoryIndex(_Object):
     ready = Typed(bool, "true or false")
 
 
+NOT_SERVED: Final = frozenset(_TensorParameters().fields)
 REQUEST: Final = Request()
 INPUT: Final = Input()
 OUTPUT: Final = Output()
@@ -131,9 +142,9 @@ REPOSITORY_INDEX: Final = RepositoryIndex()
 
 
 def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
-    """The members of ``value``, which stands at ``path``, that are as ``schema`` has them; ``problems`` gets the others.
+    """The members of ``value``, which stands at ``path``, that fit ``schema``; every other problem goes to ``problems``.
 
-    Parameters are whole, or where one of them is wrong only those that have a meaning here.
+    If a parameter is wrong, the parameters are only those that have a meaning here and are right.
     """
     try:
         members: dict[str, Any] = schema.load(value)
@@ -145,46 +156,22 @@ def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str
             problems.add((*path, *inner), expected, _at(value, inner))
         members = error.valid_data if isinstance(error.valid_data, dict) else {}
     if isinstance(value, dict):
-        _tell_unknown(schema, value, path, problems)
-        _tell_repeated(value, path, problems)
-        _tell_parameters(value.get("parameters"), (*path, "parameters"), problems)
+        strictness.find(schema.fields, value, path, problems)
     return members
 
 
-def misplaced(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]]:
-    """What strict JSON does not have, anywhere in a free ``value``: the place, what was expected and what came."""
-    waiting = [(value, path)]
-    while waiting:
-        value, path = waiting.pop()
-        if isinstance(value, Repeating):
-            yield from (((*path, name), "each member once", "a repeated name") for name in value.repeated)
-        if isinstance(value, dict | list):
-            inner = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += reversed([(item, (*path, step)) for step, item in inner])
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield path, "a number that JSON has", describe(value)
+def wants_only_ready(body: bytes) -> bool:
+    """Whether a request for the index of models asks only for those that are ready. An empty ``body`` asks for all.
 
-
-def _tell_unknown(schema: Schema, value: dict[str, Any], path: Path, problems: Problems) -> None:
-    unknown = (name for name in value if name not in schema.fields)
-    for name in islice(unknown, problems.room):
-        near = difflib.get_close_matches(name[:_MOST_COMPARED].lower(), schema.fields, n=1)
-        hint = f" (the nearest is {near[0]})" if near else ""
-        problems.note((*path, name), f"only the members {', '.join(schema.fields)}{hint}", "an unknown name")
-
-
-def _tell_repeated(value: dict[str, Any], path: Path, problems: Problems) -> None:
-    for name in islice(value.repeated if isinstance(value, Repeating) else (), problems.room):
-        problems.note((*path, name), "each member once", "a repeated name")
-
-
-def _tell_parameters(parameters: Any, path: Path, problems: Problems) -> None:
-    if not isinstance(parameters, dict):
-        return
-    for name in (name for name in NOT_SERVED if name in parameters):
-        problems.add((*path, name), "nothing, as this extension is not served here", parameters[name])
-    for place, expected, got in islice(misplaced(parameters, path), problems.room):
-        problems.note(place, expected, got)
+    Raises InvalidArgument for a body that is not one JSON object of this form.
+    """
+    if not body:
+        return False
+    problems = Problems()
+    members = read(REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
+    if problems.count:
+        raise problems.invalid_argument("this is no request for the index:")
+    return bool(members.get("ready"))
 
 
 def _messages(messages: Mapping[Any, Any], path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.api.openinference import form, tensor
+from gateway.api.openinference.strictness import Path
 from gateway.codec.problems import Problems, cut
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -16,9 +17,9 @@ _MAX_NAMES: Final = 200  # characters of names in a message
 
 @dataclass(slots=True)
 class Refusal:
-    """The problems of one request with one signature: ``document`` is its JSON, read strictly, and ``binary`` what follows it.
+    """Looks for the problems of one request with one signature. Not thread-safe.
 
-    Not thread-safe.
+    ``document`` is the request's JSON, read strictly, and ``binary`` is what follows it in the body.
     """
 
     document: Any
@@ -56,7 +57,7 @@ class Refusal:
                 self.problems.add((*path, "name"), "each output once", name)
             seen.add(name)
 
-    def _inputs(self, items: Iterable[Any]) -> Iterator[tuple[Mapping[str, Any], form.Path, memoryview | None]]:
+    def _inputs(self, items: Iterable[Any]) -> Iterator[tuple[Mapping[str, Any], Path, memoryview | None]]:
         """Every input with its place and its share of the binary data; at the end a problem if the shares are not the whole."""
         at = 0
         for index, item in enumerate(items):
@@ -71,7 +72,7 @@ class Refusal:
             end = f"{at} bytes of binary data after the JSON, whose length the header {form.HEADER_LENGTH} gives"
             self.problems.note((), end, f"{len(self.binary)} bytes")
 
-    def _spec(self, name: str | None, place: form.Path, specs: Mapping[str, TensorSpec], seen: set[str]) -> TensorSpec | None:
+    def _spec(self, name: str | None, place: Path, specs: Mapping[str, TensorSpec], seen: set[str]) -> TensorSpec | None:
         """The declaration of an input, or None if it has none to be held against."""
         if name is None:
             return None

@@ -1,6 +1,7 @@
 """A request for inference in the Open Inference Protocol: JSON, the binary data behind it, and the tensors they make together.
 
-Accept fast, refuse well: a good request is decoded in one step; only one that is not recognised is looked at member by member.
+A good request is decoded in one step. Only a request that is not recognised is looked at member by member, and either accepted
+after all or refused with every problem.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,13 +54,12 @@ class InferRequest:
         self._json = body if length == len(body) else body[:length]
         self._binary = memoryview(body)[length:]
         self._is_raw = header_length is not None and not length
-        self._is_decoded = not self._is_raw  # in one step, so that a closer look may find what that did not
-        # None: there is a problem with its form.
         self._request = Request([], parameters=_RAW) if self._is_raw else decoder.decode(self._json)
-        self._parameters: Mapping[str, Any] = (
-            self._looked_at(is_whole=header_length is None) if self._request is None else self._request.parameters or {}
-        )
+        self._is_decoded = self._request is not None and not self._is_raw
+        self._parameters: Mapping[str, Any] = (self._request.parameters if self._request is not None else None) or {}
         self._outputs: tuple[RequestedOutput, ...] | None = None
+        if self._request is None:
+            self._look(is_whole=header_length is None)
 
     @property
     def id(self) -> str | None:
@@ -74,7 +74,7 @@ class InferRequest:
 
     @property
     def document(self) -> Any:
-        """The JSON, as Python has it, or None if there is none: for a request that was refused."""
+        """The JSON of a request that was refused, decoded; None for a body without JSON."""
         return None if self._is_raw else json_text.parse(self._json, strict=True)
 
     @property
@@ -98,20 +98,18 @@ class InferRequest:
         """
         _refuse_unsupported(signature, signature.inputs)
         if not signature.is_plain:
-            refuse_composite(signature, self._wanted(signature))
+            refuse_composite(signature, self._named_outputs(signature))
         tensors = self._tensors(signature)
-        if tensors is None and self._is_decoded:
-            self._is_decoded = False
-            self._request = decoder.load(self.document)
-            tensors = self._tensors(signature)
         if tensors is None:
-            raise self._refusal(signature)
-        _refuse_unsupported(signature, self._wanted(signature))
+            tensors = self._looked_at(signature)
+        _refuse_unsupported(signature, self._wanted(signature) or ())
         return tensors
 
-    def _looked_at(self, *, is_whole: bool) -> Mapping[str, Any]:
-        """The parameters of a request that was not decoded in one step; ``is_whole``: no header says where its JSON ends."""
-        self._is_decoded = False
+    def _look(self, *, is_whole: bool) -> None:
+        """Read a request that was not recognised. ``is_whole``: no header says where the JSON ends.
+
+        If there is a problem with the form, the request stays None, and ``tensors`` tells the problem.
+        """
         try:
             document = self.document
         except InvalidArgument as error:
@@ -121,11 +119,24 @@ class InferRequest:
         if not isinstance(document, dict):
             raise problems.invalid_argument(_NO_REQUEST)
         self._request = None if problems.count else decoder.load(document)
-        return members.get("parameters") or {}
+        self._parameters = members.get("parameters") or {}
+
+    def _looked_at(self, signature: Signature) -> dict[str, Array]:
+        """The tensors of a request that does not seem to fit, by its whole document. Raises InvalidArgument if it does not."""
+        if self._is_decoded:
+            self._request = None  # before there is the whole of it beside
+        document = self.document
+        if self._is_decoded:
+            self._is_decoded = False
+            self._request = decoder.load(document)
+        tensors = self._tensors(signature)
+        if tensors is None:
+            raise self._refusal(document, signature)
+        return tensors
 
     def _tensors(self, signature: Signature) -> dict[str, Array] | None:
         """The tensors for ``signature``, or None if anything is wrong."""
-        if self._request is None or not self._has_outputs_of(signature):
+        if self._request is None or self._wanted(signature) is None:
             return None
         inputs, binary = self._request.inputs, self._binary
         if self._is_raw:
@@ -133,18 +144,23 @@ class InferRequest:
             inputs = [Input(**described)]
         return _load(inputs, binary, signature)
 
-    def _has_outputs_of(self, signature: Signature) -> bool:
-        names = [output.name for output in self.outputs()]
-        if not names:
-            return True
-        return len(set(names)) == len(names) and {spec.name for spec in signature.outputs}.issuperset(names)
+    def _wanted(self, signature: Signature) -> Sequence[TensorSpec] | None:
+        """The outputs asked for; None if ``signature`` does not have one of them, or if one is asked for twice."""
+        if not self.outputs():
+            return signature.outputs
+        specs = {spec.name: spec for spec in signature.outputs}
+        wanted = [specs.pop(output.name) for output in self.outputs() if output.name in specs]
+        return wanted if len(wanted) == len(self.outputs()) else None
 
-    def _wanted(self, signature: Signature) -> Sequence[TensorSpec]:
-        names = [output.name for output in self.outputs()] if self._request is not None else _names_in(self.document)
+    def _named_outputs(self, signature: Signature) -> Sequence[TensorSpec]:
+        """The outputs that are asked for, in a request that may have any problem."""
+        outputs = [] if self._is_raw else self.document.get("outputs")
+        items = outputs if isinstance(outputs, list) else []
+        names = [item.get("name") for item in items if isinstance(item, dict)]
         return [spec for spec in signature.outputs if spec.name in names] if names else signature.outputs
 
-    def _refusal(self, signature: Signature) -> InvalidArgument:
-        document, binary = self.document, self._binary
+    def _refusal(self, document: Any, signature: Signature) -> InvalidArgument:
+        binary = self._binary
         if self._is_raw:
             described, binary = tensor.of_raw_body(signature, self._binary)
             document = {"inputs": [described]}
@@ -174,15 +190,8 @@ def _requested(output: Output, default: bool) -> RequestedOutput:
     return RequestedOutput(output.name, default if binary is None else binary)
 
 
-def _names_in(document: Any) -> list[Any]:
-    """The outputs that a request with another problem names."""
-    outputs = document.get("outputs")
-    items = outputs if isinstance(outputs, list) else ()
-    return [item["name"] for item in items if isinstance(item, dict) and "name" in item]
-
-
 def _with_header(error: InvalidArgument) -> InvalidArgument:
-    """``error``, which says what is no JSON in a body, with what may follow JSON; other errors as they are."""
+    """``error``, and how binary data is sent if the error says that something follows the JSON."""
     if not error.problems:
         return error
     problems = Problems()

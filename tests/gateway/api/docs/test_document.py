@@ -149,6 +149,19 @@ def test_an_input_with_a_default_may_be_left_out_where_the_dialect_lets_it():
     assert accepts(body_schema(made, "/v2/models/m/infer"), {"inputs": [tensor]})
 
 
+def test_the_schema_of_infer_has_the_members_that_the_protocol_has_and_leaves_the_parameters_free():
+    schema = body_schema(document(model(signature([spec()]))), "/v2/models/m/infer")
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1.0]}
+    free = {"priority": 3, "deep": {"a": []}}
+    assert accepts(schema, {"id": None, "model_name": "m", "inputs": [tensor], "outputs": None, "parameters": None})
+    assert accepts(
+        schema,
+        {"inputs": [tensor | {"parameters": free}], "outputs": [{"name": "y", "parameters": free}]} | {"parameters": free},
+    )
+    for odd in ({"input": []}, {"inputs": [tensor | {"dtype": "FP32"}]}, {"outputs": [{"name": "y", "data": []}]}):
+        assert not accepts(schema, {"inputs": [tensor]} | odd)
+
+
 def test_another_signature_than_the_default_must_be_named():
     made = document(model(signature([spec()], name="other")))
     assert not accepts(body_schema(made, "/v1/models/m:predict"), {"instances": [1.0]})

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from gateway.api.openinference.form import wants_only_ready
 from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.errors import InvalidArgument
 from tests.gateway.api.openinference.test_routes import BINARY_X, FOUR, INFER, X, post_binary, problems
 
 GIVEN = '{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}'
@@ -131,6 +133,13 @@ def test_all_of_it_is_told_at_once_and_within_bounds(client):
     assert len(response.data) < 5000
 
 
+def test_a_large_or_a_deep_parameter_is_looked_through(client):
+    large = GOOD.replace("{", '{"parameters": {"a": [' + "1.5," * 200_000 + 'NaN, ""]}, ', 1)
+    assert problems(client.post(INFER, large)) == ["/parameters/a/200000"]
+    deep = GOOD.replace("{", '{"parameters": {"a": ' + "[" * 500 + "Infinity" + "]" * 500 + "}, ", 1)
+    assert problems(client.post(INFER, deep)) == ["/parameters/a" + "/0" * 500]
+
+
 @pytest.mark.parametrize("behind", [b" ", b"x", b"{}"])
 def test_the_json_before_binary_data_is_one_document_too(client, behind):
     header = json.dumps({"inputs": [BINARY_X]}).encode() + behind
@@ -165,6 +174,17 @@ def test_optional_members_of_tensors_may_be_null(client):
     assert post_binary(client, {"inputs": [BINARY_X | {"data": None}]}, FOUR.tobytes()).status_code == 200
 
 
+def test_parameters_are_free_at_the_request_the_inputs_and_the_outputs(client):
+    free = {"priority": 1, "deep": {"a": [None, {"b": 1.5}]}, "": ""}
+    document = {"inputs": [X | {"parameters": free}], "outputs": [{"name": "y", "parameters": free}], "parameters": free}
+    assert client.post(INFER, document).status_code == 200
+    # It has a meaning for a tensor only.
+    assert client.post(INFER, with_member(parameters=free | {"classification": 1})).status_code == 200
+    assert problems(client.post(INFER, with_output(parameters={"classification": None}))) == [
+        "/outputs/0/parameters/classification"
+    ]
+
+
 def test_what_kserves_client_repeats_of_the_path_is_allowed(client):
     assert client.post(INFER, with_member(id="7", model_name="m")).status_code == 200
 
@@ -172,3 +192,27 @@ def test_what_kserves_client_repeats_of_the_path_is_allowed(client):
 @pytest.mark.parametrize(("body", "place"), [('{"redy": true}', "/redy"), ({"ready": 1}, "/ready")])
 def test_the_index_of_models_takes_no_unknown_member(client, body, place):
     assert problems(client.post("/v2/repository/index", body)) == [place]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"), [(b"", False), (b"{}", False), (b'{"ready": null}', False), (b'{"ready": true} ', True)]
+)
+def test_a_request_for_the_index_may_ask_for_what_is_ready(body, answer):
+    assert wants_only_ready(body) is answer
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"ready": true} {}', "(body)"),
+        (b'\xef\xbb\xbf{"ready": true}', "(body)"),
+        (b'{"ready": true, "ready": false}', "/ready"),
+        (b'{"ready": true, "name": "m"}', "/name"),
+        (b'{"ready": NaN}', "/ready"),
+        (b"[]", "(body)"),
+    ],
+)
+def test_a_request_for_the_index_is_one_object_of_its_form(body, place):
+    with pytest.raises(InvalidArgument) as refusal:
+        wants_only_ready(body)
+    assert [problem.pointer or "(body)" for problem in refusal.value.problems] == [place]
