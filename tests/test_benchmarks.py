@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_answers_that_are_refusals_are_not_counted_as_requests_served(serve, pla
     for sample in (first, second):
         assert 0 < sample.refused < sample.requests
         assert sample.rps == pytest.approx((sample.requests - sample.refused), rel=0.2)
+
+
+@needs_wrk
+def test_every_request_of_a_closed_loop_has_an_id_and_a_token_of_its_own(serve, plan):
+    """Warm-up, windows and checks come from processes of their own; each of their requests is new to the server."""
+    with shown() as progress:
+        samples = measure(cases(serve("jealous")), replace(plan, warmup_s=1), progress)[1].samples
+    assert [sample.refused for sample in samples] == [0, 0]
 
 
 @needs_wrk
@@ -201,6 +210,12 @@ def test_the_generator_sends_at_the_given_rate_and_tells_every_outcome(serve, tm
     records = open_loop(serve(way), tmp_path).start([(40, 1)], timeout_s=2).wait()
     assert 20 <= len(records) <= 60
     assert records.counts() == {outcome.name.lower(): len(records) * (outcome is OUTCOMES[way]) for outcome in Outcome}
+
+
+def test_every_request_of_an_open_loop_has_an_id_and_a_token_of_its_own(serve, tmp_path):
+    load = open_loop(serve("jealous"), tmp_path)
+    for records in (load.closed(2, 0.5), load.start([(200, 1)], timeout_s=2).wait()):
+        assert len(records.of(Outcome.RIGHT)) == len(records) > 64
 
 
 def test_requests_to_a_server_that_is_gone_are_broken(serve, tmp_path):

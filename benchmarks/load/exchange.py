@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.contender import Call, Contender, Encoding, Floats
 from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.load import request_headers
 from benchmarks.workload import Workload, is_right
 
 _TIMEOUT_S = 60.0
@@ -18,7 +19,7 @@ UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
 
 def request_bytes(call: Call, port: int) -> bytes:
-    """The whole request as it goes over the wire."""
+    """Return the request as it goes over the wire, but for the headers that are unlike in each (`request_headers`)."""
     lines = [f"{call.method} {call.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += [f"{name}: {value}" for name, value in call.headers.items()]
     if call.body or call.method == "POST":
@@ -53,10 +54,15 @@ def check(
         connection.close()
 
 
+def send(connection: http.client.HTTPConnection, call: Call) -> http.client.HTTPResponse:
+    """Send one call over a kept connection, and return the answer, whose body is still to be read."""
+    connection.request(call.method, call.path, call.body or None, {**call.headers, **request_headers.fresh()})
+    return connection.getresponse()
+
+
 def _body(name: str, connection: http.client.HTTPConnection, call: Call, until_s: float) -> bytes:
     while True:
-        connection.request(call.method, call.path, call.body or None, dict(call.headers))
-        response = connection.getresponse()
+        response = send(connection, call)
         body = response.read()
         if response.status == 200:
             return body

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from benchmarks.load import request_headers
 from benchmarks.load.answer import Answer, Unreadable, parse
 from benchmarks.load.records import Outcome
 
@@ -96,7 +97,7 @@ class Generator:
             connection = self._idle.pop() if self._idle else self._connect()
             connection.due_s = self._waiting.popleft()
             connection.number = self._sent % len(self._requests)
-            connection.unsent = self._requests[connection.number]
+            connection.unsent = request_headers.insert(self._requests[connection.number])
             self._sent += 1
             self._busy[connection.socket.fileno()] = connection
             if connection.is_used:
