@@ -1,6 +1,6 @@
-"""This project as a contender: the gateway as ``python -m gateway`` starts it, with its defaults, before our model server.
+"""This project as a contender: the gateway as ``python -m gateway`` starts it, as shipped, before our model server.
 
-``GATEWAY_*`` settings of whoever runs the benchmark reach the gateway, all but those that say where things are.
+It has the settings that say where things are, those of the group that measures it, and otherwise its defaults.
 """
 
 import base64

@@ -157,6 +157,13 @@ def test_a_program_that_ends_is_told_with_its_last_words(tmp_path):
         pass
 
 
+def test_a_program_does_not_see_the_settings_of_whoever_measures(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATEWAY_BATCH_MAX_ROWS", "0")
+    code = "import os, sys; sys.exit(str([name for name in os.environ if name.startswith('GATEWAY_')]))"
+    with pytest.raises(BenchError, match=r"ended with code 1: \[\]"), run_python(tmp_path, code, "tcp://127.0.0.1:1"):
+        pass
+
+
 def test_a_program_that_does_not_get_ready_is_told_and_ended(tmp_path):
     code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     with pytest.raises(BenchError, match="not ready after 1 s"), run_python(tmp_path, code, "tcp://127.0.0.1:1", timeout_s=1):
@@ -335,7 +342,7 @@ def test_every_bar_reads_its_figure_from_the_results(bar):
 
 MACHINE = {
     "cpu": "a processor", "cores": 2, "memory_gb": 16.0, "kernel": "Linux 6", "python": "3.11", "time": "2026-01-02T03:04:05",
-    "load_average": [0.5, 0.5, 0.5], "commit": "abc", "settings": {"GATEWAY_WORKERS": "2"},
+    "load_average": [0.5, 0.5, 0.5], "commit": "abc",
 }  # fmt: skip
 
 
@@ -405,9 +412,29 @@ def test_a_readme_without_markers_is_left_alone(tmp_path):
     assert file.read_text() == "nothing to replace\n"
 
 
-@pytest.mark.skipif(not (results.FOLDER / results.BENCH).exists(), reason="nothing has been measured yet")
 def test_the_figures_of_the_readme_are_those_of_the_results():
-    assert readme.section_of(results.read(results.FOLDER)) in readme.FILE.read_text()
+    assert readme.section_of(results.read(results.KEPT)) in readme.FILE.read_text()
+
+
+def test_the_report_of_the_results_that_are_kept_is_theirs():
+    told = results.read(results.KEPT)
+    assert (results.KEPT / "results.md").read_text() == report.full(told.groups, told.machines)
+
+
+def test_a_run_changes_no_file_that_is_tracked_unless_it_is_told_to_keep_its_results():
+    assert f"/{results.LATEST.relative_to(ROOT).parts[0]}/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert results.KEPT not in (results.LATEST, *results.LATEST.parents)
+
+
+def test_only_the_runs_that_are_there_are_kept(tmp_path):
+    latest, kept = tmp_path / "latest", tmp_path / "kept"
+    results.write(kept / results.BENCH, MACHINE, {}, {"start": {"old": 1}})
+    results.write(kept / results.PEERS, MACHINE, {}, {"peers": {"old": 1}})
+    results.write(latest / results.BENCH, MACHINE, {}, {"start": {"new": 1}})
+    results.keep(latest, kept)
+    assert results.read(kept).groups == {"start": {"new": 1}, "peers": {"old": 1}}
+    results.keep(kept, kept)
+    assert results.read(kept).groups == {"start": {"new": 1}, "peers": {"old": 1}}
 
 
 @needs_wrk

@@ -68,7 +68,7 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), *program.argv],
-            env=os.environ | dict(program.environment),
+            env=_environment() | dict(program.environment),
             cwd=program.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -80,6 +80,11 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
         yield Running(program, process, time.monotonic() - began_s)
     finally:
         end(process)
+
+
+def _environment() -> dict[str, str]:
+    """That of the harness, less the settings of a gateway: what is measured is the gateway as shipped."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,4 +1,4 @@
-"""What a result was measured on: the machine and its load at the start, versions, and the gateway's settings."""
+"""What a result was measured on: the machine and its load at the start, and versions."""
 
 import os
 import platform
@@ -30,7 +30,6 @@ def describe() -> dict[str, Any]:
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "wrk": _wrk_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith("GATEWAY_")},
         "commit": _commit(),
     }
 

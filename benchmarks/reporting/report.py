@@ -40,11 +40,9 @@ def bars(results: Results) -> str:
 
 def machine(told: Mapping[str, Any]) -> str:
     """The machine in one sentence."""
-    settings = ", ".join(f"`{name}={value}`" for name, value in told["settings"].items()) or "the defaults"
     return (
         f"{told['cpu']}, {told['cores']} cores, {number(told['memory_gb'])} GB, {told['kernel']}, Python {told['python']}; "
-        f"load average at the start {told['load_average'][0]:g}; {told['time'][:10]}, commit {told['commit'] or 'unknown'}; "
-        f"settings of the gateway: {settings}."
+        f"load average at the start {told['load_average'][0]:g}; {told['time'][:10]}, commit {told['commit'] or 'unknown'}."
     )
 
 

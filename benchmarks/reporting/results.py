@@ -1,6 +1,10 @@
-"""Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder."""
+"""Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder.
+
+The latest run is in a folder that git ignores. The results that the README quotes are tracked, and change only when asked for.
+"""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +14,9 @@ from typing import Any, Final
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 
-FOLDER: Final = ROOT / "benchmarks" / "results"
+# Git ignores the first folder and tracks the second.
+LATEST: Final = ROOT / ".bench" / "results"
+KEPT: Final = ROOT / "benchmarks" / "results"
 BENCH: Final = "bench.json"
 PEERS: Final = "peers.json"
 FORMAT: Final = 1
@@ -41,6 +47,15 @@ def write(file: Path, machine: Mapping[str, Any], options: Mapping[str, Any], gr
     building = file.with_suffix(".building")
     building.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     building.rename(file)
+
+
+def keep(folder: Path, kept: Path = KEPT) -> None:
+    """Copy the runs of ``folder`` into the folder that is tracked; a run that ``folder`` does not have stays as it was."""
+    if folder.resolve() == kept.resolve():
+        return
+    for name in (BENCH, PEERS):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, kept / name)
 
 
 def read(folder: Path) -> Results:
