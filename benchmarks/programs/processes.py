@@ -52,11 +52,14 @@ class RunningContender:
 
 
 @contextmanager
-def running_contender(contender: Contender, logs_dir: Path) -> Iterator[RunningContender]:
-    """Run every program of the contender, backends first; they end in the opposite order."""
+def running_contender(contender: Contender, logs_dir: Path, shared: tuple[Running, ...] = ()) -> Iterator[RunningContender]:
+    """Run every program of the contender, backends first; they end in the opposite order.
+
+    ``shared`` are backends that run already, and that other contenders use too.
+    """
     with ExitStack() as stack:
         programs = [stack.enter_context(running(program, logs_dir)) for program in contender.programs]
-        yield RunningContender(contender, programs[-1], tuple(programs[:-1]))
+        yield RunningContender(contender, programs[-1], (*shared, *programs[:-1]))
 
 
 @contextmanager

@@ -62,7 +62,13 @@ def rows(told: Results) -> str:
     calls = told["grpc"]["median"]
     head = ("clients", "")
     alone = f"The gRPC call alone, one client: p50 {number(calls['p50_ms'])} ms, p99 {number(calls['p99_ms'])} ms.\n"
-    return load_table(points, head, lambda point: [str(point["case"]["clients"]), point["contender"]]) + "\n" + alone
+    return load_table(points, head, lambda point: [str(point["case"]["clients"]), _told(point)]) + "\n" + alone
+
+
+def _told(point: Results) -> str:
+    """The contender, and how the row was sent unless as JSON."""
+    encoding = point["case"].get("encoding", JSON)
+    return str(point["contender"]) if encoding == JSON else f"{point['contender']}, {_ENCODINGS[encoding]}"
 
 
 def image(told: Results) -> str:
