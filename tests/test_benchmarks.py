@@ -310,12 +310,12 @@ def point(name: str, case: dict[str, object], **figures: float) -> dict[str, obj
 def measured() -> dict[str, object]:
     """Results in which every bar has its figure: ours is twice whatever it is compared with."""
     timeline = [{"at_s": 0.0, "due": 1.0, "in_time": 1.0, "refused": 0.0, "p99_ms": 1.0}]
-    baselines = (bars.contenders.EMPTY, bars.contenders.IN_PROCESS)
+    baselines = (bars.contenders.EMPTY, bars.contenders.IN_PROCESS, bars.contenders.FASTAPI)
     rows = [point(name, {"clients": n}) for n in (1, 32) for name in baselines]
     rows += [point("gateway", {"clients": n}, rps=2, front_cpu_us=2, p50_ms=2) for n in (1, 32)]
-    peers = [
-        point(name, {"clients": 32}, rps=rps) for name, rps in (("gateway", 2), ("mosec", 1), ("litserve", 1), ("bentoml", 0.5))
-    ]
+    rows.append(point("gateway", {"clients": 32, "encoding": "binary"}, front_cpu_us=4))
+    told = {"gateway": 2, "mosec": 1, "litserve": 1, "bentoml": 0.5}
+    peers = [point(name, {"clients": n}, rps=rps) for n in (32, 256) for name, rps in told.items()]
     pictures = [("gateway", "json", 2), ("gateway", "binary", 4), (bars.contenders.PLAIN_IMAGE, "json", 1)]
     image = [point(name, {"encoding": encoding}, rps=rps) for name, encoding, rps in pictures]
     growth = [point("gateway", {kind: n}) for kind in ("rows", "models", "clients") for n in (1, 2)]
@@ -330,7 +330,7 @@ def measured() -> dict[str, object]:
         "cache": {"points": [point("cache hit", {"clients": 1})]},
         "proofs": {"points": [point("with proofs", {"clients": 32})], "median": {"median of the pairs": 1}, "ratios": [1.0]},
         "overload": {"median": overload, "last": {"timeline": timeline}},
-        "workers": {"points": [point("ours, loop, 1 worker", {"clients": 32})]},
+        "workers": {"points": [point("the gateway, 1 worker", {"clients": 32})]},
         "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
     }
 
