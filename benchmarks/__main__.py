@@ -19,8 +19,9 @@ from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.groups import cache, growth, image, overload, peers, proofs, rows, start, swap, workers
+from benchmarks.instructions import count
 from benchmarks.load import wrk
-from benchmarks.reporting import machine, readme, report, results
+from benchmarks.reporting import comparison, machine, readme, report, results
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -87,6 +88,24 @@ def run_groups(only: tuple[str, ...], **given: Any) -> None:
 def run_peers(only: tuple[str, ...], **given: Any) -> None:
     """Measure the gateway against other servers, each installed in an environment of its own."""
     _measure({"peers": partial(peers.run, names=only)}, results.PEERS, Options(**given))
+
+
+@cli.command("instructions")
+@click.option("--folder", default=results.LATEST, type=click.Path(path_type=Path), help="Where the results go.")
+@click.option("--scratch", default=SCRATCH, type=click.Path(path_type=Path), help="The files of callgrind, and logs.")
+@_KEEP
+def count_instructions(folder: Path, scratch: Path, keep: bool) -> None:
+    """Count the instructions of a request, beside those that are kept."""
+    results.check_writable(folder)
+    about, counted = machine.describe(), count.run(scratch.resolve())
+    results.write(folder / results.INSTRUCTIONS, about, {}, {"instructions": counted})
+    kept = results.read(results.KEPT)
+    click.echo(comparison.told(counted["requests"], kept.groups.get("instructions", {}).get("requests", {})))
+    for difference in comparison.differences(about, kept.machines.get(results.INSTRUCTIONS, about)):
+        click.echo(f"note: the kept counts are of another {difference}")
+    if keep:
+        results.keep(folder)
+        readme.write(_write_report(results.KEPT))
 
 
 @cli.command("report")

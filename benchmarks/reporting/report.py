@@ -118,6 +118,11 @@ def figures(told: Results) -> str:
     return table(("", "median"), [[name, number(value)] for name, value in told["median"].items()])
 
 
+def instructions(told: Results) -> str:
+    """Each kind of request."""
+    return table(("", "instructions for each request"), [[name, number(count)] for name, count in told["requests"].items()])
+
+
 def peers(told: Results) -> str:
     """The peers' rows, their picture, and who failed."""
     by_clients = sorted(told["rows"], key=lambda point: (int(point["case"]["clients"]), -point["median"]["rps"]))
@@ -137,8 +142,9 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "cache": ("The cache", cache),
     "proofs": ("Batches that are earned", proofs),
     "overload": ("Overload", figures),
-    "workers": ("Which worker", workers),
+    "workers": ("Workers", workers),
     "peers": ("Other servers", peers),
+    "instructions": ("Instructions", instructions),
 }
 
 

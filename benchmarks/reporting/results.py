@@ -19,6 +19,8 @@ LATEST: Final = ROOT / ".bench" / "results"
 KEPT: Final = ROOT / "benchmarks" / "results"
 BENCH: Final = "bench.json"
 PEERS: Final = "peers.json"
+INSTRUCTIONS: Final = "instructions.json"
+_FILES: Final = (BENCH, PEERS, INSTRUCTIONS)
 FORMAT: Final = 1
 
 
@@ -53,14 +55,14 @@ def keep(folder: Path, kept: Path = KEPT) -> None:
     """Copy the runs of ``folder`` into the folder that is tracked; a run that ``folder`` does not have stays as it was."""
     if folder.resolve() == kept.resolve():
         return
-    for name in (BENCH, PEERS):
+    for name in _FILES:
         if (folder / name).exists():
             shutil.copyfile(folder / name, kept / name)
 
 
 def read(folder: Path) -> Results:
     """Read the runs of a folder. Raises BenchError when there are none, or when one has another format."""
-    files = [file for name in (BENCH, PEERS) if (file := folder / name).exists()]
+    files = [file for name in _FILES if (file := folder / name).exists()]
     if not files:
         raise BenchError(f"there are no results in {folder}: run `make bench` first")
     groups: dict[str, Any] = {}
