@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,23 @@ def test_every_case_is_measured_in_every_round(serve, plan):
             assert sample.p50_ms <= sample.p99_ms <= sample.max_ms
             assert sample.refused == sample.broken == 0
         assert json.loads(json.dumps(point.as_json(), allow_nan=False))["median"]["rps"] > 0
+
+
+@needs_wrk
+def test_a_backend_that_contenders_share_counts_for_each_of_them_and_disturbs_none(plan, tmp_path):
+    burning = "import socket; listener = socket.create_server(('127.0.0.1', {})); exec('while True: pass')"
+    port = free_port()
+    with run_python(tmp_path, burning.format(port), f"tcp://127.0.0.1:{port}") as backend, ExitStack() as stack:
+        servers = [
+            stack.enter_context(running_contender(contender("right", name), tmp_path / "logs", (backend,)))
+            for name in ("one", "two")
+        ]
+        with shown() as progress:
+            points = measure(cases(*servers)[:2], replace(plan, rounds=1), progress)
+    for point in points:
+        (sample,) = point.samples
+        assert sample.backend_cpu_us > sample.others_cores * 1e6 / sample.requests
+        assert sample.others_cores < 0.1 < sample.backend_cpu_us * sample.requests / 1e6
 
 
 @needs_wrk
