@@ -37,7 +37,7 @@ BINARY: Final = "binary"
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request. ``Host`` and ``Content-Length`` are added by whoever sends it."""
+    """One HTTP request. ``Host``, ``Content-Length`` and the headers of `load.request_headers` are added when it is sent."""
 
     path: str
     body: bytes = b""

@@ -31,7 +31,7 @@ class Plan:
     rounds: int
     scratch: Path
     # How long a contender may refuse everything after its load has ended.
-    patience_s: float = 30.0
+    retry_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def _window(case: Case, script: Path, plan: Plan, everybody: Sequence[RunningCon
     if plan.warmup_s:
         wrk.load(contender.port, script, case.clients, plan.warmup_s)
     # Also waits until what the load has left in the contender's queues, whose clients are gone, is done.
-    exchange.check(contender, encoding, case.workload, checked, plan.patience_s)
+    exchange.check(contender, encoding, case.workload, checked, plan.retry_s)
     others = _others(case.running, everybody)
     before = _cpu_s(case.running, others)
     window = wrk.load(contender.port, script, case.clients, plan.window_s)
     front_s, backend_s, others_s = (now - then for now, then in zip(_cpu_s(case.running, others), before, strict=True))
-    exchange.check(contender, encoding, case.workload, checked, plan.patience_s)
+    exchange.check(contender, encoding, case.workload, checked, plan.retry_s)
     requests = window.requests
     if requests == window.refused:
         raise BenchError(f"{case.name} answered nothing in {plan.window_s} s to {case.clients} clients")

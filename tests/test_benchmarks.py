@@ -148,13 +148,13 @@ def test_when_the_gateway_itself_answers_wrongly_there_is_no_result(plan):
 def test_a_contender_that_only_refuses_is_not_measured(serve):
     refusing = serve("refusing").contender
     with pytest.raises(BenchError, match="refusing answered POST / with 503"):
-        exchange.check(refusing, refusing.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0), patience_s=0.3)
+        exchange.check(refusing, refusing.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0), retry_s=0.3)
 
 
 def test_a_contender_may_refuse_for_a_while_after_its_load(serve):
     """One that recovers is measured: what it refused under load is counted there."""
     recovering = serve("recovering").contender
-    exchange.check(recovering, recovering.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 2, seed=0), patience_s=20)
+    exchange.check(recovering, recovering.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 2, seed=0), retry_s=20)
 
 
 def test_a_contender_that_does_not_answer_is_told(serve):

@@ -26,26 +26,26 @@ def empty(port: int, workers: int = 0) -> Contender:
 
 
 def in_process(port: int, models_dir: Path) -> Contender:
-    """One process: its batcher and its model are in it, and another process would have others."""
+    """Flask + Keras in one process, which holds the batcher and the model; another process would have its own."""
     app = f"{_APPS}.in_process:create_app({str(workload.weights_file(models_dir, workload.DENSE))!r})"
     front = _gunicorn(IN_PROCESS, port, "/health", app, "--worker-class=gthread", "--threads=64")
     return Contender(IN_PROCESS, port, front, _ENCODINGS)
 
 
 def fastapi(port: int, target: str, model: str) -> Contender:
-    """One process before the model server at ``target``."""
+    """FastAPI in one process, before the model server at ``target``."""
     argv = (sys.executable, "-m", f"{_APPS}.fastapi_grpc", str(port), target, model)
     front = Program(FASTAPI, argv, f"http://127.0.0.1:{port}/health", {"TF_CPP_MIN_LOG_LEVEL": "2"})
     return Contender(FASTAPI, port, front, _ENCODINGS)
 
 
 def plain_flask(port: int, target: str, model: str) -> Contender:
-    """As many workers as the gateway has, before the model server at ``target``."""
+    """Plain Flask with as many workers as the gateway, before the model server at ``target``."""
     return _plain(PLAIN_FLASK, port, target, model, workers=ours.usual_workers())
 
 
 def plain_image(port: int, target: str) -> Contender:
-    """The same program for pictures, with the two workers that serve it best on two cores."""
+    """Plain Flask for pictures, with the two workers that serve it best on two cores."""
     return _plain(PLAIN_IMAGE, port, target, workload.IMAGE, workers=2)
 
 

@@ -1,4 +1,4 @@
-"""The event loop under callgrind: uvloop, on which work that is put off for 10 ms waits for a word instead.
+"""The event loop under callgrind: uvloop, but work that is put off for 10 ms is done when the program says so.
 
 Under callgrind everything takes some fifty times as long. 10 ms would be a time of few requests, of more or fewer by chance.
 """

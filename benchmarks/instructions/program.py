@@ -55,14 +55,14 @@ async def _send(case: Case, count: int, answer: Handler, loop: Loop) -> None:
 
 
 def _complete(calls: Sequence[Call]) -> Sequence[Call]:
-    """The calls, whose deadlines begin now."""
+    """Return the calls, complete as of now: their deadlines begin."""
     for call in calls:
         call.complete_s = time.monotonic()
     return calls
 
 
 def _call(request: Request) -> Call:
-    """The request as the server would give it to a handler."""
+    """Return the call that the server would make of the request."""
     named = {"Host": "127.0.0.1", **request.headers, **request_headers.fresh(), "Content-Length": str(len(request.body))}
     headers = {name.lower(): value for name, value in named.items()}
     return Call(request.method, request.path, "", headers, request.body, complete_s=0.0)

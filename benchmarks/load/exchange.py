@@ -28,21 +28,19 @@ def request_bytes(call: Call, port: int) -> bytes:
 
 
 def draw_inputs(workload: Workload, rows: int, variants: int, seed: int) -> list[Floats]:
-    """As many different arrays of this many rows; the same for the same seed."""
+    """Return so many different arrays of so many rows; the same seed gives the same arrays."""
     rng = np.random.default_rng(seed)
     return [workload.draw(rng, rows) for _ in range(variants)]
 
 
-def check(
-    contender: Contender, encoding: Encoding, workload: Workload, inputs: Sequence[Floats], patience_s: float = 0.0
-) -> None:
+def check(contender: Contender, encoding: Encoding, workload: Workload, inputs: Sequence[Floats], retry_s: float = 0.0) -> None:
     """Send every array once, over one connection.
 
-    A status other than 200 is tried again for ``patience_s``: a queue that a load has left behind may take its time. Raises
+    A status other than 200 is tried again for ``retry_s``: a load may have left a full queue behind. Raises
     WrongAnswer for predictions that are not the model's, and BenchError where there are none.
     """
     connection = http.client.HTTPConnection("127.0.0.1", contender.port, timeout=_TIMEOUT_S)
-    until_s = time.monotonic() + patience_s
+    until_s = time.monotonic() + retry_s
     try:
         for rows in inputs:
             body = _body(contender.name, connection, encoding.ask(rows), until_s)

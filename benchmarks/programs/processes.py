@@ -91,7 +91,7 @@ def _environment() -> dict[str, str]:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, patience, then SIGKILL to the process and to whatever is left of its tree."""
+    """Send SIGTERM, wait, then send SIGKILL to the process and to all that is left of its tree."""
     family = [pid for pid in proc.tree(process.pid) if pid != process.pid]
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -109,7 +109,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """Return a port of the loopback interface on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

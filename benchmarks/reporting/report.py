@@ -124,7 +124,7 @@ def instructions(told: Results) -> str:
 
 
 def peers(told: Results) -> str:
-    """The peers' rows, their picture, and who failed."""
+    """The peers' rows, their picture, and the peers that failed."""
     by_clients = sorted(told["rows"], key=lambda point: (int(point["case"]["clients"]), -point["median"]["rps"]))
     head = ("clients", "")
     text = load_table(by_clients, head, lambda point: [str(point["case"]["clients"]), point["contender"]])
