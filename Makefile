@@ -12,7 +12,7 @@ UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --
 
 .PHONY: help
 help:  ## List the commands
-	awk -F ':.*  ## ' '/^[a-z][a-z-]*:.*  ## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*  ## ' '/^[a-z][a-z-]*:.*  ## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(VENV)/.serve  ## Run model server and gateway here, without Docker (GATEWAY_PORT, SERVING_PORT, MODELS_DIR)
@@ -49,6 +49,10 @@ bench: $(VENV)/.bench  ## Measure the gateway beside what one would use without 
 .PHONY: bench-peers
 bench-peers: $(VENV)/.bench  ## Measure it beside other model servers, which it installs under .bench/ (BENCH_ARGS=--help)
 	$(BIN)/python -m benchmarks peers $(BENCH_ARGS)
+
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/.bench  ## Count the instructions of a request beside those that are kept (a minute; needs valgrind)
+	$(BIN)/python -m benchmarks instructions $(BENCH_ARGS)
 
 .PHONY: lock
 lock:  ## Pin the dependencies of pyproject.toml anew, into requirements/ (needs uv)

@@ -1,1 +1,1 @@
-"""The numbers in the README, and the means to make them again: `make bench`, `make bench-peers`."""
+"""The numbers in the README, and the means to make them again: `make bench`, `make bench-peers`, `make bench-instructions`."""

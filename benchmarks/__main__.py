@@ -19,8 +19,9 @@ from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 from benchmarks.groups import cache, growth, image, overload, peers, proofs, rows, start, swap, workers
+from benchmarks.instructions import count
 from benchmarks.load import wrk
-from benchmarks.reporting import machine, readme, report, results
+from benchmarks.reporting import comparison, machine, readme, report, results
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -39,6 +40,9 @@ GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
 }
 
 
+_KEEP: Final = click.option("--keep", is_flag=True, help="Also keep the results in the repository: benchmarks/results, README.")
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line says about every run."""
@@ -48,7 +52,7 @@ class Options:
     rounds: int
     folder: Path
     scratch: Path
-    write_readme: bool
+    keep: bool
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -57,9 +61,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--window-s", default=2, show_default=True, type=click.IntRange(1, 600), help="Seconds of each window."),
         click.option("--warmup-s", default=1, show_default=True, type=click.IntRange(0, 600), help="Seconds of load before."),
         click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100), help="Windows of each case."),
-        click.option("--folder", default=results.FOLDER, type=folder, help="Where the results go."),
+        click.option("--folder", default=results.LATEST, type=folder, help="Where the results go."),
         click.option("--scratch", default=SCRATCH, type=folder, help="Models, environments and logs."),
-        click.option("--write-readme", is_flag=True, help="Also write the README's figures."),
+        _KEEP,
     ):
         command = option(command)
     return command
@@ -86,12 +90,30 @@ def run_peers(only: tuple[str, ...], **given: Any) -> None:
     _measure({"peers": partial(peers.run, names=only)}, results.PEERS, Options(**given))
 
 
+@cli.command("instructions")
+@click.option("--folder", default=results.LATEST, type=click.Path(path_type=Path), help="Where the results go.")
+@click.option("--scratch", default=SCRATCH, type=click.Path(path_type=Path), help="The files of callgrind, and logs.")
+@_KEEP
+def count_instructions(folder: Path, scratch: Path, keep: bool) -> None:
+    """Count the instructions of a request, beside those that are kept."""
+    results.check_writable(folder)
+    about, counted = machine.describe(), count.run(scratch.resolve())
+    results.write(folder / results.INSTRUCTIONS, about, {}, {"instructions": counted})
+    kept = results.read(results.KEPT)
+    click.echo(comparison.told(counted["requests"], kept.groups.get("instructions", {}).get("requests", {})))
+    for difference in comparison.differences(about, kept.machines.get(results.INSTRUCTIONS, about)):
+        click.echo(f"note: the kept counts are of another {difference}")
+    if keep:
+        results.keep(folder)
+        readme.write(_write_report(results.KEPT))
+
+
 @cli.command("report")
-@click.option("--folder", default=results.FOLDER, type=click.Path(path_type=Path), help="Where the results are.")
-@click.option("--write-readme", is_flag=True, help="Also write the README's figures.")
-def write_report(folder: Path, write_readme: bool) -> None:
+@click.option("--folder", default=results.LATEST, type=click.Path(path_type=Path), help="Where the results are.")
+@_KEEP
+def write_report(folder: Path, keep: bool) -> None:
     """Make Markdown and plots from results that are there."""
-    _report(folder, write_readme)
+    _report(folder, keep)
 
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:
@@ -108,7 +130,7 @@ def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, op
         measured = {name: group(bench) for name, group in groups.items()}
     told = {"window_s": options.window_s, "warmup_s": options.warmup_s, "rounds": options.rounds}
     results.write(options.folder / file, about, told, measured)
-    _report(options.folder, options.write_readme)
+    _report(options.folder, options.keep)
 
 
 def _build_models(folder: Path, shown: progress.Progress) -> Path:
@@ -126,15 +148,20 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _report(folder: Path, write_readme: bool) -> None:
-    told = results.read(folder)
-    text = report.full(told.groups, told.machines)
-    (folder / "results.md").write_text(text, encoding="utf-8")
-    _plot(told, folder)
-    if write_readme:
-        readme.write(told)
+def _report(folder: Path, keep: bool) -> None:
+    told = _write_report(folder)
+    if keep:
+        results.keep(folder)
+        readme.write(_write_report(results.KEPT))
     click.echo(report.bars(told.groups))
     click.echo(f"the whole: {folder / 'results.md'}")
+
+
+def _write_report(folder: Path) -> results.Results:
+    told = results.read(folder)
+    (folder / "results.md").write_text(report.full(told.groups, told.machines), encoding="utf-8")
+    _plot(told, folder)
+    return told
 
 
 def _plot(told: results.Results, folder: Path) -> None:

@@ -9,7 +9,10 @@ from benchmarks.rounds import Plan
 
 @dataclass(frozen=True)
 class Bench:
-    """How to measure, where the SavedModels are, and whom to tell. ``plan.scratch`` is a folder for everything that is made."""
+    """How to measure, where the SavedModels are, and where progress is shown.
+
+    ``plan.scratch`` is the folder of all that is made on the way.
+    """
 
     plan: Plan
     models_dir: Path
@@ -17,5 +20,5 @@ class Bench:
 
     @property
     def logs_dir(self) -> Path:
-        """Where the programs log."""
+        """The folder of the programs' logs."""
         return self.plan.scratch / "logs"

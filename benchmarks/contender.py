@@ -37,7 +37,7 @@ BINARY: Final = "binary"
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request. ``Host`` and ``Content-Length`` are added by whoever sends it."""
+    """One HTTP request. ``Host``, ``Content-Length`` and the headers of `load.request_headers` are added when it is sent."""
 
     path: str
     body: bytes = b""
@@ -64,7 +64,7 @@ class Program:
     """One process to start, with all that it starts itself.
 
     ``ready_url`` is ``http://...`` (ready when GET answers 200) or ``tcp://host:port`` (ready when it accepts a connection).
-    ``environment`` is added to the harness's own.
+    ``environment`` is added to the harness's own, from which the settings of a gateway are taken away.
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""What ends a benchmark: each error's text is one line for whoever runs it."""
+"""What ends a benchmark: the text of each error is one line for the user."""
 
 
 class BenchError(Exception):
-    """The benchmark cannot be run, or its result would mean nothing. The text says what is wrong and what to do."""
+    """Raised when the benchmark cannot be run, or its result would mean nothing. The text says what is wrong and what to do."""
 
 
 class WrongAnswer(BenchError):
-    """A contender gave an answer that is not the model's."""
+    """Raised when a contender gave an answer that is not the model's."""

@@ -1,11 +1,12 @@
-"""This project as a contender: the gateway as ``python -m gateway`` starts it, with its defaults, before our model server.
+"""This project as a contender: the gateway as ``python -m gateway`` starts it, as shipped, before our model server.
 
-``GATEWAY_*`` settings of whoever runs the benchmark reach the gateway, all but those that say where things are.
+It has the settings that say where things are, those of the group that measures it, and otherwise its defaults.
 """
 
 import base64
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from benchmarks import workload
 from benchmarks.contender import B64, BINARY, JSON, NPY, Call, Contender, Encoding, Floats, Program
 from benchmarks.programs.processes import free_port
 
@@ -38,6 +40,16 @@ def stack(port: int, config: Path, model: str, name: str = NAME, settings: Mappi
     server = model_server(config, serving_port, f"{name} model server")
     front = gateway(port, config, serving_port, name, settings or {})
     return Contender(name, port, front, encodings(model), (server,))
+
+
+def front(port: int, config: Path, serving_port: int, model: str, name: str = NAME) -> Contender:
+    """The gateway before a model server that runs; the calls are for ``model``."""
+    return Contender(name, port, gateway(port, config, serving_port, name, {}), encodings(model))
+
+
+def usual_workers() -> int:
+    """How many workers the gateway starts by default: one for every two cores."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def gateway(port: int, config: Path, serving_port: int, name: str, settings: Mapping[str, str]) -> Program:
@@ -109,9 +121,12 @@ def _read_npy(body: bytes) -> Floats:
 
 
 def _ask_binary(model: str, rows: Floats) -> Call:
-    """The Open Inference Protocol with nothing but the tensor's bytes in the body."""
-    headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: "0"}
-    return Call(f"/v2/models/{model}/infer", rows.tobytes(), headers)
+    """The Open Inference Protocol as tritonclient sends it: a JSON part, whose length a header tells, and the bytes."""
+    sizes = {"shape": rows.shape, "datatype": "FP32", "parameters": {"binary_data_size": rows.nbytes}}
+    told = {"inputs": [{"name": workload.TENSORS[model].input, **sizes}], "parameters": {"binary_data_output": True}}
+    head = json_text(told)
+    headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(head))}
+    return Call(f"/v2/models/{model}/infer", head + rows.tobytes(), headers)
 
 
 def _read_binary(body: bytes) -> Floats:

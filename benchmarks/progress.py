@@ -9,7 +9,7 @@ from rich.progress import Progress as Bars
 
 
 class Progress:
-    """Told of each group and each step in it. Not thread-safe."""
+    """Shows each group and each step in it. Not thread-safe."""
 
     def __init__(self, console: Console, bars: Bars) -> None:
         self._console = console
@@ -18,14 +18,14 @@ class Progress:
         self._done = 0
 
     def begin(self, group: str, steps: int) -> None:
-        """A group of so many steps begins."""
+        """Begin a group of so many steps."""
         self._task = self._bars.add_task(group, total=steps, step="")
         self._done = 0
         if not self._console.is_terminal:
             self._console.print(f"{group}: {steps} steps")
 
     def step(self, text: str) -> None:
-        """The next step begins."""
+        """Begin the next step."""
         if self._task is not None:
             self._bars.update(self._task, completed=self._done, step=text)
         self._done += 1
@@ -33,12 +33,12 @@ class Progress:
             self._console.print(f"  {text}", soft_wrap=True)
 
     def end(self) -> None:
-        """The group is done."""
+        """End the group."""
         if self._task is not None:
             self._bars.update(self._task, completed=self._done, total=self._done, step="")
 
     def note(self, text: str) -> None:
-        """Something that whoever reads the result should know."""
+        """Show what a reader of the result should know."""
         self._console.print(f"note: {text}", soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.contender import JSON, Encoding, Floats
 from benchmarks.errors import BenchError
 from benchmarks.load import exchange, wrk
-from benchmarks.programs.processes import RunningContender
+from benchmarks.programs.processes import Running, RunningContender
 from benchmarks.progress import Progress
 from benchmarks.sample import Point, Sample
 from benchmarks.workload import Workload
@@ -31,7 +31,7 @@ class Plan:
     rounds: int
     scratch: Path
     # How long a contender may refuse everything after its load has ended.
-    patience_s: float = 30.0
+    retry_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def _window(case: Case, script: Path, plan: Plan, everybody: Sequence[RunningCon
     if plan.warmup_s:
         wrk.load(contender.port, script, case.clients, plan.warmup_s)
     # Also waits until what the load has left in the contender's queues, whose clients are gone, is done.
-    exchange.check(contender, encoding, case.workload, checked, plan.patience_s)
-    others = {id(other): other for other in everybody if other is not case.running}.values()
-    before = _cpu_s(case.running, list(others))
+    exchange.check(contender, encoding, case.workload, checked, plan.retry_s)
+    others = _others(case.running, everybody)
+    before = _cpu_s(case.running, others)
     window = wrk.load(contender.port, script, case.clients, plan.window_s)
-    front_s, backend_s, others_s = (now - then for now, then in zip(_cpu_s(case.running, list(others)), before, strict=True))
-    exchange.check(contender, encoding, case.workload, checked, plan.patience_s)
+    front_s, backend_s, others_s = (now - then for now, then in zip(_cpu_s(case.running, others), before, strict=True))
+    exchange.check(contender, encoding, case.workload, checked, plan.retry_s)
     requests = window.requests
     if requests == window.refused:
         raise BenchError(f"{case.name} answered nothing in {plan.window_s} s to {case.clients} clients")
@@ -108,10 +108,16 @@ def _window(case: Case, script: Path, plan: Plan, everybody: Sequence[RunningCon
     )
 
 
-def _cpu_s(running: RunningContender, others: Sequence[RunningContender]) -> tuple[float, float, float]:
-    backends = sum(program.cpu_s() for program in running.backends)
-    others_s = sum(program.cpu_s() for other in others for program in (other.front, *other.backends))
-    return running.front.cpu_s(), backends, others_s
+def _others(mine: RunningContender, everybody: Sequence[RunningContender]) -> list[Running]:
+    """The programs of the other contenders; a backend that they share with this one is none of them."""
+    programs = {id(program): program for one in everybody for program in (one.front, *one.backends)}
+    for program in (mine.front, *mine.backends):
+        del programs[id(program)]
+    return list(programs.values())
+
+
+def _cpu_s(mine: RunningContender, others: Sequence[Running]) -> tuple[float, float, float]:
+    return mine.front.cpu_s(), sum(one.cpu_s() for one in mine.backends), sum(one.cpu_s() for one in others)
 
 
 def _told(label: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ class Sample:
     """A window. Processor time, in microseconds for each request: of the front's processes, and of the backends'.
 
     ``rps`` counts what was not refused; ``requests`` and the latencies count everything that was answered.
-    ``others_cores``: how much of the processor the other contenders used meanwhile, in cores: near zero, or they disturb.
+    ``others_cores``: how much of the processor the other contenders used in the window, in cores. It must be near zero.
     """
 
     rps: float

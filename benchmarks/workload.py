@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,16 @@ WEIGHTS: Final = ("hidden", "hidden_bias", "last", "last_bias")
 # The image model averages squares of this many pixels a side, and weighs the averages.
 SQUARE: Final = 32
 _TOLERANCE: Final = 1e-3
+
+
+class Tensors(NamedTuple):
+    """The names of a model's input and output."""
+
+    input: str
+    output: str
+
+
+TENSORS: Final = {DENSE: Tensors("features", "prediction"), IMAGE: Tensors("image", "scores")}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Ways: right, wrong (another number), fewer (a row is missing), garbage (no JSON), failing (500), refusing (503 with
 Retry-After), unexplained (503 without), slow (right, but one in ten after a second), silent (takes connections, never
-answers), recovering (503 three times, then right), moody (503 one time in three).
+answers), recovering (503 three times, then right), moody (503 one time in three), jealous (401 for a request whose id or bearer
+token another one had, or that has none).
 """
 
 import json
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 NUMBERS = count(1)
+KNOWN: set[str | None] = {None}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,6 +25,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, b"{}")
 
     def do_POST(self) -> None:
+        own = {self.headers["X-Request-Id"], self.headers["Authorization"]}
+        is_repeated = len(own - KNOWN) < 2
+        KNOWN.update(own)
         rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
         way = self.server.way
         if way == "silent":
@@ -33,7 +38,9 @@ class Handler(BaseHTTPRequestHandler):
         body = b"sorry" if way == "garbage" else json.dumps({"predictions": sums}).encode()
         if (way == "recovering" and next(NUMBERS) <= 3) or (way == "moody" and next(NUMBERS) % 3 == 0):
             way = "refusing"
-        status = {"failing": 500, "refusing": 503, "unexplained": 503}.get(way, 200)
+        if way == "jealous" and is_repeated:
+            way = "unauthorized"
+        status = {"failing": 500, "unauthorized": 401, "refusing": 503, "unexplained": 503}.get(way, 200)
         self.answer(status, body, {"Retry-After": "1"} if way == "refusing" else {})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,23 @@ def test_every_case_is_measured_in_every_round(serve, plan):
 
 
 @needs_wrk
+def test_a_backend_that_contenders_share_counts_for_each_of_them_and_disturbs_none(plan, tmp_path):
+    burning = "import socket; listener = socket.create_server(('127.0.0.1', {})); exec('while True: pass')"
+    port = free_port()
+    with run_python(tmp_path, burning.format(port), f"tcp://127.0.0.1:{port}") as backend, ExitStack() as stack:
+        servers = [
+            stack.enter_context(running_contender(contender("right", name), tmp_path / "logs", (backend,)))
+            for name in ("one", "two")
+        ]
+        with shown() as progress:
+            points = measure(cases(*servers)[:2], replace(plan, rounds=1), progress)
+    for point in points:
+        (sample,) = point.samples
+        assert sample.backend_cpu_us > sample.others_cores * 1e6 / sample.requests
+        assert sample.others_cores < 0.1 < sample.backend_cpu_us * sample.requests / 1e6
+
+
+@needs_wrk
 @pytest.mark.parametrize("way", WRONG_WAYS)
 def test_a_contender_that_answers_wrongly_is_not_measured(serve, plan, way):
     with shown() as progress, pytest.raises(WrongAnswer, match=way):
@@ -97,6 +116,14 @@ def test_answers_that_are_refusals_are_not_counted_as_requests_served(serve, pla
     for sample in (first, second):
         assert 0 < sample.refused < sample.requests
         assert sample.rps == pytest.approx((sample.requests - sample.refused), rel=0.2)
+
+
+@needs_wrk
+def test_every_request_of_a_closed_loop_has_an_id_and_a_token_of_its_own(serve, plan):
+    """Warm-up, windows and checks come from processes of their own; each of their requests is new to the server."""
+    with shown() as progress:
+        samples = measure(cases(serve("jealous")), replace(plan, warmup_s=1), progress)[1].samples
+    assert [sample.refused for sample in samples] == [0, 0]
 
 
 @needs_wrk
@@ -121,13 +148,13 @@ def test_when_the_gateway_itself_answers_wrongly_there_is_no_result(plan):
 def test_a_contender_that_only_refuses_is_not_measured(serve):
     refusing = serve("refusing").contender
     with pytest.raises(BenchError, match="refusing answered POST / with 503"):
-        exchange.check(refusing, refusing.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0), patience_s=0.3)
+        exchange.check(refusing, refusing.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 1, seed=0), retry_s=0.3)
 
 
 def test_a_contender_may_refuse_for_a_while_after_its_load(serve):
     """One that recovers is measured: what it refused under load is counted there."""
     recovering = serve("recovering").contender
-    exchange.check(recovering, recovering.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 2, seed=0), patience_s=20)
+    exchange.check(recovering, recovering.encodings[JSON], SUMS, exchange.draw_inputs(SUMS, 1, 2, seed=0), retry_s=20)
 
 
 def test_a_contender_that_does_not_answer_is_told(serve):
@@ -145,6 +172,13 @@ def test_a_program_that_ends_is_told_with_its_last_words(tmp_path):
         pytest.raises(BenchError, match=r"ended with code 3: no luck"),
         run_python(tmp_path, "import sys; print('no luck'); sys.exit(3)", "tcp://127.0.0.1:1"),
     ):
+        pass
+
+
+def test_a_program_does_not_see_the_settings_of_whoever_measures(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATEWAY_BATCH_MAX_ROWS", "0")
+    code = "import os, sys; sys.exit(str([name for name in os.environ if name.startswith('GATEWAY_')]))"
+    with pytest.raises(BenchError, match=r"ended with code 1: \[\]"), run_python(tmp_path, code, "tcp://127.0.0.1:1"):
         pass
 
 
@@ -201,6 +235,12 @@ def test_the_generator_sends_at_the_given_rate_and_tells_every_outcome(serve, tm
     records = open_loop(serve(way), tmp_path).start([(40, 1)], timeout_s=2).wait()
     assert 20 <= len(records) <= 60
     assert records.counts() == {outcome.name.lower(): len(records) * (outcome is OUTCOMES[way]) for outcome in Outcome}
+
+
+def test_every_request_of_an_open_loop_has_an_id_and_a_token_of_its_own(serve, tmp_path):
+    load = open_loop(serve("jealous"), tmp_path)
+    for records in (load.closed(2, 0.5), load.start([(200, 1)], timeout_s=2).wait()):
+        assert len(records.of(Outcome.RIGHT)) == len(records) > 64
 
 
 def test_requests_to_a_server_that_is_gone_are_broken(serve, tmp_path):
@@ -288,12 +328,12 @@ def point(name: str, case: dict[str, object], **figures: float) -> dict[str, obj
 def measured() -> dict[str, object]:
     """Results in which every bar has its figure: ours is twice whatever it is compared with."""
     timeline = [{"at_s": 0.0, "due": 1.0, "in_time": 1.0, "refused": 0.0, "p99_ms": 1.0}]
-    baselines = (bars.contenders.EMPTY, bars.contenders.IN_PROCESS)
+    baselines = (bars.contenders.EMPTY, bars.contenders.IN_PROCESS, bars.contenders.FASTAPI)
     rows = [point(name, {"clients": n}) for n in (1, 32) for name in baselines]
     rows += [point("gateway", {"clients": n}, rps=2, front_cpu_us=2, p50_ms=2) for n in (1, 32)]
-    peers = [
-        point(name, {"clients": 32}, rps=rps) for name, rps in (("gateway", 2), ("mosec", 1), ("litserve", 1), ("bentoml", 0.5))
-    ]
+    rows.append(point("gateway", {"clients": 32, "encoding": "binary"}, front_cpu_us=4))
+    told = {"gateway": 2, "mosec": 1, "litserve": 1, "bentoml": 0.5}
+    peers = [point(name, {"clients": n}, rps=rps) for n in (32, 256) for name, rps in told.items()]
     pictures = [("gateway", "json", 2), ("gateway", "binary", 4), (bars.contenders.PLAIN_IMAGE, "json", 1)]
     image = [point(name, {"encoding": encoding}, rps=rps) for name, encoding, rps in pictures]
     growth = [point("gateway", {kind: n}) for kind in ("rows", "models", "clients") for n in (1, 2)]
@@ -308,7 +348,7 @@ def measured() -> dict[str, object]:
         "cache": {"points": [point("cache hit", {"clients": 1})]},
         "proofs": {"points": [point("with proofs", {"clients": 32})], "median": {"median of the pairs": 1}, "ratios": [1.0]},
         "overload": {"median": overload, "last": {"timeline": timeline}},
-        "workers": {"points": [point("ours, loop, 1 worker", {"clients": 32})]},
+        "workers": {"points": [point("the gateway, 1 worker", {"clients": 32})]},
         "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
     }
 
@@ -320,7 +360,7 @@ def test_every_bar_reads_its_figure_from_the_results(bar):
 
 MACHINE = {
     "cpu": "a processor", "cores": 2, "memory_gb": 16.0, "kernel": "Linux 6", "python": "3.11", "time": "2026-01-02T03:04:05",
-    "load_average": [0.5, 0.5, 0.5], "commit": "abc", "settings": {"GATEWAY_WORKERS": "2"},
+    "load_average": [0.5, 0.5, 0.5], "commit": "abc",
 }  # fmt: skip
 
 
@@ -390,9 +430,29 @@ def test_a_readme_without_markers_is_left_alone(tmp_path):
     assert file.read_text() == "nothing to replace\n"
 
 
-@pytest.mark.skipif(not (results.FOLDER / results.BENCH).exists(), reason="nothing has been measured yet")
 def test_the_figures_of_the_readme_are_those_of_the_results():
-    assert readme.section_of(results.read(results.FOLDER)) in readme.FILE.read_text()
+    assert readme.section_of(results.read(results.KEPT)) in readme.FILE.read_text()
+
+
+def test_the_report_of_the_results_that_are_kept_is_theirs():
+    told = results.read(results.KEPT)
+    assert (results.KEPT / "results.md").read_text() == report.full(told.groups, told.machines)
+
+
+def test_a_run_changes_no_file_that_is_tracked_unless_it_is_told_to_keep_its_results():
+    assert f"/{results.LATEST.relative_to(ROOT).parts[0]}/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert results.KEPT not in (results.LATEST, *results.LATEST.parents)
+
+
+def test_only_the_runs_that_are_there_are_kept(tmp_path):
+    latest, kept = tmp_path / "latest", tmp_path / "kept"
+    results.write(kept / results.BENCH, MACHINE, {}, {"start": {"old": 1}})
+    results.write(kept / results.PEERS, MACHINE, {}, {"peers": {"old": 1}})
+    results.write(latest / results.BENCH, MACHINE, {}, {"start": {"new": 1}})
+    results.keep(latest, kept)
+    assert results.read(kept).groups == {"start": {"new": 1}, "peers": {"old": 1}}
+    results.keep(kept, kept)
+    assert results.read(kept).groups == {"start": {"new": 1}, "peers": {"old": 1}}
 
 
 @needs_wrk

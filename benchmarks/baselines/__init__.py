@@ -1,1 +1,1 @@
-"""What the gateway is measured against: an empty route, and the two programs that one would write without it."""
+"""What the gateway is measured against: an empty route, and the programs that one would write without it."""

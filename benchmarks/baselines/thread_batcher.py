@@ -46,7 +46,7 @@ class ThreadBatcher:
     def _execute(self, batch: list[_Item]) -> None:
         try:
             predictions = self._predict(np.concatenate([rows for rows, _ in batch]))
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait, whatever it is
+        except Exception as error:  # noqa: BLE001 - it belongs to the requests of the batch, whatever it is
             for _, future in batch:
                 future.set_exception(error)
             return

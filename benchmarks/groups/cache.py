@@ -8,7 +8,7 @@ from benchmarks import ours, workload
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Contender
 from benchmarks.errors import BenchError
-from benchmarks.load.exchange import draw_inputs
+from benchmarks.load.exchange import draw_inputs, send
 from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.workload import Workload
@@ -47,8 +47,7 @@ def _check_hits(contender: Contender, asked: Workload) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", contender.port, timeout=10)
     told = []
     for _ in range(2):
-        connection.request(call.method, call.path, call.body, dict(call.headers))
-        response = connection.getresponse()
+        response = send(connection, call)
         response.read()
         told.append(response.headers.get("X-Cache"))
     connection.close()

@@ -21,7 +21,7 @@ OFFERED: Final = 2.0
 NORMAL: Final = 0.5
 # In time: within the gateway's own deadline for a request.
 IN_TIME_S: Final = 2.0
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 _CONNECTIONS: Final = 16_000
 _NORMAL_S: Final = 3.0
 _AFTER_S: Final = 4.0
@@ -33,7 +33,7 @@ _STEADY_S: Final = 1.0
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """For each round: peak, the share of it that was answered in time meanwhile, refusals, recovery_s."""
+    """Return for each round: peak, the share of it that was answered in time under overload, refusals, recovery_s."""
     asked = workload.dense(bench.models_dir)
     contender = ours.contender(free_port(), asked.saved_model, bench.plan.scratch)
     with running_contender(contender, bench.logs_dir):
@@ -44,7 +44,7 @@ def run(bench: Bench) -> dict[str, Any]:
             bench.progress.step(f"round {number + 1}: the peak")
             peak = max(_rate(load, clients, bench.plan.window_s) for clients in CLIENTS)
             bench.progress.step(f"round {number + 1}: {OFFERED:g} times {peak:.0f} requests/s")
-            records = load.start(_phases(peak, bench.plan.window_s), _PATIENCE_S).wait()
+            records = load.start(_phases(peak, bench.plan.window_s), _TIMEOUT_S).wait()
             told.append(_told(records, peak, bench.plan.window_s))
     bench.progress.end()
     # A round without refusals has no latency of refusals.
@@ -96,12 +96,12 @@ def _told(records: Records, peak: float, window_s: int) -> dict[str, float]:
 
 
 def _latencies(name: str, records: Records) -> dict[str, float]:
-    """p50 and p99 where there is anything to measure."""
+    """Return p50 and p99, where there are any records."""
     return {f"{name}_p{percent}_ms": records.latency_ms(percent) for percent in (50, 99)} if len(records) else {}
 
 
 def _timeline(records: Records) -> list[dict[str, float]]:
-    """Rates in pieces of time: of what was due then, and of what was then answered in time or refused."""
+    """Return rates in pieces of time: of the requests that were due, and of those that were answered in time or refused."""
     began_s, answered = float(records.due_s.min()), records.finished()
     good = answered.of(Outcome.RIGHT).within(IN_TIME_S)
     told = []
@@ -113,9 +113,9 @@ def _timeline(records: Records) -> list[dict[str, float]]:
 
 
 def recovery_s(records: Records, dropped_s: float, normal_ms: float) -> float:
-    """From the drop of the load to the first second that is normal throughout, and to the end of whatever was not all right.
+    """Return the seconds from the drop of the load to its recovery: the first normal second, and no request that fails later.
 
-    As long as the records go on when there is no such second: then it is no recovery.
+    Without such a second it is as long as the records go on.
     """
     limit_ms = max(_BACK * normal_ms, normal_ms + _BACK_MS)
     starts_s = np.arange(dropped_s, float(records.due_s.max()), _BIN_S)

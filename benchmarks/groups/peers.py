@@ -26,7 +26,7 @@ Make = Callable[[int, Path], Contender]
 
 @dataclass(frozen=True)
 class Entrant:
-    """Somebody who takes part."""
+    """A contender that takes part; ``make(port, saved_model)`` says how it is started."""
 
     key: str
     make: Make
@@ -66,7 +66,7 @@ def _maker(peer: environments.Peer, env_dir: Path) -> Make:
 def turns(
     bench: Bench, entrants: list[Entrant], asked: Workload, clients: tuple[int, ...], failures: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """Points of every entrant that is not in ``failures``; whoever fails is put there, with the reason."""
+    """Points of every entrant that is not in ``failures``; one that fails is put there, with the reason."""
     bench.progress.begin(f"peers: {asked.model}", len(entrants) * len(clients) * bench.plan.rounds)
     found: dict[tuple[str, int], Point] = {}
     for _ in range(bench.plan.rounds):

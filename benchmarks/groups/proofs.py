@@ -1,4 +1,4 @@
-"""What it costs that batches are earned: the gateway with its defaults beside one that joins without proof and samples nothing.
+"""What proofs of batches cost: the gateway with its defaults beside one that joins without proof and samples nothing.
 
 Both serve a model whose rows are independent, one window after the other, in at least twenty pairs. The proofs themselves are
 over before the first window; what is left is to know that they are there, and the samples.

@@ -58,6 +58,6 @@ def _start(bench: Bench, asked: Workload, config: Path, server_port: int) -> dic
 
 
 def _largest_worker(gateway: Running) -> Memory:
-    """Of the processes that the gateway's own has started."""
+    """Return the memory of the largest process that the gateway's first one has started."""
     workers = [pid for pid in gateway.pids() if pid != gateway.process.pid]
     return max((proc.memory([pid]) for pid in workers), key=lambda memory: memory.rss_mb)

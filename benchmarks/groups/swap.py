@@ -1,4 +1,4 @@
-"""A new version is published while requests come in at a steady rate: what the clients see before, meanwhile and after.
+"""A new version is published while requests come in at a steady rate: what the clients see before, during and after.
 
 Every answer must be right for the version that it names. Each round is a swap, to the other of two sets of weights.
 """
@@ -22,7 +22,7 @@ from benchmarks.workload import Workload
 # The load: this part of what the gateway carries with the same client.
 LOAD: Final = 0.3
 _CLIENTS: Final = 32
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 # Swapping ends when this much has passed without a request that the old version answered.
 _SETTLED_S: Final = 1.0
 _BIN_S: Final = 0.2
@@ -46,7 +46,7 @@ def run(bench: Bench) -> dict[str, Any]:
         swaps = []
         for version in range(2, bench.plan.rounds + 2):
             bench.progress.step(f"to version {version} at {rate:.0f} requests/s")
-            running = load.start([(rate, 3 * before_s + 4)], _PATIENCE_S)
+            running = load.start([(rate, 3 * before_s + 4)], _TIMEOUT_S)
             swapped_s, records = _swap(running, by_version[version], folder / str(version), before_s)
             swaps.append(_told(records, swapped_s, version))
     bench.progress.end()
@@ -57,7 +57,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 
 def _swap(load: Load, source: Workload, version: Path, before_s: float) -> tuple[float, Records]:
-    """Publish a while after the load has begun; the moment of it and what became of every request."""
+    """Publish a while after the load has begun; return when that was, and what became of every request."""
     try:
         time.sleep(before_s)
         swapped_s = time.monotonic()
@@ -68,7 +68,7 @@ def _swap(load: Load, source: Workload, version: Path, before_s: float) -> tuple
 
 
 def _publish(source: Workload, version: Path) -> None:
-    """As `model_export publish` does: whole under another name first."""
+    """Publish as `model_export publish` does: copy under another name, then rename."""
     building = version.with_name(f"temp-{version.name}")
     shutil.copytree(source.saved_model, building)
     building.rename(version)

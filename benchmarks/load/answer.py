@@ -11,11 +11,11 @@ _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 class Unreadable(Exception):
-    """These bytes are no answer with a Content-Length."""
+    """Raised for bytes that are no answer with a Content-Length."""
 
 
 class Answer(NamedTuple):
-    """An answer. What its head says is looked for when it is asked for: this is on the path of every request."""
+    """An answer. Its head is searched only when a property is read, because every request comes through here."""
 
     status: int
     body: bytes
@@ -23,13 +23,13 @@ class Answer(NamedTuple):
 
     @property
     def version(self) -> int:
-        """That of X-Model-Version; 0 without one."""
+        """The number in X-Model-Version; 0 without that header."""
         found = _VERSION.search(self.head)
         return int(found[1]) if found else 0
 
     @property
     def has_retry_after(self) -> bool:
-        """Whether it says in how many seconds to come again."""
+        """Whether the answer has a Retry-After in seconds."""
         return _RETRY_AFTER.search(self.head) is not None
 
     @property

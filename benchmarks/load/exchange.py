@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.contender import Call, Contender, Encoding, Floats
 from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.load import request_headers
 from benchmarks.workload import Workload, is_right
 
 _TIMEOUT_S = 60.0
@@ -18,7 +19,7 @@ UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
 
 def request_bytes(call: Call, port: int) -> bytes:
-    """The whole request as it goes over the wire."""
+    """Return the request as it goes over the wire, but for the headers that are unlike in each (`request_headers`)."""
     lines = [f"{call.method} {call.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += [f"{name}: {value}" for name, value in call.headers.items()]
     if call.body or call.method == "POST":
@@ -27,21 +28,19 @@ def request_bytes(call: Call, port: int) -> bytes:
 
 
 def draw_inputs(workload: Workload, rows: int, variants: int, seed: int) -> list[Floats]:
-    """As many different arrays of this many rows; the same for the same seed."""
+    """Return so many different arrays of so many rows; the same seed gives the same arrays."""
     rng = np.random.default_rng(seed)
     return [workload.draw(rng, rows) for _ in range(variants)]
 
 
-def check(
-    contender: Contender, encoding: Encoding, workload: Workload, inputs: Sequence[Floats], patience_s: float = 0.0
-) -> None:
+def check(contender: Contender, encoding: Encoding, workload: Workload, inputs: Sequence[Floats], retry_s: float = 0.0) -> None:
     """Send every array once, over one connection.
 
-    A status other than 200 is tried again for ``patience_s``: a queue that a load has left behind may take its time. Raises
+    A status other than 200 is tried again for ``retry_s``: a load may have left a full queue behind. Raises
     WrongAnswer for predictions that are not the model's, and BenchError where there are none.
     """
     connection = http.client.HTTPConnection("127.0.0.1", contender.port, timeout=_TIMEOUT_S)
-    until_s = time.monotonic() + patience_s
+    until_s = time.monotonic() + retry_s
     try:
         for rows in inputs:
             body = _body(contender.name, connection, encoding.ask(rows), until_s)
@@ -53,10 +52,15 @@ def check(
         connection.close()
 
 
+def send(connection: http.client.HTTPConnection, call: Call) -> http.client.HTTPResponse:
+    """Send one call over a kept connection, and return the answer, whose body is still to be read."""
+    connection.request(call.method, call.path, call.body or None, {**call.headers, **request_headers.fresh()})
+    return connection.getresponse()
+
+
 def _body(name: str, connection: http.client.HTTPConnection, call: Call, until_s: float) -> bytes:
     while True:
-        connection.request(call.method, call.path, call.body or None, dict(call.headers))
-        response = connection.getresponse()
+        response = send(connection, call)
         body = response.read()
         if response.status == 200:
             return body

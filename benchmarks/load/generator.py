@@ -1,4 +1,4 @@
-"""A load generator that keeps to its timetable: each request has a moment at which it is due, whatever the server does.
+"""A load generator with a timetable: each request is due at a moment that does not depend on the server.
 
 One thread, epoll, a connection for every request that is under way, kept for the next. Latency counts from the moment at which
 a request was due, so that a server which makes the generator late does not hide it. Every answer is checked.
@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from benchmarks.load import request_headers
 from benchmarks.load.answer import Answer, Unreadable, parse
 from benchmarks.load.records import Outcome
 
@@ -72,7 +73,7 @@ class Generator:
             self._handle_events(min(_SWEEP_S, max(0.0, next_s - time.monotonic())))
 
     def run_closed(self, clients: int, seconds: float) -> None:
-        """As many clients, each of which sends its next request when the last is answered."""
+        """Run so many clients, each of which sends its next request when the last one is answered."""
         until_s = time.monotonic() + seconds
         swept_s = 0.0
         while self._busy or time.monotonic() < until_s:
@@ -96,7 +97,7 @@ class Generator:
             connection = self._idle.pop() if self._idle else self._connect()
             connection.due_s = self._waiting.popleft()
             connection.number = self._sent % len(self._requests)
-            connection.unsent = self._requests[connection.number]
+            connection.unsent = request_headers.insert(self._requests[connection.number])
             self._sent += 1
             self._busy[connection.socket.fileno()] = connection
             if connection.is_used:
@@ -122,7 +123,7 @@ class Generator:
                 self._send(connection)
 
     def _send(self, connection: Connection) -> None:
-        """Send what can be sent; the rest when the socket takes more."""
+        """Send what the socket takes now; the rest is sent when it takes more."""
         try:
             connection.unsent = connection.unsent[connection.socket.send(connection.unsent) :]
         except BlockingIOError:
@@ -170,7 +171,7 @@ class Generator:
         self._idle.append(connection)
 
     def _forget_idle(self, descriptor: int) -> None:
-        """The server has closed a connection that it kept."""
+        """Close an idle connection that the server has closed."""
         for connection in self._idle:
             if connection.socket.fileno() == descriptor:
                 self._idle.remove(connection)

@@ -28,7 +28,7 @@ def measure(target: str, model: str, seconds: float, models_dir: Path) -> dict[s
     command = [sys.executable, "-m", "benchmarks.load.grpc_latency", target, model, str(seconds), str(models_dir)]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
-        raise BenchError(f"the gRPC client failed: {(finished.stderr.strip().splitlines() or ['without a word'])[-1]}")
+        raise BenchError(f"the gRPC client failed: {(finished.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
     return dict(json.loads(finished.stdout))
 
 

@@ -55,7 +55,7 @@ class OpenLoop:
         return self._start({"phases": phases, "timeout_s": timeout_s})
 
     def closed(self, clients: int, seconds: float) -> Records:
-        """Load as wrk does, with this client, which costs more: the peak that its open loop can be held against."""
+        """Load as wrk does, but with this client, which costs more: its peak is the one to compare its open loop with."""
         return self._start({"closed": [clients, seconds], "timeout_s": 10.0}).wait()
 
     def _start(self, how: Mapping[str, Any]) -> "Running":
@@ -63,14 +63,14 @@ class OpenLoop:
         spec.write_text(json.dumps(self._spec | dict(how) | {"result": str(result)}), encoding="utf-8")
         command = [sys.executable, "-m", "benchmarks.load.open_loop", str(spec)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        # It says a word when it begins; none when it fails, which `wait` tells.
+        # It prints a line when it begins, and none when it fails: `wait` raises then.
         if process.stdout is not None:
             process.stdout.readline()
         return Running(process, result)
 
 
 class Running:
-    """A generator at work."""
+    """A generator that runs in its process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", result: Path) -> None:
         self._process = process
@@ -80,7 +80,7 @@ class Running:
         """Wait for its end. Raises BenchError when it failed."""
         told = self._process.communicate()[1].decode(errors="replace").strip()
         if self._process.returncode != 0:
-            raise BenchError(f"the load generator failed: {told.splitlines()[-1] if told else 'without a word'}")
+            raise BenchError(f"the load generator failed: {told.splitlines()[-1] if told else 'it said nothing'}")
         return records.read(self._result)
 
     def is_running(self) -> bool:

@@ -16,7 +16,7 @@ class Outcome(IntEnum):
     REFUSED = 2  # 503 with Retry-After
     FAILED = 3  # any other status
     BROKEN = 4  # the connection failed, or what came is no answer
-    LATE = 5  # nothing within the client's patience
+    LATE = 5  # no answer within the client's time limit
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,31 @@ class Records:
         return len(self.due_s)
 
     def between(self, from_s: float, until_s: float) -> "Records":
-        """Those that were due in this time."""
+        """Return the requests that were due in this time."""
         return self._where((self.due_s >= from_s) & (self.due_s < until_s))
 
     def of(self, *outcomes: Outcome) -> "Records":
-        """Those that ended so."""
+        """Return the requests with one of these outcomes."""
         return self._where(np.isin(self.outcome, outcomes))
 
     def within(self, latency_s: float) -> "Records":
-        """Those that took no longer."""
+        """Return the requests that took at most so long."""
         return self._where(self.latency_s <= latency_s)
 
     def finished(self) -> "Records":
-        """The same at the time of their end, instead of when they were due."""
+        """Return the same requests, with the time of their end in the place of the time at which they were due."""
         return replace(self, due_s=self.due_s + self.latency_s)
 
     def latency_ms(self, percent: float) -> float:
-        """A percentile of the latencies; not a number when there are none."""
+        """Return a percentile of the latencies; not a number when there are none."""
         return float(np.percentile(self.latency_s, percent) * 1e3) if len(self) else float("nan")
 
     def counts(self) -> dict[str, int]:
-        """How many ended how."""
+        """Return how many requests had each outcome."""
         return {outcome.name.lower(): int((self.outcome == outcome).sum()) for outcome in Outcome}
 
     def timeline(self, bin_s: float) -> list[dict[str, float]]:
-        """The run in pieces of time: requests due a second, those of each outcome, and p99 of the right ones."""
+        """Return the run in pieces of time: requests due a second, those of each outcome, and p99 of the right ones."""
         start_s, end_s = float(self.due_s.min()), float(self.due_s.max())
         pieces = [(at, self.between(at, at + bin_s)) for at in np.arange(start_s, end_s, bin_s)]
         return [{"at_s": round(float(at) - start_s, 3), **piece.summary(bin_s)} for at, piece in pieces]

@@ -1,6 +1,7 @@
 """Closed-loop load: wrk with one thread, every connection sending its next request when the answer to the last is there.
 
-The requests are written to files, head and body, and a Lua script sends them in turn.
+The requests are written to files, head and body, and a Lua script sends them in turn, each with an id and a bearer token of its
+own (`request_headers`).
 """
 
 import json
@@ -11,20 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import BenchError
+from benchmarks.load import request_headers
 
 _TIMEOUT_S = 10
 _GRACE_S = 60
+# Of each request the first line and the rest; the headers of its own go between them.
 _SCRIPT = """
-local requests = {{}}
+local first_lines, rests = {{}}, {{}}
 for i = 1, {count} do
   local file = assert(io.open("{folder}/" .. i .. ".http", "rb"))
-  requests[i] = file:read("*a")
+  local text = file:read("*a")
   file:close()
+  local _, last = text:find("\\r\\n", 1, true)
+  first_lines[i], rests[i] = text:sub(1, last), text:sub(last + 1)
 end
-local last = 0
+local function random_digits(bytes)
+  local file = assert(io.open("/dev/urandom", "rb"))
+  local drawn = file:read(bytes):gsub(".", function(byte) return string.format("%02x", byte:byte()) end)
+  file:close()
+  return drawn
+end
+local request_id = "{request_id}: " .. random_digits(8) .. "%016x\\r\\n"
+local token = "{authorization}: Bearer %016x" .. random_digits(12) .. "\\r\\n"
+local sent = 0
 request = function()
-  last = last % {count} + 1
-  return requests[last]
+  local i = sent % {count} + 1
+  sent = sent + 1
+  return first_lines[i] .. request_id:format(sent) .. token:format(sent) .. rests[i]
 end
 done = function(summary, latency, _)
   local errors = summary.errors
@@ -63,7 +77,13 @@ def write_script(folder: Path, requests: Sequence[bytes]) -> Path:
     for number, request in enumerate(requests, 1):
         (folder / f"{number}.http").write_bytes(request)
     script = folder / "send.lua"
-    script.write_text(_SCRIPT.format(folder=folder, count=len(requests)), encoding="utf-8")
+    text = _SCRIPT.format(
+        folder=folder,
+        count=len(requests),
+        request_id=request_headers.REQUEST_ID,
+        authorization=request_headers.AUTHORIZATION,
+    )
+    script.write_text(text, encoding="utf-8")
     return script
 
 

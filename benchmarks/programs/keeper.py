@@ -1,4 +1,4 @@
-"""Becomes another program, which keeps its orphans and ends with who started it: ``keeper.py PROGRAM ARGUMENT...``.
+"""Becomes another program, which adopts its orphans and ends with its parent: ``keeper.py PROGRAM ARGUMENT...``.
 
 A program of its own, because whatever ran between fork and exec would do so in a copy of a process whose threads are gone.
 """

@@ -52,11 +52,14 @@ class RunningContender:
 
 
 @contextmanager
-def running_contender(contender: Contender, logs_dir: Path) -> Iterator[RunningContender]:
-    """Run every program of the contender, backends first; they end in the opposite order."""
+def running_contender(contender: Contender, logs_dir: Path, shared: tuple[Running, ...] = ()) -> Iterator[RunningContender]:
+    """Run every program of the contender, backends first; they end in the opposite order.
+
+    ``shared`` are backends that run already, and that other contenders use too.
+    """
     with ExitStack() as stack:
         programs = [stack.enter_context(running(program, logs_dir)) for program in contender.programs]
-        yield RunningContender(contender, programs[-1], tuple(programs[:-1]))
+        yield RunningContender(contender, programs[-1], (*shared, *programs[:-1]))
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), *program.argv],
-            env=os.environ | dict(program.environment),
+            env=_environment() | dict(program.environment),
             cwd=program.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -82,8 +85,13 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
         end(process)
 
 
+def _environment() -> dict[str, str]:
+    """That of the harness, less the settings of a gateway: what is measured is the gateway as shipped."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+
+
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, patience, then SIGKILL to the process and to whatever is left of its tree."""
+    """Send SIGTERM, wait, then send SIGKILL to the process and to all that is left of its tree."""
     family = [pid for pid in proc.tree(process.pid) if pid != process.pid]
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -101,7 +109,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """Return a port of the loopback interface on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

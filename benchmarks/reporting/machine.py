@@ -1,8 +1,9 @@
-"""What a result was measured on: the machine and its load at the start, versions, and the gateway's settings."""
+"""What a result was measured on: the machine and its load at the start, and versions."""
 
 import os
 import platform
 import re
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.contender import ROOT
-from benchmarks.load import wrk
 
 _PACKAGES: Final = (
-    "Flask", "gevent", "greenlet", "grpcio", "gunicorn", "keras", "msgspec", "numpy", "orjson", "protobuf", "pysimdjson",
-    "tensorflow-cpu", "tensorflow", "tensorflow-serving-api", "Werkzeug",
+    "fastapi", "Flask", "gevent", "grpcio", "gunicorn", "httptools", "keras", "marshmallow", "msgspec", "numpy", "orjson",
+    "prometheus-client", "protobuf", "pysimdjson", "structlog", "tensorflow-cpu", "tensorflow", "tensorflow-serving-api",
+    "uvicorn", "uvloop", "Werkzeug",
 )  # fmt: skip
 
 
@@ -30,7 +31,6 @@ def describe() -> dict[str, Any]:
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "wrk": _wrk_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith("GATEWAY_")},
         "commit": _commit(),
     }
 
@@ -48,7 +48,8 @@ def _version(package: str) -> str | None:
 
 
 def _wrk_version() -> str:
-    told = subprocess.run([wrk.find(), "-v"], capture_output=True, text=True, check=False).stdout
+    path = shutil.which("wrk")
+    told = subprocess.run([path, "-v"], capture_output=True, text=True, check=False).stdout if path else ""
     return [*told.split(), "", "unknown"][1]
 
 

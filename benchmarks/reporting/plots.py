@@ -50,8 +50,9 @@ def _write(name: str, draw: "Draw", told: Results, folder: Path) -> Path:
 def rows(told: Results) -> Any:
     """Requests a second and processor time for each, by clients."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
-    _lines(left, told["points"], "rps", "requests/s")
-    _lines(right, told["points"], "front_cpu_us", "processor time a request, µs")
+    points = [point for point in told["points"] if "encoding" not in point["case"]]
+    _lines(left, points, "rps", "requests/s")
+    _lines(right, points, "front_cpu_us", "processor time a request, µs")
     figure.legend(*left.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3, fontsize=8)
     return figure
 

@@ -27,7 +27,7 @@ def write(results: Results, file: Path = FILE) -> None:
 def section_of(results: Results) -> str:
     """The text between the markers."""
     groups = results.groups
-    parts = [f"{_RUNS[name]}: {report.machine(machine)}" for name, machine in results.machines.items()]
+    parts = [f"{_RUNS[name]}: {report.machine(machine)}" for name, machine in results.machines.items() if name in _RUNS]
     parts.append(report.bars(groups))
     if "rows" in groups:
         parts.append("One row of ten floats. CPU is processor time for each request, the model server's apart:")

@@ -40,11 +40,9 @@ def bars(results: Results) -> str:
 
 def machine(told: Mapping[str, Any]) -> str:
     """The machine in one sentence."""
-    settings = ", ".join(f"`{name}={value}`" for name, value in told["settings"].items()) or "the defaults"
     return (
         f"{told['cpu']}, {told['cores']} cores, {number(told['memory_gb'])} GB, {told['kernel']}, Python {told['python']}; "
-        f"load average at the start {told['load_average'][0]:g}; {told['time'][:10]}, commit {told['commit'] or 'unknown'}; "
-        f"settings of the gateway: {settings}."
+        f"load average at the start {told['load_average'][0]:g}; {told['time'][:10]}, commit {told['commit'] or 'unknown'}."
     )
 
 
@@ -64,7 +62,13 @@ def rows(told: Results) -> str:
     calls = told["grpc"]["median"]
     head = ("clients", "")
     alone = f"The gRPC call alone, one client: p50 {number(calls['p50_ms'])} ms, p99 {number(calls['p99_ms'])} ms.\n"
-    return load_table(points, head, lambda point: [str(point["case"]["clients"]), point["contender"]]) + "\n" + alone
+    return load_table(points, head, lambda point: [str(point["case"]["clients"]), _told(point)]) + "\n" + alone
+
+
+def _told(point: Results) -> str:
+    """The contender, and how the row was sent unless as JSON."""
+    encoding = point["case"].get("encoding", JSON)
+    return str(point["contender"]) if encoding == JSON else f"{point['contender']}, {_ENCODINGS[encoding]}"
 
 
 def image(told: Results) -> str:
@@ -114,8 +118,13 @@ def figures(told: Results) -> str:
     return table(("", "median"), [[name, number(value)] for name, value in told["median"].items()])
 
 
+def instructions(told: Results) -> str:
+    """Each kind of request."""
+    return table(("", "instructions for each request"), [[name, number(count)] for name, count in told["requests"].items()])
+
+
 def peers(told: Results) -> str:
-    """The peers' rows, their picture, and who failed."""
+    """The peers' rows, their picture, and the peers that failed."""
     by_clients = sorted(told["rows"], key=lambda point: (int(point["case"]["clients"]), -point["median"]["rps"]))
     head = ("clients", "")
     text = load_table(by_clients, head, lambda point: [str(point["case"]["clients"]), point["contender"]])
@@ -133,8 +142,9 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "cache": ("The cache", cache),
     "proofs": ("Batches that are earned", proofs),
     "overload": ("Overload", figures),
-    "workers": ("Which worker", workers),
+    "workers": ("Workers", workers),
     "peers": ("Other servers", peers),
+    "instructions": ("Instructions", instructions),
 }
 
 

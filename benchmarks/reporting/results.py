@@ -1,6 +1,10 @@
-"""Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder."""
+"""Result files: what `run` measured, with the machine that it was measured on, as JSON beside each other in one folder.
+
+The latest run is in a folder that git ignores. The results that the README quotes are tracked, and change only when asked for.
+"""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +14,13 @@ from typing import Any, Final
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
 
-FOLDER: Final = ROOT / "benchmarks" / "results"
+# Git ignores the first folder and tracks the second.
+LATEST: Final = ROOT / ".bench" / "results"
+KEPT: Final = ROOT / "benchmarks" / "results"
 BENCH: Final = "bench.json"
 PEERS: Final = "peers.json"
+INSTRUCTIONS: Final = "instructions.json"
+_FILES: Final = (BENCH, PEERS, INSTRUCTIONS)
 FORMAT: Final = 1
 
 
@@ -43,9 +51,18 @@ def write(file: Path, machine: Mapping[str, Any], options: Mapping[str, Any], gr
     building.rename(file)
 
 
+def keep(folder: Path, kept: Path = KEPT) -> None:
+    """Copy the runs of ``folder`` into the folder that is tracked; a run that ``folder`` does not have stays as it was."""
+    if folder.resolve() == kept.resolve():
+        return
+    for name in _FILES:
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, kept / name)
+
+
 def read(folder: Path) -> Results:
     """Read the runs of a folder. Raises BenchError when there are none, or when one has another format."""
-    files = [file for name in (BENCH, PEERS) if (file := folder / name).exists()]
+    files = [file for name in _FILES if (file := folder / name).exists()]
     if not files:
         raise BenchError(f"there are no results in {folder}: run `make bench` first")
     groups: dict[str, Any] = {}

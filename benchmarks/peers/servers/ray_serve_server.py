@@ -1,6 +1,6 @@
 """The SavedModel behind Ray Serve: ``python -m benchmarks.peers.servers.ray_serve_server PORT SCRATCH_FOLDER``.
 
-Batches of at most 64 requests that wait for nothing but the batch before them: waiting 1 or 5 ms served nobody faster. One
+Batches of at most 64 requests that wait for nothing but the batch before them: waiting 1 or 5 ms served no client faster. One
 replica: a second one did not carry more on two cores. ``max_ongoing_requests`` far above its default, 5, which no batch could
 outgrow.
 """

@@ -1,7 +1,7 @@
-"""Pictures through plain Flask: ``json``, ``np.array``, one gRPC call, no batching and no validation.
+"""Flask on gunicorn's threads before the model server: ``json``, ``np.array``, one gRPC call, no batching and no validation.
 
-``gunicorn -k gthread "benchmarks.baselines.plain_image:create_app('127.0.0.1:8500', 'image')"``. Every worker imports
-TensorFlow for ``make_tensor_proto``, as the guides to TensorFlow Serving do.
+``gunicorn -k gthread "benchmarks.baselines.plain_flask:create_app('127.0.0.1:8500', 'image', 'image', 'scores')"``.
+Every worker imports TensorFlow for ``make_tensor_proto``, as the guides to TensorFlow Serving do.
 """
 
 import grpc
@@ -15,8 +15,8 @@ TIMEOUT_S = 10.0
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
-def create_app(target: str, model: str) -> Flask:
-    """The application, with a channel to the model server at ``target``; the output must be `scores`, the input `image`."""
+def create_app(target: str, model: str, input_name: str, output_name: str) -> Flask:
+    """Return the application, with a channel to the model server at ``target``, for a model of one input and one output."""
     app = Flask(__name__)
     stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(target, _UNLIMITED))
 
@@ -26,11 +26,11 @@ def create_app(target: str, model: str) -> Flask:
 
     @app.post("/predict")
     def predict() -> Response:
-        images = np.array(request.get_json()["instances"], np.float32)
+        rows = np.array(request.get_json()["instances"], np.float32)
         call = predict_pb2.PredictRequest()
         call.model_spec.name = model
-        call.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
+        call.inputs[input_name].CopyFrom(tf.make_tensor_proto(rows))
         answer = stub.Predict(call, timeout=TIMEOUT_S)
-        return jsonify(predictions=tf.make_ndarray(answer.outputs["scores"]).tolist())
+        return jsonify(predictions=tf.make_ndarray(answer.outputs[output_name]).tolist())
 
     return app

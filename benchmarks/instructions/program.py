@@ -1,0 +1,87 @@
+"""The program whose instructions are counted: ``python -m benchmarks.instructions.program``.
+
+For each case it sends some requests to get warm, then N requests, then 2 N. Between the two marks around each there is nothing
+but the requests. What N and 2 N have alike (the marks, work that is done once) is in both counts, so their difference is of N
+requests. Every answer is checked, outside of the marks.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.contender import Call as Request
+from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.instructions import callgrind, handler
+from benchmarks.instructions.cases import CASES, Case, expected
+from benchmarks.instructions.loop import Loop
+from benchmarks.load import request_headers
+from benchmarks.workload import is_right
+from gateway.call import Answer, Call, Handler
+
+# Log lines and metrics are written once for so many requests: as many as come in 10 ms under load.
+_WRITTEN_TOGETHER: Final = 64
+# Of a picture, for each counted one; of the others at least as many as a batch is proven by.
+_WARM_UP: Final = 2
+
+
+async def run(cases: Sequence[Case], answer: Handler, loop: Loop) -> None:
+    """Send the requests of each case, N and 2 N between marks. Raises WrongAnswer."""
+    for case in cases:
+        await _send(case, _WARM_UP * case.requests, answer, loop)
+        # The objects that are here to stay are out of the collector's way, or its full collections would fall into some counts.
+        gc.collect()
+        gc.freeze()
+        for count in (case.requests, 2 * case.requests):
+            await _send(case, count, answer, loop)
+
+
+async def _send(case: Case, count: int, answer: Handler, loop: Loop) -> None:
+    calls = [_call(case.ask(case.rows(number))) for number in range(count)]
+    answers: list[Answer] = []
+    callgrind.mark()
+    for start in range(0, count, case.together):
+        answers += await asyncio.gather(*map(answer, _complete(calls[start : start + case.together])))
+        if len(answers) % _WRITTEN_TOGETHER == 0:
+            loop.do_waiting()
+    callgrind.mark()
+    loop.do_waiting()
+    for number, answered in enumerate(answers):
+        _check(case, number, answered)
+        # An answer that was not kept would be counted as one that is dear to keep.
+        if case.is_kept and number and ("X-Cache", "hit") not in answered.headers:
+            raise BenchError(f"{case.name}: the headers of answer {number} are {answered.headers}")
+
+
+def _complete(calls: Sequence[Call]) -> Sequence[Call]:
+    """Return the calls, complete as of now: their deadlines begin."""
+    for call in calls:
+        call.complete_s = time.monotonic()
+    return calls
+
+
+def _call(request: Request) -> Call:
+    """Return the call that the server would make of the request."""
+    named = {"Host": "127.0.0.1", **request.headers, **request_headers.fresh(), "Content-Length": str(len(request.body))}
+    headers = {name.lower(): value for name, value in named.items()}
+    return Call(request.method, request.path, "", headers, request.body, complete_s=0.0)
+
+
+def _check(case: Case, number: int, answered: Answer) -> None:
+    if answered.status != case.status:
+        raise BenchError(f"{case.name}: status {answered.status}, not {case.status}: {answered.body[:200]!r}")
+    if case.read is not None and not is_right(case.read(answered.body), expected(case.rows(number))):
+        raise WrongAnswer(f"{case.name}: {answered.body[:200]!r}")
+
+
+async def main(loop: Loop) -> None:
+    """Send the requests of all cases to the gateway's handlers."""
+    async with handler.opened() as answer:
+        await run(CASES, answer, loop)
+
+
+if __name__ == "__main__":
+    own_loop = Loop()
+    with asyncio.Runner(loop_factory=lambda: own_loop) as runner:
+        runner.run(main(own_loop))
