@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import structlog
-
 from gateway.hub import Hub
+
 from gateway.telemetry import logs
 from gateway.telemetry.logs import Lines
 from tests.waiting import wait_for

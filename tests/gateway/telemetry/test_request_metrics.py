@@ -4,11 +4,11 @@ import math
 import threading
 
 import pytest
+from gateway.hub import Hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
-from gateway.hub import Hub
 from gateway.telemetry import metrics
 from gateway.telemetry.request_metrics import Labels, Prediction, Tally, observe_all
 from tests.waiting import wait_for
