@@ -13,7 +13,7 @@ from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.memory import Memory
-from gateway.api.request_body import Form, Known, RequestBody
+from gateway.api.request_body import Form, Known, Naming, RequestBody
 from gateway.api.tfserving import accept, advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
@@ -40,7 +40,9 @@ Found = TypeVar("Found")
 WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 """Says why requests for a signature of a version are never joined into batches; None when they are or may be."""
 
-FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, signature_name=body.signature_name)
+_NAMING: Final = Naming(body.names_signature, body.signature_name)
+
+FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, naming=_NAMING)
 _JSON_HEADER: Final = ("Content-Type", JSON)
 
 
