@@ -18,7 +18,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gateway.telemetry.soon import soon
+from gateway.telemetry.soon import is_on_loop, soon
 
 _pid = os.getpid()
 _lines: "Lines | None" = None
@@ -91,7 +91,10 @@ class Lines:
             self._file.flush()
 
     def write_later(self, line: bytes) -> None:
-        """Write ``line`` in a moment, with those of others; now if no event loop runs here."""
+        """Write ``line`` in a moment, with those of others; at once if no event loop runs here."""
+        if not is_on_loop():
+            self.write(line)
+            return
         with self._lock:
             self._later.append(line)
             is_first = len(self._later) == 1

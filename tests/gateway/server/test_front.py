@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.call import Answer, Call, Handler
+from gateway.call import ENVIRON_KEY, Answer, Call, Handler
 from gateway.errors import GatewayError
-from gateway.server.front import CALL, Front, environ_of, run
+from gateway.server.front import Front, environ_of, run
 
 
 def call(path: str = "/x", method: str = "GET", body: bytes = b"", query: str = "", **headers: str) -> Call:
@@ -90,7 +90,7 @@ def test_the_application_sees_the_request_as_it_was_sent():
 
     sent = call("/v1/a%20%C3%A9", "POST", b"body", "q=%20", host="h:1", content_type="text/x", x_a="1, 2", content_length="9")
     run(application, sent)
-    assert seen[CALL] is sent
+    assert seen[ENVIRON_KEY] is sent
     assert seen["REQUEST_METHOD"] == "POST"
     assert seen["RAW_URI"] == seen["REQUEST_URI"] == "/v1/a%20%C3%A9?q=%20"
     assert seen["PATH_INFO"] == "/v1/a \xc3\xa9"
@@ -105,7 +105,7 @@ def test_the_environment_is_one_that_wsgi_allows():
     from wsgiref.validate import validator
 
     def application(environ, start_response):
-        environ.pop(CALL)
+        environ.pop(ENVIRON_KEY)
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ["wsgi.input"].read(3)]
 

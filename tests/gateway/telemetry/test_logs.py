@@ -1,5 +1,6 @@
 """Log lines: whole, in their order, each a JSON document with the same fields, however they are written."""
 
+import asyncio
 import json
 import logging
 import logging.config
@@ -12,11 +13,10 @@ from typing import Any
 
 import pytest
 import structlog
-from gateway.hub import Hub
 
 from gateway.telemetry import logs
 from gateway.telemetry.logs import Lines
-from tests.waiting import wait_for
+from tests.event_loop import on_loop, until
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -51,72 +51,70 @@ def test_without_a_loop_every_line_is_written_at_once():
     assert file.flushed == b"a\nb\n"
 
 
-def test_in_a_loop_lines_are_written_together_when_it_is_idle():
+@on_loop
+async def test_on_a_loop_lines_are_written_together_in_a_moment():
     file = File()
     lines = Lines(file)
-    with Hub() as hub:
-        for round_ in (b"1", b"2"):
-            file.writes.clear()
-            for line in (b"a", b"b", b"c"):
-                lines.write_later(line + round_)
-            assert file.writes == []
-            assert hub.fall_asleep(1.0) == 0.0
-            hub.run_idle()
-            assert file.writes == [b"a%b\nb%b\nc%b\n" % (round_, round_, round_)]
-            assert file.flushed == file.writes[0]
-        hub.run_idle()
-        assert len(file.writes) == 1
+    for round_ in (b"1", b"2"):
+        file.writes.clear()
+        for line in (b"a", b"b", b"c"):
+            lines.write_later(line + round_)
+        assert file.writes == []
+        await until(lambda: file.writes)
+        assert file.writes == [b"a%b\nb%b\nc%b\n" % (round_, round_, round_)]
+        assert file.flushed == file.writes[0]
+    await asyncio.sleep(0.03)
+    assert len(file.writes) == 1
 
 
-def test_what_is_urgent_is_written_at_once_behind_what_waited():
+@on_loop
+async def test_what_is_urgent_is_written_at_once_behind_what_waited():
     file = File()
     lines = Lines(file)
-    with Hub() as hub:
-        lines.write_later(b"a")
-        lines.write_later(b"b")
-        lines.write(b"c")
-        assert (file.writes, file.flushed) == ([b"a\nb\nc\n"], b"a\nb\nc\n")
-        hub.run_idle()
-        assert len(file.writes) == 1
-        lines.write_later(b"d")
-        lines.write(b"e")
-        lines.write_later(b"f")
-        hub.run_idle()
+    lines.write_later(b"a")
+    lines.write_later(b"b")
+    lines.write(b"c")
+    assert (file.writes, file.flushed) == ([b"a\nb\nc\n"], b"a\nb\nc\n")
+    await asyncio.sleep(0.03)
+    assert len(file.writes) == 1
+    lines.write_later(b"d")
+    lines.write(b"e")
+    lines.write_later(b"f")
+    lines.flush()
     assert file.flushed == b"a\nb\nc\nd\ne\nf\n"
 
 
-def test_what_waits_when_a_loop_ends_is_written():
+def test_a_line_that_waited_on_a_loop_that_is_gone_is_written_before_the_next():
     file = File()
-    with Hub():
-        Lines(file).write_later(b"a")
-        assert file.writes == []
-    assert file.flushed == b"a\n"
+    lines = Lines(file)
 
+    async def log() -> None:
+        lines.write_later(b"a")
 
-def test_a_line_waits_for_an_idle_moment_only_so_long():
-    with Hub() as hub:
-        Lines(File()).write_later(b"a")
-        assert wait_for(hub.is_idle_work_overdue)
+    asyncio.run(log())
+    assert file.writes == []
+    lines.write_later(b"b")
+    assert file.flushed == b"a\nb\n"
 
 
 @pytest.mark.parametrize("method", ["debug", "info"])
-def test_what_is_information_may_wait(method):
+@on_loop
+async def test_what_is_information_may_wait(method):
     file = File()
-    with Hub():
-        getattr(Lines(file), method)(b"a")
-        assert file.writes == []
+    getattr(Lines(file), method)(b"a")
+    assert file.writes == []
 
 
 @pytest.mark.parametrize("method", ["warning", "error", "critical", "exception", "fatal", "msg", "log"])
-def test_everything_else_may_not(method):
+@on_loop
+async def test_everything_else_may_not(method):
     file = File()
-    with Hub():
-        getattr(Lines(file), method)(b"a")
-        assert file.flushed == b"a\n"
+    getattr(Lines(file), method)(b"a")
+    assert file.flushed == b"a\n"
 
 
 def test_threads_write_whole_lines_and_each_in_its_order():
-    """Through a real file; two of the threads with a loop."""
+    """Through a real file; two of the threads with an event loop."""
     read, written = os.pipe()
     each, received = 300, bytearray()
 
@@ -129,17 +127,20 @@ def test_threads_write_whole_lines_and_each_in_its_order():
             write = lines.write if number % 5 == 0 else lines.write_later
             write(f"{name} {number} {'x' * (number % 100)}".encode())
 
-    def write_all_in_a_loop(lines: Lines, name: str) -> None:
-        with Hub() as hub:
-            for half in ("first", "second"):
-                write_all(lines, f"{name} {half}")
-                hub.run_idle()
+    async def write_halves(lines: Lines, name: str) -> None:
+        for half in ("first", "second"):
+            write_all(lines, f"{name} {half}")
+            await asyncio.sleep(0.015)
+        lines.flush()
+
+    def write_all_on_a_loop(lines: Lines, name: str) -> None:
+        asyncio.run(write_halves(lines, name))
 
     receiver = threading.Thread(target=receive)
     receiver.start()
     with open(written, "wb") as file:
         lines = Lines(file)
-        targets = [(write_all, "a"), (write_all, "b"), (write_all_in_a_loop, "c"), (write_all_in_a_loop, "d")]
+        targets = [(write_all, "a"), (write_all, "b"), (write_all_on_a_loop, "c"), (write_all_on_a_loop, "d")]
         threads = [threading.Thread(target=target, args=(lines, name)) for target, name in targets]
         for thread in threads:
             thread.start()
@@ -243,16 +244,17 @@ def test_what_is_below_the_level_is_not_written():
 
 
 PROGRAM = """
-import logging, os, sys
+import asyncio, logging, os, sys
 from gateway.telemetry import logs
-from gateway.hub import Hub
 logs.configure("INFO")
 log = logs.logger("main")
-with Hub():
+async def main():
     log.info("first", number=1)
     log.debug("unseen")
     log.warning("second")
     log.info("third")
+    logs.flush()
+asyncio.run(main())
 logging.getLogger("library").warning("of %s", "another")
 child = os.fork()
 log.info("in both", is_child=child == 0)

@@ -1,17 +1,16 @@
 """Numbers that are added up for a moment are the same numbers."""
 
+import asyncio
 import math
-import threading
 
 import pytest
-from gateway.hub import Hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from gateway.telemetry import metrics
 from gateway.telemetry.request_metrics import Labels, Prediction, Tally, observe_all
-from tests.waiting import wait_for
+from tests.event_loop import on_loop, until
 
 BOUNDS = (0.001, 0.0025, 0.01, 1.0, 10.0)
 AMOUNTS = st.one_of(
@@ -87,78 +86,41 @@ def test_without_a_loop_a_prediction_counts_at_once():
     assert numbers(labels) == once | {"refused": 1, "seconds": 1.5, "requests": 2}
 
 
-def test_in_a_loop_predictions_count_when_it_is_idle():
-    labels, other, tally = Labels("tally_idle", "1", "a"), Labels("tally_idle", "1", "b"), Tally()
-    with Hub() as hub:
-        for _ in range(2):
-            tally.add(ok(labels))
-            tally.add(refused(labels))
-            tally.add(refused(other))
-        assert (numbers(labels), numbers(other)) == (NOTHING, NOTHING)
-        assert hub.fall_asleep(1.0) == 0.0
-        hub.run_idle()
-        both = {"ok": 2, "refused": 2, "seconds": 3, "requests": 4, "quick": 2, "calls": 2, "call_seconds": 0.5, "rows": 6}
-        assert numbers(labels) == both
-        assert numbers(other) == NOTHING | {"refused": 2, "seconds": 2, "requests": 2}
-        hub.run_idle()
-        assert numbers(labels) == both
+@on_loop
+async def test_on_a_loop_predictions_count_together_in_a_moment():
+    labels, other, tally = Labels("tally_loop", "1", "a"), Labels("tally_loop", "1", "b"), Tally()
+    for _ in range(2):
         tally.add(ok(labels))
-        hub.run_idle()
-        assert numbers(labels)["ok"] == 3
+        tally.add(refused(labels))
+        tally.add(refused(other))
+    assert (numbers(labels), numbers(other)) == (NOTHING, NOTHING)
+    await until(lambda: numbers(labels)["ok"])
+    both = {"ok": 2, "refused": 2, "seconds": 3, "requests": 4, "quick": 2, "calls": 2, "call_seconds": 0.5, "rows": 6}
+    assert numbers(labels) == both
+    assert numbers(other) == NOTHING | {"refused": 2, "seconds": 2, "requests": 2}
+    tally.add(ok(labels))
+    await until(lambda: numbers(labels)["ok"] == 3)
 
 
-def test_predictions_of_a_loop_that_ends_count():
-    labels, tally = Labels("tally_ends", "1", "serving_default"), Tally()
-    with Hub():
-        tally.add(ok(labels))
-        assert numbers(labels) == NOTHING
+@on_loop
+async def test_predictions_that_are_written_before_their_moment_are_counted_once():
+    labels, tally = Labels("tally_early", "1", "serving_default"), Tally()
+    tally.add(ok(labels))
+    tally.write()
+    assert numbers(labels)["ok"] == 1
+    await asyncio.sleep(0.03)
     assert numbers(labels)["ok"] == 1
 
 
-def test_a_prediction_waits_for_an_idle_moment_only_so_long():
-    with Hub() as hub:
-        Tally().add(ok(Labels("tally_late", "1", "serving_default")))
-        assert wait_for(hub.is_idle_work_overdue)
-        hub.run_idle()
-    assert numbers(Labels("tally_late", "1", "serving_default"))["ok"] == 1
-
-
-def test_predictions_that_may_write_before_the_loop_does_are_counted_once():
-    labels, tally = Labels("tally_mixed", "1", "serving_default"), Tally()
-    with Hub() as hub:
-        tally.add(ok(labels))
-        elsewhere = threading.Thread(target=tally.add, args=(ok(labels),))
-        elsewhere.start()
-        elsewhere.join()
-        assert numbers(labels)["ok"] == 2
-        tally.add(ok(labels))
-        hub.run_idle()
-    assert numbers(labels)["ok"] == 3
-
-
-def test_of_predictions_from_several_threads_none_is_lost():
-    """Two of them with a loop, two without."""
-    labels, tally, each = Labels("tally_threads", "1", "serving_default"), Tally(), 400
-
-    def add_all() -> None:
-        for _ in range(each):
-            tally.add(ok(labels))
-
-    def add_all_in_a_loop() -> None:
-        with Hub() as hub:
-            for number in range(each):
-                tally.add(refused(labels))
-                if number % 7 == 0:
-                    hub.run_idle()
-
-    threads = [threading.Thread(target=target) for target in (add_all, add_all_in_a_loop) * 2]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = numbers(labels)
-    assert (found["ok"], found["refused"], found["requests"], found["calls"]) == (2 * each, 2 * each, 4 * each, 2 * each)
-    assert found["rows"] == 2 * each * 3
+@on_loop
+async def test_the_requests_in_flight_are_shown_in_a_moment():
+    tally = Tally()
+    for _ in range(3):
+        tally.enter()
+    await until(lambda: REGISTRY.get_sample_value("gateway_in_flight_requests") == 3)
+    for _ in range(3):
+        tally.leave()
+    await until(lambda: REGISTRY.get_sample_value("gateway_in_flight_requests") == 0)
 
 
 def test_the_metrics_have_the_labels_in_this_order():
