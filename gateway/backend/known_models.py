@@ -45,6 +45,11 @@ class KnownModels:
         found = [served for (model, _), served in self._served.items() if model == name]
         return tuple(sorted(found, key=lambda served: -served.version))
 
+    def is_known(self, name: str) -> bool:
+        """Whether the server has reported any version of a model, and has not been away since."""
+        status = self._statuses.get(name)
+        return status is not None and bool(status.versions)
+
     def has(self, name: str, version: int) -> bool:
         """Whether the signatures of a version are known."""
         return (name, version) in self._served

@@ -136,6 +136,8 @@ class Poll:
             self._known.note_problem(name, error.message)
         elif monotonic() - self._client.answered_s > _SILENT_S:
             self._known.note_problem(name, _SILENT)
+        elif not self._known.is_known(name):
+            self._known.note_problem(name, error.message)
 
     async def _read_version(self, version: ModelRef, deadline: Deadline) -> None:
         try:

@@ -35,4 +35,5 @@ async def reply(call: aio.UnaryUnaryCall[Any, Response]) -> Response:
 
 def _take_back(call: Any) -> None:
     """Cancel the call, but not the task in which grpc.aio waits for it, as ``call.cancel()`` would: that is what leaks."""
-    call._cython_call.cancel("the caller was cancelled")
+    if not call.done():
+        call._cython_call.cancel("the caller was cancelled")

@@ -401,6 +401,14 @@ async def test_a_status_that_fails_is_its_models_own(fake, two_models, status):
 
 
 @on_loop
+async def test_a_model_of_which_nothing_is_known_says_why_its_status_does_not_come(fake, config_file):
+    fake.status_failures["m"] = (grpc.StatusCode.DEADLINE_EXCEEDED, "busy")
+    async with following(fake.port, config_file) as catalog:
+        assert catalog.models()[0].problem == "the model server has not been asked yet"
+        await until(lambda: catalog.is_reachable() and "no answer within 2000 ms" in catalog.models()[0].problem)
+
+
+@on_loop
 async def test_when_no_call_is_answered_for_long_a_model_is_not_ready_any_more_but_still_known(fake, config_file):
     async with following(fake.port, config_file) as catalog:
         await until(lambda: catalog.models()[0].is_ready)
