@@ -32,18 +32,20 @@ log = logger("batching")
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 60.0
 
-# Answers above this many bytes are compared in a thread: the event loop has other requests to attend to.
+# Answers above this many bytes are compared in a thread, because that would hold up the event loop.
 _LARGE_BYTES: Final = 2**20
 
 
 class Trials:
     """Calls ``backend``, and tells ``records`` what the calls show. ``on_end`` is called whenever a trial is over."""
 
-    def __init__(self, backend: Backend, records: Records, max_rows: int, on_end: Callable[[], None] = lambda: None) -> None:
+    on_end: Callable[[], None]
+
+    def __init__(self, backend: Backend, records: Records, max_rows: int) -> None:
         self._backend = backend
         self._records = records
         self._max_rows = max_rows
-        self._on_end = on_end
+        self.on_end = lambda: None
         self._gathering = Gathering(max_rows)
         self._turn = itertools.count()
         self._comparisons = Comparisons()
@@ -111,7 +113,7 @@ class Trials:
                 self._note_no_verdict(self._records.of(trial.kind), trial.kind.model.name)
         finally:
             self._gathering.end(trial)
-            self._on_end()
+            self.on_end()
 
     async def _has_ended(self, kind: Kind, comparison: Awaitable[bool]) -> bool:
         """Whether a comparison came to its end. One that failed, or had answers of two versions, shows nothing."""
@@ -119,7 +121,7 @@ class Trials:
             return await comparison
         except GatewayError:
             return False
-        except Exception:  # nobody waits for it, so nobody else would tell
+        except Exception:  # no request waits for it, so none would tell
             log.exception("batch.trial_failed", model=kind.model.name, signature=kind.signature.name)
             return False
 
