@@ -174,9 +174,9 @@ class Dispatcher:
         self._look_at(queue, "next")
 
     def _grow(self, queue: Queue, batch: list[Entry], is_limited: bool) -> None:
-        """After two limited batches in a row, have a call of both compared, so that later batches may have more rows."""
+        """After a limited batch and the next one, have a call of both compared, so that later batches may have more rows."""
         before, queue.limited = queue.limited, []
-        if is_limited and before:
+        if before:
             self._calls.grow(queue.kind, [*before, *batch])
         elif is_limited:
             queue.limited = batch

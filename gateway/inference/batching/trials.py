@@ -88,9 +88,10 @@ class Trials:
 
     def grow(self, kind: Kind, requests: Sequence[Request]) -> None:
         """Compare a larger call than was compared before with the answers that the requests in it got from smaller ones."""
+        record = self._records.of(kind)
         fitting = list(_fitting(requests, self._max_rows))
-        if len(fitting) > 1:
-            self._compare_if_free(kind, partial(self._compare_larger, kind, fitting))
+        if record is not None and _rows(fitting) > record.most_rows and time.monotonic() >= record.next_trial_s:
+            self._compare_if_free(kind, partial(self._compare_larger, kind, fitting, record))
 
     async def _call(self, kind: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
         return await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
@@ -175,12 +176,17 @@ class Trials:
         if not self._comparisons.is_busy:
             self._comparisons.add(run)
 
-    async def _compare_larger(self, kind: Kind, requests: list[Request]) -> bool:
+    async def _compare_larger(self, kind: Kind, requests: list[Request], record: Record) -> bool:
         """Make a shared call of requests that were answered."""
         inputs = rows.join([request.inputs for request in requests])
         if rows.are_equal(inputs) or _answered_bytes(requests) > MOST_BYTES:
             return True
-        return await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
+        try:
+            shared = await self._call(kind, inputs, _deadline(requests))
+        except GatewayError:
+            _put_off_trials(record)
+            raise
+        return await self._judge(kind, requests, shared)
 
     async def _compare_alone(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> bool:
         """Make the lone calls of a shared one."""
@@ -212,9 +218,14 @@ class Trials:
     def _note_no_verdict(self, record: Record | None, model: str) -> None:
         metrics.BATCH_PROOFS.labels(model, "inconclusive").inc()
         if record is not None:
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**record.failed_trials)
-            record.next_trial_s = time.monotonic() + pause_s
-            record.failed_trials += pause_s < _LONGEST_PAUSE_S
+            _put_off_trials(record)
+
+
+def _put_off_trials(record: Record) -> None:
+    """A comparison has failed: make a pause, which is twice as long as the last."""
+    pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**record.failed_trials)
+    record.next_trial_s = time.monotonic() + pause_s
+    record.failed_trials += pause_s < _LONGEST_PAUSE_S
 
 
 def _rows(requests: Sequence[Request]) -> int:

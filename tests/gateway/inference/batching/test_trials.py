@@ -318,6 +318,42 @@ async def test_a_batch_has_at_most_as_many_rows_as_were_compared_and_grows_when_
 
 
 @on_loop
+async def test_batches_grow_to_what_waits_when_every_second_one_takes_all_that_is_left(backend):
+    async with asking(backend, proofs=2) as clients:
+        await prove(clients)
+        clients.records.of(KIND).most_rows = 6
+        for _ in range(3):
+            await crowd(clients, 11, first=100)
+            await clients.settle()
+        assert clients.records.of(KIND).most_rows == 10
+        backend.calls.clear()
+        await crowd(clients, 11, first=100)
+        await clients.settle()
+        assert backend.rows_called() == [1, 10]
+
+
+@on_loop
+async def test_a_larger_call_that_the_model_refuses_is_not_tried_again_for_a_while(backend, monkeypatch):
+    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 60.0)
+    run = backend.predict
+
+    async def small(model, sig, inputs, outputs, deadline):
+        if len(inputs["x"]) > 6:
+            backend.calls.append(inputs["x"])
+            raise InvalidArgument("out of memory")
+        return await run(model, sig, inputs, outputs, deadline)
+
+    async with asking(backend, proofs=2) as clients:
+        await prove(clients)
+        clients.records.of(KIND).most_rows = 6
+        backend.predict = small
+        for _ in range(4):
+            await crowd(clients, 11, first=100)
+            await clients.settle()
+        assert sum(rows > 6 for rows in backend.rows_called()) == 1
+
+
+@on_loop
 async def test_no_larger_call_is_compared_while_batches_take_all_that_waits(backend):
     """What arrives while a batch is in flight did not wait for a place in it."""
     async with asking(backend, proofs=2) as clients:
