@@ -19,7 +19,7 @@ _WAITING_FOR_EACH: Final = 16
 
 
 class _Calls:
-    """The calls of one model: how many have a slot, and who waits for one. While any waits, every slot is taken."""
+    """The calls of one model: how many have a slot, and those that wait for one. While any waits, every slot is taken."""
 
     __slots__ = ("in_flight", "waiting")
 

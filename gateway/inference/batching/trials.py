@@ -32,18 +32,20 @@ log = logger("batching")
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 60.0
 
-# Answers above this many bytes are compared in a thread: the event loop has other requests to attend to.
+# Answers above this many bytes are compared in a thread, because that would hold up the event loop.
 _LARGE_BYTES: Final = 2**20
 
 
 class Trials:
     """Calls ``backend``, and tells ``records`` what the calls show. ``on_end`` is called whenever a trial is over."""
 
-    def __init__(self, backend: Backend, records: Records, max_rows: int, on_end: Callable[[], None] = lambda: None) -> None:
+    on_end: Callable[[], None]
+
+    def __init__(self, backend: Backend, records: Records, max_rows: int) -> None:
         self._backend = backend
         self._records = records
         self._max_rows = max_rows
-        self._on_end = on_end
+        self.on_end = lambda: None
         self._gathering = Gathering(max_rows)
         self._turn = itertools.count()
         self._comparisons = Comparisons()
@@ -86,9 +88,10 @@ class Trials:
 
     def grow(self, kind: Kind, requests: Sequence[Request]) -> None:
         """Compare a larger call than was compared before with the answers that the requests in it got from smaller ones."""
+        record = self._records.of(kind)
         fitting = list(_fitting(requests, self._max_rows))
-        if len(fitting) > 1:
-            self._compare_if_free(kind, partial(self._compare_larger, kind, fitting))
+        if record is not None and _rows(fitting) > record.most_rows and time.monotonic() >= record.next_trial_s:
+            self._compare_if_free(kind, partial(self._compare_larger, kind, fitting, record))
 
     async def _call(self, kind: Kind, inputs: Tensors, deadline: Deadline) -> Prediction:
         return await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
@@ -111,7 +114,7 @@ class Trials:
                 self._note_no_verdict(self._records.of(trial.kind), trial.kind.model.name)
         finally:
             self._gathering.end(trial)
-            self._on_end()
+            self.on_end()
 
     async def _has_ended(self, kind: Kind, comparison: Awaitable[bool]) -> bool:
         """Whether a comparison came to its end. One that failed, or had answers of two versions, shows nothing."""
@@ -119,7 +122,7 @@ class Trials:
             return await comparison
         except GatewayError:
             return False
-        except Exception:  # nobody waits for it, so nobody else would tell
+        except Exception:  # no request waits for it, so none would tell
             log.exception("batch.trial_failed", model=kind.model.name, signature=kind.signature.name)
             return False
 
@@ -173,12 +176,17 @@ class Trials:
         if not self._comparisons.is_busy:
             self._comparisons.add(run)
 
-    async def _compare_larger(self, kind: Kind, requests: list[Request]) -> bool:
+    async def _compare_larger(self, kind: Kind, requests: list[Request], record: Record) -> bool:
         """Make a shared call of requests that were answered."""
         inputs = rows.join([request.inputs for request in requests])
         if rows.are_equal(inputs) or _answered_bytes(requests) > MOST_BYTES:
             return True
-        return await self._judge(kind, requests, await self._call(kind, inputs, _deadline(requests)))
+        try:
+            shared = await self._call(kind, inputs, _deadline(requests))
+        except GatewayError:
+            _put_off_trials(record)
+            raise
+        return await self._judge(kind, requests, shared)
 
     async def _compare_alone(self, kind: Kind, requests: Sequence[Request], shared: Prediction) -> bool:
         """Make the lone calls of a shared one."""
@@ -210,9 +218,14 @@ class Trials:
     def _note_no_verdict(self, record: Record | None, model: str) -> None:
         metrics.BATCH_PROOFS.labels(model, "inconclusive").inc()
         if record is not None:
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**record.failed_trials)
-            record.next_trial_s = time.monotonic() + pause_s
-            record.failed_trials += pause_s < _LONGEST_PAUSE_S
+            _put_off_trials(record)
+
+
+def _put_off_trials(record: Record) -> None:
+    """A comparison has failed: make a pause, which is twice as long as the last."""
+    pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**record.failed_trials)
+    record.next_trial_s = time.monotonic() + pause_s
+    record.failed_trials += pause_s < _LONGEST_PAUSE_S
 
 
 def _rows(requests: Sequence[Request]) -> int:

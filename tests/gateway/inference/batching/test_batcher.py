@@ -16,7 +16,8 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, NotFound, Setting, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.batching import rows
-from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.batcher import Batcher
+from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 from tests.gateway.inference.event_loop import on_loop, turns, until
@@ -93,9 +94,9 @@ class Callers:
 
     async def queue(self, *numbers, **named):
         """A call that waits its turn in the queue."""
-        before = self.batcher._queued_rows
+        before = self.batcher._dispatcher._queued_rows
         task = self.start(*numbers, **named)
-        await until(lambda: self.batcher._queued_rows > before)
+        await until(lambda: self.batcher._dispatcher._queued_rows > before)
         return task
 
     async def hold(self, *waiting):
@@ -125,10 +126,10 @@ async def calling(backend, **limits):
     callers = Callers(batcher)
     yield callers
     await asyncio.gather(*callers.tasks, return_exceptions=True)
-    await until(lambda: not batcher._tasks)
-    assert batcher._queues == {}
-    assert batcher._queued_rows == 0
-    assert not batcher._timeouts._entries
+    await until(lambda: not batcher._dispatcher._tasks)
+    assert batcher._dispatcher._queues == {}
+    assert batcher._dispatcher._queued_rows == 0
+    assert not batcher._dispatcher._timeouts._entries
     await batcher.close()
 
 
@@ -446,7 +447,7 @@ async def test_one_that_is_cancelled_in_the_queue_is_not_sent(backend):
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        assert callers.batcher._queued_rows == 1
+        assert callers.batcher._dispatcher._queued_rows == 1
         backend.gate.set()
         assert await answer(other) == alone(2)
         await first
@@ -493,7 +494,7 @@ async def test_a_full_queue_refuses_at_once(backend):
         assert caught.value.setting == Setting("GATEWAY_BATCH_MAX_QUEUED_ROWS", 3)
         with pytest.raises(Unavailable, match="too many requests"):
             await callers.start(4, model=ModelRef("another"))
-        assert len(callers.batcher._queues) == 1
+        assert len(callers.batcher._dispatcher._queues) == 1
         backend.gate.set()
         assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1), alone(2, 3)]
 
@@ -565,7 +566,7 @@ async def test_a_failure_around_the_call_leaves_no_queue_behind(backend):
         def broken(*arguments):
             raise OSError(28, "No space left on device")
 
-        callers.batcher._calls._measure = broken
+        callers.batcher._dispatcher._calls._measure = broken
         backend.gate.set()
         assert [await answer(task) for task in (first, *others)] == [alone(100), alone(1), alone(2)]
 
@@ -599,6 +600,15 @@ async def test_a_batcher_that_is_closed_ends_its_batches_and_calls_each_request_
         assert await answer(callers.start(3)) == alone(3)
 
 
+@on_loop
+async def test_a_batch_that_has_not_begun_when_the_batcher_is_closed_leaves_no_request_without_an_outcome(backend):
+    async with calling(backend) as callers:
+        tasks = [callers.start(number) for number in range(16)]
+        await until(lambda: callers.batcher._dispatcher._tasks)
+        await callers.batcher.close()
+        assert [await answer(task) for task in tasks] == [alone(number) for number in range(16)]
+
+
 class Watched(FakeBackend):
     """Takes a random time, and knows how many calls of a key are in flight."""
 
@@ -621,13 +631,13 @@ class Watched(FakeBackend):
 
 def queues_in_use(batcher, backend):
     """What must hold at any time: nothing is sent or waits but in a queue that the batcher knows, and it knows no others."""
-    for key, queue in batcher._queues.items():
+    for key, queue in batcher._dispatcher._queues.items():
         assert not queue.is_unused
         assert queue.key == key
         assert queue.rows == sum(entry.rows for entry in queue.waiting)
-        assert queue.in_flight <= batcher._limits.max_in_flight
-    assert batcher._queued_rows == sum(queue.rows for queue in batcher._queues.values())
-    known = {(kind.model, kind.signature, layout) for kind, layout in batcher._queues}
+        assert queue.in_flight <= batcher._dispatcher._limits.max_in_flight
+    assert batcher._dispatcher._queued_rows == sum(queue.rows for queue in batcher._dispatcher._queues.values())
+    known = {(kind.model, kind.signature, layout) for kind, layout in batcher._dispatcher._queues}
     assert {key for key, count in backend.in_flight.items() if count} <= known
 
 
@@ -728,7 +738,7 @@ async def ask_at_random(max_in_flight):
     assert sum(counts.values()) == 4000
     assert counts["answers"] > 3000
     assert len(counts) == 6, counts
-    assert batcher._queues == {}
-    assert batcher._queued_rows == 0
-    assert not batcher._timeouts._entries
+    assert batcher._dispatcher._queues == {}
+    assert batcher._dispatcher._queued_rows == 0
+    assert not batcher._dispatcher._timeouts._entries
     await batcher.close()

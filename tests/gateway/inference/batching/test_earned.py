@@ -10,7 +10,8 @@ import pytest
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.batcher import Batcher
+from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.signature import Prediction
 from tests.gateway.inference.batching.row_models import (
@@ -216,6 +217,6 @@ async def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_
     # Both ways were taken: some versions earned their batches before the next one came.
     assert {is_shared for _, is_shared in outcomes} == {True, False, None}
     assert 5 < backend.version < 400
-    await until(lambda: batcher._trials.is_idle and not batcher._tasks)
-    assert batcher._queues == {}
+    await until(lambda: batcher._trials.is_idle and not batcher._dispatcher._tasks)
+    assert batcher._dispatcher._queues == {}
     await batcher.close()

@@ -1,4 +1,4 @@
-"""Until a signature is proven its requests are called alone; what is called together besides answers nobody."""
+"""Until a signature is proven its requests are called alone; what is called together besides answers no request."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument
-from gateway.inference.batching import batcher, probe_rows, trials
-from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching import dispatcher, probe_rows, trials
+from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.comparison import Difference
+from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.record import Kind, Records
 from gateway.inference.signature import ModelRef
 from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, ModelBackend, signature
@@ -52,11 +53,11 @@ class Clients:
 
     async def queued(self, rows):
         """Return when ``rows`` rows wait."""
-        await until(lambda: self.batcher._queued_rows == rows)
+        await until(lambda: self.batcher._dispatcher._queued_rows == rows)
 
     async def settle(self):
         """Wait until nothing is called or compared any more."""
-        await until(lambda: self.batcher._trials.is_idle and not self.batcher._tasks)
+        await until(lambda: self.batcher._trials.is_idle and not self.batcher._dispatcher._tasks)
 
 
 @pytest.fixture
@@ -67,14 +68,14 @@ def backend():
 @pytest.fixture
 def many_alone(monkeypatch):
     """Many unproven requests are called alone at a time."""
-    monkeypatch.setattr(batcher, "_FEW_ALONE", 64)
+    monkeypatch.setattr(dispatcher, "_FEW_ALONE", 64)
 
 
 @pytest.fixture
 def long_hold(monkeypatch):
     """Requests may wait for a proof for as long as a test may take."""
-    monkeypatch.setattr(batcher, "_LONGEST_HOLD_S", 10.0)
-    monkeypatch.setattr(batcher, "_HOLD_OF_DEADLINE", 1.0)
+    monkeypatch.setattr(dispatcher, "_LONGEST_HOLD_S", 10.0)
+    monkeypatch.setattr(dispatcher, "_HOLD_OF_DEADLINE", 1.0)
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +86,7 @@ async def asking(backend, proofs=2, **limits):
     await asyncio.gather(*clients.tasks, return_exceptions=True)
     await clients.settle()
     assert clients.batcher._trials._gathering._held == 0
-    assert clients.batcher._queues == {}
+    assert clients.batcher._dispatcher._queues == {}
     await clients.batcher.close()
 
 
@@ -108,7 +109,7 @@ async def test_a_model_under_light_load_is_never_called_more_often_than_asked(ba
 
 @on_loop
 async def test_two_clients_in_turn_are_no_trial(backend):
-    """One waits for nobody, so there would be no second request in its batch."""
+    """One waits for no other, so there would be no second request in its batch."""
     async with asking(backend) as clients:
         await clients.together([1], [2])
         await clients.settle()
@@ -314,6 +315,42 @@ async def test_a_batch_has_at_most_as_many_rows_as_were_compared_and_grows_when_
             most.append(clients.records.of(KIND).most_rows)
             await clients.settle()
         assert all(later <= 2 * earlier for earlier, later in pairwise(most)) or most[-1] == LIMITS.max_rows
+
+
+@on_loop
+async def test_batches_grow_to_what_waits_when_every_second_one_takes_all_that_is_left(backend):
+    async with asking(backend, proofs=2) as clients:
+        await prove(clients)
+        clients.records.of(KIND).most_rows = 6
+        for _ in range(3):
+            await crowd(clients, 11, first=100)
+            await clients.settle()
+        assert clients.records.of(KIND).most_rows == 10
+        backend.calls.clear()
+        await crowd(clients, 11, first=100)
+        await clients.settle()
+        assert backend.rows_called() == [1, 10]
+
+
+@on_loop
+async def test_a_larger_call_that_the_model_refuses_is_not_tried_again_for_a_while(backend, monkeypatch):
+    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 60.0)
+    run = backend.predict
+
+    async def small(model, sig, inputs, outputs, deadline):
+        if len(inputs["x"]) > 6:
+            backend.calls.append(inputs["x"])
+            raise InvalidArgument("out of memory")
+        return await run(model, sig, inputs, outputs, deadline)
+
+    async with asking(backend, proofs=2) as clients:
+        await prove(clients)
+        clients.records.of(KIND).most_rows = 6
+        backend.predict = small
+        for _ in range(4):
+            await crowd(clients, 11, first=100)
+            await clients.settle()
+        assert sum(rows > 6 for rows in backend.rows_called()) == 1
 
 
 @on_loop
@@ -561,7 +598,7 @@ async def test_a_batch_that_a_new_version_answered_waits_for_its_proof(backend, 
 
 
 @on_loop
-async def test_an_error_of_a_comparison_that_nobody_foresaw_is_in_the_log(backend):
+async def test_an_error_of_a_comparison_that_was_not_foreseen_is_in_the_log(backend):
     async with asking(backend, sample_every=1) as clients:
         run = backend.predict
 
