@@ -12,6 +12,7 @@ from msgspec import Meta
 from gateway.api.openinference import form, strictness
 from gateway.codec import large_json
 from gateway.codec.nested_lists import MAX_RANK
+from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import Problems
 
 _NAME: Final = 2  # the quotation marks of a name
@@ -19,7 +20,7 @@ _TEXT: Final = 4  # those of a member that is a string
 _REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-class Input(msgspec.Struct, forbid_unknown_fields=True):
+class Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One of ``inputs``. ``data`` is as JSON has it, or a NumberBlock; it is None if the data is binary."""
 
     name: str
@@ -29,21 +30,21 @@ class Input(msgspec.Struct, forbid_unknown_fields=True):
     data: Any = None
 
 
-class Output(msgspec.Struct, forbid_unknown_fields=True):
+class Output(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One of ``outputs``: a tensor that the client wants."""
 
     name: str
     parameters: dict[str, Any] | None = None
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True):
+class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A whole request. None stands for a member that was left out."""
 
-    inputs: list[Input]
+    inputs: Annotated[list[Input], Meta(max_length=form.MAX_TENSORS)]
     id: str | None = None
     model_name: str | None = None
     parameters: dict[str, Any] | None = None
-    outputs: list[Output] | None = None
+    outputs: Annotated[list[Output], Meta(max_length=form.MAX_TENSORS)] | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(Request)
@@ -75,6 +76,11 @@ def load(document: Any) -> Request | None:
     if members.get("outputs") is not None:
         members["outputs"] = [Output(**item) for item in outputs]
     return Request(**members)
+
+
+def has_blocks(request: Request) -> bool:
+    """Whether some data is a NumberBlock: the form may accept lists of numbers that no block is made of."""
+    return any(isinstance(given.data, NumberBlock) for given in request.inputs)
 
 
 def binary_size(given: Input) -> int | None:

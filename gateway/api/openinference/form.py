@@ -17,6 +17,7 @@ from gateway.codec.nested_lists import MAX_RANK
 from gateway.codec.problems import MISSING, Problems
 
 MAX_SIZE: Final = 2**63 - 1
+MAX_TENSORS: Final = 10_000  # of a request, on either side: none is looked at before all are known to be so few
 _MAX_ELEMENTS: Final = 2**59  # of 16 bytes at most: no count of bytes overflows, in numpy or in TensorFlow
 _SELF: Final = "_schema"  # under which marshmallow tells what is wrong with the object itself
 
@@ -43,6 +44,18 @@ class Typed(fields.Field[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if type(value) is not self._type or (self._least is not None and not self._least <= value <= MAX_SIZE):
+            raise self.make_error("invalid")
+        return value
+
+
+class Tensors(Typed):
+    """A list of tensors, each still to be read."""
+
+    def __init__(self, noun: str, *, required: bool = False) -> None:
+        super().__init__(list, f"a list of up to {MAX_TENSORS} {noun}", required=required)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if len(super()._deserialize(value, attr, data, **kwargs)) > MAX_TENSORS:
             raise self.make_error("invalid")
         return value
 
@@ -124,8 +137,8 @@ class Request(_Object):
     id = Typed(str, "a string")
     model_name = Typed(str, "a string")
     parameters = fields.Nested(_RequestParameters, allow_none=True)
-    inputs = Typed(list, "a list of tensors", required=True)
-    outputs = Typed(list, "a list of outputs")
+    inputs = Tensors("tensors", required=True)
+    outputs = Tensors("outputs")
 
 
 class RepositoryIndex(_Object):

@@ -55,9 +55,9 @@ class InferRequest:
         self._binary = memoryview(body)[length:]
         self._is_raw = header_length is not None and not length
         self._request = Request([], parameters=_RAW) if self._is_raw else decoder.decode(self._json)
-        self._is_decoded = self._request is not None and not self._is_raw
         self._parameters: Mapping[str, Any] = (self._request.parameters if self._request is not None else None) or {}
         self._outputs: tuple[RequestedOutput, ...] | None = None
+        self._refused: Any = None  # the document of a request that is None for its form
         if self._request is None:
             self._look(is_whole=header_length is None)
 
@@ -75,7 +75,9 @@ class InferRequest:
     @property
     def document(self) -> Any:
         """The JSON of a request that was refused, decoded; None for a body without JSON."""
-        return None if self._is_raw else json_text.parse(self._json, strict=True)
+        if self._is_raw or self._refused is not None:
+            return self._refused
+        return json_text.parse(self._json, strict=True)
 
     @property
     def binary_output(self) -> bool:
@@ -119,16 +121,16 @@ class InferRequest:
         if not isinstance(document, dict):
             raise problems.invalid_argument(_NO_REQUEST)
         self._request = None if problems.count else decoder.load(document)
+        self._refused = document if self._request is None else None
         self._parameters = members.get("parameters") or {}
 
     def _looked_at(self, signature: Signature) -> dict[str, Array]:
         """The tensors of a request that does not seem to fit, by its whole document. Raises InvalidArgument if it does not."""
-        if self._is_decoded:
-            self._request = None  # before there is the whole of it beside
+        if self._request is None or not decoder.has_blocks(self._request):
+            raise self._refusal(self.document, signature)
+        self._request = None  # before there is the whole of it beside
         document = self.document
-        if self._is_decoded:
-            self._is_decoded = False
-            self._request = decoder.load(document)
+        self._request = decoder.load(document)
         tensors = self._tensors(signature)
         if tensors is None:
             raise self._refusal(document, signature)

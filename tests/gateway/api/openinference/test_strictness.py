@@ -140,6 +140,12 @@ def test_a_large_or_a_deep_parameter_is_looked_through(client):
     assert problems(client.post(INFER, deep)) == ["/parameters/a" + "/0" * 500]
 
 
+def test_a_request_has_no_more_tensors_than_any_model(client):
+    response = client.post(INFER, {"inputs": [X] * 10_001, "outputs": [{"name": "y"}] * 10_001})
+    assert problems(response) == ["/inputs", "/outputs"]
+    assert "/inputs: expected a list of up to 10000 tensors, got list of 10001" in response.json["error"]
+
+
 @pytest.mark.parametrize("behind", [b" ", b"x", b"{}"])
 def test_the_json_before_binary_data_is_one_document_too(client, behind):
     header = json.dumps({"inputs": [BINARY_X]}).encode() + behind
