@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from gateway.server.connections import Connections
 
-# One worker of several should not take all that come at once.
-_ACCEPTS_IN_A_ROW: Final = 16
+# An idle worker takes one at a time, so that idle workers share those that come at once.
+_ACCEPTS_AT_WORK: Final = 16
 _PAUSE_S: Final = 0.5
 _NO_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _HANDSHAKE_S: Final = 10.0
@@ -67,7 +67,7 @@ class Acceptor:
                 task.cancel()
 
     def _on_readable(self, listener: socket.socket) -> None:
-        for _ in range(_ACCEPTS_IN_A_ROW):
+        for _ in range(_ACCEPTS_AT_WORK if self._connections.in_work else 1):
             if not self._accept(listener):
                 return
 

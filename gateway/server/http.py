@@ -137,7 +137,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def let_go(self) -> None:
         """The worker stops. A connection that was promised to be kept is, for a moment."""
-        if self._task is None and not self._reader.is_receiving:
+        if self._task is None and not self._reader.is_receiving and not self._pauses_writing:
             self.expires_s = min(self.expires_s, self._loop.time() + LINGER_S)
 
     def abort(self) -> None:
@@ -220,7 +220,7 @@ class HttpProtocol(asyncio.Protocol):
         is_head = call.method == "HEAD"
         try:
             data = encode(answer, date=connections.date, keeps=keeps, is_head=is_head)
-        except ValueError:
+        except Exception:  # noqa: BLE001 - as above
             log.exception("an answer could not be sent")
             keeps = False
             data = encode(FAILURE, date=connections.date, keeps=False, is_head=is_head)
@@ -230,7 +230,7 @@ class HttpProtocol(asyncio.Protocol):
         self._rest()
         self._transport.write(data)
         if not keeps:
-            self._linger()
+            self._linger(may_still_send=request.error is not None)
 
     def _rest(self) -> None:
         """Wait for the next request; for a short time only when the worker stops."""
@@ -278,7 +278,7 @@ class HttpProtocol(asyncio.Protocol):
         size, self._held_bytes = reader.held - self._held_bytes, reader.held
         bodies.add(size)
 
-    def _linger(self) -> None:
+    def _linger(self, *, may_still_send: bool) -> None:
         """Send nothing more, and throw away what comes: unread bytes would reset the connection, and lose the last answer."""
         if self._linger_bytes is None:
             self._linger_bytes = LINGER_BYTES
@@ -287,6 +287,9 @@ class HttpProtocol(asyncio.Protocol):
             self._ahead.clear()
             if self._pauses_ahead or self._left_s is not None:
                 self._transport.resume_reading()
+            if not may_still_send and not self._transport.can_write_eof():
+                self._close()  # TLS has no end of one direction, by which a client would know that no more comes
+                return
         if not self._pauses_writing:
             self.expires_s = self._loop.time() + LINGER_S
 

@@ -26,6 +26,7 @@ from gateway.server.acceptor import Acceptor
 from gateway.server.connections import Connections
 from gateway.server.http import HttpProtocol
 from gateway.server.limits import Limits
+from gateway.server.process import give_large_blocks_back
 from gateway.server.tls import CertificateFiles, Renewal
 
 _HEARTBEAT_S: Final = 1.0
@@ -96,6 +97,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Make what answers the requests, and start it. An error here ends the gateway, and is not tried again."""
+        give_large_blocks_back()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._parts = self._config.make_parts(lambda: self._is_draining)
         self._tls: ssl.SSLContext | None = self._config.tls.context() if self._config.tls else None
@@ -124,8 +126,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
         tasks = [loop.create_task(self._beat()), loop.create_task(connections.watch())]
         if config.tls is not None and self._tls is not None:
             tasks.append(loop.create_task(Renewal(config.tls, self._tls).watch()))
-        acceptor.start()
         try:
+            acceptor.start()
             await self._told_to_stop.wait()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._delay_ends.wait(), config.drain_delay_s)

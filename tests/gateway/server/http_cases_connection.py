@@ -238,6 +238,7 @@ ANSWERS = cases(
     ("204 has neither a body nor a length", "204 200 kept", GET.replace(b"/healthz", b"/nocontent") + GET),
     ("a long one", "200 200 kept", GET.replace(b"/healthz", b"/large") + GET),
     ("none, because the application failed", "500 closed", GET.replace(b"/healthz", b"/fail") + GET),
+    ("one whose body is no bytes is not sent", "500 closed", GET.replace(b"/healthz", b"/no-bytes") + GET),
     ("none, because it was cancelled", "closed", GET.replace(b"/healthz", b"/cancelled") + GET),
     ("a header with an end of line in it is not sent", "500 closed", GET.replace(b"/healthz", b"/bad-header") + GET),
 )  # fmt: skip

@@ -58,7 +58,7 @@ class Application:
             answer.headers.append(("X-Request-Id", call.headers["x-request-id"]))
         return answer
 
-    async def answer(self, call: Call) -> Answer:  # noqa: PLR0911 - a route for each
+    async def answer(self, call: Call) -> Answer:  # noqa: PLR0911, PLR0912 - a route for each
         path = call.path
         if path == "/healthz":
             return told(200, {}) if call.method in ("GET", "HEAD") else told(405, {})
@@ -81,6 +81,8 @@ class Application:
             return await self._wait(path)
         if path == "/fail":
             raise RuntimeError("the application failed")
+        if path == "/no-bytes":
+            return Answer(200, "text")  # type: ignore[arg-type]
         if path == "/cancelled":
             raise asyncio.CancelledError
         if path == "/bad-header":

@@ -109,7 +109,7 @@ def test_a_kept_connection_outlives_the_time_for_a_request():
 def deaf(port: int) -> Wire:
     """A client with small buffers of its own."""
     wire = Wire(port)
-    wire.sock.close()
+    wire.sock.close()  # the server may see this connection for a moment
     wire.sock = socket.socket()
     wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     wire.sock.connect(("127.0.0.1", port))
@@ -119,7 +119,6 @@ def deaf(port: int) -> Wire:
 def test_a_client_that_does_not_read_its_answer_is_dropped_and_others_are_served():
     with Served(limits(read_timeout_ms=500)) as served, deaf(served.port) as wire, Wire(served.port) as other:
         wire.play((GET.replace(b"/healthz", b"/large") * 3,))
-        wait_for(lambda: len(served.connections.open) == 2)
         other.play((GET,))
         assert len(other.read_until(bool)) == 1
         other.sock.close()
@@ -144,9 +143,7 @@ def test_a_slow_reader_gets_its_answer_whole_as_long_as_it_reads():
 def test_answers_to_a_client_that_reads_none_are_not_made_ahead():
     with Served() as served, deaf(served.port) as wire:
         wire.play((GET.replace(b"/healthz", b"/long") * 40,))
-        wait_for(lambda: served.connections.open)
-        [connection] = served.connections.open
-        wait_for(lambda: connection._pauses_writing)
+        connection = wait_for(lambda: next((one for one in list(served.connections.open) if one._pauses_writing), None))
         assert connection._transport.get_write_buffer_size() <= 2 * LONG
         received = 0
         while received < 40 * LONG:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.server.limits import LINGER_S
 from gateway.server.tls import CertificateFiles, Renewal
 from tests.gateway.server.http_cases_connection import GET, PREDICT
 from tests.gateway.server.served import Served, Server
@@ -79,6 +80,14 @@ def test_a_client_without_tls_and_one_of_the_past_are_not_answered_and_do_no_har
         with pytest.raises(ssl.SSLError), pytest.warns(DeprecationWarning, match="TLSv1_1"):
             connect(served.port, made["first"], maximum_version=ssl.TLSVersion.TLSv1_1)
         assert ask(served.port, made["first"]).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_connection_over_tls_that_is_not_kept_is_closed_at_once(files, made):
+    with Served(tls=files.context()) as served, connect(served.port, made["first"]) as sock:
+        sock.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        sock.settimeout(LINGER_S / 2)
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert b"Connection: close" in received
 
 
 def test_a_refusal_reaches_a_client_that_is_still_sending_over_tls(files, made):
