@@ -51,7 +51,7 @@ bench-peers: $(VENV)/.bench  ## Measure it beside other model servers, which it 
 	$(BIN)/python -m benchmarks peers $(BENCH_ARGS)
 
 .PHONY: bench-instructions
-bench-instructions: $(VENV)/.bench  ## Count the instructions of a request beside those that are kept (a minute; needs valgrind)
+bench-instructions: $(VENV)/.bench  ## Count the instructions of a request beside those that are kept (two minutes; needs valgrind)
 	$(BIN)/python -m benchmarks instructions $(BENCH_ARGS)
 
 .PHONY: lock
