@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -186,3 +187,15 @@ def test_other_versions_than_the_kept_ones_are_told():
     now = {"cpu": "one", "python": "3.11.8", "packages": {"numpy": "2.1"}}
     assert comparison.differences(now, kept) == ["python: 3.11.7 -> 3.11.8", "numpy: 2.0 -> 2.1"]
     assert comparison.differences(now, now) == []
+
+
+def test_the_gateway_itself_answers_every_case_rightly(tmp_path):
+    """The program as callgrind runs it, without callgrind."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "benchmarks.instructions.program"],
+        cwd=ROOT, check=False, capture_output=True, text=True, env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    lines = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert sum(line["event"] == "request" for line in lines) == sum((2 + 1 + 2) * case.requests for case in CASES)
+    assert [line for line in lines if line["level"] in ("warning", "error")] == []
