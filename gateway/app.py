@@ -27,7 +27,8 @@ from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.model_config import ModelConfigFile
 from gateway.call import Answer
-from gateway.inference.batching.batcher import Batcher, BatchLimits
+from gateway.inference.batching.batcher import Batcher
+from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.record import Records
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.caching.cache import PredictionCache
@@ -73,14 +74,18 @@ class Gateway:
     """The parts of one process, which live on one event loop.
 
     ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
-    their verdicts on batches.
+    their verdicts on batches. ``client`` calls the model server; without one it is made from the settings.
     """
 
     def __init__(
-        self, settings: Settings, is_draining: Callable[[], bool] = lambda: False, metrics_dir: str | None = None
+        self,
+        settings: Settings,
+        is_draining: Callable[[], bool] = lambda: False,
+        metrics_dir: str | None = None,
+        client: BackendClient | None = None,
     ) -> None:
         self.memory = Memory(settings.max_body_bytes)
-        self._client = client = BackendClient(settings.serving_target)
+        self._client = client = client or BackendClient(settings.serving_target)
         self._records = records = Records(
             settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None
         )
@@ -218,6 +223,7 @@ def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batche
     limits = BatchLimits(
         max_rows=settings.batch_max_rows,
         max_in_flight=settings.batch_max_in_flight,
+        max_alone=settings.model_max_in_flight,
         max_queued_rows=settings.batch_max_queued_rows,
         sample_every=settings.batch_sample_every,
         never=settings.batch_off,

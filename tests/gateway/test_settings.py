@@ -9,18 +9,16 @@ from gateway.settings import SettingsError, from_environment, rows
 
 # A value that each setting refuses; what takes any text has none.
 BAD = {
-    "GATEWAY_WORKER": ["2", "gevent"],
     "GATEWAY_PORT": ["0", "65536", "-1", "8080.5", "http"],
     "GATEWAY_WORKERS": ["-1", "two"],
     "GATEWAY_MAX_IN_FLIGHT": ["0"],
-    "GATEWAY_THREADS": ["0"],
+    "GATEWAY_MODEL_MAX_IN_FLIGHT": ["0", "1025"],
     "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
     "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
     "GATEWAY_MAX_BODY_BYTES": ["0", "64MiB"],
     "GATEWAY_READ_TIMEOUT_MS": ["99"],
     "GATEWAY_CATALOG_POLL_MS": ["49"],
     "GATEWAY_BATCH_MAX_ROWS": ["-1"],
-    "GATEWAY_BATCH_MAX_WAIT_US": ["0.5"],
     "GATEWAY_BATCH_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_BATCH_MAX_QUEUED_ROWS": ["0"],
     "GATEWAY_BATCH_PROOFS": ["-1", "all"],
@@ -51,7 +49,7 @@ BAD = {
     "GATEWAY_NON_FINITE": ["nan", "Null"],
     "GATEWAY_TFSERVING_CORS": ["true", "*"],
 }
-ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL"}
+ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"}
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
@@ -66,8 +64,9 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_HOST": "0.0.0.0",
         "GATEWAY_PORT": "1",
         "GATEWAY_WORKERS": "3",
-        "GATEWAY_WORKER": "thread",
-        "GATEWAY_THREADS": "4",
+        "GATEWAY_TLS_CERT": "/tls/cert.pem",
+        "GATEWAY_TLS_KEY": "/tls/key.pem",
+        "GATEWAY_MODEL_MAX_IN_FLIGHT": "8",
         "GATEWAY_MAX_IN_FLIGHT": "77",
         "GATEWAY_SERVING_TARGET": "dns:///serving:8500",
         "GATEWAY_MODEL_CONFIG_FILE": "/a/b",
@@ -77,7 +76,6 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_READ_TIMEOUT_MS": "700",
         "GATEWAY_CATALOG_POLL_MS": "70",
         "GATEWAY_BATCH_MAX_ROWS": "16",
-        "GATEWAY_BATCH_MAX_WAIT_US": "30",
         "GATEWAY_BATCH_MAX_IN_FLIGHT": "2",
         "GATEWAY_BATCH_MAX_QUEUED_ROWS": "99",
         "GATEWAY_BATCH_PROOFS": "3",
@@ -138,8 +136,22 @@ def test_every_form_of_target_that_grpc_knows_is_taken(target):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():
-    with pytest.raises(SettingsError, match=r"GATEWAY_THREAD: there is no such setting; did you mean GATEWAY_THREADS\?"):
-        from_environment({"GATEWAY_THREAD": "2"})
+    with pytest.raises(SettingsError, match=r"GATEWAY_PROT: there is no such setting; did you mean GATEWAY_PORT\?"):
+        from_environment({"GATEWAY_PROT": "2"})
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_WORKER", "GATEWAY_THREADS", "GATEWAY_BATCH_MAX_WAIT_US"])
+def test_a_removed_setting_is_named_as_removed_with_what_there_is_instead(variable):
+    with pytest.raises(SettingsError, match=rf"^{variable}: this setting was removed: a "):
+        from_environment({variable: "2"})
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"), ("GATEWAY_TLS_KEY", "GATEWAY_TLS_CERT")]
+)
+def test_certificate_and_key_come_together(given, missing):
+    with pytest.raises(SettingsError, match=f"^{missing}: expected the path of a file"):
+        from_environment({given: "/tls/file.pem"})
 
 
 def test_a_name_in_small_letters_is_no_setting():
