@@ -18,25 +18,12 @@ MAY_IMPORT = {
     "gateway.errors": set(),
     "gateway.deadline": {"gateway.errors"},
     "gateway.call": {"gateway.errors", "gateway.deadline", "gateway.telemetry"},
-    "gateway.arrival": set(),
-    "gateway.hub": set(),
-    "gateway.waiting": {"gateway.hub"},
-    "gateway.telemetry": {"gateway.waiting"},  # for now: until nothing waits on threads
+    "gateway.telemetry": {"gateway.errors"},
     "gateway.server": LEAVES,
     "gateway.cache_setting": set(),
     "gateway.settings": {"gateway.cache_setting"},
-    "gateway.inference": {
-        "gateway.inference.batching",
-        "gateway.inference.caching",
-        "gateway.deadline",
-        *LEAVES,
-    },
-    "gateway.inference.batching": {
-        "gateway.inference",
-        *LEAVES,
-        "gateway.hub",  # for now: until nothing waits on threads, and so for the next
-        "gateway.waiting",
-    },
+    "gateway.inference": {"gateway.inference.batching", "gateway.inference.caching", *LEAVES},
+    "gateway.inference.batching": {"gateway.inference", *LEAVES},
     "gateway.inference.caching": {"gateway.inference", *LEAVES},
     "gateway.backend": {"gateway.inference", *LEAVES},
     "gateway.codec": {
@@ -47,12 +34,9 @@ MAY_IMPORT = {
     },
     "gateway.api": {
         "gateway.codec",
-        "gateway.arrival",
         "gateway.inference",
         *LEAVES,
-        "gateway.waiting",
-        # For now: accept, schemas and typed_body are for /v1 and /predict, foreign_body and the advice for all; errors and
-        # overload know the paths of /v1; an advice shows the examples of the documentation.
+        # For now: an advice shows the examples of the documentation, and knows the dialects.
         "gateway.api.tfserving",
         "gateway.api.openinference",
         "gateway.api.docs",
@@ -94,8 +78,8 @@ MODEL_SERVER = {part for part in MAY_IMPORT if part.split(".")[0] == "model_serv
 
 # Third-party package -> the parts that may import it.
 HOME = {
-    "flask": {"gateway.api", *ROUTES, "gateway"},
-    "werkzeug": {"gateway.api", "gateway.server"},  # in the server for gateway/server/front.py only
+    "flask": {"gateway.api", "gateway"},
+    "werkzeug": {"gateway.api", "gateway.api.docs", "gateway.server"},  # in the server for gateway/server/front.py only
     "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
     "grpc": {"gateway.backend", *MODEL_SERVER},
     "google": {"gateway.backend", *MODEL_SERVER, "model_export", "deploy"},
@@ -104,7 +88,6 @@ HOME = {
     "gunicorn": {"gateway.server"},
     "httptools": {"gateway.server"},
     "uvloop": {"gateway.server"},
-    "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
@@ -186,10 +169,10 @@ def test_of_the_server_only_the_front_knows_wsgi():
 
 
 def test_only_the_entry_reads_the_environment_and_hands_it_to_the_settings():
-    """A WSGI environ is something else: whoever reads the process's own imports os for it."""
+    """create_app() does too, for the servers that call it without settings. A WSGI environ is something else."""
     gateway = {name: path for name, path in MODULES.items() if name.startswith("gateway")}
     readers = {name for name, path in gateway.items() if "os" in imports(path) and names_used(path) & {"environ", "getenv"}}
-    assert readers == {"gateway.__main__"}
+    assert readers == {"gateway.__main__", "gateway.app"}
 
 
 def names_used(path: Path) -> set[str]:
