@@ -8,6 +8,7 @@ for as long as the version is served, in all workers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from gateway.inference.backend import Backend
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Records
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.inference.single_flight import SingleFlight
 
 # Rows beside the example, and how often each comes in the one call that has them all. What is found in a row comes from all of
 # it or none, so it makes another number than theirs: they are a prime number together.
@@ -52,13 +54,15 @@ class ExampleRows:
         self._backend = backend
         self._records = records
         self._known: dict[tuple[str, int, str], frozenset[str]] = {}
+        self._questions: SingleFlight[frozenset[str] | None] = SingleFlight()
 
     async def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
         """The outputs of ``prediction``, which answered the one example in ``inputs``, whose dimension 0 counts examples."""
         key = (prediction.model, prediction.version, signature.name)
         known = self._known.get(key)
         if known is None:
-            known = await self._find_out(prediction, signature, inputs, deadline)
+            find_out = partial(self._find_out, prediction, signature, inputs, deadline)
+            known = await self._questions.ask(key, deadline, find_out)
             if known is None:
                 known = _declared(signature)
             else:
