@@ -1,4 +1,4 @@
-"""Stand-ins for the models that the tables of requests name: the signatures of the real ones, and numbers that depend on what came."""
+"""Stand-ins for the models that the requests name: the signatures of the real ones, and outputs that depend on the inputs."""
 
 from collections.abc import Callable
 
@@ -91,7 +91,10 @@ MODELS: dict[str, tuple[tuple[int, ...], Run, dict[str, SignatureDef]]] = {
     "digits": (
         (1,),
         digits,
-        {"serving_default": signature({"image": (FLOAT, [-1, 8, 8])}, IMAGE), "png": signature({"image_bytes": (STRING, [-1])}, IMAGE)},
+        {
+            "serving_default": signature({"image": (FLOAT, [-1, 8, 8])}, IMAGE),
+            "png": signature({"image_bytes": (STRING, [-1])}, IMAGE),
+        },
     ),
     "basket": ((1,), basket, plain(ITEM, {"total": (FLOAT, [-1]), "summary": (STRING, [-1])})),
     "counter": ((123,), counter, COUNTER),

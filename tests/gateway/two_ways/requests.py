@@ -54,32 +54,111 @@ ROUTES = (
     *("/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/docs/start.js", "/docs/nope"),
     *("/docs/models/m", "/docs/models/nope", "/v1", "/v1/", "/V1/models/m", "/v1/models", "/v1/models/m", V1, "/v1/models/m:x"),
     *("/v1/models/m/metadata", "/v1/models/two_versions/versions/123", "/v1/models/two_versions/labels/stable:predict"),
-    *("/v1/models/half_plus_two:classify", "/v1/models/half_plus_two:regress", "/predict", SIMPLE, "/predict/", "/predict/nope"),
+    *(
+        "/v1/models/half_plus_two:classify",
+        "/v1/models/half_plus_two:regress",
+        "/predict",
+        SIMPLE,
+        "/predict/",
+        "/predict/nope",
+    ),
     *("/v2", "/v2/", "/v2/health/live", "/v2/health/ready", "/v2/models/m", "/v2/models/m/ready", V2, "/v2/models/nope/infer"),
     *("/v2/models/m/versions/1", "/v2/models/m/versions/1/infer", "/v2/models/m/versions/9/ready", "/v2/repository/index"),
-    *("/v2/repository/models/m/load", "/v2/repository/models/m/unload", "/v2/nope", "/nothing/here", "/static/x", "/favicon.ico"),
+    *(
+        "/v2/repository/models/m/load",
+        "/v2/repository/models/m/unload",
+        "/v2/nope",
+        "/nothing/here",
+        "/static/x",
+        "/favicon.ico",
+    ),
 )
 
 PATHS = (
     *("//", "//predict", "//v1/models/m", "//v1/models/m:predict", "/v1//models/m", "/v1/models//m", "/v1/models/m//metadata"),
-    *("/predict//m", "/predict/m/", "/predict/m/x", "/v2//models/m", "/v2/models//infer", "/v2/models/m/infer/", "/v2/models/m/"),
-    *("/v1/models/m%3Apredict", "/v1/models/%6D:predict", "/predict/%6D", "/v2/models/%6d/infer", "/%70redict", "/%76%31/models/m"),
+    *(
+        "/predict//m",
+        "/predict/m/",
+        "/predict/m/x",
+        "/v2//models/m",
+        "/v2/models//infer",
+        "/v2/models/m/infer/",
+        "/v2/models/m/",
+    ),
+    *(
+        "/v1/models/m%3Apredict",
+        "/v1/models/%6D:predict",
+        "/predict/%6D",
+        "/v2/models/%6d/infer",
+        "/%70redict",
+        "/%76%31/models/m",
+    ),
     *("/v1/models/a%2Fb", "/predict/a%2Fb", "/v2/models/a%2Fb/infer", "/v1%2Fmodels%2Fm", "/predict%2Fm", "/docs/models/a%2Fb"),
     *("/v1/models/a%20b", "/v1/models/caf%C3%A9", "/predict/caf%C3%A9", "/v2/models/caf%C3%A9/infer", "/v2/models/caf%C3%A9"),
     *("/v1/models/%ff%fe", "/predict/%ff", "/v2/models/%ff/infer", "/docs/models/%ff", "/%ff", "/nope/%ff", "/nope/caf%C3%A9"),
-    *("/v1/models/%00", "/predict/%00", "/v2/models/%00", "/%00", "/v1/models/%", "/predict/%", "/%", "/nope/%zz", "/predict/%zz"),
+    *(
+        "/v1/models/%00",
+        "/predict/%00",
+        "/v2/models/%00",
+        "/%00",
+        "/v1/models/%",
+        "/predict/%",
+        "/%",
+        "/nope/%zz",
+        "/predict/%zz",
+    ),
     *("/v1/models/%25", "/predict/%2525", "/v1/models/m%0d%0aX-Evil:%201", "/predict/m%0d%0aX-Evil:%201", "/nope%0d%0a"),
     *("/v1/models/m?a=b", "/predict/m?a=b&c=%20", "/v2/models/m?x", "/healthz?", "/readyz?verbose=1", "/nope?x=/v1/", "/?a=b"),
-    *("/v1/models/m:predict?timeout=1", "/predict?model=m", "/predict/m?", "/v2/models/m/infer?a=%ff", "/metrics%20", "/healthz%20"),
+    *(
+        "/v1/models/m:predict?timeout=1",
+        "/predict?model=m",
+        "/predict/m?",
+        "/v2/models/m/infer?a=%ff",
+        "/metrics%20",
+        "/healthz%20",
+    ),
     *("/v1/../predict", "/v1/models/../m", "/./healthz", "/healthz/..", "/predict/..", "/v1/models/.", "/docs/../LICENSE"),
-    *("/docs/%2e%2e%2fLICENSE", "/docs/models/..%2f..", "/v1/models/m;a=b", "/predict/m;a", "/healthz;x", "/v1/models/m,n", "/a:b"),
-    *("/v1/models/m:predict:predict", "/v1/models/:predict", "/v1/models/m/versions/:predict", "/v1/models/m/versions/x:predict"),
-    *("/v1/models/m/versions/1/metadata", "/v1/models/m/labels/nope:predict", "/v1/models/m/versions/01", "/v1/x", "/V1/", "/V1"),
+    *(
+        "/docs/%2e%2e%2fLICENSE",
+        "/docs/models/..%2f..",
+        "/v1/models/m;a=b",
+        "/predict/m;a",
+        "/healthz;x",
+        "/v1/models/m,n",
+        "/a:b",
+    ),
+    *(
+        "/v1/models/m:predict:predict",
+        "/v1/models/:predict",
+        "/v1/models/m/versions/:predict",
+        "/v1/models/m/versions/x:predict",
+    ),
+    *(
+        "/v1/models/m/versions/1/metadata",
+        "/v1/models/m/labels/nope:predict",
+        "/v1/models/m/versions/01",
+        "/v1/x",
+        "/V1/",
+        "/V1",
+    ),
     *("/Predict", "/HEALTHZ", "/V2", "/v2x", "/v1x", "/v10/models/m", "/predictx", "/v2/models", "/v2/models/m/versions"),
     *("/v2/models/m/versions/x/infer", "/v2/models/m/versions/01", "/v2/models/m/versions/-1", "/v2/repository/models/m/x"),
     *("http://elsewhere.test/healthz", "http://elsewhere.test/v1/models/m:predict", "http://elsewhere.test", "/v1/models/m#x"),
-    *("http://elsewhere.test/nope/%20?a", "/predict/m#x", "/nope#x", f"/v1/models/{'n' * 2000}", f"/predict/{'n' * 2000}", f"/{'n' * 2000}"),
-    *("/predict/!$&'()*+,;=@~-._", "/v1/models/!$&'()*+,;=@~-._", "/nope/!$&'()*+,;=@~-._", '/nope/"<>^`{|}', '/predict/"<>^`{|}'),
+    *(
+        "http://elsewhere.test/nope/%20?a",
+        "/predict/m#x",
+        "/nope#x",
+        f"/v1/models/{'n' * 2000}",
+        f"/predict/{'n' * 2000}",
+        f"/{'n' * 2000}",
+    ),
+    *(
+        "/predict/!$&'()*+,;=@~-._",
+        "/v1/models/!$&'()*+,;=@~-._",
+        "/nope/!$&'()*+,;=@~-._",
+        '/nope/"<>^`{|}',
+        '/predict/"<>^`{|}',
+    ),
 )
 
 V2_BODIES: dict[str, object] = {
@@ -89,13 +168,15 @@ V2_BODIES: dict[str, object] = {
     "a member twice": V2_GOOD.replace(b'"id"', b'"id": "b", "id"'), "an unknown member": {"inputs": [X], "input": 1},
     "an id that is none": {"id": 7, "inputs": [X]}, "parameters": {"parameters": {"any": [1]}, "inputs": [X]},
     "another name": {"inputs": [X | {"name": "z"}]}, "an input twice": {"inputs": [X, X]},
-    "another datatype": {"inputs": [X | {"datatype": "INT8"}]}, "no datatype": {"inputs": [{"name": "x", "shape": [1], "data": []}]},
+    "another datatype": {"inputs": [X | {"datatype": "INT8"}]},
+    "no datatype": {"inputs": [{"name": "x", "shape": [1], "data": []}]},
     "another shape": {"inputs": [X | {"shape": [4]}]}, "a shape that does not fit": {"inputs": [X | {"shape": [3, 2]}]},
     "a negative shape": {"inputs": [X | {"shape": [-1, 2]}]}, "nested": {"inputs": [X | {"data": [[1, 2], [3, 4]]}]},
     "a word among numbers": {"inputs": [X | {"data": [1, "a", 3, None]}]}, "NaN": V2_GOOD.replace(b"[1,", b"[NaN,"),
     "an output": {"inputs": [X], "outputs": [{"name": "y"}]}, "no such output": {"inputs": [X], "outputs": [{"name": "z"}]},
     "a binary output": {"inputs": [X], "outputs": [{"name": "y", "parameters": {"binary_data": True}}]},
-    "all outputs binary": {"inputs": [X], "parameters": {"binary_data_output": True}}, "binary without its header": {"inputs": [BINARY_X]},
+    "all outputs binary": {"inputs": [X], "parameters": {"binary_data_output": True}},
+    "binary without its header": {"inputs": [BINARY_X]},
 }  # fmt: skip
 
 HEADER_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -136,7 +217,16 @@ HEADER_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def all_requests() -> list[Sent]:
     """Every request, in the order in which they are sent."""
-    return [*of_conformance(), *of_bad_input(), *of_methods(), *of_paths(), *of_openinference(), *of_arrays(), *of_fields(), *of_sizes()]
+    return [
+        *of_conformance(),
+        *of_bad_input(),
+        *of_methods(),
+        *of_paths(),
+        *of_openinference(),
+        *of_arrays(),
+        *of_fields(),
+        *of_sizes(),
+    ]
 
 
 def of_conformance() -> Iterator[Sent]:
@@ -167,13 +257,20 @@ def of_methods() -> Iterator[Sent]:
 def of_paths() -> Iterator[Sent]:
     for path in PATHS:
         yield Sent(f"GET {path[:60]}", "GET", path)
-        yield Sent(f"POST {path[:60]}", "POST", path, (), V2_GOOD if "v2" in path else SIMPLE_GOOD if "redict/" in path else V1_GOOD)
+        if path == "http://elsewhere.test":
+            continue  # werkzeug knows an empty path for GET only
+        yield Sent(
+            f"POST {path[:60]}", "POST", path, (), V2_GOOD if "v2" in path else SIMPLE_GOOD if "redict/" in path else V1_GOOD
+        )
 
 
 def of_openinference() -> Iterator[Sent]:
     for about, body in V2_BODIES.items():
         yield Sent(f"v2 {about}", "POST", V2, (), as_bytes(body))
-    for about, document in {"binary": {"inputs": [BINARY_X]}, "binary both ways": {"inputs": [BINARY_X], "parameters": {"binary_data_output": True}}}.items():
+    for about, document in {
+        "binary": {"inputs": [BINARY_X]},
+        "binary both ways": {"inputs": [BINARY_X], "parameters": {"binary_data_output": True}},
+    }.items():
         header = json.dumps(document).encode()
         for ending, data in {"": FOUR, ", too short": FOUR[:-1], ", too long": FOUR + b"x"}.items():
             yield Sent(f"v2 {about}{ending}", "POST", V2, ((HEADER_LENGTH, str(len(header))),), header + data)
@@ -193,7 +290,13 @@ def of_arrays() -> Iterator[Sent]:
     for path in (V1, SIMPLE, V2):
         for about, (media_type, body) in bodies.items():
             for accept in ("*/*", NPY, NPZ):
-                yield Sent(f"{about} to {path}, accept {accept}", "POST", path, (("Content-Type", media_type), ("Accept", accept)), body)
+                yield Sent(
+                    f"{about} to {path}, accept {accept}",
+                    "POST",
+                    path,
+                    (("Content-Type", media_type), ("Accept", accept)),
+                    body,
+                )
 
 
 def of_fields() -> Iterator[Sent]:
@@ -209,13 +312,24 @@ def of_fields() -> Iterator[Sent]:
 
 def of_sizes() -> Iterator[Sent]:
     for path, body in GOOD.items():
-        for about, size in {"as large as allowed": MAX_BODY_BYTES, "one byte too large": MAX_BODY_BYTES + 1, "medium": 70_000}.items():
+        for about, size in {
+            "as large as allowed": MAX_BODY_BYTES,
+            "one byte too large": MAX_BODY_BYTES + 1,
+            "medium": 70_000,
+        }.items():
             filled = body + b" " * (size - len(body))
             yield Sent(f"{about} to {path}", "POST", path, (), filled)
             yield Sent(f"{about} to {path}, in chunks", "POST", path, (), filled, 50_000)
             yield Sent(f"{about} to {path}, inflated", "POST", path, (("Content-Encoding", "gzip"),), gzip.compress(filled))
         yield Sent(f"in chunks to {path}", "POST", path, (), body, 3)
-    for method, path in (("POST", "/nope"), ("POST", "/healthz"), ("GET", "/healthz"), ("POST", "/v1/nope"), ("PUT", SIMPLE), ("GET", "/v1/models/m")):
+    for method, path in (
+        ("POST", "/nope"),
+        ("POST", "/healthz"),
+        ("GET", "/healthz"),
+        ("POST", "/v1/nope"),
+        ("PUT", SIMPLE),
+        ("GET", "/v1/models/m"),
+    ):
         yield Sent(f"a body that nobody reads, {method} {path}", method, path, (), b"x" * 1000)
         yield Sent(f"a body that nobody reads, in chunks, {method} {path}", method, path, (), b"x" * 1000, 100)
         yield Sent(f"a body too large that nobody reads, {method} {path}", method, path, (), b"x" * (MAX_BODY_BYTES + 1))

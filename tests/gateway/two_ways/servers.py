@@ -16,7 +16,10 @@ from tests.waiting import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "gateway.test"
-OURS, GUNICORN = ["-m", "gateway"], ["-m", "gunicorn", "--no-control-socket", "-k", "gthread", "--threads", "8"]
+OURS, GUNICORN = (
+    ["-m", "gateway"],
+    ["-m", "gunicorn", "--no-control-socket", "-k", "gthread", "--threads", "8", "--forwarded-allow-ips", "192.0.2.1"],
+)
 APPLICATION = "gateway.app:create_app()"
 _OF_THE_SERVER = (b"date", b"server", b"connection")
 
@@ -130,5 +133,3 @@ def _without_those_of_the_server(answer: Answer) -> Answer:
 def _steady(name: bytes, value: bytes) -> bytes:
     """A made id differs from run to run."""
     return b"*" if name.lower() == b"x-request-id" and len(value) == 32 else value
-
-
