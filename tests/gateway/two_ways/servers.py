@@ -1,6 +1,7 @@
 """The two ways to the same handlers: our own server, and the Flask application under gunicorn's thread worker or no server."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,8 +28,10 @@ Environment = Mapping[str, str]
 
 
 @contextmanager
-def running(arguments: list[str], port: int, environment: Environment, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python program that serves the gateway on ``port``, once it is ready; stopped at the end."""
+def running(
+    arguments: list[str], port: int, environment: Environment, log: Path, stop: signal.Signals = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python program that serves the gateway on ``port``, once it is ready; told to ``stop`` at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, env=os.environ | environment, stdout=output, stderr=subprocess.STDOUT
@@ -38,7 +41,7 @@ def running(arguments: list[str], port: int, environment: Environment, log: Path
         assert process.poll() is None, log.read_text()
         yield process
     finally:
-        process.terminate()
+        process.send_signal(stop)
         assert process.wait(30) == 0, log.read_text()
 
 
@@ -52,10 +55,10 @@ def ours(environment: Environment, log: Path) -> Iterator[int]:
 
 
 @contextmanager
-def gunicorn(environment: Environment, log: Path, *flags: str) -> Iterator[int]:
+def gunicorn(environment: Environment, log: Path) -> Iterator[int]:
     """gunicorn's own thread worker with the Flask application; its port."""
     port = free_port()
-    with running([*GUNICORN, "-b", f"127.0.0.1:{port}", *flags, APPLICATION], port, environment, log):
+    with running([*GUNICORN, "-b", f"127.0.0.1:{port}", APPLICATION], port, environment, log):
         yield port
 
 
