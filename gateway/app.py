@@ -133,7 +133,7 @@ class Gateway:
         await self._client.close()
         self._records.close()
         self.memory.close()
-        self.edge.flush()
+        self.edge.close()
         logs.flush()
 
     def flask(self, run: Run) -> Flask:

@@ -41,6 +41,12 @@ class Edge:
     def flush(self) -> None:
         """Write what is still to be counted."""
         self._tally.write()
+        self._refusals.write()
+
+    def close(self) -> None:
+        """Write what is still to be counted, and what is still to be told of refusals."""
+        self._tally.write()
+        self._refusals.close()
 
     async def answer(self, call: Call, handler: Handler) -> Answer:
         """What ``handler`` answers to ``call``, or the error that it raises as an answer. Raises CancelledError only."""

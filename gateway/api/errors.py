@@ -1,6 +1,7 @@
 """An error of the tree -> an answer in the dialect of its path. A client never sees a stack trace."""
 
 from typing import Any, Final
+from urllib.parse import unquote
 
 import orjson
 
@@ -39,14 +40,21 @@ def to_answer(error: GatewayError, path: str) -> Answer:
 
 
 def is_tfserving(path: str) -> bool:
-    """Whether ``path`` is one of TensorFlow Serving's REST port."""
-    return path[:4].lower() == "/v1/"
+    """Whether ``path``, as it was sent, is one of TensorFlow Serving's REST port."""
+    return _as_routed(path)[:4].lower() == "/v1/"
 
 
 def render(error: GatewayError, path: str) -> bytes:
     """The error body in the dialect of ``path``."""
-    is_openinference = path == "/v2" or path.startswith("/v2/")
+    routed = _as_routed(path)
+    is_openinference = routed == "/v2" or routed.startswith("/v2/")
     return message_json(error) if is_tfserving(path) or is_openinference else simple_json(error)
+
+
+def _as_routed(path: str) -> str:
+    """``path`` as werkzeug compares it with the rules: unescaped, and with one slash at its front."""
+    plain = unquote(path) if "%" in path else path
+    return f"/{plain.lstrip('/')}" if plain.startswith("//") else plain
 
 
 def message_json(error: GatewayError) -> bytes:

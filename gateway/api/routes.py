@@ -84,9 +84,18 @@ class Routes:
         flask.request.routing_exception = None
         error.__traceback__ = None
         call = _call(flask.request, has_body=False)
-        if isinstance(error, NoRoute | WrongMethod) and is_tfserving(call.path):
+        if isinstance(error, NoRoute | WrongMethod) and self._has_too_large_body(flask.request):
+            error = RequestEntityTooLarge()
+        elif isinstance(error, NoRoute | WrongMethod) and is_tfserving(call.path):
             return _response(run(self._edge.answer(call, self._tfserving)))
         return _response(self._edge.refuse(call, self._to_error(error, call)))
+
+    def _has_too_large_body(self, request: flask.Request) -> bool:
+        """Whether the body, which no view has read, is over the limit. What it holds is not looked at."""
+        try:
+            return ENVIRON_KEY not in request.environ and len(request.get_data(cache=False)) > self._max_body_bytes
+        except HTTPException as error:
+            return isinstance(error, RequestEntityTooLarge)
 
     def _to_error(self, error: HTTPException, call: Call) -> GatewayError:
         path = unquote(call.path, errors="replace")
@@ -127,7 +136,7 @@ def _raw_path(request: flask.Request) -> str:
     if not target:
         return quote(request.path, safe="/:@!$&'()*+,;=~")
     # Two slashes at the front are part of the path, and no host.
-    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
+    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path or "/"
 
 
 def _response(answer: Answer) -> flask.Response:
