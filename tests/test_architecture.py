@@ -104,7 +104,6 @@ HOME = {
     "gunicorn": {"gateway.server"},
     "httptools": {"gateway.server"},
     "uvloop": {"gateway.server"},
-    "greenlet": {"gateway.hub", "gateway.waiting"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
     "cachetools": {"gateway.inference.caching"},
