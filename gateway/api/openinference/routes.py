@@ -19,8 +19,6 @@ from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.call import Answer, Call
-from gateway.codec import json_text
-from gateway.codec.problems import Problems
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.hints import refuse_composite
@@ -134,7 +132,7 @@ class OpenInference:
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""
         entries = [entry for status in self._catalog.models() for entry in _index_entries(status)]
-        is_ready_only = _wants_only_ready(await self._bodies.read_strictly(call))
+        is_ready_only = form.wants_only_ready(await self._bodies.read_strictly(call))
         return json_answer([entry for entry in entries if entry["state"] == "READY"] if is_ready_only else entries)
 
     async def change_repository(self, call: Call, name: str, action: str) -> Answer:
@@ -188,15 +186,6 @@ def _index_entries(model: ModelStatus) -> list[dict[str, str]]:
 
 def _reason(version: VersionStatus) -> str:
     return f"{version.error_code}: {version.error_message}" if version.has_failed else ""
-
-
-def _wants_only_ready(sent: bytes) -> bool:
-    problems = Problems()
-    document = json_text.parse(sent) if sent else {}
-    members = form.read(form.REPOSITORY_INDEX, document, (), problems)
-    if problems.count:
-        raise problems.invalid_argument("this is no request for the index:")
-    return bool(members.get("ready"))
 
 
 def _readiness(names: dict[str, str], reasons: list[str]) -> Answer:
