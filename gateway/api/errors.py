@@ -21,7 +21,7 @@ _SIMPLE_CODES = {
 
 
 class InternalError(errors.Internal):
-    """Raised for what nobody foresaw: the client learns the request's id, the log has the rest."""
+    """Raised for an unforeseen failure: the client gets the request's id, the log has the rest."""
 
 
 def json_answer(content: Any, status: int = 200) -> Answer:
@@ -30,7 +30,7 @@ def json_answer(content: Any, status: int = 200) -> Answer:
 
 
 def to_answer(error: GatewayError, path: str) -> Answer:
-    """The answer that tells ``error`` in the dialect of ``path``."""
+    """The answer to a request for ``path`` that is refused with ``error``."""
     answer = Answer(error.http_status, render(error, path), [("Content-Type", JSON)])
     if isinstance(error, errors.Unavailable):
         answer.headers.append(("Retry-After", str(error.retry_after_s)))

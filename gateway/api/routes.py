@@ -1,4 +1,4 @@
-"""The table of routes, mounted on Flask for every server of WSGI, and asked for prediction routes by our own."""
+"""The table of routes: Flask has all of them, for any WSGI server; our own server asks it for the prediction routes."""
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -40,7 +40,7 @@ class Route:
 
 
 class Routes:
-    """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers what has no route but a path under /v1/."""
+    """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers paths under /v1/ that have no route."""
 
     def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler, max_body_bytes: int) -> None:
         self._routes = routes
@@ -52,7 +52,7 @@ class Routes:
         self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
 
     def find(self, call: Call) -> Handler | None:
-        """What answers ``call`` if it asks for a prediction; None for all other routes, and for none."""
+        """The handler of ``call`` if it is for a prediction route, otherwise None."""
         path = call.path
         return self._remembered(call.method, path) if len(path) <= _REMEMBERED_LENGTH else self._match(call.method, path)
 
@@ -79,7 +79,7 @@ class Routes:
         return _response(run(self._edge.answer(call, partial(route.handler, **values))))
 
     def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
-        """What Flask refuses by itself, told in the dialect of the path."""
+        """The answer to a request that Flask itself refuses, in the dialect of its path."""
         # Flask's request holds the error, and the error's frames the request: a cycle, with the body in it.
         flask.request.routing_exception = None
         error.__traceback__ = None
@@ -112,7 +112,7 @@ class Routes:
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:
-    """The call that ``request`` is. Raises HTTPException for a body that is over the limit."""
+    """``request`` as a call. Raises HTTPException for a body that is over the limit."""
     given: Call | None = request.environ.get(ENVIRON_KEY)
     if given is not None:
         return given
@@ -131,7 +131,7 @@ def _call(request: flask.Request, *, has_body: bool = True) -> Call:
 
 
 def _raw_path(request: flask.Request) -> str:
-    """The path as the client sent it, where the server tells; else with the percent escapes that it needs."""
+    """The path as the client sent it, if the server passes it on; otherwise with the percent escapes that it needs."""
     target: str = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
     if not target:
         return quote(request.path, safe="/:@!$&'()*+,;=~")

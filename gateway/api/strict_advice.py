@@ -1,7 +1,7 @@
-"""What a refusal of /predict or of the Open Inference Protocol says beside its problems.
+"""What a refusal by /predict or the Open Inference Protocol says besides its problems.
 
-Those name what is wrong and where. More is said of a body that another service takes, of one that is no JSON object, and of
-what has no form in JSON.
+The problems say what is wrong and where. More is said of a body of another service, of a body that is no JSON object, and of a
+tensor that has no form in JSON.
 """
 
 from collections.abc import Iterator

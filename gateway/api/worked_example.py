@@ -1,6 +1,6 @@
 """One request that works for a model, as the last line of a refusal: a body for the same route, or a program for a shell.
 
-Made from the signature as the documentation's examples are. A line is bounded: what would be longer is left to the snippets.
+It is made from the signature, as the documentation's examples are. A line over 500 characters gives way to a link to snippets.
 """
 
 import json
@@ -22,7 +22,7 @@ _MARK: Final = "@"
 
 
 def predict(model: DocumentedModel, signature: Signature, path: str, *, by_columns: bool = False) -> str:
-    """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or where it has no rows.
+    """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or if it has no rows.
 
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
@@ -34,7 +34,7 @@ def predict(model: DocumentedModel, signature: Signature, path: str, *, by_colum
 
 
 def predict_program(model: DocumentedModel, signature: Signature) -> str:
-    """As ``predict``, as a program: for whoever asked for another route."""
+    """As ``predict``, but always a program, because the request was for another route."""
     path = f"/v1/models/{model.in_path}:predict"
     if not _is_json(signature):
         return predict(model, signature, path)
@@ -107,7 +107,7 @@ def _infer_program(model: DocumentedModel, signature: Signature) -> str:
 
 
 def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
-    """JSON sent where there is any, else arrays; empty where neither can be."""
+    """A program that sends JSON if the inputs have any, otherwise arrays; empty if they have neither."""
     answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):

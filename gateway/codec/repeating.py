@@ -1,4 +1,4 @@
-"""What JSON cannot say in a dict: that an object has a name more than once."""
+"""A JSON object that has a name more than once, which a dict alone cannot show."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 class Repeating(dict[str, Any]):
     """The members of such an object, the first of each name; ``repeated`` are the names that it has more than once.
 
-    What takes nothing but a ``dict`` by its very type, as the elements of tensors do, refuses it.
+    Code that compares the type itself with ``dict``, as the elements of tensors do, refuses it.
     """
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:

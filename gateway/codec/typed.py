@@ -1,7 +1,7 @@
 """Typed decoders of small JSON bodies: the type that msgspec decodes each input to, and the tensor that this becomes.
 
-msgspec does the work. It takes the last of two equal names where the dialects take the first: so a body is accepted only with
-no more quotation marks than its names and strings need, which leaves none for a repeated or unknown name.
+msgspec takes the last of two equal names where the dialects take the first. So a body is accepted only if it has no more
+quotation marks than its names and strings need: then no name is repeated or unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from gateway.inference import dtypes
 NAME_QUOTES: Final = 2
 """The quotation marks of a name."""
 REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)
-"""What decoders raise for a body that they do not know."""
+"""What decoders raise for a body that they do not recognise."""
 
 _MAX_RANK: Final = 8
 _MAX_INPUTS: Final = 64
@@ -80,7 +80,7 @@ class Value:
 
 
 def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
-    """The inputs by name, as they stand in a body; none if one of them is not what typed decoders are for."""
+    """The inputs by name, as they stand in a body; empty if typed decoders cannot take one of them."""
     if len(inputs) > _MAX_INPUTS:
         return {}
     found: dict[str, Value] = {}
@@ -97,7 +97,7 @@ def decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]
 
 
 def object_of(members: Mapping[str, Any]) -> Any:
-    """The type of an object with any of ``members``; msgspec passes over others."""
+    """The type of an object with any of ``members``; msgspec skips others."""
     return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
 
 
@@ -108,7 +108,7 @@ def check_quotes(body: bytes, needed: int) -> None:
 
 
 def nothing(body: bytes) -> None:
-    """Decode no body: for a signature that typed decoders are not for."""
+    """Recognise no body: for a signature that typed decoders cannot take."""
 
 
 def _bytes(strings: Array) -> tuple[Array, int]:
@@ -124,7 +124,7 @@ def _element_type(kind: Element) -> Any:
     if kind.dtype == dtypes.BOOL:
         return bool
     if kind.dtype in LIMITS:
-        # What overflows is for the schema, also where it takes that.
+        # A number that overflows is left to the schema, even if the schema takes it.
         limit = LIMITS[kind.dtype]
         return Annotated[float, Meta(gt=-limit, lt=limit)] if np.isfinite(limit) else float
     # msgspec's bounds are int64; integers beyond 64 bits are refused by numpy.
@@ -134,7 +134,7 @@ def _element_type(kind: Element) -> Any:
 
 
 def _first_dtype(kind: Element) -> "np.dtype[Any]":
-    """What decoded elements are at first: the dtype itself, unless they are to be rounded twice, or wrap."""
+    """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
     dtype = np.dtype(kind.dtype.numpy)
     if kind.dtype in _BY_WAY_OF_DOUBLE:
         return np.dtype(np.float64)
