@@ -12,9 +12,9 @@ from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor, Refused
 from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
-from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody
 from gateway.api.tfserving import columns
+from gateway.codec import datatypes
 from gateway.codec.elements import Array
 from gateway.errors import GatewayError
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature

@@ -12,9 +12,8 @@ from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snipp
 from gateway.api.docs import samples as sample_values
 from gateway.api.docs import simple as openapi_simple
 from gateway.api.docs.model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.request import HEADER_LENGTH
-from gateway.codec import b64
+from gateway.codec import b64, datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _MOST_CHARACTERS: Final = 500

@@ -6,8 +6,8 @@ from typing import Final
 from gateway.api.docs import json_schema, samples
 from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.model import are_supported
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
+from gateway.codec import datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 SIZE: Final = {"type": "integer", "minimum": 0}

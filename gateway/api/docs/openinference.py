@@ -9,9 +9,9 @@ from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.model import DocumentedModel
 from gateway.api.docs.operations import Operation
 from gateway.api.docs.responses import JSON, answer, not_ready, refusals
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.codec import datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 TAG: Final = "Open Inference Protocol, any model"

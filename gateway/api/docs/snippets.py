@@ -11,7 +11,7 @@ from gateway.api import array_body
 from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, samples, simple
 from gateway.api.docs.json_schema import Json
 from gateway.api.docs.model import METHODS, DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
-from gateway.api.openinference import datatypes
+from gateway.codec import datatypes
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 

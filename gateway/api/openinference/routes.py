@@ -14,11 +14,12 @@ from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.memory import Memory
-from gateway.api.openinference import datatypes, form
+from gateway.api.openinference import form
 from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.call import Answer, Call
+from gateway.codec import datatypes
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.hints import refuse_composite

@@ -8,10 +8,10 @@ from gateway.api import advice, foreign_body, worked_example
 from gateway.api.advice import Advisor, Lines, Refused
 from gateway.api.docs.model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
-from gateway.api.openinference import datatypes
 from gateway.api.request_body import RequestBody
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody
+from gateway.codec import datatypes
 from gateway.errors import GatewayError, OutOfRange
 from gateway.inference import hints
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors, TensorSpec
