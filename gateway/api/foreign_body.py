@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.api import array_body
+from gateway.api import arrays
 from gateway.api.tfserving import columns, examples, rows
 
 _LOOKED_AT_BYTES: Final = 4096
@@ -62,8 +62,8 @@ _MAGIC: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
     (re.compile(rb"RIFF....(WEBP|WAVE|AVI )", re.DOTALL), ForeignBody("an image, sound or video (RIFF)", is_file=True)),
     (re.compile(rb"ID3[\x02-\x04]|OggS\x00|fLaC\x00"), ForeignBody("sound", is_file=True)),
     (re.compile(rb"%PDF-"), ForeignBody("a PDF file", is_file=True)),
-    (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + array_body.NPY)),
-    (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + array_body.NPZ)),
+    (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + arrays.NPY)),
+    (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + arrays.NPZ)),
     (re.compile(rb"\x1f\x8b"), ForeignBody("gzip", "say so with the header Content-Encoding: gzip")),
     (re.compile(rb"\xff\xfe|\xfe\xff|[\[{\"]\x00"), _UTF_16),
     (re.compile(rb"PAR1"), _PARQUET),

@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any, Final
 
-from gateway.api import array_body
+from gateway.api.arrays import NPY, NPZ
 from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snippets
 from gateway.api.docs import samples as sample_values
 from gateway.api.docs import simple as openapi_simple
@@ -107,7 +107,7 @@ def _infer_program(model: DocumentedModel, signature: Signature) -> str:
 
 def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
     """JSON sent where there is any, else arrays; empty where neither can be."""
-    answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
+    answered = NPY if len(signature.outputs) == 1 else NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):
         body = openapi_simple.sample(signature) if is_example else predict_bodies.columns(signature)
@@ -115,7 +115,7 @@ def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, 
     # Arrays name no signature.
     if signature.name != DEFAULT_SIGNATURE or not are_supported(signature.inputs, has_array_form):
         return ""
-    sent = array_body.NPY if len(signature.inputs) == 1 else array_body.NPZ
+    sent = NPY if len(signature.inputs) == 1 else NPZ
     made = shlex.quote(f"import numpy; {_saved(signature, sent, is_example)}")
     binary = f"--data-binary @inputs.{sent[-3:]}"
     return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
@@ -124,7 +124,7 @@ def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, 
 def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
     """The statement that saves the inputs."""
     arrays = {spec.name: snippets.array(signature, spec, whole=not is_example) for spec in signature.inputs}
-    if media_type == array_body.NPY:
+    if media_type == NPY:
         return f"numpy.save('inputs.npy', {next(iter(arrays.values()))})"
     named = ", ".join(f"{name!r}: {array}" for name, array in arrays.items())
     return f"numpy.savez('inputs.npz', **{{{named}}})"

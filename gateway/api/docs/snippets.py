@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.api import array_body
+from gateway.api.arrays import NPY, NPZ
 from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, samples, simple
 from gateway.api.docs.json_schema import Json
 from gateway.api.docs.model import METHODS, DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
@@ -104,7 +104,7 @@ def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
 def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Iterator[Snippet]:
     """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
     is_one = len(signature.inputs) == len(signature.outputs) == 1
-    media_type = array_body.NPY if is_one else array_body.NPZ
+    media_type = NPY if is_one else NPZ
     arrays = [f"{spec.name!r}: {array(signature, spec, whole=whole)}" for spec in signature.inputs]
     save = "numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)"
     show = "print(answer)" if is_one else "print({name: answer[name] for name in answer})"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api import array_body, memory, strict_advice
+from gateway.api import arrays, memory, strict_advice
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
@@ -70,7 +70,7 @@ class Simple:
     async def _predict(self, call: Call, model: ModelRef, trace: Trace) -> Answer:
         started_s = time.monotonic()
         sent, size = None, len(call.body)
-        load = await array_body.received(call, self._bodies, is_example=True)
+        load = await arrays.received(call, self._bodies, is_example=True)
         if load is None:
             sent = await self._read(call, model)
             load, size = sent.load, len(sent.data)
@@ -120,7 +120,7 @@ class _Example:
 
 
 def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
-    in_arrays = array_body.answer(call, outputs)
+    in_arrays = arrays.answer(call, outputs)
     if in_arrays is not None:
         return in_arrays
     return Answer(200, answer.dump(prediction, outputs), [("Content-Type", JSON)])

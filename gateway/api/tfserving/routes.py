@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
-from gateway.api import array_body, memory
+from gateway.api import arrays, memory
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
@@ -92,9 +92,9 @@ class TfServing:
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
-        arrays = await array_body.received(call, self._bodies, is_example=False)
-        if arrays is not None:
-            return await self._predict_arrays(call, model, trace, arrays)
+        load = await arrays.received(call, self._bodies, is_example=False)
+        if load is not None:
+            return await self._predict_arrays(call, model, trace, load)
         data = await self._bodies.read(call)
         try:
             sent = await self._memory.run(len(data), RequestBody, self._known, model, data)
@@ -104,10 +104,8 @@ class TfServing:
         call.parse_s = time.monotonic() - started_s
         return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
 
-    async def _predict_arrays(
-        self, call: Call, model: ModelRef, trace: Trace, arrays: Callable[[Signature], Tensors]
-    ) -> Answer:
-        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
+    async def _predict_arrays(self, call: Call, model: ModelRef, trace: Trace, load: Callable[[Signature], Tensors]) -> Answer:
+        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
         return await self._answered(call, model, trace, document, None)
 
     async def _answered(
@@ -132,7 +130,7 @@ class TfServing:
 
     def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
         outputs = prediction.outputs
-        in_arrays = array_body.answer(call, outputs)
+        in_arrays = arrays.answer(call, outputs)
         return in_arrays or _json(dump_predict(outputs, is_row, self._non_finite))
 
     async def _classify(self, call: Call, model: ModelRef) -> Answer:
