@@ -12,7 +12,7 @@ from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor, Refused
 from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
-from gateway.api.request_body import RequestBody
+from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import columns
 from gateway.codec import datatypes
 from gateway.codec.elements import Array
@@ -27,7 +27,7 @@ async def simple_unread(advisor: Advisor, refused: Refused, data: bytes) -> Gate
     return await _simple(advisor, refused, advice.foreign_bytes(refused.call, data))
 
 
-async def simple_unfit(advisor: Advisor, refused: Refused, sent: RequestBody[dict[str, Array]]) -> GatewayError:
+async def simple_unfit(advisor: Advisor, refused: Refused, sent: JsonBody[dict[str, Array]]) -> GatewayError:
     """For /predict: the JSON ``sent`` does not fit."""
     if not isinstance(sent.document, dict):
         return await _simple(advisor, refused, advice.foreign_bytes(refused.call, sent.data))

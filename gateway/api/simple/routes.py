@@ -8,8 +8,8 @@ from gateway.api import arrays, memory, strict_advice
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
+from gateway.api.json_body import Form, JsonBody, Known
 from gateway.api.memory import Memory
-from gateway.api.request_body import Form, Known, RequestBody
 from gateway.api.simple import accept, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
@@ -89,10 +89,10 @@ class Simple:
         }
         return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
 
-    async def _read(self, call: Call, model: ModelRef) -> RequestBody[dict[str, Array]]:
+    async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
         data = await self._bodies.read_strictly(call)
         try:
-            return await self._memory.run(len(data), RequestBody, self._known, model, data)
+            return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
             raise await strict_advice.simple_unread(self._advisor, Refused(call, error, model), data) from None
 

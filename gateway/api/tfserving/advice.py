@@ -8,7 +8,7 @@ from gateway.api import advice, foreign_body, worked_example
 from gateway.api.advice import Advisor, Lines, Refused
 from gateway.api.docs.model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
-from gateway.api.request_body import RequestBody
+from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody
 from gateway.codec import datatypes
@@ -29,7 +29,7 @@ async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> Gat
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
-async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: RequestBody[PredictBody]) -> GatewayError:
+async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: JsonBody[PredictBody]) -> GatewayError:
     """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
     foreign = advice.foreign_object(refused.call, sent.document, sent.data)
     if foreign is not None and foreign.route == foreign_body.V1:

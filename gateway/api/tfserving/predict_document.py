@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.api.advice import Advisor, Refused
-from gateway.api.request_body import RequestBody
+from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import advice
 from gateway.api.tfserving.body import PredictBody
 from gateway.api.tfserving.shapes import mismatches
@@ -38,7 +38,7 @@ class PredictDocument:
         return self._body is not None and self._body.row
 
     async def explained(
-        self, advisor: Advisor, refused: Refused, trace: Trace, sent: RequestBody[PredictBody] | None
+        self, advisor: Advisor, refused: Refused, trace: Trace, sent: JsonBody[PredictBody] | None
     ) -> GatewayError:
         """The refusal of a body that could be read (``sent``; None: arrays), with what there is instead.
 

@@ -12,8 +12,8 @@ from gateway.api import arrays, memory
 from gateway.api.advice import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
+from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
-from gateway.api.request_body import Form, Known, Naming, RequestBody
 from gateway.api.tfserving import accept, advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
@@ -97,7 +97,7 @@ class TfServing:
             return await self._predict_arrays(call, model, trace, load)
         data = await self._bodies.read(call)
         try:
-            sent = await self._memory.run(len(data), RequestBody, self._known, model, data)
+            sent = await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
             raise await advice.predict_unread(self._advisor, Refused(call, error, model), data) from None
         trace.signature = sent.signature
@@ -109,7 +109,7 @@ class TfServing:
         return await self._answered(call, model, trace, document, None)
 
     async def _answered(
-        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: RequestBody[PredictBody] | None
+        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
     ) -> Answer:
         build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
         try:

@@ -77,7 +77,7 @@ class Known(Generic[Loaded]):
         self._decoders[model] = (signature, self.form.typed(signature))
 
 
-class RequestBody(Generic[Loaded]):
+class JsonBody(Generic[Loaded]):
     """One body: its bytes are ``data``, and ``signature`` is the name of the one that it asks for. Not thread-safe."""
 
     def __init__(self, known: Known[Loaded], model: ModelRef, data: bytes) -> None:
