@@ -35,22 +35,24 @@ MAY_IMPORT = {
         "gateway.codec",
         "gateway.inference",
         *LEAVES,
-        # For now: an advice shows the examples of the documentation, and knows the dialects.
+        # For now: an advice shows samples, and knows the dialects.
         "gateway.api.tfserving",
         "gateway.api.openinference",
-        "gateway.api.docs",
+        "gateway.api.samples",
     },
+    "gateway.api.samples": {"gateway.codec", "gateway.inference"},
     "gateway.api.tfserving": {
         "gateway.api",
+        "gateway.api.samples",
         "gateway.codec",
         "gateway.inference",
         *LEAVES,
-        "gateway.api.docs.model",  # for now: its advice is about the signatures that can be called
     },
     "gateway.api.openinference": {"gateway.api", "gateway.codec", "gateway.inference", *LEAVES},
     "gateway.api.simple": {"gateway.api", "gateway.codec", "gateway.inference", *LEAVES},
     "gateway.api.docs": {
         "gateway.api",
+        "gateway.api.samples",
         "gateway.api.tfserving",
         "gateway.api.openinference",
         "gateway.api.simple",

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from gateway.api import address, foreign_body
-from gateway.api.docs.model import DocumentedModel, has_array_form
 from gateway.api.foreign_body import ForeignBody
+from gateway.api.samples.model import DocumentedModel, has_array_form
 from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented
 from gateway.inference import dtypes, hints
@@ -38,7 +38,7 @@ class Advisor:
             served = await self._catalog.served(model, call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
             return None
-        return DocumentedModel(served, (), served.name, address=address.of_gateway(call))
+        return DocumentedModel(served, address=address.of_gateway(call))
 
     async def explained(self, refused: "Refused", name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
         """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""

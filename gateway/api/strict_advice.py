@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from gateway.api import advice, worked_example
 from gateway.api.advice import Advisor, Refused
-from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.json_body import JsonBody
+from gateway.api.samples.model import DocumentedModel, are_supported, has_strict_form
 from gateway.api.tfserving import columns
 from gateway.codec import datatypes
 from gateway.codec.elements import Array

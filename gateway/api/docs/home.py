@@ -7,9 +7,9 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api import address, worked_example
-from gateway.api.docs.model import DocumentedModel
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
+from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
@@ -39,7 +39,7 @@ class Home:
         """A curl for a model that answers; empty when there is none."""
         for status in self._catalog.models():
             for served in self._catalog.known(status.name)[:1] if status.is_ready else ():
-                model = DocumentedModel(served, (), served.name, address=address.of_gateway(call))
+                model = DocumentedModel(served, address=address.of_gateway(call))
                 program = worked_example.predict_curl(model)
                 if program:
                     return program

@@ -6,9 +6,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from gateway.api import advice, foreign_body, worked_example
 from gateway.api.advice import Advisor, Lines, Refused
-from gateway.api.docs.model import DocumentedModel, has_compatible_form
 from gateway.api.foreign_body import ForeignBody
 from gateway.api.json_body import JsonBody
+from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody
 from gateway.codec import datatypes

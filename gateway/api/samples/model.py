@@ -1,4 +1,4 @@
-"""A model as the documentation describes it: which of its signatures can be called in which dialect."""
+"""A model as the documentation and the refusals describe it: which of its signatures can be called in which dialect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
 
 @dataclass(frozen=True, slots=True)
 class DocumentedModel:
-    """The version of a model that answers when none is named, the others that are served, and an identifier for the model.
+    """The version of a model that answers when none is named, the others that are served, and an identifier for clients.
 
     ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
     ``address``: where the client found the gateway (``http://host:port``), for programs that it may run.
     """
 
     served: ServedModel
-    others: tuple[int, ...]
-    identifier: str
+    others: tuple[int, ...] = ()
+    identifier: str = ""
     not_joined: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
 
