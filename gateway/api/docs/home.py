@@ -6,7 +6,8 @@ from typing import Any, Final
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from gateway.api import address, worked_example
+from gateway.api import address
+from gateway.api.advice import worked_example
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
 from gateway.api.samples.model import DocumentedModel

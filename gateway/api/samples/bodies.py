@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from gateway.api.samples import values
-from gateway.api.samples.model import DocumentedModel, are_supported, has_compatible_form, has_strict_form
+from gateway.api.samples.model import DocumentedModel, has_compatible_form, has_form, has_strict_form
 from gateway.codec import datatypes
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -92,7 +92,7 @@ def _answers_rows(signature: Signature) -> bool:
 
 
 def _is_shown(signature: Signature, is_supported: Callable[[DType], bool]) -> bool:
-    return values.is_printable(signature) and are_supported((*signature.inputs, *signature.outputs), is_supported)
+    return values.is_printable(signature) and has_form(signature, is_supported)
 
 
 def _only_or_all(members: Json) -> Any:

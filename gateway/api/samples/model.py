@@ -106,5 +106,10 @@ def are_supported(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType],
     return all(is_supported(spec.dtype) for spec in specs)
 
 
+def has_form(signature: Signature, is_supported: Callable[[DType], bool]) -> bool:
+    """Whether all inputs and outputs are of supported dtypes."""
+    return are_supported((*signature.inputs, *signature.outputs), is_supported)
+
+
 def _tensor(spec: TensorSpec) -> str:
     return f"`{spec.name}` {spec}" + (" (has a default)" if spec.has_default else "")

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api import arrays, memory, strict_advice
-from gateway.api.advice import Advisor, Refused
+from gateway.api import arrays, memory
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
 from gateway.api.json_body import Form, JsonBody, Known
 from gateway.api.memory import Memory
-from gateway.api.simple import accept, answer, body, typed_body
+from gateway.api.simple import accept, advice, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
@@ -54,11 +54,11 @@ class Simple:
         try:
             return await self._predict(call, asked, trace)
         except Unimplemented as error:
-            raise await strict_advice.simple_without_form(self._advisor, Refused(call, error, asked)) from None
+            raise await advice.without_form(self._advisor, Refused(call, error, asked)) from None
         except InvalidArgument as error:
             if trace.version is None or trace.is_known:
                 raise
-            raise await strict_advice.simple_unknown(self._advisor, Refused(call, error, asked)) from None
+            raise await advice.unknown(self._advisor, Refused(call, error, asked)) from None
 
     def _only(self) -> str:
         models = self._catalog.configured()
@@ -81,7 +81,7 @@ class Simple:
         except InvalidArgument as error:
             if example.fits or sent is None:
                 raise
-            raise await strict_advice.simple_unfit(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unfit(self._advisor, Refused(call, error, model), sent) from None
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
         outputs = {
@@ -94,7 +94,7 @@ class Simple:
         try:
             return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
-            raise await strict_advice.simple_unread(self._advisor, Refused(call, error, model), data) from None
+            raise await advice.unread(self._advisor, Refused(call, error, model), data) from None
 
 
 class _Example:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.api import advice, foreign_body, worked_example
-from gateway.api.advice import Advisor, Lines, Refused
-from gateway.api.foreign_body import ForeignBody
+from gateway.api.advice import foreign_body, worked_example
+from gateway.api.advice.advisor import Advisor, Lines, Refused, foreign_bytes, foreign_object, signature_for_file
+from gateway.api.advice.foreign_body import ForeignBody
 from gateway.api.json_body import JsonBody
 from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
@@ -24,14 +24,14 @@ _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
-    foreign = advice.foreign_bytes(refused.call, data)
+    foreign = foreign_bytes(refused.call, data)
     lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
 async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: JsonBody[PredictBody]) -> GatewayError:
     """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
-    foreign = advice.foreign_object(refused.call, sent.document, sent.data)
+    foreign = foreign_object(refused.call, sent.document, sent.data)
     if foreign is not None and foreign.route == foreign_body.V1:
         foreign = None
     foreign = foreign or foreign_body.misspelt(sent.document)
@@ -64,7 +64,7 @@ async def examples_misread(
     """For ``verb``: the body ``data``, which is ``document`` if it is JSON, has no examples."""
     is_object = isinstance(document, dict)
     call = refused.call
-    foreign = advice.foreign_object(call, document, data) if is_object else advice.foreign_bytes(call, data)
+    foreign = foreign_object(call, document, data) if is_object else foreign_bytes(call, data)
     if foreign is not None and foreign.route == foreign_body.CLASSIFY:
         foreign = None
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
@@ -90,7 +90,7 @@ def _predict_lines(
     if without_form:
         yield _elsewhere(without_form)
     yield f"{hints.cut(signature.name)} takes {hints.tensors(signature.inputs)}"
-    of_file = advice.signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
+    of_file = signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
         yield worked_example.file(known, of_file, path, rows.KEY)
     yield worked_example.predict(known, signature, path)

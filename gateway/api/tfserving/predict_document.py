@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api.advice import Advisor, Refused
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import advice
 from gateway.api.tfserving.body import PredictBody

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.api import arrays, memory
-from gateway.api.advice import Advisor, Refused
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.json_body import Form, JsonBody, Known, Naming

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from gateway.api import address, foreign_body
-from gateway.api.foreign_body import ForeignBody
+from gateway.api import address
+from gateway.api.advice import foreign_body
+from gateway.api.advice.foreign_body import ForeignBody
 from gateway.api.samples.model import DocumentedModel, has_array_form
 from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented

@@ -1,6 +1,6 @@
 """One request that works for a model, as the last line of a refusal: a body for the same route, or a program for a shell.
 
-Made from the signature as the documentation's examples are. A line is bounded: what would be longer is left to the snippets.
+Made from the signature, with the samples that the documentation has too. A line is bounded: the snippets hold what is longer.
 """
 
 import json
@@ -8,9 +8,15 @@ import shlex
 from typing import Any, Final
 
 from gateway.api.arrays import NPY, NPZ
-from gateway.api.openinference.request import HEADER_LENGTH
 from gateway.api.samples import bodies, numpy_text, values
-from gateway.api.samples.model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
+from gateway.api.samples.model import (
+    DocumentedModel,
+    are_supported,
+    has_array_form,
+    has_compatible_form,
+    has_form,
+    has_strict_form,
+)
 from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -88,12 +94,12 @@ def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> s
 
 def raw_file(model: DocumentedModel, path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
-    header = shlex.quote(f"{HEADER_LENGTH}: 0")
+    header = shlex.quote("Inference-Header-Content-Length: 0")
     return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
 
 
 def _is_json(signature: Signature) -> bool:
-    return are_supported((*signature.inputs, *signature.outputs), has_compatible_form)
+    return has_form(signature, has_compatible_form)
 
 
 def _infer_program(model: DocumentedModel, signature: Signature) -> str:
