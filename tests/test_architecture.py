@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "model_server.requests": {"model_server", "model_server.session", "model_server.versions"},
     "model_server.network": {"model_server", "model_server.session", "model_server.requests"},
     "model_export": set(),
-    "model_export.examples": {"model_export"},  # and not the reverse: an example is found by its name
+    "model_export.examples": {"model_export", "model_export.sources"},  # and not the reverse: it is found by its name
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
 }
