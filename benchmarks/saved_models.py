@@ -16,7 +16,7 @@ import tensorflow as tf
 from benchmarks import workload
 from benchmarks.contender import Floats
 from benchmarks.workload import FEATURES, IMAGE_NUMBERS, IMAGE_SHAPE, SQUARE
-from model_export import keras_export
+from model_export.sources import keras_export
 
 HIDDEN = 32
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_export import console, listing, models, models_dir, rollout, runtime
+from model_export import console, listing, models, models_dir, runtime
 from model_export.errors import ExportError
 from model_export.exit_status import run
+from model_export.publishing import rollout
 from model_export.versions import Version, check_model_name, everything, find, in_service, model_names, newest
 
 if TYPE_CHECKING:
-    from model_export.check import Verdict
-    from model_export.description import Description
-    from model_export.release import Release
+    from model_export.checking.check import Verdict
+    from model_export.checking.description import Description
+    from model_export.publishing.release import Release
 
 Report = Callable[[str], None]
 
@@ -141,7 +142,7 @@ def show(model: str, as_json: bool, root: Path) -> None:
     version = find(folder, number) if number else newest(folder)
     with console.progress(name) as report:
         _start_tensorflow(report)
-    from model_export.description import describe  # noqa: PLC0415 - after TensorFlow has started
+    from model_export.checking.description import describe  # noqa: PLC0415 - after TensorFlow has started
 
     described = describe(version.path)
     for warning in described.warnings:
@@ -205,7 +206,7 @@ def _release(
 ) -> "Release":
     with console.progress(name) as report:
         _start_tensorflow(report)
-        from model_export.release import release  # noqa: PLC0415 - after TensorFlow has started
+        from model_export.publishing.release import release  # noqa: PLC0415 - after TensorFlow has started
         from model_export.sampling import sample_file  # noqa: PLC0415 - after TensorFlow has started
 
         given = [sample for path in samples for sample in sample_file.read(path)]  # before a function trains for hours
@@ -223,7 +224,7 @@ def _tell_signatures(found: "Verdict | Description") -> None:
 
 
 def _source_writer(path: str, report: Report) -> Callable[[Path], None]:
-    from model_export.sources import writer_for  # noqa: PLC0415 - after TensorFlow has started
+    from model_export.sources.writers import writer_for  # noqa: PLC0415 - after TensorFlow has started
 
     report(f"reading {path}")
     return writer_for(path)

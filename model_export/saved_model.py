@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
@@ -17,6 +19,9 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError, first_line
+
+Array = npt.NDArray[np.generic]
+Inputs = Mapping[str, Array]
 
 SERVING_TAG = "serve"
 PREDICT_METHOD = "tensorflow/serving/predict"

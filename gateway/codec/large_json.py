@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.codec import json_text, number_block
 from gateway.codec.number_block import NumberBlock
-from gateway.codec.repeating import Repeating
+from gateway.codec.problems import Repeating
 from gateway.errors import InvalidArgument
 
 LEAST_BYTES: Final = 2048  # of a body; a smaller one is read faster as a whole

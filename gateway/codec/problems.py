@@ -1,12 +1,12 @@
 """The problems of a request, collected within bounds: a hostile body of a million bad elements makes no million problems."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 from gateway.codec import b64, raw_text
-from gateway.codec.repeating import Repeating
 from gateway.errors import InvalidArgument, Problem
 
 MAX_PROBLEMS: Final = 20  # reported with their place; the others are only counted
@@ -16,6 +16,18 @@ _NAME_LENGTH: Final = 200
 
 MISSING: Final = object()
 """Stands for a value that the request does not have."""
+
+
+class Repeating(dict[str, Any]):
+    """A JSON object that has a name more than once: the first member of each name; ``repeated`` are the names in question.
+
+    A reader that accepts nothing but a ``dict`` by its very type, as the elements of tensors do, refuses it.
+    """
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.update(reversed(pairs))
+        self.repeated = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
 
 
 class Problems:

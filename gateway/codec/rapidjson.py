@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from gateway.codec import raw_text
-from gateway.codec.repeating import Repeating
+from gateway.codec.problems import Repeating
 from gateway.errors import InvalidArgument, Problem
 
 _BOM: Final = b"\xef\xbb\xbf"

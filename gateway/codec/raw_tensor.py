@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.api.openinference import datatypes
+from gateway.codec import datatypes
 from gateway.codec.elements import Array
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from model_export.checking.fills import Array
-from model_export.checking.guesses import Inputs
 from model_export.diagnosis.causes import NO_VALUE, cause
 from model_export.errors import ExportError
 from model_export.sampling import example_apis
 from model_export.sampling.sample import Sample, SampleError
-from model_export.saved_model import PREDICT_METHOD, Signature
+from model_export.saved_model import PREDICT_METHOD, Array, Inputs, Signature
 
 # What a call raises for inputs that the model refuses.
 FAILURES = (tf.errors.OpError, ValueError, TypeError)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-Array = npt.NDArray[np.generic]
+from model_export.saved_model import Array
+
 Fill = Callable[[tuple[int, ...]], npt.NDArray[np.float64]]
 
 _SEED = 7

@@ -13,11 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from model_export.checking import fills
-from model_export.checking.fills import Array, Fill
+from model_export.checking.fills import Fill
 from model_export.checking.parts import looks_ragged, ragged_roles, sparse_roles
-from model_export.saved_model import Signature, Tensor
-
-Inputs = Mapping[str, Array]
+from model_export.saved_model import Array, Inputs, Signature, Tensor
 
 # What a free dimension other than the first may have to be: an image model often refuses one pixel.
 _FREE_SIZES = (1, 32, 224)

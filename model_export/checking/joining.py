@@ -10,10 +10,9 @@ import tensorflow as tf
 from model_export.checking import finding, variations
 from model_export.checking.answers import FAILURES, Call, Outputs
 from model_export.checking.finding import Finding
-from model_export.checking.guesses import Inputs
 from model_export.checking.rows import difference, is_finite, same
 from model_export.diagnosis.causes import cause
-from model_export.saved_model import Signature
+from model_export.saved_model import Inputs, Signature
 
 # Requests that were answered, with their answers.
 Member = tuple[Inputs, Outputs]

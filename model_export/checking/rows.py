@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+from model_export.saved_model import Array
+
 Outputs = Mapping[str, Array]
 
 # By the bytes of a real number; complex numbers have two.

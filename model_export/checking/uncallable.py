@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from model_export.graph_nodes import nodes_behind
+from model_export.checking.graph_nodes import nodes_behind
 from model_export.saved_model import COMPOSITE, PLAIN, RAGGED, SPARSE, UNTYPED, Signature, Tensor
 
 # Session runs Python functions only in the process that made them; tensorflow_model_server does not know these ops at all.

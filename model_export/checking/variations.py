@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from model_export.checking import fills
-from model_export.checking.fills import Array
-from model_export.checking.guesses import Inputs
 from model_export.checking.texts import other_string
+from model_export.saved_model import Array, Inputs
 
 _MOST_ROWS = 6
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model_export import keras_export
 from model_export.errors import ExportError
+from model_export.sources import keras_export
 
 FEATURES = 10
 RANGE = 10.0

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from model_export import keras_export
 from model_export.errors import ExportError
 from model_export.examples.handwritten_digits import held_out_digits, training_digits
+from model_export.sources import keras_export
 
 LEAST_ACCURACY = 0.95
 INK = 16.0

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
-from model_export.checking.fills import Array
-from model_export.saved_model import CLASSIFY_METHOD, Signature
+from model_export.saved_model import CLASSIFY_METHOD, Array, Signature
 
 _CLASS_DTYPES = {"classes": tf.string, "scores": tf.float32}
 

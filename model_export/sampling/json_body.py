@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model_export.checking.fills import Array
 from model_export.sampling.json_values import ValueProblem, array_of, is_base64, shown
 from model_export.sampling.sample import DEFAULT_SIGNATURE, Sample, SampleError, Signatures, find, require_inputs
-from model_export.saved_model import Signature, Tensor
+from model_export.saved_model import Array, Signature, Tensor
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from model_export.checking.fills import Array
-from model_export.saved_model import Tensor
+from model_export.saved_model import Array, Tensor
 
 _LONGEST = 60
 _MOST_DIMENSIONS = 64  # of an array in NumPy

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from model_export.checking.fills import Array
 from model_export.diagnosis.causes import cause
 from model_export.sampling.sample import DEFAULT_SIGNATURE, Sample, SampleError, Signatures, require_inputs
-from model_export.saved_model import Signature, Tensor
+from model_export.saved_model import Array, Signature, Tensor
 
 
 @dataclass(frozen=True)

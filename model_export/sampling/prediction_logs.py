@@ -10,12 +10,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model_export.checking.fills import Array
-from model_export.checking.guesses import Inputs
 from model_export.errors import first_line
 from model_export.sampling import example_apis, tensor_proto
 from model_export.sampling.sample import DEFAULT_SIGNATURE, Sample, SampleError, Signatures, find, require_inputs
-from model_export.saved_model import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
+from model_export.saved_model import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Array, Inputs, Signature
 
 MOST_RECORDS = 1000
 NO_REQUEST = "there is no request in it"

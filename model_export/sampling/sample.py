@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from model_export.checking.guesses import Inputs
 from model_export.errors import ExportError
-from model_export.saved_model import PREDICT_METHOD, Signature
+from model_export.saved_model import PREDICT_METHOD, Inputs, Signature
 
 DEFAULT_SIGNATURE = "serving_default"
 Signatures = Mapping[str, Signature]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from model_export.checking.fills import Array
 from model_export.errors import first_line
+from model_export.saved_model import Array
 
 _MOST_BYTES = 2**31  # a few bytes can ask for any shape
 _MOST_DIMENSIONS = 64  # NumPy has no more

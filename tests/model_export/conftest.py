@@ -22,7 +22,7 @@ def built(tmp_path_factory) -> Path:
     from model_export import models, runtime
 
     runtime.start()
-    from model_export.release import release
+    from model_export.publishing.release import release
 
     folder = tmp_path_factory.mktemp("models")
     for name in models.EXAMPLES:
@@ -48,7 +48,7 @@ class _Served:
         self.signatures = {signature.name: signature for signature in read_signatures(path)}
 
     def __call__(self, name: str, /, **inputs: object) -> dict[str, np.ndarray]:
-        from model_export.check import run
+        from model_export.checking.check import run
 
         tensors = self.signatures[name].inputs
         arrays = {tensor.name: _array(inputs[tensor.name], tensor.dtype) for tensor in tensors}

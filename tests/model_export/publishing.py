@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from model_export.publication import publish
+from model_export.publishing.publication import publish
 
 
 def die_at(event: str, occurrence: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_export import console
-from model_export.publication import publish
+from model_export.publishing.publication import publish
 from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]

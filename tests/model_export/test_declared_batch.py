@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model_export.keras_export import save_as_is
 from model_export.saved_model import read_signatures
+from model_export.sources.keras_export import save_as_is
 
 # Keras 3.15 converts its variables to numpy 2 arrays in a way that numpy tells it to change.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model_export import warmup
 from model_export.checking import joining
 from model_export.checking.answers import answer_to_guesses
 from model_export.checking.guesses import guesses
 from model_export.errors import ExportError
-from model_export.release import release
+from model_export.publishing import warmup
+from model_export.publishing.release import release
 from model_export.saved_model import PREDICT_METHOD, Signature, Tensor
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 from model_export.versions import in_service
 from tests.model_export import hard_models
 

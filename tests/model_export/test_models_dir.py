@@ -8,7 +8,7 @@ import pytest
 
 from model_export.errors import ExportError
 from model_export.models_dir import describe, is_served_here, require_writable
-from model_export.publication import publish
+from model_export.publishing.publication import publish
 
 
 def test_a_missing_folder_is_made_with_its_parents(tmp_path):

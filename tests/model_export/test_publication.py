@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_export.errors import ExportError
-from model_export.publication import delete, publish
+from model_export.publishing.publication import delete, publish
 from model_export.versions import LARGEST_NUMBER, Version, in_service
 
 REPOSITORY = Path(__file__).parents[2]
@@ -162,7 +162,7 @@ def test_a_deleted_version_is_hidden_before_its_files_go(tmp_path):
     """A process killed when it begins to remove files has already taken the name away."""
     version, _ = publish(tmp_path / "m", write_content("x"))
     script = (
-        "import sys; from pathlib import Path; from model_export.publication import delete;"
+        "import sys; from pathlib import Path; from model_export.publishing.publication import delete;"
         "from model_export.versions import Version; from tests.model_export.publishing import die_at;"
         "die_at('shutil.rmtree', 1); delete(Version(1, Path(sys.argv[1])))"
     )
@@ -186,7 +186,7 @@ def test_an_interruption_that_a_finalizer_swallowed_still_ends_the_publication(t
         import click
         from pathlib import Path
         from model_export.exit_status import run
-        from model_export.publication import publish
+        from model_export.publishing.publication import publish
 
         class Swallows:
             def __del__(self):

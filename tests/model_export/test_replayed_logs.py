@@ -8,11 +8,11 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model_export import warmup
 from model_export.errors import ExportError
-from model_export.release import release
+from model_export.publishing import warmup
+from model_export.publishing.release import release
 from model_export.sampling import sample_file
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 
 PredictionLog = prediction_log_pb2.PredictionLog
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from model_export import rollout
 from model_export.errors import ExportError
-from model_export.publication import publish
+from model_export.publishing import rollout
+from model_export.publishing.publication import publish
 from model_export.versions import everything, in_service, withdrawn
 
 

@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 
 from model_export.checking import finding, joining
+from model_export.checking.description import describe
 from model_export.checking.rows import difference
-from model_export.description import describe
 from model_export.errors import ExportError
-from model_export.release import release
+from model_export.publishing.release import release
 from model_export.sampling import sample_file
 from model_export.saved_model import PREDICT_METHOD, Signature, Tensor
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 from tests.model_export import hard_models, made_models
 
 HARD = hard_models.__name__

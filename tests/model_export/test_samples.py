@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model_export import warmup
 from model_export.errors import ExportError
-from model_export.release import release
+from model_export.publishing import warmup
+from model_export.publishing.release import release
 from model_export.sampling import sample_file
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 from tests.model_export import hard_models, made_models
 
 HARD, MADE = hard_models.__name__, made_models.__name__

@@ -11,10 +11,10 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from model_export import warmup
 from model_export.errors import ExportError, first_line
-from model_export.release import release
-from model_export.sources import writer_for
+from model_export.publishing import warmup
+from model_export.publishing.release import release
+from model_export.sources.writers import writer_for
 from model_export.versions import in_service
 from tests.model_export import made_models
 

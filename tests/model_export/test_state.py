@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
+from model_export.checking.state import changes_state
 from model_export.saved_model import PREDICT_METHOD, read_meta_graph, signatures_of
-from model_export.state import changes_state
 
 v1 = tf.compat.v1
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from model_export.errors import ExportError
-from model_export.release import release
-from model_export.sources import writer_for
+from model_export.publishing.release import release
+from model_export.sources.writers import writer_for
 from tests.model_export import hard_models
 
 HARD = hard_models.__name__

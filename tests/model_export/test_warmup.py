@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model_export import models, warmup
+from model_export import models
 from model_export.errors import ExportError
-from model_export.release import release
+from model_export.publishing import warmup
+from model_export.publishing.release import release
 from model_export.sampling.prediction_logs import MOST_RECORDS, logs_in
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 from tests.model_export import made_models
 
 PredictionLog = prediction_log_pb2.PredictionLog

@@ -19,7 +19,7 @@ from model_export import runtime
 from model_export.__main__ import cli
 from model_export.errors import ExportError
 from model_export.exit_status import run
-from model_export.sources import writer_for
+from model_export.sources.writers import writer_for
 from tests.model_export import hard_models, made_models
 
 HARD, MADE = hard_models.__name__, made_models.__name__

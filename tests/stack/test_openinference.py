@@ -9,8 +9,7 @@ import requests
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from gateway.api.openinference import datatypes
-from gateway.codec import raw_tensor
+from gateway.codec import datatypes, raw_tensor
 from model_export.examples.handwritten_digits import held_out_digits
 from tests.gateway.api.arrays import PROTOCOL, bits, tensors
 from tests.stack.conftest import Stack

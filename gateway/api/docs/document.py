@@ -8,8 +8,8 @@ from typing import Final
 
 from gateway.api.docs import json_schema, openinference, ops, responses, simple, tfserving
 from gateway.api.docs.json_schema import Json
-from gateway.api.docs.model import DocumentedModel
 from gateway.api.openinference.routes import SERVER_NAME, SERVER_VERSION
+from gateway.api.samples.model import DocumentedModel
 from gateway.codec.json_output import NonFinite
 from gateway.inference.signature import ServedModel
 from gateway.inference.status import ModelStatus
@@ -74,11 +74,6 @@ def document(served: Served, limits: Limits) -> Json:
             "responses": responses.refusal_responses(),
         },
     }
-
-
-def documented(served: ServedModel) -> DocumentedModel:
-    """One model, as it is described without any others."""
-    return DocumentedModel(served, (), _identifier(served.name, frozenset()))
 
 
 _TAGS: Final = [

@@ -7,10 +7,11 @@ from urllib.parse import quote
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from gateway.api import address, worked_example
-from gateway.api.docs.model import DocumentedModel
+from gateway.api import address
+from gateway.api.advice import worked_example
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
+from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
@@ -40,7 +41,7 @@ class Home:
         """The shortest curl that calls one of the models; empty when none can be called."""
         here = address.of_gateway(call)
         served = [known for model in self._catalog.models() if model.is_ready for known in self._catalog.known(model.name)[:1]]
-        models = [DocumentedModel(known, (), known.name, address=here) for known in served]
+        models = [DocumentedModel(known, address=here) for known in served]
         return min(filter(None, map(worked_example.predict_curl, models)), key=len, default="")
 
 

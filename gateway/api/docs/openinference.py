@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api.docs import infer_bodies, operations
-from gateway.api.docs.infer_bodies import FLAG, SIZE
+from gateway.api.docs import infer_schemas, operations
+from gateway.api.docs.infer_schemas import FLAG, SIZE
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.model import DocumentedModel
 from gateway.api.docs.operations import Operation
 from gateway.api.docs.responses import JSON, answer, not_ready, refusals
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.samples import bodies
+from gateway.api.samples.model import DocumentedModel
+from gateway.codec import datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 TAG: Final = "Open Inference Protocol, any model"
@@ -79,20 +80,20 @@ def _operations(model: DocumentedModel) -> Iterator[Operation]:
 
 
 def _any() -> Iterator[Operation]:
-    yield "/infer", "infer", "post", _post(infer_bodies.request(None), infer_bodies.answer(None), {})
+    yield "/infer", "infer", "post", _post(infer_schemas.request(None), infer_schemas.answer(None), {})
     yield "", "tensors", "get", _metadata({})
     yield "/ready", "ready", "get", _ready({"name": TEXT})
 
 
 def _infer(signatures: Sequence[Signature]) -> Json:
-    bodies = [infer_bodies.request(signature) for signature in signatures]
-    answers = [infer_bodies.answer(signature) for signature in signatures]
+    requests = [infer_schemas.request(signature) for signature in signatures]
+    answers = [infer_schemas.answer(signature) for signature in signatures]
     examples = {
-        signature.name: operations.example(signature, signature.name, infer_bodies.sample(signature))
+        signature.name: operations.example(signature, signature.name, sample)
         for signature in signatures
-        if infer_bodies.is_answered(signature)
+        if (sample := bodies.infer(signature)) is not None
     }
-    return _post({"oneOf": bodies}, {"anyOf": answers}, examples)
+    return _post({"oneOf": requests}, {"anyOf": answers}, examples)
 
 
 def _post(body: Json, answered: Json, examples: Json) -> Json:

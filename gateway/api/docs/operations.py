@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
-from gateway.api import array_body
-from gateway.api.docs import samples
+from gateway.api import arrays
 from gateway.api.docs.json_schema import Json
 from gateway.api.docs.responses import JSON, Dialect, answer, headers, refusals
+from gateway.api.samples import values
 from gateway.inference.signature import Signature
 
 Operation: TypeAlias = tuple[str, str, str, Json]
 """The end of a path, the operation's name, its method and what it does."""
 
-MEDIA_TYPES: Final = (JSON, array_body.NPY, array_body.NPZ)
+MEDIA_TYPES: Final = (JSON, arrays.NPY, arrays.NPZ)
 
 _GUESS: Final = "A guess: the signature does not say what a string must hold."
 _SEGMENT: Final = {"type": "string", "pattern": "^[^/]+$"}
@@ -61,7 +61,7 @@ def post(
 
 def example(signature: Signature, title: str, value: Any) -> Json:
     """An example of a body for ``signature``, which says so where it is a guess."""
-    note = {"description": _GUESS} if samples.is_guess(signature) else {}
+    note = {"description": _GUESS} if values.is_guess(signature) else {}
     return {"summary": title, "value": value} | note
 
 

@@ -19,6 +19,7 @@ from gateway.api.docs import snippets
 from gateway.api.docs.document import Limits, Served
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON
+from gateway.api.samples.model import DocumentedModel
 from gateway.api.tfserving.routes import WhyNotJoined
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError, NotFound
@@ -92,7 +93,7 @@ class Docs:
 
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
-        documented = openapi.documented(await self._catalog.served(ModelRef(model), call.deadline))
+        documented = DocumentedModel(await self._catalog.served(ModelRef(model), call.deadline))
         found = await asyncio.to_thread(snippets.of_model, documented, address.of_gateway(call))
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:

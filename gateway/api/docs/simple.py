@@ -1,11 +1,12 @@
 """The /predict part of the OpenAPI document: one example in, one prediction out."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from gateway.api.docs import json_schema, operations, samples
+from gateway.api.docs import json_schema, operations
 from gateway.api.docs.json_schema import TEXT, Dims, Json, record
-from gateway.api.docs.model import DocumentedModel, are_supported, has_strict_form
+from gateway.api.samples import bodies
+from gateway.api.samples.model import DocumentedModel, has_strict_form
 from gateway.api.simple.body import DATA_KEY
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -37,19 +38,6 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
     yield from operations.under("/predict/{model}", any_model, "any", TAG, operations.path_parameter("model", example))
 
 
-def sample(signature: Signature) -> dict[str, Any]:
-    """A body: one example."""
-    return {
-        spec.name: samples.row(signature, spec) if spec.has_free_batch else samples.whole(signature, spec)
-        for spec in signature.inputs
-    }
-
-
-def is_answered(signature: Signature) -> bool:
-    """Whether ``sample`` is small enough to be read, and its answer has a JSON form."""
-    return samples.is_printable(signature) and are_supported(signature.outputs, has_strict_form)
-
-
 def _called(model: DocumentedModel) -> Signature | None:
     signature = model.default
     return signature if signature in model.callable_with(has_strict_form) else None
@@ -62,8 +50,9 @@ def _of_signature(signature: Signature) -> Json:
         body = {"anyOf": [body, record({DATA_KEY: next(iter(members.values()))})]}
     outputs = {spec.name: json_schema.of_answered_tensor(spec, _dims(spec)) for spec in signature.outputs}
     prediction = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
-    example = {signature.name: operations.example(signature, signature.name, sample(signature))}
-    return _post(body, prediction, example if is_answered(signature) else {})
+    sample = bodies.simple(signature)
+    examples = {} if sample is None else {signature.name: operations.example(signature, signature.name, sample)}
+    return _post(body, prediction, examples)
 
 
 def _dims(spec: TensorSpec) -> Dims | None:

@@ -1,21 +1,25 @@
 """Requests for a model that can be run as they are: curl and Python, in every dialect that the model can be called in."""
 
 import json
-import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.api import array_body
-from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, samples, simple
+from gateway.api.arrays import NPY, NPZ
 from gateway.api.docs.json_schema import Json
-from gateway.api.docs.model import METHODS, DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
-from gateway.api.openinference import datatypes
-from gateway.inference import dtypes
-from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from gateway.api.samples import bodies, numpy_text, values
+from gateway.api.samples.model import (
+    METHODS,
+    DocumentedModel,
+    are_supported,
+    has_array_form,
+    has_compatible_form,
+    has_strict_form,
+)
+from gateway.codec import datatypes
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
-_BFLOAT16_ONE: Final = 0x3F80
 _FORMS: Final = {"instances": ("by rows", "predictions"), "inputs": ("by columns", "outputs")}
 
 
@@ -45,7 +49,7 @@ def text(model: DocumentedModel, snippets: list[Snippet]) -> str:
 def _predict(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     url = f"{address}/v1/models/{model.in_path}:predict"
     signature = _first(model.callable_with(has_compatible_form))
-    for key, body in predict_bodies.samples(signature).items() if signature else ():
+    for key, body in bodies.predict(signature).items() if signature else ():
         form, answer = _FORMS[key]
         yield from _json(f"TensorFlow Serving, {form}", url, body, answer)
     if model.default in model.callable_with(has_array_form):
@@ -56,8 +60,9 @@ def _simple(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     url = f"{address}/predict/{model.in_path}"
     if not model.is_one_segment:
         return
-    if model.default in model.callable_with(has_strict_form) and simple.is_answered(model.default):
-        yield from _json("One example", url, simple.sample(model.default), "prediction")
+    body = bodies.simple(model.default) if model.default in model.callable_with(has_strict_form) else None
+    if body is not None:
+        yield from _json("One example", url, body, "prediction")
     if model.default in model.callable_with(has_array_form):
         yield from _arrays("One example", url, model.default, whole=False)
 
@@ -67,8 +72,9 @@ def _infer(model: DocumentedModel, address: str) -> Iterator[Snippet]:
     if signature is None or not model.is_one_segment:
         return
     url = f"{address}/v2/models/{model.in_path}/infer"
-    if infer_bodies.is_answered(signature):
-        yield from _json("Open Inference Protocol", url, infer_bodies.sample(signature), "outputs")
+    body = bodies.infer(signature)
+    if body is not None:
+        yield from _json("Open Inference Protocol", url, body, "outputs")
     if signature.name == DEFAULT_SIGNATURE and are_supported(signature.outputs, datatypes.is_supported):
         yield _tritonclient(model, address, signature)
 
@@ -79,7 +85,7 @@ def _examples(model: DocumentedModel, address: str) -> Iterator[Snippet]:
         if signature is not None:
             title = f"TensorFlow Serving, :{verb} (the names of the features are a guess)"
             url = f"{address}/v1/models/{model.in_path}:{verb}"
-            yield from _json(title, url, example_bodies.sample(model, signature), "results")
+            yield from _json(title, url, bodies.examples(model, signature), "results")
 
 
 def _first(signatures: tuple[Signature, ...]) -> Signature | None:
@@ -104,8 +110,8 @@ def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
 def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Iterator[Snippet]:
     """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
     is_one = len(signature.inputs) == len(signature.outputs) == 1
-    media_type = array_body.NPY if is_one else array_body.NPZ
-    arrays = [f"{spec.name!r}: {array(signature, spec, whole=whole)}" for spec in signature.inputs]
+    media_type = NPY if is_one else NPZ
+    arrays = [f"{spec.name!r}: {numpy_text.array(signature, spec, whole=whole)}" for spec in signature.inputs]
     save = "numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)"
     show = "print(answer)" if is_one else "print({name: answer[name] for name in answer})"
     lines = [
@@ -126,29 +132,6 @@ def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Itera
     yield Snippet(f"{title}, as {'npy' if is_one else 'npz'}", "python", "\n".join(lines))
 
 
-def array(signature: Signature, spec: TensorSpec, *, whole: bool) -> str:
-    """A numpy expression for a tensor of ``signature``, or for one example of it."""
-    shape = samples.shape(signature, spec)
-    shape = shape if whole or not spec.has_free_batch else shape[1:]
-    if spec.dtype == dtypes.STRING:
-        value = samples.first(spec)
-        return f"numpy.full({shape}, {value!r}, 'S{len(value)}')"
-    if spec.dtype == dtypes.BFLOAT16:
-        return f"numpy.full({shape}, {_BFLOAT16_ONE}, 'uint16').view('V2')"  # as numpy saves one
-    return _numbers(signature, spec, shape, _numpy_name(spec))
-
-
-def _numbers(signature: Signature, spec: TensorSpec, shape: tuple[int, ...], dtype: str) -> str:
-    """A numpy expression for a tensor of numbers, with the values of ``samples``."""
-    if samples.is_matrix(spec, shape):
-        return f"numpy.zeros({shape}, {dtype!r}) + numpy.eye({shape[-1]}, dtype={dtype!r})"
-    return f"numpy.{'zeros' if samples.is_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
-
-
-def _numpy_name(spec: TensorSpec) -> str:
-    return str(spec.dtype.numpy)
-
-
 def _tritonclient(model: DocumentedModel, address: str, signature: Signature) -> Snippet:
     """A snippet with Triton's client, which takes strings as arrays of objects, and an address without a scheme."""
     scheme, _, host = address.partition("://")
@@ -160,23 +143,16 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
         "inputs = []",
     ]
     for spec in signature.inputs:
-        shape, datatype = list(samples.shape(signature, spec)), datatypes.name_of(spec.dtype)
+        shape, datatype = list(values.shape(signature, spec)), datatypes.name_of(spec.dtype)
         lines += [
             f"inputs.append(tritonclient.http.InferInput({spec.name!r}, {shape}, {datatype!r}))",
-            f"inputs[-1].set_data_from_numpy({_triton_array(signature, spec)})",
+            f"inputs[-1].set_data_from_numpy({numpy_text.for_triton(signature, spec)})",
         ]
     lines += [
         f"result = client.infer({model.name!r}, inputs)",
         f"print(result.as_numpy({signature.outputs[0].name!r}))",
     ]
     return Snippet("Open Inference Protocol, with Triton's client", "python", "\n".join(lines))
-
-
-def _triton_array(signature: Signature, spec: TensorSpec) -> str:
-    shape = samples.shape(signature, spec)
-    if spec.dtype == dtypes.STRING:
-        return f"numpy.array([{samples.first(spec)!r}] * {math.prod(shape)}, object).reshape({shape})"
-    return _numbers(signature, spec, shape, "float32" if spec.dtype == dtypes.BFLOAT16 else _numpy_name(spec))
 
 
 def as_json(model: DocumentedModel, snippets: list[Snippet]) -> dict[str, Any]:

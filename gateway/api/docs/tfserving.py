@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api.docs import example_bodies, operations, predict_bodies
+from gateway.api.docs import example_schemas, operations, predict_schemas
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.model import METHODS, DocumentedModel, has_compatible_form
 from gateway.api.docs.operations import Operation
 from gateway.api.docs.responses import JSON, answer, refusals
+from gateway.api.samples import bodies
+from gateway.api.samples.model import METHODS, DocumentedModel, has_compatible_form
 from gateway.inference.signature import Signature
 
 TAG: Final = "TensorFlow Serving, any model"
@@ -70,12 +71,12 @@ def _operations(model: DocumentedModel) -> Iterator[Operation]:
     for verb in METHODS:
         suited = model.of_method(verb)
         if suited:
-            yield f":{verb}", verb, "post", _examples(verb, suited, example_bodies.examples(model, suited))
+            yield f":{verb}", verb, "post", _examples(verb, suited, example_schemas.examples(model, suited))
     yield from _look_ups()
 
 
 def _any() -> Iterator[Operation]:
-    yield ":predict", "predict", "post", _predict_post(predict_bodies.ANY_REQUEST, predict_bodies.ANY_ANSWER, {})
+    yield ":predict", "predict", "post", _predict_post(predict_schemas.ANY_REQUEST, predict_schemas.ANY_ANSWER, {})
     for verb in METHODS:
         yield f":{verb}", verb, "post", _examples(verb, (), {})
     yield from _look_ups()
@@ -93,11 +94,11 @@ def _predict(signatures: Sequence[Signature]) -> Json:
     examples = {
         f"{signature.name}.{key}": operations.example(signature, f"{signature.name}: {key}", value)
         for signature in signatures
-        for key, value in predict_bodies.samples(signature).items()
+        for key, value in bodies.predict(signature).items()
     }
-    bodies = [body for signature in signatures for body in predict_bodies.requests(signature)]
-    answers = [body for signature in signatures for body in predict_bodies.answers(signature)]
-    return _predict_post({"oneOf": bodies}, {"anyOf": answers} if answers else {}, examples)
+    requests = [body for signature in signatures for body in predict_schemas.requests(signature)]
+    answers = [body for signature in signatures for body in predict_schemas.answers(signature)]
+    return _predict_post({"oneOf": requests}, {"anyOf": answers} if answers else {}, examples)
 
 
 def _predict_post(body: Json, answered: Json, examples: Json) -> Json:
@@ -105,7 +106,7 @@ def _predict_post(body: Json, answered: Json, examples: Json) -> Json:
 
 
 def _examples(verb: str, signatures: Sequence[Signature], examples: Json) -> Json:
-    body, answered = example_bodies.request(signatures), example_bodies.answer(verb)
+    body, answered = example_schemas.request(signatures), example_schemas.answer(verb)
     return operations.post(
         "tfserving",
         verb.capitalize(),

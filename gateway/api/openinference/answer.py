@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.request import InferRequest, RequestedOutput
-from gateway.codec import b64, raw_tensor
+from gateway.codec import b64, datatypes, raw_tensor
 from gateway.codec.elements import Array
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes

@@ -7,15 +7,15 @@ after all or refused with every problem.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.api.openinference import datatypes, decoder, form, tensor
+from gateway.api.openinference import decoder, form, tensor
 from gateway.api.openinference.decoder import Input, Output, Request
 from gateway.api.openinference.refusal import Refusal
-from gateway.codec import json_text
+from gateway.codec import datatypes, json_text
 from gateway.codec.elements import Array
 from gateway.codec.problems import Problems, cut
 from gateway.errors import InvalidArgument, Unimplemented
-from gateway.inference.hints import refuse_composite
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from gateway.inference.suggestions import refuse_composite
 
 HEADER_LENGTH: Final = form.HEADER_LENGTH
 

@@ -9,22 +9,23 @@ import time
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from gateway.api import memory, strict_advice
-from gateway.api.advice import Advisor, Refused
+from gateway.api import memory
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.memory import Memory
-from gateway.api.openinference import datatypes, form
+from gateway.api.openinference import advice, form
 from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.call import Answer, Call
+from gateway.codec import datatypes
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
-from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.suggestions import refuse_composite
 from gateway.telemetry.trace import Trace
 
 SERVER_NAME: Final = "serving-gateway"
@@ -98,7 +99,7 @@ class OpenInference:
         try:
             request = await self._memory.run(size, InferRequest, sent, header_length)
         except InvalidArgument as error:
-            raise await strict_advice.infer_unread(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unread(self._advisor, Refused(call, error, model), sent) from None
         trace.signature = request.signature
         call.parse_s = time.monotonic() - started_s
         try:
@@ -124,10 +125,10 @@ class OpenInference:
             return error
         refused = Refused(call, error, ModelRef(trace.model, trace.version))
         if not trace.is_known:
-            return await strict_advice.infer_unknown(self._advisor, refused)
+            return await advice.unknown(self._advisor, refused)
         if isinstance(error, Unimplemented):
-            return await strict_advice.infer_without_form(self._advisor, refused, trace.signature)
-        return await strict_advice.infer_unfit(self._advisor, refused, trace.signature, request.document, sent)
+            return await advice.without_form(self._advisor, refused, trace.signature)
+        return await advice.unfit(self._advisor, refused, trace.signature, request.document, sent)
 
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""

@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from gateway.codec.problems import MAX_PROBLEMS, Problems, describe
-from gateway.codec.repeating import Repeating
+from gateway.codec.problems import MAX_PROBLEMS, Problems, Repeating, describe
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.decoder import Input
 from gateway.api.openinference.strictness import Path
-from gateway.codec import raw_tensor
+from gateway.codec import datatypes, raw_tensor
 from gateway.codec.elements import Array, element
 from gateway.codec.nested_lists import Dims, find_problems, to_array
 from gateway.codec.number_block import NumberBlock

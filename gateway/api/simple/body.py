@@ -7,8 +7,7 @@ from typing import Any, Final
 from gateway.api.tensor_field import InvalidTensors
 from gateway.api.tensor_field import load as load_tensors
 from gateway.codec.elements import Array, element
-from gateway.codec.problems import Problems, pointer
-from gateway.codec.repeating import Repeating
+from gateway.codec.problems import Problems, Repeating, pointer
 from gateway.errors import Unimplemented
 from gateway.inference.signature import Signature
 

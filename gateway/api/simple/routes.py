@@ -4,21 +4,21 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.api import array_body, memory, strict_advice
-from gateway.api.advice import Advisor, Refused
+from gateway.api import arrays, memory
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
+from gateway.api.json_body import Form, JsonBody, Known
 from gateway.api.memory import Memory
-from gateway.api.request_body import Form, Known, RequestBody
-from gateway.api.simple import accept, answer, body, typed_body
+from gateway.api.simple import accept, advice, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
-from gateway.inference.hints import listed, refuse_composite
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
+from gateway.inference.suggestions import listed, refuse_composite
 from gateway.telemetry.trace import Trace
 
 FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, strict=True)
@@ -54,11 +54,11 @@ class Simple:
         try:
             return await self._predict(call, asked, trace)
         except Unimplemented as error:
-            raise await strict_advice.simple_without_form(self._advisor, Refused(call, error, asked)) from None
+            raise await advice.without_form(self._advisor, Refused(call, error, asked)) from None
         except InvalidArgument as error:
             if trace.version is None or trace.is_known:
                 raise
-            raise await strict_advice.simple_unknown(self._advisor, Refused(call, error, asked)) from None
+            raise await advice.unknown(self._advisor, Refused(call, error, asked)) from None
 
     def _only(self) -> str:
         models = self._catalog.configured()
@@ -70,7 +70,7 @@ class Simple:
     async def _predict(self, call: Call, model: ModelRef, trace: Trace) -> Answer:
         started_s = time.monotonic()
         sent, size = None, len(call.body)
-        load = await array_body.received(call, self._bodies, is_example=True)
+        load = await arrays.received(call, self._bodies, is_example=True)
         if load is None:
             sent = await self._read(call, model)
             load, size = sent.load, len(sent.data)
@@ -81,7 +81,7 @@ class Simple:
         except InvalidArgument as error:
             if example.fits or sent is None:
                 raise
-            raise await strict_advice.simple_unfit(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unfit(self._advisor, Refused(call, error, model), sent) from None
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
         outputs = {
@@ -89,12 +89,12 @@ class Simple:
         }
         return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
 
-    async def _read(self, call: Call, model: ModelRef) -> RequestBody[dict[str, Array]]:
+    async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
         data = await self._bodies.read_strictly(call)
         try:
-            return await self._memory.run(len(data), RequestBody, self._known, model, data)
+            return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
-            raise await strict_advice.simple_unread(self._advisor, Refused(call, error, model), data) from None
+            raise await advice.unread(self._advisor, Refused(call, error, model), data) from None
 
 
 class _Example:
@@ -120,7 +120,7 @@ class _Example:
 
 
 def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
-    in_arrays = array_body.answer(call, outputs)
+    in_arrays = arrays.answer(call, outputs)
     if in_arrays is not None:
         return in_arrays
     return Answer(200, answer.dump(prediction, outputs), [("Content-Type", JSON)])

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.api import advice, foreign_body, worked_example
-from gateway.api.advice import Advisor, Lines, Refused
-from gateway.api.docs.model import DocumentedModel, has_compatible_form
-from gateway.api.foreign_body import ForeignBody
-from gateway.api.openinference import datatypes
-from gateway.api.request_body import RequestBody
+from gateway.api.advice import foreign_body, worked_example
+from gateway.api.advice.advisor import Advisor, Lines, Refused, foreign_bytes, foreign_object, signature_for_file
+from gateway.api.advice.foreign_body import ForeignBody
+from gateway.api.json_body import JsonBody
+from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody
+from gateway.codec import datatypes
 from gateway.errors import GatewayError, OutOfRange
-from gateway.inference import hints
+from gateway.inference import suggestions
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors, TensorSpec
 
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
@@ -24,14 +24,14 @@ _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
-    foreign = advice.foreign_bytes(refused.call, data)
+    foreign = foreign_bytes(refused.call, data)
     lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
-async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: RequestBody[PredictBody]) -> GatewayError:
+async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: JsonBody[PredictBody]) -> GatewayError:
     """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
-    foreign = advice.foreign_object(refused.call, sent.document, sent.data)
+    foreign = foreign_object(refused.call, sent.document, sent.data)
     if foreign is not None and foreign.route == foreign_body.V1:
         foreign = None
     foreign = foreign or foreign_body.misspelt(sent.document)
@@ -64,7 +64,7 @@ async def examples_misread(
     """For ``verb``: the body ``data``, which is ``document`` if it is JSON, has no examples."""
     is_object = isinstance(document, dict)
     call = refused.call
-    foreign = advice.foreign_object(call, document, data) if is_object else advice.foreign_bytes(call, data)
+    foreign = foreign_object(call, document, data) if is_object else foreign_bytes(call, data)
     if foreign is not None and foreign.route == foreign_body.CLASSIFY:
         foreign = None
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
@@ -85,12 +85,12 @@ def _predict_lines(
 ) -> Iterator[str]:
     bare = [spec for spec in signature.inputs if spec.shape == ()]
     if is_row and bare:
-        yield f"{hints.tensors(bare)}: one value for all rows; {_INSTEAD}"
+        yield f"{suggestions.tensors(bare)}: one value for all rows; {_INSTEAD}"
     without_form = [spec for spec in (*signature.inputs, *signature.outputs) if not has_compatible_form(spec.dtype)]
     if without_form:
         yield _elsewhere(without_form)
-    yield f"{hints.cut(signature.name)} takes {hints.tensors(signature.inputs)}"
-    of_file = advice.signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
+    yield f"{suggestions.cut(signature.name)} takes {suggestions.tensors(signature.inputs)}"
+    of_file = signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
         yield worked_example.file(known, of_file, path, rows.KEY)
     yield worked_example.predict(known, signature, path)
@@ -100,7 +100,7 @@ def _column_lines(
     known: DocumentedModel, signature: Signature, *, path: str, outputs: Tensors, count: int | None
 ) -> Iterator[str]:
     without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != count]
-    yield f"{hints.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
+    yield f"{suggestions.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
     yield worked_example.predict(known, signature, path, by_columns=True)
 
 
@@ -117,14 +117,14 @@ def _array_lines(known: DocumentedModel, signature: Signature, *, path: str, rea
 
 
 def _example_lines(known: DocumentedModel, signature: Signature, *, verb: ExampleVerb) -> Iterator[str]:
-    suited = [other for other in known.signatures if other in known.of_method(verb) or hints.takes_examples(other, verb)]
+    suited = [other for other in known.signatures if other in known.of_method(verb) or suggestions.takes_examples(other, verb)]
     if suited:
         yield worked_example.examples(known, suited[0], verb)
         return
-    yield f"{hints.cut(known.name)} has no signature for :{verb}; {hints.cut(signature.name)} is for :predict"
+    yield f"{suggestions.cut(known.name)} has no signature for :{verb}; {suggestions.cut(signature.name)} is for :predict"
     yield worked_example.predict_program(known, signature)
 
 
 def _elsewhere(specs: list[TensorSpec]) -> str:
     or_v2 = " or /v2" if all(datatypes.is_supported(spec.dtype) for spec in specs) else ""
-    return f"no form in TensorFlow Serving's JSON: {hints.tensors(specs)}; use npy (application/x-npy){or_v2}"
+    return f"no form in TensorFlow Serving's JSON: {suggestions.tensors(specs)}; use npy (application/x-npy){or_v2}"

@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
-from gateway.api import array_body, memory
-from gateway.api.advice import Advisor, Refused
+from gateway.api import arrays, memory
+from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
+from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
-from gateway.api.request_body import Form, Known, Naming, RequestBody
 from gateway.api.tfserving import accept, advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
@@ -92,26 +92,24 @@ class TfServing:
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
-        arrays = await array_body.received(call, self._bodies, is_example=False)
-        if arrays is not None:
-            return await self._predict_arrays(call, model, trace, arrays)
+        load = await arrays.received(call, self._bodies, is_example=False)
+        if load is not None:
+            return await self._predict_arrays(call, model, trace, load)
         data = await self._bodies.read(call)
         try:
-            sent = await self._memory.run(len(data), RequestBody, self._known, model, data)
+            sent = await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
             raise await advice.predict_unread(self._advisor, Refused(call, error, model), data) from None
         trace.signature = sent.signature
         call.parse_s = time.monotonic() - started_s
         return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
 
-    async def _predict_arrays(
-        self, call: Call, model: ModelRef, trace: Trace, arrays: Callable[[Signature], Tensors]
-    ) -> Answer:
-        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(arrays(signature))))
+    async def _predict_arrays(self, call: Call, model: ModelRef, trace: Trace, load: Callable[[Signature], Tensors]) -> Answer:
+        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
         return await self._answered(call, model, trace, document, None)
 
     async def _answered(
-        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: RequestBody[PredictBody] | None
+        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
     ) -> Answer:
         build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
         try:
@@ -132,7 +130,7 @@ class TfServing:
 
     def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
         outputs = prediction.outputs
-        in_arrays = array_body.answer(call, outputs)
+        in_arrays = arrays.answer(call, outputs)
         return in_arrays or _json(dump_predict(outputs, is_row, self._non_finite))
 
     async def _classify(self, call: Call, model: ModelRef) -> Answer:

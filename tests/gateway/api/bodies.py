@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 from hypothesis import strategies as st
 
-from gateway.api.openinference import datatypes
 from gateway.api.simple import answer
+from gateway.codec import datatypes
 from gateway.codec.json_output import OPTIONS
 from gateway.inference import dtypes
 from gateway.inference.signature import Signature, TensorSpec

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.array_body import NPY, NPZ
+from gateway.api.arrays import NPY, NPZ
 from gateway.backend.stubs import DataType
 from gateway.codec import npy, npz
 from gateway.inference import dtypes

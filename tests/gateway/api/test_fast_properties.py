@@ -8,8 +8,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.request_body import Known, RequestBody
 from gateway.api.simple.routes import FORM as SIMPLE
 from gateway.api.tfserving import body
 from gateway.api.tfserving.routes import FORM as PREDICT
@@ -57,7 +57,7 @@ def fast_ways(form, data, signature):
 
 
 def loaded(known, data, signature):
-    return RequestBody(known, MODEL, data).load(signature)
+    return JsonBody(known, MODEL, data).load(signature)
 
 
 def assert_no_way_differs(form, data, signature):

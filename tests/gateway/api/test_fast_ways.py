@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.request_body import Known, RequestBody
 from gateway.api.simple import accept as simple_accept
 from gateway.api.simple import typed_body as simple_typed
 from gateway.api.simple.routes import FORM as SIMPLE
@@ -202,6 +202,6 @@ def test_what_is_known_of_models_is_bounded():
 def test_a_body_is_decoded_once_its_model_is_known():
     for form, body in ((PREDICT, b'{"instances": [[1, 2]]}'), (SIMPLE, b'{"data": [1, 2]}')):
         known = Known(form)
-        assert RequestBody(known, ModelRef("m"), body).load(X) is not None
+        assert JsonBody(known, ModelRef("m"), body).load(X) is not None
         assert known.decode(ModelRef("m"), body) is not None
         assert known.decode(ModelRef("m", 1), body) is None

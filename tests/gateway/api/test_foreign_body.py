@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from gateway.api import foreign_body
+from gateway.api.advice import foreign_body
 from gateway.backend.stubs import DataType
 from tests.gateway.api.test_advice import answer_to, example, message
 from tests.gateway.fake_serving import FLOATS, Version, signature

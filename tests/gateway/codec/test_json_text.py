@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.codec import raw_text
 from gateway.codec.json_text import dump, parse
-from gateway.codec.repeating import Repeating
+from gateway.codec.problems import Repeating
 from gateway.errors import InvalidArgument
 
 ACCEPTED = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from gateway.api import array_body
-from gateway.api.array_body import NPY, NPZ
+from gateway.api import arrays
+from gateway.api.arrays import NPY, NPZ
 from gateway.codec import npy, npz
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument, Unimplemented
@@ -47,7 +47,7 @@ def described(descr="<f4", order="False", shape="(1, 2)"):
 
 
 def read(body, model, mimetype=NPY, *, is_example=False, limit=LIMIT):
-    return array_body.read(body, mimetype, limit, is_example=is_example)(model)
+    return arrays.read(body, mimetype, limit, is_example=is_example)(model)
 
 
 def outcome(call):
@@ -378,20 +378,20 @@ def test_a_name_that_is_there_twice_is_told():
     ],
 )
 def test_arrays_are_only_for_those_who_prefer_them(accept, expected):
-    assert array_body.wanted(parse_accept_header(accept, MIMEAccept)) == expected
+    assert arrays.wanted(parse_accept_header(accept, MIMEAccept)) == expected
 
 
 @pytest.mark.parametrize("mimetype", ["", "application/json", "application/octet-stream", "text/plain"])
 def test_other_bodies_are_none_of_arrays(mimetype):
-    assert not array_body.is_sent(mimetype)
-    assert array_body.is_sent(NPY)
-    assert array_body.is_sent(NPZ)
+    assert not arrays.is_sent(mimetype)
+    assert arrays.is_sent(NPY)
+    assert arrays.is_sent(NPZ)
 
 
 def test_outputs_are_written():
-    assert bits(np.load(io.BytesIO(array_body.write({"y": X}, NPY)))) == bits(X)
-    with np.load(io.BytesIO(array_body.write({"y": X[0], "total": X}, NPZ))) as loaded:
+    assert bits(np.load(io.BytesIO(arrays.write({"y": X}, NPY)))) == bits(X)
+    with np.load(io.BytesIO(arrays.write({"y": X[0], "total": X}, NPZ))) as loaded:
         assert bits(loaded["y"]) == bits(X[0])
         assert bits(loaded["total"]) == bits(X)
     with pytest.raises(InvalidArgument, match="there are 2 outputs"):
-        array_body.write({"y": X, "z": X}, NPY)
+        arrays.write({"y": X, "z": X}, NPY)

@@ -11,8 +11,9 @@ from openapi_spec_validator import validate
 
 from gateway import errors
 from gateway.api.docs import document as openapi
-from gateway.api.docs import json_schema, responses, samples
+from gateway.api.docs import json_schema, responses
 from gateway.api.docs.document import Limits, Served
+from gateway.api.samples import values
 from gateway.api.simple import body as simple_body
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import path as tfserving_path
@@ -189,7 +190,7 @@ def test_a_large_tensor_has_a_schema_and_no_example():
     one = model(signature([spec(shape=(None, 224, 224, 3), name="image")]))
     made = document(one)
     assert examples(made, "/v1/models/m:predict") == {}
-    assert not samples.is_printable(one.signatures["serving_default"])
+    assert not values.is_printable(one.signatures["serving_default"])
     assert len(json.dumps(made)) < 500_000
 
 
@@ -287,6 +288,6 @@ def test_a_document_of_fifty_models_stays_small():
 def test_samples_are_always_the_same_and_of_the_declared_shape():
     one = spec(dtypes.INT64, (None, 2, None))
     of = signature([one])
-    assert samples.whole(of, one) == [[[1], [1]]]
-    assert samples.row(of, one) == [[1], [1]]
-    assert np.array(samples.flat(of, one)).reshape(samples.shape(of, one)).shape == (1, 2, 1)
+    assert values.whole(of, one) == [[[1], [1]]]
+    assert values.row(of, one) == [[1], [1]]
+    assert np.array(values.flat(of, one)).reshape(values.shape(of, one)).shape == (1, 2, 1)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from model_export import publication, warmup
-from model_export.check import Verdict, check
 from model_export.checking import finding
+from model_export.checking.check import Verdict, check
+from model_export.checking.state import changes_state
 from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError
+from model_export.publishing import publication, warmup
 from model_export.sampling.prediction_logs import MOST_RECORDS
 from model_export.sampling.sample import Unbound
 from model_export.saved_model import read_meta_graph
-from model_export.state import changes_state
 from model_export.versions import Version, check_model_name
 
 Writer = Callable[[Path], None]

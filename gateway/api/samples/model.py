@@ -1,4 +1,4 @@
-"""A model as the documentation describes it: which of its signatures can be called in which dialect."""
+"""A model as the documentation and the refusals describe it: which of its signatures can be called in which dialect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from urllib.parse import quote
 from gateway.codec.elements import element
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
-from gateway.inference.hints import why_not_callable
 from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
+from gateway.inference.suggestions import why_not_callable
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
@@ -17,15 +17,15 @@ METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
 
 @dataclass(frozen=True, slots=True)
 class DocumentedModel:
-    """The version of a model that answers when none is named, the others that are served, and an identifier for the model.
+    """The version of a model that answers when none is named, the others that are served, and an identifier for clients.
 
     ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
     ``address``: where the client found the gateway (``http://host:port``), for programs that it may run.
     """
 
     served: ServedModel
-    others: tuple[int, ...]
-    identifier: str
+    others: tuple[int, ...] = ()
+    identifier: str = ""
     not_joined: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
 
@@ -104,6 +104,11 @@ def has_strict_form(dtype: DType) -> bool:
 def are_supported(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType], bool]) -> bool:
     """Whether all these tensors are of supported dtypes."""
     return all(is_supported(spec.dtype) for spec in specs)
+
+
+def has_form(signature: Signature, is_supported: Callable[[DType], bool]) -> bool:
+    """Whether all inputs and outputs are of supported dtypes."""
+    return are_supported((*signature.inputs, *signature.outputs), is_supported)
 
 
 def _tensor(spec: TensorSpec) -> str:

@@ -1,11 +1,11 @@
-"""The bodies of TensorFlow Serving's :classify and :regress: their schemas, examples, and the schemas of the answers."""
+"""The schemas of the bodies of TensorFlow Serving's :classify and :regress, with examples, and of the answers."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from gateway.api.docs import samples
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.model import DocumentedModel
+from gateway.api.samples import bodies
+from gateway.api.samples.model import DocumentedModel
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _GUESS: Final = "A guess: no signature says which features its examples have."
@@ -43,13 +43,6 @@ def answer(verb: str) -> Json:
 def examples(model: DocumentedModel, signatures: Sequence[Signature]) -> Json:
     """The examples of a body, by signature."""
     return {
-        signature.name: {"summary": signature.name, "description": _GUESS, "value": sample(model, signature)}
+        signature.name: {"summary": signature.name, "description": _GUESS, "value": bodies.examples(model, signature)}
         for signature in signatures
     }
-
-
-def sample(model: DocumentedModel, signature: Signature) -> dict[str, Any]:
-    """A body with one example, whose features are a guess."""
-    features = samples.features([model.default] if model.default else model.signatures)
-    name = {} if signature.name == DEFAULT_SIGNATURE else {"signature_name": signature.name}
-    return name | {"examples": [features]}

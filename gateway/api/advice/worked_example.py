@@ -7,13 +7,16 @@ import json
 import shlex
 from typing import Any, Final
 
-from gateway.api import array_body
-from gateway.api.docs import example_bodies, infer_bodies, predict_bodies, snippets
-from gateway.api.docs import samples as sample_values
-from gateway.api.docs import simple as openapi_simple
-from gateway.api.docs.model import DocumentedModel, are_supported, has_array_form, has_compatible_form, has_strict_form
-from gateway.api.openinference import datatypes
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.arrays import NPY, NPZ
+from gateway.api.samples import bodies, numpy_text, values
+from gateway.api.samples.model import (
+    DocumentedModel,
+    are_supported,
+    has_array_form,
+    has_compatible_form,
+    has_form,
+    has_strict_form,
+)
 from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -28,7 +31,7 @@ def predict(model: DocumentedModel, signature: Signature, path: str, *, by_colum
     """
     if not _is_json(signature):
         return _line(model, signature, _infer_program(model, signature) or _arrays_program(model, signature, path))
-    samples = predict_bodies.samples(signature)
+    samples = bodies.predict(signature)
     body = samples.get("inputs") if by_columns else next(iter(samples.values()), None)
     return _line(model, signature, json.dumps(body) if body else "")
 
@@ -38,14 +41,14 @@ def predict_program(model: DocumentedModel, signature: Signature) -> str:
     path = f"/v1/models/{model.in_path}:predict"
     if not _is_json(signature):
         return predict(model, signature, path)
-    body = next(iter(predict_bodies.samples(signature).values()), None)
+    body = next(iter(bodies.predict(signature).values()), None)
     return _line(model, signature, _curl(model, body, path) if body else "")
 
 
 def predict_curl(model: DocumentedModel) -> str:
     """A curl that calls the first signature of the model that has a form in JSON; empty when none has, or it would be long."""
     for signature in model.signatures:
-        body = next(iter(predict_bodies.samples(signature).values()), None) if _is_json(signature) else None
+        body = next(iter(bodies.predict(signature).values()), None)
         program = _curl(model, body, f"/v1/models/{model.in_path}:predict") if body else ""
         if 0 < len(program) <= _MOST_CHARACTERS:
             return program
@@ -54,20 +57,20 @@ def predict_curl(model: DocumentedModel) -> str:
 
 def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
     """A body for TensorFlow Serving's ``verb``, :classify or :regress."""
-    line = _line(model, None, json.dumps(example_bodies.sample(model, signature)))
+    line = _line(model, None, json.dumps(bodies.examples(model, signature)))
     return line.replace("For example", f"For example (:{verb}; the names of the features are a guess)", 1)
 
 
 def infer(model: DocumentedModel, signature: Signature) -> str:
     """A body for the Open Inference Protocol."""
-    is_known = are_supported(signature.inputs, datatypes.is_supported) and infer_bodies.is_answered(signature)
-    return _line(model, signature, json.dumps(infer_bodies.sample(signature)) if is_known else "")
+    body = bodies.infer(signature)
+    return _line(model, signature, json.dumps(body) if body else "")
 
 
 def simple(model: DocumentedModel, signature: Signature) -> str:
     """A body for /predict."""
-    is_known = are_supported(signature.inputs, has_strict_form) and openapi_simple.is_answered(signature)
-    return _line(model, signature, json.dumps(openapi_simple.sample(signature)) if is_known else "")
+    body = bodies.simple(signature)
+    return _line(model, signature, json.dumps(body) if body else "")
 
 
 def arrays(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
@@ -79,7 +82,7 @@ def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> s
     """A program that sends the bytes of a file as the only input, a string, under ``key`` in base64 (empty: by its name)."""
     of_file: Any = {b64.KEY: _MARK}
     if key:
-        body = predict_bodies.name_of(signature) | {key: [of_file]}
+        body = bodies.name_of(signature) | {key: [of_file]}
     else:
         spec = signature.inputs[0]
         body = {spec.name: of_file if spec.has_free_batch or not spec.shape else [of_file]}
@@ -91,32 +94,30 @@ def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> s
 
 def raw_file(model: DocumentedModel, path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
-    header = shlex.quote(f"{HEADER_LENGTH}: 0")
+    header = shlex.quote("Inference-Header-Content-Length: 0")
     return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
 
 
 def _is_json(signature: Signature) -> bool:
-    return are_supported((*signature.inputs, *signature.outputs), has_compatible_form)
+    return has_form(signature, has_compatible_form)
 
 
 def _infer_program(model: DocumentedModel, signature: Signature) -> str:
-    is_known = are_supported(signature.inputs, datatypes.is_supported) and infer_bodies.is_answered(signature)
-    if not (is_known and model.is_one_segment):
-        return ""
-    return _curl(model, infer_bodies.sample(signature), f"/v2/models/{model.in_path}/infer")
+    body = bodies.infer(signature)
+    return _curl(model, body, f"/v2/models/{model.in_path}/infer") if body and model.is_one_segment else ""
 
 
 def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
     """A program that sends JSON if the inputs have any, otherwise arrays; empty if they have neither."""
-    answered = array_body.NPY if len(signature.outputs) == 1 else array_body.NPZ
+    answered = NPY if len(signature.outputs) == 1 else NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):
-        body = openapi_simple.sample(signature) if is_example else predict_bodies.columns(signature)
-        return _curl(model, body, path, accept) if sample_values.is_printable(signature) else ""
+        body = bodies.one_example(signature) if is_example else bodies.columns(signature)
+        return _curl(model, body, path, accept) if values.is_printable(signature) else ""
     # Arrays name no signature.
     if signature.name != DEFAULT_SIGNATURE or not are_supported(signature.inputs, has_array_form):
         return ""
-    sent = array_body.NPY if len(signature.inputs) == 1 else array_body.NPZ
+    sent = NPY if len(signature.inputs) == 1 else NPZ
     made = shlex.quote(f"import numpy; {_saved(signature, sent, is_example)}")
     binary = f"--data-binary @inputs.{sent[-3:]}"
     return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
@@ -124,8 +125,8 @@ def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, 
 
 def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
     """The statement that saves the inputs."""
-    arrays = {spec.name: snippets.array(signature, spec, whole=not is_example) for spec in signature.inputs}
-    if media_type == array_body.NPY:
+    arrays = {spec.name: numpy_text.array(signature, spec, whole=not is_example) for spec in signature.inputs}
+    if media_type == NPY:
         return f"numpy.save('inputs.npy', {next(iter(arrays.values()))})"
     named = ", ".join(f"{name!r}: {array}" for name, array in arrays.items())
     return f"numpy.savez('inputs.npz', **{{{named}}})"
@@ -142,5 +143,5 @@ def _url(model: DocumentedModel, path: str) -> str:
 def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:
     if not example or len(example) > _MOST_CHARACTERS:
         return f"Programs that work: GET /docs/models/{model.in_path}" if model.is_one_segment else ""
-    note = " (what a string must hold is a guess)" if signature and sample_values.is_guess(signature) else ""
+    note = " (what a string must hold is a guess)" if signature and values.is_guess(signature) else ""
     return f"For example{note}: {example}"

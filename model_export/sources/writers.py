@@ -9,14 +9,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import function_source, keras_export
 from model_export.diagnosis.causes import cause
 from model_export.diagnosis.file_kinds import kind_of_keras_file
 from model_export.diagnosis.keras_file import python_code_in
 from model_export.diagnosis.paths import what_is
 from model_export.errors import ExportError
-from model_export.release import Writer
+from model_export.publishing.release import Writer
 from model_export.saved_model import read_meta_graph
+from model_export.sources import function_source, keras_export
 
 _FORMS = "expected a .keras file, a SavedModel directory (it holds saved_model.pb) or module:function"
 _FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)(?<!\.py):(?P<function>[A-Za-z_]\w*)")

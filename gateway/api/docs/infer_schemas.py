@@ -1,13 +1,12 @@
-"""The bodies of the Open Inference Protocol's infer for one signature: schemas of request and answer, and an example."""
+"""The schemas of the bodies of the Open Inference Protocol's infer for one signature, and of the answers."""
 
 import math
 from typing import Final
 
-from gateway.api.docs import json_schema, samples
+from gateway.api.docs import json_schema
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.model import are_supported
-from gateway.api.openinference import datatypes
 from gateway.api.openinference.form import SIGNATURE_NAME
+from gateway.codec import datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 SIZE: Final = {"type": "integer", "minimum": 0}
@@ -48,26 +47,6 @@ def answer(signature: Signature | None) -> Json:
     members = {"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": array(outputs)}
     body = record(members, ("id",))
     return body if signature is None else body | {"title": signature.name}
-
-
-def sample(signature: Signature) -> Json:
-    """A request for ``signature``."""
-    inputs = [
-        {
-            "name": spec.name,
-            "datatype": datatypes.name_of(spec.dtype),
-            "shape": list(samples.shape(signature, spec)),
-            "data": samples.flat(signature, spec),
-        }
-        for spec in signature.inputs
-    ]
-    is_default = signature.name == DEFAULT_SIGNATURE
-    return ({} if is_default else {"parameters": {SIGNATURE_NAME: signature.name}}) | {"inputs": inputs}
-
-
-def is_answered(signature: Signature) -> bool:
-    """Whether ``sample`` is small enough to be read, and its answer has a form here."""
-    return samples.is_printable(signature) and are_supported(signature.outputs, datatypes.is_supported)
 
 
 def _wanted(signature: Signature | None) -> Json:

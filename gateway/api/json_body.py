@@ -78,7 +78,7 @@ class Known(Generic[Loaded]):
         self._decoders[model] = (signature, self.form.typed(signature))
 
 
-class RequestBody(Generic[Loaded]):
+class JsonBody(Generic[Loaded]):
     """One body: ``data`` are its bytes, ``signature`` is the name of the signature that it asks for. Not thread-safe."""
 
     def __init__(self, known: Known[Loaded], model: ModelRef, data: bytes) -> None:

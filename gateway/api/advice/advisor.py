@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from gateway.api import address, foreign_body
-from gateway.api.docs.model import DocumentedModel, has_array_form
-from gateway.api.foreign_body import ForeignBody
+from gateway.api import address
+from gateway.api.advice import foreign_body
+from gateway.api.advice.foreign_body import ForeignBody
+from gateway.api.samples.model import DocumentedModel, has_array_form
 from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented
-from gateway.inference import dtypes, hints
+from gateway.inference import dtypes, suggestions
 from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef, Signature
 
@@ -38,7 +39,7 @@ class Advisor:
             served = await self._catalog.served(model, call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
             return None
-        return DocumentedModel(served, (), served.name, address=address.of_gateway(call))
+        return DocumentedModel(served, address=address.of_gateway(call))
 
     async def explained(self, refused: "Refused", name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
         """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
@@ -49,7 +50,7 @@ class Advisor:
             more += lines(known, signature)
         elif known is not None and not isinstance(refused.error, Unimplemented):
             more += known.problems[:_MOST_PROBLEMS]
-        return hints.with_lines(refused.error, filter(None, more))
+        return suggestions.with_lines(refused.error, filter(None, more))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model_export.errors import ExportError
-from model_export.publication import delete, locked, rename
+from model_export.publishing.publication import delete, locked, rename
 from model_export.versions import WITHDRAWN_PREFIX, Version, in_service, newest, withdrawn
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import keras_export
 from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError
+from model_export.sources import keras_export
 
 # What tf.saved_model.load returns is no tf.Module, but can be saved again.
 _MODULES = (tf.Module, tf.__internal__.tracking.AutoTrackable)

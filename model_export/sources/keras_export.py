@@ -10,10 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import aliases
-from model_export.declared_batch import is_declared, stateful_layers
 from model_export.diagnosis.causes import cause
 from model_export.errors import ExportError
+from model_export.sources import aliases
+from model_export.sources.declared_batch import is_declared, stateful_layers
 
 Endpoint = tuple[Callable[..., Any], list[tf.TensorSpec]]
 

@@ -11,16 +11,15 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from model_export.checking import finding, joining
 from model_export.checking.answers import Answered, Call, answer_to_guesses, answers_to_samples
-from model_export.checking.fills import Array
+from model_export.checking.example_features import dense_features, make_example
 from model_export.checking.finding import Finding
-from model_export.checking.guesses import Inputs, guesses
+from model_export.checking.guesses import guesses
+from model_export.checking.state import changes_state
 from model_export.checking.texts import likely_strings
 from model_export.checking.uncallable import why_uncallable
 from model_export.errors import ExportError
-from model_export.example_features import dense_features, make_example
 from model_export.sampling.sample import Unbound
-from model_export.saved_model import Signature, loaded, read_meta_graph, signatures_of
-from model_export.state import changes_state
+from model_export.saved_model import Array, Inputs, Signature, loaded, read_meta_graph, signatures_of
 
 _TIMEOUT_MS = 60_000
 

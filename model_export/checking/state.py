@@ -7,7 +7,7 @@ import re
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from model_export.graph_nodes import nodes_behind
+from model_export.checking.graph_nodes import nodes_behind
 from model_export.saved_model import Signature
 
 # Not the pure ScatterNd and TensorScatter*, nor random generators, whose state nobody asks for.

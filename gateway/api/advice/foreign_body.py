@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.api import array_body
-from gateway.api.tfserving import columns, examples, rows
+from gateway.api import arrays
+
+ROWS, COLUMNS = "instances", "inputs"
+"""The keys of TensorFlow Serving's :predict."""
 
 _LOOKED_AT_BYTES: Final = 4096
 _MOST_KEYS: Final = 1000  # of an object that are looked at
@@ -34,7 +36,7 @@ class ForeignBody:
 
 _AS_JSON: Final = "send its values as JSON, or as npy (but not to /v2)"
 _AS_ARRAYS: Final = f"POST it to {V1} or /predict/{{model}} with the header Content-Type: "
-_AS_ROWS: Final = f'its rows go into "{rows.KEY}" of {V1}'
+_AS_ROWS: Final = f'its rows go into "instances" of {V1}'
 _CSV: Final = ForeignBody("CSV", "each line is one example; send its values as JSON, in the form of the model's inputs")
 LINES: Final = ForeignBody("JSON lines", "all lines go into one list, with commas between")
 _FORM: Final = ForeignBody("a form", "the body itself must be the JSON")
@@ -61,8 +63,8 @@ _MAGIC: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
     (re.compile(rb"RIFF....(WEBP|WAVE|AVI )", re.DOTALL), ForeignBody("an image, sound or video (RIFF)", is_file=True)),
     (re.compile(rb"ID3[\x02-\x04]|OggS\x00|fLaC\x00"), ForeignBody("sound", is_file=True)),
     (re.compile(rb"%PDF-"), ForeignBody("a PDF file", is_file=True)),
-    (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + array_body.NPY)),
-    (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + array_body.NPZ)),
+    (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + arrays.NPY)),
+    (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + arrays.NPZ)),
     (re.compile(rb"\x1f\x8b"), ForeignBody("gzip", "say so with the header Content-Encoding: gzip")),
     (re.compile(rb"\xff\xfe|\xfe\xff|[\[{\"]\x00"), _UTF_16),
     (re.compile(rb"PAR1"), _PARQUET),
@@ -98,9 +100,7 @@ _LOOKS: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
 )
 _MLFLOW: Final = ("dataframe_split", "dataframe_records", "dataframe_rows")
 _SELDON: Final = ("ndarray", "tensor", "tftensor")
-_TYPOS: Final = {
-    name: key for key in (rows.KEY, columns.KEY) for name in (key.removesuffix("s"), key.capitalize(), key.upper())
-}
+_TYPOS: Final = {name: key for key in (ROWS, COLUMNS) for name in (key.removesuffix("s"), key.capitalize(), key.upper())}
 
 
 def of_bytes(data: bytes, mimetype: str) -> ForeignBody | None:
@@ -116,7 +116,7 @@ def of_document(document: Any) -> ForeignBody | None:
     """What ``document``, decoded JSON that a route has refused, looks like."""
     if not isinstance(document, dict) or len(document) > _MOST_KEYS:
         return None
-    if _is_v2(document.get(columns.KEY)):
+    if _is_v2(document.get(COLUMNS)):
         return ForeignBody("a request of the Open Inference Protocol (KServe, Triton, MLServer)", route=V2)
     if "model_spec" in document or _has_tensor_proto(document):
         return ForeignBody("TensorFlow Serving's gRPC request as JSON", "a tensor is nested lists of its values")
@@ -130,9 +130,9 @@ def _of_keys(document: Mapping[str, Any]) -> ForeignBody | None:
     data = document.get("data")
     if isinstance(data, dict) and any(key in data for key in _SELDON):
         return ForeignBody("Seldon's protocol", _AS_ROWS)
-    if rows.KEY in document or columns.KEY in document:
+    if ROWS in document or COLUMNS in document:
         return ForeignBody("a request for TensorFlow Serving's REST port (SageMaker, Vertex AI, KServe v1)", route=V1)
-    if examples.KEY in document:
+    if "examples" in document:
         return ForeignBody("a request for :classify or :regress", route=CLASSIFY)
     return ForeignBody("Azure ML's input_data", _AS_ROWS) if "input_data" in document else None
 
@@ -165,6 +165,6 @@ def _is_v2(inputs: Any) -> bool:
 
 
 def _has_tensor_proto(document: Mapping[str, Any]) -> bool:
-    inputs = document.get(columns.KEY)
+    inputs = document.get(COLUMNS)
     tensors = (*document.values(), *(inputs.values() if isinstance(inputs, dict) else ()))
     return any(isinstance(tensor, dict) and "dtype" in tensor and len(tensor) > 1 for tensor in tensors)

@@ -1,0 +1,65 @@
+"""What a refusal of the Open Inference Protocol says beside its problems, which name what is wrong and where.
+
+More is said of a body that another service takes, of one that is no JSON object, and of what has no datatype.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+from gateway.api.advice import worked_example
+from gateway.api.advice.advisor import Advisor, Refused, foreign_bytes, foreign_object, signature_for_file
+from gateway.api.advice.foreign_body import ForeignBody
+from gateway.api.samples.model import DocumentedModel, has_form
+from gateway.codec import datatypes
+from gateway.errors import GatewayError
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+
+_ARRAYS: Final = "npy and npz have every dtype, under /v1"
+
+
+async def unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
+    """The body ``data`` is no JSON object."""
+    return await _explained(advisor, refused, DEFAULT_SIGNATURE, foreign_bytes(refused.call, data))
+
+
+async def unfit(advisor: Advisor, refused: Refused, name: str, document: Any, data: bytes) -> GatewayError:
+    """The JSON object ``document`` (None: raw data) does not fit the signature ``name``.
+
+    ``data``: the whole body.
+    """
+    inputs = {} if document is None else document.get("inputs")
+    if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
+        return refused.error
+    foreign = None if inputs == [] else foreign_object(refused.call, document, data)
+    return await _explained(advisor, refused, name, foreign)
+
+
+async def without_form(advisor: Advisor, refused: Refused, name: str) -> GatewayError:
+    """A tensor has no datatype."""
+    return await advisor.explained(refused, name, None, _arrays)
+
+
+async def unknown(advisor: Advisor, refused: Refused) -> GatewayError:
+    """There is no signature of the name that was asked for."""
+    return await _explained(advisor, refused, DEFAULT_SIGNATURE, None)
+
+
+async def _explained(advisor: Advisor, refused: Refused, name: str, foreign: ForeignBody | None) -> GatewayError:
+    return await advisor.explained(refused, name, foreign, partial(_lines, foreign=foreign))
+
+
+def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody | None) -> Iterator[str]:
+    if not has_form(signature, datatypes.is_supported):
+        yield from _arrays(known, signature)
+        return
+    is_file = foreign is not None and foreign.is_file and signature_for_file(known, signature) is signature
+    if is_file and signature.name == DEFAULT_SIGNATURE:
+        yield worked_example.raw_file(known, f"/v2/models/{known.in_path}/infer")
+    yield worked_example.infer(known, signature)
+
+
+def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:
+    if not has_form(signature, datatypes.is_supported):
+        yield _ARRAYS
+        yield worked_example.arrays(known, signature, f"/v1/models/{known.in_path}:predict")
