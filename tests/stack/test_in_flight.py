@@ -10,6 +10,8 @@ import pytest
 import requests
 
 from tests.gateway.fake_serving import FakeServing, serving
+from tests.gateway.server.http_cases_connection import post
+from tests.gateway.server.http_wire import Wire
 from tests.stack.conftest import Process
 from tests.waiting import free_port, wait_for
 
@@ -81,6 +83,19 @@ def test_the_requests_in_flight_are_those_of_both_workers(gateway):
         client.join()
     assert gateway.statuses == [200] * 4
     wait_for(lambda: gateway.in_flight() == ITSELF)
+
+
+def test_a_client_that_goes_away_is_in_flight_no_longer(gateway):
+    gateway.fake.release.clear()
+    with Wire(gateway.port) as wire:
+        wire.play((post(),))
+        wait_for(lambda: gateway.in_flight() == 1 + ITSELF)
+    wait_for(lambda: gateway.in_flight() == ITSELF)
+    # Its call of the model server was taken back too.
+    wait_for(lambda: gateway.fake.ended.count("Predict") == 1)
+    gateway.fake.release.set()
+    gateway.predict()
+    assert gateway.statuses == [200]
 
 
 ITSELF = 1
