@@ -12,7 +12,7 @@ from gateway.api.errors import InternalError
 from gateway.call import Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
-from gateway.inference.hints import cut
+from gateway.inference.suggestions import cut
 from gateway.telemetry.logs import logger
 from gateway.telemetry.refusals import Refusals
 from gateway.telemetry.request_metrics import Labels, Prediction, Tally

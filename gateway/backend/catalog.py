@@ -16,7 +16,7 @@ from gateway.backend.model_config import ModelConfigFile
 from gateway.backend.poll import Poll
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, NotFound
-from gateway.inference import hints
+from gateway.inference import suggestions
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.single_flight import SingleFlight
 from gateway.inference.status import ModelStatus
@@ -127,4 +127,4 @@ class Catalog:
             yield
         except (NotFound, InvalidArgument) as error:
             labels = () if self._config_file is None else self._config_file.labels.get(model.name, ())
-            raise hints.not_found(error, model, hints.Known(self.models(), labels)) from None
+            raise suggestions.not_found(error, model, suggestions.Known(self.models(), labels)) from None

@@ -9,8 +9,8 @@ from gateway.errors import InvalidArgument
 from gateway.inference.backend import ExampleBackend
 from gateway.inference.catalog import Catalog
 from gateway.inference.examples import Classifications, Examples, Regressions
-from gateway.inference.hints import wrong_examples
 from gateway.inference.signature import ModelRef
+from gateway.inference.suggestions import wrong_examples
 from gateway.telemetry.trace import Trace
 
 

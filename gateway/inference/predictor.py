@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument, NotFound
-from gateway.inference import hints
+from gateway.inference import suggestions
 from gateway.inference.backend import Backend
 from gateway.inference.caching.cache import PredictionCache, Question
 from gateway.inference.catalog import Catalog
@@ -120,8 +120,8 @@ def signature_of(served: ServedModel, name: str) -> Signature:
     signature = served.signatures.get(name)
     if signature is None:
         # Words of tensorflow_serving/util/json_tensor.cc and its callers.
-        text = f'Serving signature name: "{hints.cut(name)}" not found in signature def'
-        raise hints.with_hint(InvalidArgument(text), hints.no_signature(name, served))
+        text = f'Serving signature name: "{suggestions.cut(name)}" not found in signature def'
+        raise suggestions.with_hint(InvalidArgument(text), suggestions.no_signature(name, served))
     return signature
 
 

@@ -14,7 +14,7 @@ from gateway.api.advice.foreign_body import ForeignBody
 from gateway.api.samples.model import DocumentedModel, has_array_form
 from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented
-from gateway.inference import dtypes, hints
+from gateway.inference import dtypes, suggestions
 from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef, Signature
 
@@ -50,7 +50,7 @@ class Advisor:
             more += lines(known, signature)
         elif known is not None and not isinstance(refused.error, Unimplemented):
             more += known.problems[:_MOST_PROBLEMS]
-        return hints.with_lines(refused.error, filter(None, more))
+        return suggestions.with_lines(refused.error, filter(None, more))
 
 
 @dataclass(frozen=True, slots=True)

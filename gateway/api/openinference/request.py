@@ -14,8 +14,8 @@ from gateway.codec import datatypes, json_text
 from gateway.codec.elements import Array
 from gateway.codec.problems import Problems, cut
 from gateway.errors import InvalidArgument, Unimplemented
-from gateway.inference.hints import refuse_composite
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from gateway.inference.suggestions import refuse_composite
 
 HEADER_LENGTH: Final = form.HEADER_LENGTH
 

@@ -22,10 +22,10 @@ from gateway.call import Answer, Call
 from gateway.codec import datatypes
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
-from gateway.inference.hints import refuse_composite
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.suggestions import refuse_composite
 from gateway.telemetry.trace import Trace
 
 SERVER_NAME: Final = "serving-gateway"

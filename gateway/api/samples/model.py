@@ -7,8 +7,8 @@ from urllib.parse import quote
 from gateway.codec.elements import element
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
-from gateway.inference.hints import why_not_callable
 from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
+from gateway.inference.suggestions import why_not_callable
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}

@@ -16,9 +16,9 @@ from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
-from gateway.inference.hints import listed, refuse_composite
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
+from gateway.inference.suggestions import listed, refuse_composite
 from gateway.telemetry.trace import Trace
 
 FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, strict=True)

@@ -9,9 +9,9 @@ from gateway.api.tfserving import advice
 from gateway.api.tfserving.body import PredictBody
 from gateway.api.tfserving.shapes import mismatches
 from gateway.errors import GatewayError, InvalidArgument
-from gateway.inference import hints
-from gateway.inference.hints import refuse_composite
+from gateway.inference import suggestions
 from gateway.inference.signature import ModelRef, Signature, Tensors
+from gateway.inference.suggestions import refuse_composite
 from gateway.telemetry.trace import Trace
 
 _MODELS_OWN: Final = "the model itself refused these values"
@@ -47,7 +47,9 @@ class PredictDocument:
         error, is_loaded = self._with_shapes(refused.error), self._body is not None
         fits = is_loaded and not (isinstance(error, InvalidArgument) and error.problems)
         if fits and isinstance(error, InvalidArgument) and self._signature is not None:
-            return hints.with_lines(error, [f"The request fits {hints.tensors(self._signature.inputs)}: {_MODELS_OWN}"])
+            return suggestions.with_lines(
+                error, [f"The request fits {suggestions.tensors(self._signature.inputs)}: {_MODELS_OWN}"]
+            )
         if trace.version is None or sent is None or fits:
             return error
         by_version = Refused(refused.call, error, ModelRef(trace.model, trace.version))

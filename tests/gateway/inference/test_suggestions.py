@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable
-from gateway.inference.hints import Known, listed, no_signature, not_found, with_hint
 from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.suggestions import Known, listed, no_signature, not_found, with_hint
 
 LOADED = VersionStatus(2, "AVAILABLE")
 BROKEN = VersionStatus(3, "END", "INVALID_ARGUMENT", "no graph")
