@@ -54,13 +54,9 @@ def accept(document: Any, signature: Signature) -> PredictBody | None:
     if not names_signature(document) or not signature.inputs:
         return None
     key, *others = [name for name in document if name != SIGNATURE_KEY] or [""]
-    if others:
-        return None
-    if key == rows.KEY:
-        tensors = _rows(document[key], signature.inputs)
-        return None if tensors is None else PredictBody(row=True, tensors=tensors)
-    tensors = _columns(document[key], signature.inputs) if key == columns.KEY else None
-    return None if tensors is None else PredictBody(row=False, tensors=tensors)
+    read = {rows.KEY: _rows, columns.KEY: _columns}.get(key)
+    tensors = None if read is None or others else read(document[key], signature.inputs)
+    return None if tensors is None else PredictBody(row=key == rows.KEY, tensors=tensors)
 
 
 def load(document: Any, signature: Signature) -> PredictBody:
@@ -97,14 +93,11 @@ def _unlike(document: Any, text: str) -> InvalidArgument:
 
 
 def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
-    if isinstance(instances, NumberBlock):
-        return complete([(specs[0].name, _tensor(instances, specs[0]))]) if len(specs) == 1 else None
-    if not isinstance(instances, list) or not instances:
-        return None
-    if not b64.is_object(instances[0]):
-        return complete([(specs[0].name, _tensor(instances, specs[0]))]) if len(specs) == 1 else None
+    is_list = isinstance(instances, list) and bool(instances)
+    if isinstance(instances, NumberBlock) or (is_list and not b64.is_object(instances[0])):
+        return _only(instances, specs)
     names = {spec.name for spec in specs}
-    if not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+    if not is_list or not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
         return None
     return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
 
@@ -112,7 +105,11 @@ def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | N
 def _columns(inputs: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
     if b64.is_object(inputs):
         return complete((spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs)
-    return complete([(specs[0].name, _tensor(inputs, specs[0]))]) if len(specs) == 1 else None
+    return _only(inputs, specs)
+
+
+def _only(value: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    return complete([(specs[0].name, _tensor(value, specs[0]))]) if len(specs) == 1 else None
 
 
 def _tensor(value: Any, spec: TensorSpec) -> Array | None:
