@@ -50,15 +50,19 @@ _LOOP, _GATEWAY = "gateway.loop", "gateway"  # extensions of the Flask applicati
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The gateway as a WSGI application, for any server; without ``settings`` it reads the environment.
+    """The gateway as a WSGI application, for any server.
 
+    Without ``settings`` it reads the environment, and writes its log as ``python -m gateway`` does: JSON lines on stderr.
     Its event loop, with the connection to the model server, starts with the first request of a process.
 
     Raises:
         SettingsError: the environment does not make valid settings.
         ModelConfigError: the model config file cannot be read.
     """
-    gateway = Gateway(settings or gateway_settings.from_environment(os.environ))
+    if settings is None:
+        settings = gateway_settings.from_environment(os.environ)
+        logs.configure(settings.log_level)
+    gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
     app.extensions |= {_LOOP: loop, _GATEWAY: gateway}

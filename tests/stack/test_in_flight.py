@@ -41,6 +41,24 @@ def test_the_requests_in_flight_are_those_of_both_workers(gateway):
     wait_for(lambda: gateway.in_flight() == ITSELF)
 
 
+def test_the_requests_of_a_worker_that_died_are_in_flight_no_longer(gateway):
+    gateway.fake.release.clear()
+    dying, other = gateway.workers
+    with Wire(gateway.port) as wire:
+        # The other one does not take this request.
+        os.kill(other, signal.SIGSTOP)
+        try:
+            wire.play((post(),))
+            wait_for(lambda: gateway.in_flight() == 1 + ITSELF)
+        finally:
+            os.kill(other, signal.SIGCONT)
+        os.kill(dying, signal.SIGKILL)
+        wire.read_to_the_end()
+        assert (wire.is_closed, wire.answers) == (True, [])
+    wait_for(lambda: len(gateway.workers) == 2 and dying not in gateway.workers)
+    wait_for(lambda: gateway.in_flight() == ITSELF)
+
+
 def test_a_client_that_goes_away_is_in_flight_no_longer(gateway):
     gateway.fake.release.clear()
     with Wire(gateway.port) as wire:
