@@ -5,6 +5,7 @@ Standard-library loggers (gunicorn, grpc) are rendered the same way. Any module 
 What is only information may be written a moment later, together with more of it: writing is what a line costs most.
 """
 
+import atexit
 import json
 import logging
 import logging.config
@@ -148,6 +149,7 @@ def configure(level: str) -> None:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+    atexit.register(flush)
 
 
 def flush() -> None:

@@ -64,10 +64,14 @@ def test_metrics_are_those_of_all_workers(make_stack):
     for _ in range(60):
         assert predict(stack).status_code == 200
     sample = re.compile(r'gateway_requests_total\{model="half_plus_two",.*status="200",version="1"\} (\S+)')
-    for _ in range(10):
+
+    def counted() -> float:
         found = sample.search(stack.get("/metrics").text)
         assert found is not None
-        assert float(found[1]) == 60
+        return float(found[1])
+
+    wait_for(lambda: counted() == 60)  # each worker writes in a moment what others read
+    assert {counted() for _ in range(10)} == {60}
 
 
 def test_every_request_is_one_line_of_json(make_stack):

@@ -85,7 +85,7 @@ def in_the_test_client(app: Flask, sent: Sent) -> Answer:
     response = app.test_client().open(
         "/",
         method=sent.method,
-        data=sent.body or None,
+        data=sent.body,
         headers=[("Host", HOST), *fields(sent)],
         # werkzeug's client would send a tidier target.
         environ_overrides={

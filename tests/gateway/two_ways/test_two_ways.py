@@ -1,5 +1,6 @@
 """Our own server and the Flask application under any other server give the same answers: status, headers and body."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from gateway.settings import from_environment
 from tests.gateway.fake_serving import serving
 from tests.gateway.server.http_wire import Answer
 from tests.gateway.two_ways import models, servers
+from tests.gateway.two_ways.random_requests import random_requests
 from tests.gateway.two_ways.requests import MAX_BODY_BYTES, V1, V1_GOOD, Sent, all_requests, of_conformance, of_methods
 from tests.waiting import wait_for
 
@@ -75,6 +77,18 @@ def test_both_ways_give_the_same_answer(same, sent):
     expected = same.ours(sent)
     assert same.gunicorn(sent) == expected
     assert same.test_client(sent) == expected
+
+
+def test_two_servers_give_the_same_answers_to_requests_made_at_random(same):
+    """TWO_WAYS_SEED and TWO_WAYS_REQUESTS change and lengthen it. The test client sends some fields as no server would."""
+    seed, number = int(os.environ.get("TWO_WAYS_SEED", "1")), int(os.environ.get("TWO_WAYS_REQUESTS", "400"))
+    statuses = Counter()
+    for sent in random_requests(seed, number):
+        answer = same.ours(sent)
+        assert same.gunicorn(sent) == answer, sent
+        assert answer.status < 500, sent
+        statuses[answer.status] += 1
+    assert min(statuses[status] for status in (200, 400, 404, 405)) > 10, statuses
 
 
 def test_each_way_tells_the_metrics_of_what_it_answered(same):
