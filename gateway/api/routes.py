@@ -1,4 +1,4 @@
-"""The table of routes: Flask has all of them, for any WSGI server; our own server asks it for the prediction routes."""
+"""The table of routes: Flask has all of them, for any WSGI server; our own server asks it for those that it answers itself."""
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -28,15 +28,16 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, Answer]], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax; ``predicts``: it is a prediction route.
+    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax.
 
-    ``handler`` takes the call, and by name the variable parts of the rule.
+    ``handler`` takes the call, and by name the variable parts of the rule. ``on_loop``: our own server answers it without
+    Flask, so that it never waits for a thread.
     """
 
     rule: str
     methods: tuple[str, ...]
     handler: Callable[..., Coroutine[Any, Any, Answer]]
-    predicts: bool = False
+    on_loop: bool = False
 
 
 class Routes:
@@ -47,12 +48,12 @@ class Routes:
         self._edge = edge
         self._tfserving = tfserving
         self._max_body_bytes = max_body_bytes
-        rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts]
-        self._predictions = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
+        rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.on_loop]
+        self._on_loop = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
         self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
 
     def find(self, call: Call) -> Handler | None:
-        """The handler of ``call`` if it is for a prediction route, otherwise None."""
+        """The handler of ``call`` if it is answered on the event loop, otherwise None."""
         path = call.path
         return self._remembered(call.method, path) if len(path) <= _REMEMBERED_LENGTH else self._match(call.method, path)
 
@@ -67,7 +68,7 @@ class Routes:
 
     def _match(self, method: str, path: str) -> Handler | None:
         try:
-            route, values = self._predictions.match(unquote(path, errors="replace"), method)
+            route, values = self._on_loop.match(unquote(path, errors="replace"), method)
         except HTTPException:
             return None
         return partial(route.handler, **values) if values else route.handler

@@ -14,6 +14,11 @@ def is_b64(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(KEY), str)
 
 
+def is_object(value: Any) -> bool:
+    """Whether ``value`` is any other JSON object, whose members are names."""
+    return isinstance(value, dict) and not is_b64(value)
+
+
 def decode(text: str) -> bytes:
     """The bytes of base64 ``text``: standard alphabet, white space ignored, padding right or absent. Raises ValueError."""
     data = text.encode("ascii")

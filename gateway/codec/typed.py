@@ -4,9 +4,9 @@ msgspec takes the last of two equal names where the dialects take the first. So 
 quotation marks than its names and strings need: then no name is repeated or unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final, TypedDict, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,10 +16,11 @@ from gateway.codec.elements import LIMITS, Array, Element
 from gateway.codec.nested_lists import Dims
 from gateway.inference import dtypes
 
+Loaded = TypeVar("Loaded")
+
 NAME_QUOTES: Final = 2
 """The quotation marks of a name."""
-REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)
-"""What decoders raise for a body that they do not recognise."""
+_REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)  # of a body that a form does not know
 
 _MAX_RANK: Final = 8
 _MAX_INPUTS: Final = 64
@@ -107,8 +108,18 @@ def check_quotes(body: bytes, needed: int) -> None:
         raise ValueError("a repeated or an unknown name, or a quotation mark within a string")
 
 
-def nothing(body: bytes) -> None:
-    """Recognise no body: for a signature that typed decoders cannot take."""
+def first_of(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
+    """What decodes a body by the first of ``forms`` that knows it, and gives None if none does."""
+
+    def decode(body: bytes) -> Loaded | None:
+        for form in forms:
+            try:
+                return form(body)
+            except _REFUSALS:
+                continue
+        return None
+
+    return decode
 
 
 def _bytes(strings: Array) -> tuple[Array, int]:

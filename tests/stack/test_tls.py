@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import requests
+import yaml
 
 from deploy import readiness
 from gateway.server.tls import CertificateFiles
@@ -51,10 +52,27 @@ def test_the_gateway_answers_https_and_nothing_else(files, tmp_path):
             page = requests.get(f"https://localhost:{port}/", timeout=10, verify=str(files.certificate)).json()
             assert f"https://localhost:{port}/" in page["example"]
             assert readiness.ask(port, "https") == readiness.Readiness("")
+            assert health_check(port, settings(files)) == 0
+            assert health_check(port, {}) != 0
         finally:
             code = gateway.stop()
     assert code == 0
     assert "Traceback" not in gateway.log.read_text()
+
+
+def health_check(port: int, environment: dict[str, str]) -> int:
+    """The exit code of the program by which Docker asks the gateway's container how it is."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    command, python, flag, program = services["gateway"]["healthcheck"]["test"]
+    assert (command, python, flag, program.count("8080")) == ("CMD", "python", "-c", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("8080", str(port))],
+        env=os.environ | environment,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode
 
 
 def answers(url: str, trusted: CertificateFiles) -> bool:

@@ -29,26 +29,24 @@ def predict(model: DocumentedModel, signature: Signature, path: str, *, by_colum
 
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
-    if not _is_json(signature):
+    if not has_form(signature, has_compatible_form):
         return _line(model, signature, _infer_program(model, signature) or _arrays_program(model, signature, path))
-    samples = bodies.predict(signature)
-    body = samples.get("inputs") if by_columns else next(iter(samples.values()), None)
-    return _line(model, signature, json.dumps(body) if body else "")
+    return _body(model, signature, bodies.predict(signature).get("inputs") if by_columns else _first(signature))
 
 
 def predict_program(model: DocumentedModel, signature: Signature) -> str:
-    """As ``predict``, but always a program, because the request was for another route."""
+    """A program that sends what ``predict`` gives, for a client that asked for another route."""
     path = f"/v1/models/{model.in_path}:predict"
-    if not _is_json(signature):
+    if not has_form(signature, has_compatible_form):
         return predict(model, signature, path)
-    body = next(iter(bodies.predict(signature).values()), None)
+    body = _first(signature)
     return _line(model, signature, _curl(model, body, path) if body else "")
 
 
 def predict_curl(model: DocumentedModel) -> str:
     """A curl that calls the first signature of the model that has a form in JSON; empty when none has, or it would be long."""
     for signature in model.signatures:
-        body = next(iter(bodies.predict(signature).values()), None)
+        body = _first(signature)
         program = _curl(model, body, f"/v1/models/{model.in_path}:predict") if body else ""
         if 0 < len(program) <= _MOST_CHARACTERS:
             return program
@@ -63,14 +61,12 @@ def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
 
 def infer(model: DocumentedModel, signature: Signature) -> str:
     """A body for the Open Inference Protocol."""
-    body = bodies.infer(signature)
-    return _line(model, signature, json.dumps(body) if body else "")
+    return _body(model, signature, bodies.infer(signature))
 
 
 def simple(model: DocumentedModel, signature: Signature) -> str:
     """A body for /predict."""
-    body = bodies.simple(signature)
-    return _line(model, signature, json.dumps(body) if body else "")
+    return _body(model, signature, bodies.simple(signature))
 
 
 def arrays(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
@@ -98,8 +94,9 @@ def raw_file(model: DocumentedModel, path: str) -> str:
     return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
 
 
-def _is_json(signature: Signature) -> bool:
-    return has_form(signature, has_compatible_form)
+def _first(signature: Signature) -> Any:
+    """A body of :predict, by rows if it has any; None where it has no form in JSON or is too large."""
+    return next(iter(bodies.predict(signature).values()), None)
 
 
 def _infer_program(model: DocumentedModel, signature: Signature) -> str:
@@ -138,6 +135,10 @@ def _curl(model: DocumentedModel, body: Any, path: str, options: str = "") -> st
 
 def _url(model: DocumentedModel, path: str) -> str:
     return shlex.quote(model.address + path)
+
+
+def _body(model: DocumentedModel, signature: Signature, body: Any) -> str:
+    return _line(model, signature, json.dumps(body) if body else "")
 
 
 def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:

@@ -1,1 +1,1 @@
-"""/docs and /openapi.json: what describes the routes to people and programs, made from signatures. No dialect imports it."""
+"""/, /docs and /openapi.json: what describes the routes to people and programs. Of the gateway, only app.py imports it."""

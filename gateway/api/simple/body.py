@@ -1,17 +1,37 @@
-"""Decoded bodies of /predict -> tensors: the truth about what the dialect accepts."""
+"""Decoded bodies of /predict -> tensors. ``accept`` recognises the common body; ``load`` decides what is accepted."""
 
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final
 
-from gateway.api.tensor_field import InvalidTensors
+import numpy as np
+
+from gateway.api.tensor_field import InvalidTensors, example_dims
 from gateway.api.tensor_field import load as load_tensors
 from gateway.codec.elements import Array, element
+from gateway.codec.nested_lists import complete, to_array
 from gateway.codec.problems import Problems, Repeating, pointer
 from gateway.errors import Unimplemented
-from gateway.inference.signature import Signature
+from gateway.inference.signature import Signature, TensorSpec
 
 DATA_KEY: Final = "data"
+
+
+def accept(document: Any, signature: Signature) -> dict[str, Array] | None:
+    """The tensors of a plainly good ``/predict`` body, or None. Whatever it accepts ``load`` accepts, as the same tensors.
+
+    The document may hold NumberBlocks.
+    """
+    specs = {spec.name: spec for spec in signature.inputs}
+    # No Repeating, which is refused.
+    if type(document) is not dict or not all(element(spec.dtype, strict=True).is_supported for spec in signature.inputs):
+        return None
+    if len(specs) == 1 and document.keys() == {DATA_KEY} and "" not in specs:
+        document = {next(iter(specs)): document[DATA_KEY]}
+    needed = {name for name, spec in specs.items() if not spec.has_default}
+    if not needed <= document.keys() <= specs.keys():
+        return None
+    return complete((spec.name, _example(document[spec.name], spec)) for spec in signature.inputs if spec.name in document)
 
 
 def load(document: Any, signature: Signature) -> dict[str, Array]:
@@ -58,3 +78,8 @@ def _refuse_unsupported(signature: Signature) -> None:
     for spec in signature.inputs:
         if not element(spec.dtype, strict=True).is_supported:
             raise Unimplemented(f"the input {spec.name} is {spec.dtype}, which has no JSON form")
+
+
+def _example(value: Any, spec: TensorSpec) -> Array | None:
+    array = to_array(value, element(spec.dtype, strict=True), example_dims(spec))
+    return array[np.newaxis] if array is not None and spec.has_free_batch else array

@@ -10,7 +10,7 @@ from gateway.api.body import Bodies
 from gateway.api.errors import JSON
 from gateway.api.json_body import Form, JsonBody, Known
 from gateway.api.memory import Memory
-from gateway.api.simple import accept, advice, answer, body, typed_body
+from gateway.api.simple import advice, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
@@ -21,7 +21,7 @@ from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction,
 from gateway.inference.suggestions import listed, refuse_composite
 from gateway.telemetry.trace import Trace
 
-FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, accept.example, body.load, strict=True)
+FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, body.accept, body.load, strict=True)
 """How a /predict body is read."""
 
 

@@ -22,17 +22,7 @@ _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 def decoder(signature: Signature) -> Callable[[bytes], dict[str, Array] | None]:
     """What decodes a /predict body: one example, without a batch dimension that is free."""
     values = typed.values([(spec.name, element(spec.dtype, strict=True), example_dims(spec)) for spec in signature.inputs])
-    if not values:
-        return typed.nothing
-    form = _Example(signature, values)
-
-    def decode(body: bytes) -> dict[str, Array] | None:
-        try:
-            return form(body)
-        except typed.REFUSALS:
-            return None
-
-    return decode
+    return typed.first_of([_Example(signature, values)] if values else [])
 
 
 class _Example:

@@ -1,4 +1,4 @@
-"""Decoded bodies of :predict -> tensors: the truth about what the dialect accepts.
+"""Decoded bodies of :predict -> tensors. ``accept`` recognises the common body; ``load`` decides what is accepted.
 
 The order of checks and the texts are those of ``FillPredictRequestFromJson`` in ``util/json_tensor.cc``.
 """
@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from gateway.api.tfserving import columns, rows
-from gateway.codec.elements import Array
+from gateway.codec import b64
+from gateway.codec.elements import Array, element
 from gateway.codec.json_text import dump
+from gateway.codec.nested_lists import complete, to_array
+from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import cut
 from gateway.errors import InvalidArgument
-from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 SIGNATURE_KEY: Final = "signature_name"
 _NAME_LENGTH: Final = 500  # of a signature, in messages and logs; what is longer is no signature's name
@@ -39,6 +44,19 @@ def signature_name(document: Any) -> str:
     if not isinstance(name, str):
         raise _unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
     return cut(name, _NAME_LENGTH) or DEFAULT_SIGNATURE
+
+
+def accept(document: Any, signature: Signature) -> PredictBody | None:
+    """The tensors of a plainly good :predict body, or None. Whatever it accepts ``load`` accepts, as the same tensors.
+
+    The document may hold NumberBlocks.
+    """
+    if not names_signature(document) or not signature.inputs:
+        return None
+    key, *others = [name for name in document if name != SIGNATURE_KEY] or [""]
+    read = {rows.KEY: _rows, columns.KEY: _columns}.get(key)
+    tensors = None if read is None or others else read(document[key], signature.inputs)
+    return None if tensors is None else PredictBody(row=key == rows.KEY, tensors=tensors)
 
 
 def load(document: Any, signature: Signature) -> PredictBody:
@@ -72,3 +90,37 @@ def _instances(document: Mapping[str, Any]) -> list[Any]:
 
 def _unlike(document: Any, text: str) -> InvalidArgument:
     return InvalidArgument(f"JSON Value: {dump(document)} {text}")
+
+
+def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    is_list = isinstance(instances, list) and bool(instances)
+    if isinstance(instances, NumberBlock) or (is_list and not b64.is_object(instances[0])):
+        return _only(instances, specs)
+    names = {spec.name for spec in specs}
+    if not is_list or not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+        return None
+    return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
+
+
+def _columns(inputs: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    if b64.is_object(inputs):
+        return complete((spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs)
+    return _only(inputs, specs)
+
+
+def _only(value: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
+    return complete([(specs[0].name, _tensor(value, specs[0]))]) if len(specs) == 1 else None
+
+
+def _tensor(value: Any, spec: TensorSpec) -> Array | None:
+    return to_array(value, element(spec.dtype, strict=False))
+
+
+def _column(values: list[Any], spec: TensorSpec) -> Array | None:
+    """The tensor of the values of one input over all instances."""
+    if not any(isinstance(value, NumberBlock) for value in values):
+        return _tensor(values, spec)
+    arrays = [array for array in (_tensor(value, spec) for value in values) if array is not None]
+    if len(arrays) < len(values) or len({array.shape for array in arrays}) > 1:
+        return None
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)

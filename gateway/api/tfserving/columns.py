@@ -20,7 +20,7 @@ def to_tensors(inputs: Any, signature: Signature) -> dict[str, Array]:
     Raises InvalidArgument (upstream's text for its first problem, then every problem), or Unimplemented for a dtype that has no
     JSON form.
     """
-    if isinstance(inputs, dict) and not b64.is_b64(inputs):
+    if b64.is_object(inputs):
         return _load(inputs, signature, prefix=f"/{KEY}", drop="")
     if len(signature.inputs) > 1:
         raise InvalidArgument(

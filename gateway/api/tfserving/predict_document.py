@@ -7,8 +7,8 @@ from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import advice
 from gateway.api.tfserving.body import PredictBody
-from gateway.api.tfserving.shapes import mismatches
-from gateway.errors import GatewayError, InvalidArgument
+from gateway.codec.problems import pointer
+from gateway.errors import GatewayError, InvalidArgument, Problem
 from gateway.inference import suggestions
 from gateway.inference.signature import ModelRef, Signature, Tensors
 from gateway.inference.suggestions import refuse_composite
@@ -61,5 +61,20 @@ class PredictDocument:
         """``error`` with what the signature expected, if the model refused shapes that were forwarded and do not fit it."""
         if self._signature is None or self._body is None or not isinstance(error, InvalidArgument):
             return error
-        problems = mismatches(self._signature, self._body.tensors, self._body.row)
+        problems = _mismatches(self._signature, self._body.tensors, self._body.row)
         return InvalidArgument("\n".join([error.message, *map(str, problems)]), problems)
+
+
+def _mismatches(signature: Signature, tensors: Tensors, row: bool) -> tuple[Problem, ...]:
+    """One problem for each tensor of a TensorFlow Serving :predict body whose shape does not fit its declaration."""
+    return tuple(
+        Problem(_place(spec.name, signature, row), str(spec), f"shape {list(tensors[spec.name].shape)}")
+        for spec in signature.inputs
+        if spec.name in tensors and not spec.fits(tensors[spec.name].shape)
+    )
+
+
+def _place(name: str, signature: Signature, row: bool) -> str:
+    if len(signature.inputs) == 1:
+        return pointer(["instances" if row else "inputs"])
+    return pointer(["instances", "*", name] if row else ["inputs", name])

@@ -14,7 +14,7 @@ from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
-from gateway.api.tfserving import accept, advice, body, cors, typed_body
+from gateway.api.tfserving import advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.advice import ExampleVerb
@@ -42,7 +42,7 @@ WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 
 _NAMING: Final = Naming(body.names_signature, body.signature_name)
 
-FORM: Final = Form(typed_body.decoder, accept.predict, body.load, raw_strings=True, naming=_NAMING)
+FORM: Final = Form(typed_body.decoder, body.accept, body.load, raw_strings=True, naming=_NAMING)
 _JSON_HEADER: Final = ("Content-Type", JSON)
 
 

@@ -24,17 +24,13 @@ def to_tensors(instances: Sequence[Any], signature: Signature) -> dict[str, Arra
 
     Raises InvalidArgument: upstream's text for its first problem, then every problem.
     """
-    if _is_named(instances[0]):
+    if b64.is_object(instances[0]):
         return _from_objects(instances, signature)
     if len(signature.inputs) > 1:
         raise InvalidArgument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
         )
     return _from_values(instances, signature)
-
-
-def _is_named(instance: Any) -> bool:
-    return isinstance(instance, dict) and not b64.is_b64(instance)
 
 
 def _from_values(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
@@ -72,7 +68,7 @@ def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problem
     for row, instance in enumerate(instances):
         if not problems.room:
             break
-        if not _is_named(instance):
+        if not b64.is_object(instance):
             problems.add((KEY, row), f"an object with {known}", instance)
             continue
         for name in (name for name in kinds if name not in instance):
@@ -84,7 +80,7 @@ def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problem
 
 def _of_column(instances: Sequence[Any], name: str, kind: Element) -> Problems:
     """The problems of one input in the instances that have it."""
-    rows = [row for row, instance in enumerate(instances) if _is_named(instance) and name in instance]
+    rows = [row for row, instance in enumerate(instances) if b64.is_object(instance) and name in instance]
     problems = Problems()
     found = find_problems([instances[row][name] for row in rows], kind)
     problems.extend(found, lambda inner: _in_instances(inner, rows, name))

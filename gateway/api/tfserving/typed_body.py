@@ -27,20 +27,9 @@ def decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
     values = typed.values([(spec.name, element(spec.dtype, strict=False), spec.shape) for spec in signature.inputs])
     # An object with the one member b64 is a value, whatever the inputs are called.
     if not values or values.keys() == {b64.KEY}:
-        return typed.nothing
-    forms: list[Callable[[bytes], PredictBody]] = [_Named(values)]
-    if len(values) == 1:
-        forms.insert(0, _Plain(*next(iter(values.items()))))
-
-    def decode(body: bytes) -> PredictBody | None:
-        for form in forms:
-            try:
-                return form(body)
-            except typed.REFUSALS:
-                continue
-        return None
-
-    return decode
+        return typed.first_of(())
+    plain = [_Plain(*next(iter(values.items())))] if len(values) == 1 else []
+    return typed.first_of([*plain, _Named(values)])
 
 
 def _envelope(document: dict[str, Any]) -> tuple[str, Any, int]:

@@ -30,7 +30,7 @@ def of_named_instance(
     index: int, instance: Any, first: Mapping[str, Any], kinds: Mapping[str, Element]
 ) -> InvalidArgument | None:
     """Why an element of 'instances' that should be an object does not fit; ``first`` is the one at index 0."""
-    if not isinstance(instance, dict) or b64.is_b64(instance):
+    if not b64.is_object(instance):
         return InvalidArgument(f"Expecting object but got list at item {index} of input list")
     for name, value in instance.items():
         problem = _of_item(value, name, first.get(name, value), kinds)
@@ -45,7 +45,7 @@ def of_named_instance(
 
 def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> InvalidArgument | None:
     """Why an element of 'instances' that should be a value or a list does not fit; ``first`` is the one at index 0."""
-    if isinstance(instance, dict) and not b64.is_b64(instance):
+    if b64.is_object(instance):
         return InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
     problem = of_tensor(instance, kind) or _of_other_shape(shape_of(instance), shape_of(first))
     return _in_instances(str(index), problem) if problem else None

@@ -14,6 +14,7 @@ from tests.gateway.two_ways.requests import SIMPLE, V1, V2, V2_GOOD, Sent
 from tests.gateway.two_ways.servers import APPLICATION, GUNICORN, over_the_wire, running
 from tests.waiting import free_port, wait_for
 
+DIALECTS = (V1, SIMPLE, V2)
 FLASK = ["-m", "flask", "--app", "gateway.app", "run", "--port"]
 PRELOADED = [*GUNICORN, "-w", "2", "--preload", APPLICATION, "-b"]
 
@@ -51,6 +52,25 @@ def test_flask_run_serves_every_route(environment, tmp_path):
     with running([*FLASK, str(port)], port, environment, tmp_path / "flask.log", stop=signal.SIGINT):
         check(port)
         assert over_the_wire(port, Sent("page", "GET", "/", (("Accept", "text/html"),))).body.startswith(b"<!doctype html>")
+
+
+def test_the_log_is_that_of_the_gateway_and_has_its_level(environment, tmp_path):
+    port, log = free_port(), tmp_path / "flask.log"
+    with running([*FLASK, str(port)], port, environment | {"GATEWAY_LOG_LEVEL": "INFO"}, log, stop=signal.SIGINT):
+        check(port)
+        wait_for(lambda: events(log).count("request") >= len(DIALECTS) + 2)  # two were too large
+    paths = {
+        line["path"] for line in map(json.loads, lines_of_json(log)) if line["event"] == "request" and line["status"] == 200
+    }
+    assert paths == set(DIALECTS)  # and not the probes, which are told from DEBUG up
+
+
+def lines_of_json(log: Path) -> list[str]:
+    return [line for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+def events(log: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in lines_of_json(log)]
 
 
 def test_flask_run_says_which_setting_is_wrong(environment, tmp_path):

@@ -1,5 +1,6 @@
 """Our own server and the Flask application under any other server give the same answers: status, headers and body."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from gateway.settings import from_environment
 from tests.gateway.fake_serving import serving
 from tests.gateway.server.http_wire import Answer
 from tests.gateway.two_ways import models, servers
-from tests.gateway.two_ways.requests import MAX_BODY_BYTES, Sent, all_requests, of_conformance, of_methods
+from tests.gateway.two_ways.requests import MAX_BODY_BYTES, V1, V1_GOOD, Sent, all_requests, of_conformance, of_methods
 from tests.waiting import wait_for
 
 REQUESTS = all_requests()
@@ -74,6 +75,17 @@ def test_both_ways_give_the_same_answer(same, sent):
     expected = same.ours(sent)
     assert same.gunicorn(sent) == expected
     assert same.test_client(sent) == expected
+
+
+def test_each_way_tells_the_metrics_of_what_it_answered(same):
+    """The numbers are each server's own."""
+    for way in (same.ours, same.gunicorn, same.test_client):
+        assert way(Sent("good", "POST", V1, (), V1_GOOD)).status == 200
+        shown = way(Sent("metrics", "GET", "/metrics"))
+        assert shown.header(b"content-type").startswith(b"text/plain; version=")
+        labels = b'{model="m",signature="serving_default",status="200",version="1"}'
+        assert float(re.search(rb"^gateway_requests_total%s (\S+)$" % re.escape(labels), shown.body, re.MULTILINE)[1]) >= 1
+        assert float(re.search(rb"^gateway_in_flight_requests (\S+)$", shown.body, re.MULTILINE)[1]) == 1
 
 
 @pytest.mark.parametrize("sent", [*of_conformance(), *of_methods()], ids=lambda sent: sent.id)

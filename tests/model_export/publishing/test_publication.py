@@ -13,8 +13,8 @@ from model_export.errors import ExportError
 from model_export.publishing.publication import delete, publish
 from model_export.versions import LARGEST_NUMBER, Version, in_service
 
-REPOSITORY = Path(__file__).parents[2]
-PUBLISHER = Path(__file__).with_name("publishing.py")
+REPOSITORY = Path(__file__).parents[3]
+PUBLISHER = Path(__file__).with_name("publisher.py")
 
 
 def start_publisher(model_dir: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -163,7 +163,7 @@ def test_a_deleted_version_is_hidden_before_its_files_go(tmp_path):
     version, _ = publish(tmp_path / "m", write_content("x"))
     script = (
         "import sys; from pathlib import Path; from model_export.publishing.publication import delete;"
-        "from model_export.versions import Version; from tests.model_export.publishing import die_at;"
+        "from model_export.versions import Version; from tests.model_export.publishing.publisher import die_at;"
         "die_at('shutil.rmtree', 1); delete(Version(1, Path(sys.argv[1])))"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(version.path)], cwd=REPOSITORY, timeout=30, check=False)

@@ -1,14 +1,11 @@
-"""What both dialects accept, as which tensors; and the order of TensorFlow Serving's checks."""
+"""What :predict accepts, as which tensors; and the order of TensorFlow Serving's checks."""
 
 import json
 
-import ml_dtypes
 import numpy as np
 import pytest
 
-from gateway.api.simple.body import load as load_simple
-from gateway.api.tfserving.body import load as load_predict
-from gateway.api.tfserving.body import signature_name
+from gateway.api.tfserving.body import load, signature_name
 from gateway.codec.json_text import parse
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
@@ -34,7 +31,10 @@ from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 from tests.gateway.api.signatures import signature
 
 F32_MAX = float(np.finfo(np.float32).max)
+
+
 INF, NAN = float("inf"), float("nan")
+
 
 # dtype, JSON of a list, the list that the tensor then holds: what TensorFlow Serving takes
 COMPATIBLE = [
@@ -57,24 +57,6 @@ COMPATIBLE = [
     (STRING, '[{"b64": "aGVsbG8"}, {"b64": "aGVs bG8\\n="}, {"b64": "aGVsbG8."}, {"b64": "AA.="}]', [b"hello"] * 3 + [b"\x00"]),
 ]
 
-# the same for the strict dialect, where a model takes one list of free length
-STRICT = [
-    (FLOAT, "[1, 2.5, -0.0, 3.4028235e38, 1e-60]", [1.0, 2.5, -0.0, F32_MAX, 0.0]),
-    (DOUBLE, "[1.7976931348623157e308, 1]", [1.7976931348623157e308, 1.0]),
-    (HALF, "[0.5, 65504, 65519, -2]", [0.5, 65504.0, 65504.0, -2.0]),
-    (BFLOAT16, "[0.5, 3, 3.3e38]", [0.5, 3.0, float(ml_dtypes.bfloat16(3.3e38))]),
-    (INT8, "[127, -128]", [127, -128]),
-    (INT16, "[32767, -32768]", [32767, -32768]),
-    (INT32, "[2147483647, -2147483648]", [2**31 - 1, -(2**31)]),
-    (INT64, "[9223372036854775807, -9223372036854775808]", [2**63 - 1, -(2**63)]),
-    (UINT8, "[0, 255]", [0, 255]),
-    (UINT16, "[0, 65535]", [0, 65535]),
-    (UINT32, "[0, 4294967295]", [0, 2**32 - 1]),
-    (UINT64, "[0, 18446744073709551615]", [0, 2**64 - 1]),
-    (BOOL, "[true, false]", [True, False]),
-    (STRING, '["caf\u00e9", {"b64": "/+8="}]', [b"caf\xc3\xa9", b"\xff\xef"]),
-]
-
 
 def ids(rows):
     return [f"{dtype}-{text}" for dtype, text, _ in rows]
@@ -93,58 +75,47 @@ def test_predict_takes_what_tensorflow_serving_takes_in_both_formats(dtype, text
         (f'{{"inputs": {text}}}', False),
         (f'{{"inputs": {{"x": {text}}}}}', False),
     ):
-        loaded = load_predict(parse(body.encode()), signature(x=(dtype, None)))
+        loaded = load(parse(body.encode()), signature(x=(dtype, None)))
         assert loaded.row == is_row
         assert_holds(loaded.tensors["x"], dtype, values, (len(values),))
 
 
-@pytest.mark.parametrize(("dtype", "text", "values"), STRICT, ids=ids(STRICT))
-def test_simple_takes_every_value_that_the_dtype_holds(dtype, text, values):
-    loaded = load_simple(parse(f'{{"data": {text}}}'.encode()), signature(x=(dtype, (None, None))))
-    assert_holds(loaded["x"], dtype, values, (1, len(values)))
-
-
 def test_every_dtype_is_covered():
-    strict = {dtype for dtype, _, _ in STRICT}
-    assert strict | {dtypes.COMPLEX64, dtypes.COMPLEX128} == set(dtypes.DTYPES)
-    assert {dtype for dtype, _, _ in COMPATIBLE} == strict - {HALF, BFLOAT16, UINT16}
+    without = {HALF, BFLOAT16, UINT16, COMPLEX64, dtypes.COMPLEX128}
+    assert {dtype for dtype, _, _ in COMPATIBLE} == set(dtypes.DTYPES) - without
 
 
 @pytest.mark.parametrize("dtype", [HALF, BFLOAT16, UINT16, COMPLEX64, dtypes.COMPLEX128], ids=str)
 def test_dtype_without_conversion_is_501_in_columnar_and_400_in_row_format(dtype):
     model = signature(x=(dtype, None))
     with pytest.raises(Unimplemented, match=f"^Conversion of JSON Value: 1 to type: {dtype}$"):
-        load_predict({"inputs": [1]}, model)
+        load({"inputs": [1]}, model)
     with pytest.raises(InvalidArgument) as refusal:
-        load_predict({"instances": [1]}, model)
+        load({"instances": [1]}, model)
     text = (
         f"Failed to process element: 0 of 'instances' list. Error: UNIMPLEMENTED: Conversion of JSON Value: 1 to type: {dtype}"
     )
     assert refusal.value.message.startswith(text)
-    assert load_predict({"inputs": []}, model).tensors["x"].dtype == dtype.numpy, "nothing needs conversion"
-
-
-@pytest.mark.parametrize("dtype", [COMPLEX64, dtypes.COMPLEX128], ids=str)
-def test_simple_says_that_complex_has_no_form(dtype):
-    with pytest.raises(Unimplemented, match=f"^the input x is {dtype}, which has no JSON form$"):
-        load_simple({"x": 1}, signature(x=(dtype, None)))
+    assert load({"inputs": []}, model).tensors["x"].dtype == dtype.numpy, "nothing needs conversion"
 
 
 def test_dtype_that_is_no_array_is_refused_like_one_without_conversion():
     model = signature(x=(DType("resource", None), ()))
     with pytest.raises(Unimplemented, match=r"^Conversion of JSON Value: 1 to type: resource$"):
-        load_predict({"inputs": 1}, model)
-    with pytest.raises(Unimplemented, match=r"^the input x is resource, which has no JSON form$"):
-        load_simple({"x": 1}, model)
+        load({"inputs": 1}, model)
 
 
 def shapes(document, model):
-    loaded = load_predict(document, model)
+    loaded = load(document, model)
     return loaded.row, {name: tensor.shape for name, tensor in loaded.tensors.items()}
 
 
 X = signature(x=(INT32, (None, 3)))
+
+
 AB = signature(a=(INT32, (None,)), b=(INT32, (None, 1)))
+
+
 S = signature(s=(STRING, (None,)))
 
 
@@ -177,38 +148,14 @@ def test_predict_takes_any_even_shape(document, model, expected):
 
 
 def test_row_format_keeps_each_value_with_its_instance_and_input():
-    loaded = load_predict({"instances": [{"a": 1, "b": [10]}, {"b": [20], "a": 2}, {"a": 3, "b": [30]}]}, AB)
+    loaded = load({"instances": [{"a": 1, "b": [10]}, {"b": [20], "a": 2}, {"a": 3, "b": [30]}]}, AB)
     assert loaded.tensors["a"].tolist() == [1, 2, 3]
     assert loaded.tensors["b"].tolist() == [[10], [20], [30]]
 
 
 def test_b64_member_of_an_input_called_b64_is_still_a_b64_object():
-    loaded = load_predict({"inputs": {"b64": "aGk="}}, signature(b64=(STRING, None)))
+    loaded = load({"inputs": {"b64": "aGk="}}, signature(b64=(STRING, None)))
     assert loaded.tensors["b64"].item() == b"hi"
-
-
-SIMPLE_SHAPES = [
-    ({"x": [1, 2, 3]}, X, {"x": (1, 3)}),
-    ({"data": [1, 2, 3]}, X, {"x": (1, 3)}),
-    ({"a": 1, "b": [2]}, AB, {"a": (1,), "b": (1, 1)}),
-    ({"data": 1}, signature(data=(INT32, (None,))), {"data": (1,)}),
-    ({"x": 1}, signature(x=(INT32, ())), {"x": ()}),
-    ({"x": [1, 2]}, signature(x=(INT32, (2,))), {"x": (2,)}),
-    ({"x": [[1], [2]]}, signature(x=(INT32, None)), {"x": (2, 1)}),
-    ({"x": [[1, 2], [3, 4]]}, signature(x=(INT32, (None, None, 2))), {"x": (1, 2, 2)}),
-    ({"x": []}, signature(x=(INT32, (None, None))), {"x": (1, 0)}),
-    ({"x": []}, signature(x=(INT32, (None, None, 3))), {"x": (1, 0, 3)}),
-    ({"x": [[], []]}, signature(x=(INT32, (None, 2, None, 3))), {"x": (1, 2, 0, 3)}),
-    ({"data": {"b64": "aGk="}}, S, {"s": (1,)}),
-    ({}, signature(x=(INT32, (None,), True)), {}),
-    ({"x": 1}, signature(x=(INT32, (None,), True), y=(FLOAT, (None,), True)), {"x": (1,)}),
-    ({}, signature(), {}),
-]
-
-
-@pytest.mark.parametrize(("document", "model", "expected"), SIMPLE_SHAPES, ids=str)
-def test_simple_body_is_one_example_and_gets_the_batch_dimension_that_is_free(document, model, expected):
-    assert {name: tensor.shape for name, tensor in load_simple(document, model).items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -216,11 +163,10 @@ def test_simple_body_is_one_example_and_gets_the_batch_dimension_that_is_free(do
 )
 def test_an_input_may_have_any_name(name):
     model = Signature("s", "tensorflow/serving/predict", (TensorSpec(name, INT32, (None,)),), ())
-    assert load_simple({name: 7}, model)[name].tolist() == [7]
-    assert load_predict({"instances": [{name: 7}]}, model).tensors[name].tolist() == [7]
+    assert load({"instances": [{name: 7}]}, model).tensors[name].tolist() == [7]
     with pytest.raises(InvalidArgument) as refusal:
-        load_simple({name: 7.5}, model)
-    assert refusal.value.problems[0].pointer == "/" + name.replace("/", "~1")
+        load({"instances": [{name: 7.5}]}, model)
+    assert refusal.value.problems[0].pointer == "/instances/0/" + name.replace("/", "~1")
 
 
 def test_signature_name_is_the_default_one_where_none_is_given():
@@ -232,7 +178,7 @@ def test_signature_name_is_the_default_one_where_none_is_given():
 def test_image_is_loaded_as_it_was_written():
     pixels = np.random.default_rng(1).random((224, 224, 3)).astype(np.float32)
     body = json.dumps({"instances": [pixels.tolist()]}).encode()
-    loaded = load_predict(parse(body), signature(x=(FLOAT, (None, 224, 224, 3))))
+    loaded = load(parse(body), signature(x=(FLOAT, (None, 224, 224, 3))))
     assert np.array_equal(loaded.tensors["x"], pixels[np.newaxis])
 
 
@@ -278,5 +224,5 @@ ENVELOPES = [
 @pytest.mark.parametrize(("document", "model", "text"), ENVELOPES, ids=str)
 def test_envelope_is_refused_in_upstreams_order_and_words(document, model, text):
     with pytest.raises(InvalidArgument) as refusal:
-        load_predict(document, model)
+        load(document, model)
     assert refusal.value.message.endswith(text)

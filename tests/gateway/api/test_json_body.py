@@ -7,10 +7,11 @@ import pytest
 
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.simple import accept as simple_accept
+from gateway.api.simple import body as simple_body
 from gateway.api.simple import typed_body as simple_typed
 from gateway.api.simple.routes import FORM as SIMPLE
-from gateway.api.tfserving import accept, typed_body
+from gateway.api.tfserving import body as predict_body
+from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec import json_text, large_json
 from gateway.codec.number_block import NumberBlock, read
@@ -61,13 +62,13 @@ SIMPLE_SMALL = [
 @pytest.mark.parametrize(("text", "model"), SMALL)
 def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
     assert typed_body.decoder(model)(text.encode()) is not None
-    assert accept.predict(json_text.parse(text.encode()), model) is not None
+    assert predict_body.accept(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
     assert simple_typed.decoder(model)(text.encode()) is not None
-    assert simple_accept.example(json_text.parse(text.encode()), model) is not None
+    assert simple_body.accept(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
@@ -96,13 +97,13 @@ LARGE = {
 def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
     hollowed = large_json.parse(dumps(document).encode(), raw_strings=True)
     assert count(hollowed) == 1
-    assert np.array_equal(accept.predict(hollowed, IMAGE).tensors["x"], PIXELS)
+    assert np.array_equal(predict_body.accept(hollowed, IMAGE).tensors["x"], PIXELS)
 
 
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
     hollowed = large_json.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
-    assert np.array_equal(simple_accept.example(hollowed, IMAGE)["x"], PIXELS)
+    assert np.array_equal(simple_body.accept(hollowed, IMAGE)["x"], PIXELS)
 
 
 @pytest.mark.parametrize("data", [PIXELS.tolist(), PIXELS.ravel().tolist()], ids=["nested", "flat"])
@@ -117,14 +118,14 @@ def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
     block = read(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
-    assert simple_accept.example({"data": block}, model)["x"].dtype == dtype.numpy
+    assert simple_body.accept({"data": block}, model)["x"].dtype == dtype.numpy
 
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
     rows = [{"a": list(range(1000)), "b": 1}, {"a": list(range(1000, 2000)), "b": 2}]
     hollowed = large_json.parse(json.dumps({"instances": rows}).encode())
     assert count(hollowed) == 2
-    loaded = accept.predict(hollowed, AB)
+    loaded = predict_body.accept(hollowed, AB)
     assert loaded.tensors["a"].ravel().tolist() == list(range(2000))
     assert loaded.tensors["b"].tolist() == [1, 2]
 
@@ -186,7 +187,7 @@ def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
     hollowed = large_json.parse(whole)
     assert hollowed is None or count(hollowed) == 1
     if hollowed is not None:
-        assert accept.predict(hollowed, X) is None or "x" not in hollowed
+        assert predict_body.accept(hollowed, X) is None or "x" not in hollowed
         (block,) = (member for member in hollowed.values() if isinstance(member, NumberBlock))
         assert json_text.parse(whole)["instances"] == block.values.tolist()
 

@@ -1,6 +1,6 @@
 """A process that publishes one file, and can be told to die at a given moment. Needs no TensorFlow.
 
-usage: python publishing.py MODEL_DIR CONTENT [AUDIT_EVENT OCCURRENCE]
+usage: python publisher.py MODEL_DIR CONTENT [AUDIT_EVENT OCCURRENCE]
 With the last two, the process kills itself (SIGKILL) just before the n-th such event, counted from its first write.
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.api.advice import foreign_body
 from gateway.backend.stubs import DataType
-from tests.gateway.api.test_advice import answer_to, example, message
+from tests.gateway.api.advice.test_advice import answer_to, example, message
 from tests.gateway.fake_serving import FLOATS, Version, signature
 
 ROUTES = ["/v1/models/m:predict", "/v1/models/m:classify", "/v2/models/m/infer", "/predict/m"]
