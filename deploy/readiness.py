@@ -44,17 +44,17 @@ def _body(url: str) -> bytes:
 
 
 def _read(body: bytes) -> Readiness:
-    told = json.loads(body)
-    unready = [model for model in told["models"] if not model["ready"]]
+    state = json.loads(body)
+    unready = [model for model in state["models"] if not model["ready"]]
     failures = tuple(
         _one_line(f"{model['name']}: {problem}")
-        for model in told["models"]
+        for model in state["models"]
         for problem in model["problems"]
         if _FAILED.match(problem)
     )
-    if told["ready"] or (unready and all(map(_has_failed, unready))):
+    if state["ready"] or (unready and all(map(_has_failed, unready))):
         return Readiness("", failures)
-    first, *others = told["reasons"]
+    first, *others = state["reasons"]
     return Readiness(_one_line(first) + (f" (and {len(others)} more)" if others else ""), failures)
 
 

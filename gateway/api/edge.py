@@ -44,7 +44,7 @@ class Edge:
         self._refusals.write()
 
     def close(self) -> None:
-        """Write what is still to be counted, and what is still to be told of refusals."""
+        """Write the metrics and the count of refusals that are not written yet."""
         self._tally.write()
         self._refusals.close()
 

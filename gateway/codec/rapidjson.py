@@ -188,7 +188,7 @@ def _telling(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _RawName(Exception):
-    """Raised by the decoder's hook for a ``name`` that is not UTF-8: no tensor and no feature has it."""
+    """Raised by the decoder's hook for a ``name`` that is not UTF-8, which no tensor or feature can have."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -29,6 +29,7 @@ REQUESTS = {
     "no such version": (404, "/v1/models/m/versions/9:predict", GOOD),
     "no such signature": (400, PREDICT, b'{"signature_name":"q",' + GOOD[1:]),
     "the backend refuses": (400, PREDICT, GOOD),
+    "the backend refuses examples": (400, "/v1/models/m:classify", b'{"examples":[{"x":1}]}'),
     "examples": (200, "/v1/models/m:classify", b'{"examples":[{"x":1}]}'),
     "bad examples": (400, "/v1/models/m:classify", b'{"examples":[{"x":{}}]}'),
     "v2": (200, "/v2/models/m/infer", INFER),
@@ -89,7 +90,7 @@ def assert_no_body(found: Counter) -> None:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_leaves_no_cycle_that_holds_it(ask, fake, cycles, name):
     status, path, body = REQUESTS[name]
-    if name == "the backend refuses":
+    if name.startswith("the backend refuses"):
         fake.failures += [(grpc.StatusCode.INVALID_ARGUMENT, "no")] * 8
     for _ in range(3):  # what is made once for all is not of the request
         assert ask(path, body) == status
