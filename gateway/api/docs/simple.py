@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.api.docs import json_schema, operations
+from gateway.api.docs import json_schema, path_items
 from gateway.api.docs.json_schema import TEXT, Json, record
 from gateway.api.samples import bodies
 from gateway.api.samples.model import DocumentedModel, has_strict_form
@@ -24,7 +24,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     signature = _called(model)
     if signature is not None and model.is_one_segment:
         operation = _of_signature(signature)
-        yield from operations.under(
+        yield from path_items.under(
             f"/predict/{model.in_path}", [("", "predictOne", "post", operation)], model.identifier, model.name
         )
 
@@ -36,7 +36,7 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
     bare = _post({"type": "object"}, {}, {}) if signature is None else _of_signature(signature)
     yield "/predict", {"post": bare | {"summary": summary, "operationId": "predictOne", "tags": [TAG]}}
     any_model = [("", "predictOne", "post", _post({"type": "object"}, {}, {}))]
-    yield from operations.under("/predict/{model}", any_model, "any", TAG, operations.path_parameter("model", example))
+    yield from path_items.under("/predict/{model}", any_model, "any", TAG, path_items.path_parameter("model", example))
 
 
 def _called(model: DocumentedModel) -> Signature | None:
@@ -52,7 +52,7 @@ def _of_signature(signature: Signature) -> Json:
     outputs = {spec.name: json_schema.of_answered_tensor(spec, example_dims(spec)) for spec in signature.outputs}
     prediction = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
     sample = bodies.simple(signature)
-    examples = {} if sample is None else {signature.name: operations.example(signature, signature.name, sample)}
+    examples = {} if sample is None else {signature.name: path_items.example(signature, signature.name, sample)}
     return _post(body, prediction, examples)
 
 
@@ -64,4 +64,4 @@ def _post(body: Json, prediction: Json, examples: Json) -> Json:
         "model": TEXT,
         "model_version": TEXT,
     }
-    return operations.post("simple", "Predict one example", body, "The prediction", record(members), examples=examples)
+    return path_items.post("simple", "Predict one example", body, "The prediction", record(members), examples=examples)
