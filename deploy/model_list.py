@@ -1,4 +1,4 @@
-"""What the stack serves: the models of serving_config/models.config, and whatever else lies in the models folder."""
+"""What the stack serves: the models of serving_config/models.config, and every other model in the models folder."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ class ModelList:
 
 
 def model_list(config_file: Path, models_dir: Path) -> ModelList:
-    """Read ``config_file`` with its base paths in ``models_dir``, and add an entry for each other model that lies there.
+    """Read ``config_file`` with its base paths in ``models_dir``, and add an entry for each other model there.
 
     Raises ServeError when the file cannot be read.
     """

@@ -1,4 +1,4 @@
-"""A program of the stack as a process with a log file. What the run before logged is kept beside it, in NAME.log.1."""
+"""A program of the stack as a process with a log file. The log of the run before is kept beside it, as NAME.log.1."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.errors import ServeError, Stopped
 
-# The gateway's own graceful timeout is 30 s by default; whoever is still there after this is killed.
+# The gateway's own graceful timeout is 30 s by default; a process that has not ended after this is killed.
 STOP_TIMEOUT_S = 40
 LOG_LINES_SHOWN = 15
 
@@ -60,6 +60,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         process.wait(STOP_TIMEOUT_S)
     except (subprocess.TimeoutExpired, Stopped):
-        # Out of patience, ours or that of whoever pressed Ctrl-C again.
+        # It took too long, or Ctrl-C was pressed again.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -34,10 +34,10 @@ def ask(port: int, scheme: str = "http") -> Readiness:
 
 def _body(url: str) -> bytes:
     # The certificate is for the name that clients use, not for this address.
-    anyone = ssl.create_default_context()
-    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=5, context=anyone) as answer:  # noqa: S310 - a URL of ours
+        with urllib.request.urlopen(url, timeout=5, context=unchecked) as answer:  # noqa: S310 - a URL of ours
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         return error.read()
@@ -59,7 +59,7 @@ def _read(body: bytes) -> Readiness:
 
 
 def _has_failed(model: dict[str, Any]) -> bool:
-    """Whether no version of a model that is not ready may still come up."""
+    """Whether a model that is not ready has failed: none of its versions may still come up."""
     problems = model["problems"]
     return any(map(_FAILED.match, problems)) and not any(map(_PENDING.match, problems))
 

@@ -1,7 +1,7 @@
 """``make serve``: the whole stack on this machine without Docker. Exported models, model server, gateway, until Ctrl-C.
 
 Settings from the environment: GATEWAY_PORT, SERVING_PORT, MODELS_DIR; every other GATEWAY_* setting reaches the gateway as is.
-What goes wrong is told in one line. Exit codes: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 when something failed.
+An error is one line. Exit codes: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 when something failed.
 """
 
 import os
@@ -25,13 +25,13 @@ from deploy.part import Part, check_running, running
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 180
-# What is waited for is told after this long, and again when it has become something else.
-PATIENCE_S = 5
+# After this long the terminal shows what is waited for, and again when that has changed.
+SILENT_S = 5
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where everything is."""
+    """The ports and folders of one run."""
 
     gateway_port: int
     serving_port: int
@@ -41,14 +41,14 @@ class Stack:
 
     @property
     def address(self) -> str:
-        """Where the gateway is found."""
+        """The gateway's address."""
         return f"{self.scheme}://127.0.0.1:{self.gateway_port}"
 
 
 def main() -> int:
     """Run the stack; the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Whoever started this with nohup wants it to outlive the terminal.
+        # A stack that was started with nohup outlives the terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
     try:
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # A terminal that closes may tell it twice, which must not look like somebody's impatience.
+    # A terminal that closes may signal twice, which must not count as a second Ctrl-C.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise Stopped
 
@@ -141,7 +141,7 @@ def _run_folder() -> Iterator[str]:
 
 
 def _server_flags(stack: Stack, config: Path) -> list[str]:
-    """Only this machine may reach the model server: whoever can may also change what it serves."""
+    """Only this machine may reach the model server: a client that can reach it may also change what it serves."""
     listening = ["--host=127.0.0.1", f"--port={stack.serving_port}"]
     return [*listening, f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
 
@@ -161,8 +161,8 @@ def _python(module: str, stack: Stack, flags: list[str], environment: dict[str, 
 
 def _wait_until_ready(stack: Stack, parts: list[Part]) -> tuple[str, ...]:
     """Wait until each model serves or has failed; a line for each failure. Raises ServeError when it takes too long."""
-    began_s = told_s = time.monotonic()
-    told = ""
+    began_s = shown_s = time.monotonic()
+    shown = ""
     while True:
         check_running(parts)
         state, now_s = readiness.ask(stack.gateway_port, stack.scheme), time.monotonic()
@@ -170,9 +170,9 @@ def _wait_until_ready(stack: Stack, parts: list[Part]) -> tuple[str, ...]:
             return state.failures
         if now_s - began_s > READY_TIMEOUT_S:
             raise ServeError(f"not ready after {READY_TIMEOUT_S} s: {state.waiting_for}")
-        if now_s - told_s > PATIENCE_S and state.waiting_for != told:
-            told, told_s = state.waiting_for, now_s
-            _say(f"waiting: {told}")
+        if now_s - shown_s > SILENT_S and state.waiting_for != shown:
+            shown, shown_s = state.waiting_for, now_s
+            _say(f"waiting: {shown}")
         time.sleep(0.2)
 
 

@@ -50,15 +50,19 @@ _LOOP, _GATEWAY = "gateway.loop", "gateway"  # extensions of the Flask applicati
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The gateway as a WSGI application, for any server; without ``settings`` it reads the environment.
+    """The gateway as a WSGI application, for any server.
 
+    Without ``settings`` it reads the environment, and writes its log as ``python -m gateway`` does: JSON lines on stderr.
     Its event loop, with the connection to the model server, starts with the first request of a process.
 
     Raises:
         SettingsError: the environment does not make valid settings.
         ModelConfigError: the model config file cannot be read.
     """
-    gateway = Gateway(settings or gateway_settings.from_environment(os.environ))
+    if settings is None:
+        settings = gateway_settings.from_environment(os.environ)
+        logs.configure(settings.log_level)
+    gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
     app.extensions |= {_LOOP: loop, _GATEWAY: gateway}
@@ -133,7 +137,7 @@ class Gateway:
         await self._client.close()
         self._records.close()
         self.memory.close()
-        self.edge.flush()
+        self.edge.close()
         logs.flush()
 
     def flask(self, run: Run) -> Flask:
@@ -147,7 +151,7 @@ class Gateway:
 
 
 class WorkerParts:
-    """The gateway as our own server has it: prediction routes on the worker's event loop, all others by Flask in threads."""
+    """The gateway as our own server has it: predictions and probes on the worker's event loop, the rest by Flask in threads."""
 
     def __init__(self, settings: Settings, is_draining: Callable[[], bool], metrics_dir: str) -> None:
         self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)
@@ -175,20 +179,20 @@ def _of_tfserving(tfserving: TfServing) -> list[Route]:
     # One handler takes all paths: this dialect answers even a wrong method in its own way.
     others = tuple(method for method in cors.METHODS if method != "POST")
     rules = ("/v1/<path:rest>", "/V1/<path:rest>")
-    posts = [Route(rule, ("POST",), tfserving.dispatch, predicts=True) for rule in rules]
+    posts = [Route(rule, ("POST",), tfserving.dispatch, on_loop=True) for rule in rules]
     return posts + [Route(rule, others, tfserving.dispatch) for rule in rules]
 
 
 def _of_simple(simple: Simple) -> list[Route]:
-    return [Route(rule, ("POST",), simple.predict, predicts=True) for rule in ("/predict", "/predict/<model>")]
+    return [Route(rule, ("POST",), simple.predict, on_loop=True) for rule in ("/predict", "/predict/<model>")]
 
 
 def _of_openinference(openinference: OpenInference) -> list[Route]:
     def of_model(
-        method: str, rest: str, handler: Callable[..., Coroutine[Any, Any, Answer]], *, predicts: bool = False
+        method: str, rest: str, handler: Callable[..., Coroutine[Any, Any, Answer]], *, on_loop: bool = False
     ) -> list[Route]:
         bare = "/v2/models/<name>"
-        return [Route(f"{model}{rest}", (method,), handler, predicts) for model in (bare, f"{bare}/versions/<version>")]
+        return [Route(f"{model}{rest}", (method,), handler, on_loop) for model in (bare, f"{bare}/versions/<version>")]
 
     return [
         Route("/v2", ("GET",), openinference.server),
@@ -196,7 +200,7 @@ def _of_openinference(openinference: OpenInference) -> list[Route]:
         Route("/v2/health/ready", ("GET",), openinference.ready),
         *of_model("GET", "", openinference.model),
         *of_model("GET", "/ready", openinference.model_ready),
-        *of_model("POST", "/infer", openinference.infer, predicts=True),
+        *of_model("POST", "/infer", openinference.infer, on_loop=True),
         Route("/v2/repository/index", ("POST",), openinference.repository_index),
         Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), openinference.change_repository),
     ]
@@ -213,8 +217,9 @@ def _of_docs(docs: Docs, home: Home) -> list[Route]:
 
 
 def _of_ops(ops: Ops) -> list[Route]:
+    # By these others decide whether the gateway lives, so they must not wait behind requests that wait for the model server.
     handlers = {"/health": ops.health, "/healthz": ops.healthz, "/readyz": ops.readyz, "/metrics": ops.metrics}
-    return [Route(rule, ("GET",), handler) for rule, handler in handlers.items()]
+    return [Route(rule, ("GET",), handler, on_loop=True) for rule, handler in handlers.items()]
 
 
 def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batcher | None:

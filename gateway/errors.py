@@ -10,7 +10,7 @@
     ├── PermissionDenied       403
     ├── NotFound               404  no such model, version or route
     ├── MethodNotAllowed       405  carries the methods that are allowed
-    ├── RequestTimeout         408  the HTTP body did not arrive in time
+    ├── RequestTimeout         408  the HTTP request did not arrive in time
     ├── AlreadyExists          409
     ├── Aborted                409
     ├── PayloadTooLarge        413  the HTTP body is over the limit
@@ -18,7 +18,7 @@
     ├── ExpectationFailed      417  the HTTP request expects what this server does not do
     ├── ResourceExhausted      429
     ├── HeaderFieldsTooLarge   431  the head of the HTTP request is over the limits
-    ├── Cancelled              499
+    ├── Cancelled              499  the client went away
     ├── Unknown                500
     ├── Internal               500
     ├── DataLoss               500
@@ -67,7 +67,7 @@ class Setting:
 
 
 class GatewayError(Exception):
-    """A request that gets an error as its answer. ``message`` may be shown to the client.
+    """An error that answers a request. ``message`` may be shown to the client.
 
     ``setting`` is for the operator only: the setting that decided the refusal, or None.
     """
@@ -145,14 +145,14 @@ class MethodNotAllowed(GatewayError):
 
 
 class RequestTimeout(GatewayError):
-    """Raised when the client takes too long to send its body."""
+    """Raised when the client takes too long to send its request."""
 
     http_status = 408
     code = "REQUEST_TIMEOUT"
 
 
 class AlreadyExists(GatewayError):
-    """Raised when what was to be made exists."""
+    """Raised when the backend was asked to make something that exists."""
 
     http_status = 409
     code = "ALREADY_EXISTS"
@@ -201,7 +201,7 @@ class HeaderFieldsTooLarge(GatewayError):
 
 
 class Cancelled(GatewayError):
-    """Raised when the call was cancelled before it ended."""
+    """Raised when the call was cancelled before it ended, such as by a client that went away."""
 
     http_status = 499
     code = "CANCELLED"
@@ -236,7 +236,7 @@ class Unimplemented(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Raised when the backend cannot be reached or is overloaded; ``retry_after_s`` says when to try again."""
+    """Raised when the backend cannot be reached, or too much waits for it; ``retry_after_s`` says when to try again."""
 
     http_status = 503
     code = "UNAVAILABLE"

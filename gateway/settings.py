@@ -212,8 +212,8 @@ def _problem(key: str, value: str, why: list[str]) -> str:
     if key in _REMOVED:
         return f"{_variable(key)}: this setting was removed: {_REMOVED[key]}"
     variable = _variable(key) if key == key.lower() else PREFIX + key
-    nearest = difflib.get_close_matches(variable.upper(), [row.variable for row in rows()], n=1)
-    return f"{variable}: there is no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    nearest = difflib.get_close_matches(key.lower(), list(_FIELDS), n=1)
+    return f"{variable}: there is no such setting" + (f"; did you mean {_variable(nearest[0])}?" if nearest else "")
 
 
 def _default(field: fields.Field[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Where the client of a request found the gateway, for programs that it may run."""
+"""The address of the gateway as the client of a request has it, for the programs that an answer shows."""
 
 import re
 from typing import Final
@@ -10,6 +10,6 @@ _FALLBACK: Final = "http://localhost:8080"
 
 
 def of_gateway(call: Call) -> str:
-    """``http://host:port`` as the client's request has it. A host that is none is not repeated: it would end up in programs."""
+    """``http://host:port`` as the request has it. A malformed host is not repeated, because it would end up in programs."""
     host = call.headers.get("host", "")
     return f"{call.scheme}://{host}" if _HOST.fullmatch(host) else _FALLBACK

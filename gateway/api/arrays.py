@@ -1,7 +1,7 @@
 """Bodies of arrays instead of JSON, both ways: npy for one tensor, npz for tensors by name.
 
-``received`` is for a request, by its Content-Type; ``answer`` for its answer, by its Accept. Numbers keep every bit, and
-the dtypes are the signature's own: nothing is cast.
+``received`` reads a request by its Content-Type, ``answer`` writes its answer by its Accept. The dtypes are the signature's
+own: nothing is cast, and numbers keep every bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
 async def received(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
-    """What makes tensors of the body of ``call``, as ``read`` does; None if the body is not one of arrays."""
+    """A function that makes tensors of the body of ``call``, as ``read`` gives it; None if the body is not one of arrays."""
     if call.headers.get("content-type", "") in _MOST_SENT or not is_sent(call.media_type):
         return None
     data = await bodies.read(call, is_json=False)
@@ -37,7 +37,7 @@ async def received(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[
 
 
 def answer(call: Call, outputs: Tensors) -> Answer | None:
-    """The answer to ``call`` as ``write`` makes it; None if the client would rather have JSON."""
+    """The answer to ``call`` as ``write`` makes it; None if the client prefers JSON."""
     accept = call.headers.get("accept", "")
     media_type = None if accept in _MOST_ACCEPT else wanted(parse_accept_header(accept, MIMEAccept))
     if media_type is None:
@@ -51,17 +51,16 @@ def is_sent(mimetype: str) -> bool:
 
 
 def wanted(accept: MIMEAccept) -> str | None:
-    """NPY or NPZ if the client would rather have that than JSON."""
+    """NPY or NPZ if the client prefers it to JSON, otherwise None."""
     best = accept.best_match([_JSON, *_FORMATS], default=_JSON)
     return _FORMATS.get(best)
 
 
 def read(data: bytes, mimetype: str, limit: int, *, is_example: bool) -> Callable[[Signature], Tensors]:
-    """What makes tensors for a signature of a body ``data``, whose arrays may have ``limit`` bytes in all.
+    """A function that makes the tensors for a signature of the body ``data``, whose arrays may have ``limit`` bytes in all.
 
-    ``is_example``: the arrays are one example, whose shapes must be as declared; a free dimension 0, which they lack, is added.
-    Otherwise they are whole tensors, whose shapes are not looked at. What is returned raises InvalidArgument with every
-    problem.
+    ``is_example``: the arrays are one example. Their shapes must be as declared, without a free dimension 0, which is added.
+    Otherwise they are whole tensors, whose shapes are not checked. The function raises InvalidArgument with every problem.
     """
 
     def build(signature: Signature) -> Tensors:
@@ -90,7 +89,7 @@ def write(outputs: Tensors, media_type: str) -> bytes:
 
 
 def _named(data: bytes, signature: Signature) -> dict[str, tuple[bytes, tuple[str, ...]]]:
-    """The one file, for the input that it must be."""
+    """The only file, by the name of the only input that it can be for."""
     needed = [spec.name for spec in signature.inputs if not spec.has_default] or [spec.name for spec in signature.inputs]
     if len(needed) != 1:
         names = cut(", ".join(needed), _MAX_NAMES)
@@ -99,7 +98,7 @@ def _named(data: bytes, signature: Signature) -> dict[str, tuple[bytes, tuple[st
 
 
 def _unpacked(data: bytes, signature: Signature, limit: int, problems: Problems) -> Mapping[str, tuple[bytes, tuple[str, ...]]]:
-    """The files by input, less those that belong to none."""
+    """The files by input, without those that belong to no input."""
     files: dict[str, tuple[bytes, tuple[str, ...]]] = {}
     names = [spec.name for spec in signature.inputs]
     try:

@@ -26,11 +26,10 @@ class Bodies:
         self.limit = limit
 
     async def read(self, call: Call, *, is_json: bool = True) -> bytes:
-        """The body of ``call``; if ``is_json``, it has got its share of what may be in work.
+        """The body of ``call``; if ``is_json``, it holds its share of the bodies in work (see ``Memory``).
 
-        A ``Content-Encoding`` that contains ``gzip`` is undone, as ``net_http`` of TensorFlow Serving does; any other is
-        ignored, as it does too. What comes out may be as large as any body may, so that a small body cannot become memory
-        without bound.
+        A ``Content-Encoding`` that contains ``gzip`` is undone and any other is ignored, as ``net_http`` of TensorFlow Serving
+        does. The inflated body has the limit of any body, so that a small one cannot take memory without bound.
 
         Raises:
             PayloadTooLarge: what the body inflates to is over the limit.
@@ -66,7 +65,7 @@ class Bodies:
         except PayloadTooLarge:
             if small == self.limit:
                 raise
-        # It may become as large as any: two that held parts and wanted more might wait for each other.
+        # The largest share at once: two bodies that held parts and wanted more might wait for each other.
         held = await self._memory.hold(call, self.limit)
         data = await self._memory.run(self.limit, inflate, call.body, self.limit, window)
         held.keep_only(len(data))

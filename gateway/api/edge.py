@@ -1,4 +1,4 @@
-"""The way of every request: an id and a deadline, the handler, an error as an answer, headers, the log line, metrics."""
+"""What happens to every request: an id and a deadline, the handler, an error as an answer, headers, the log line, metrics."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
 class Edge:
     """Answers the calls of one worker, each within ``timeout_s`` seconds of when it was complete. For one event loop.
 
-    ``tfserving_headers`` are of every answer of TensorFlow Serving's routes.
+    ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes.
     """
 
     def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -39,11 +39,17 @@ class Edge:
         self._refusals = Refusals()
 
     def flush(self) -> None:
-        """Write what is still to be counted."""
+        """Write the metrics that are not written yet."""
         self._tally.write()
+        self._refusals.write()
+
+    def close(self) -> None:
+        """Write what is still to be counted, and what is still to be told of refusals."""
+        self._tally.write()
+        self._refusals.close()
 
     async def answer(self, call: Call, handler: Handler) -> Answer:
-        """What ``handler`` answers to ``call``, or the error that it raises as an answer. Raises CancelledError only."""
+        """What ``handler`` answers to ``call``, or the error that it raises, as an answer. Raises only CancelledError."""
         call.id = id_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
         self._tally.enter()
@@ -52,7 +58,7 @@ class Edge:
         except GatewayError as error:
             answer = _refused(call, error)
         except asyncio.CancelledError:
-            # The client went away: there is nobody to answer, only something to tell.
+            # The client went away: no answer is sent, but the log line and the metrics are written.
             self._finish(call, _refused(call, Cancelled("the client went away")))
             raise
         except Exception:
@@ -70,7 +76,7 @@ class Edge:
         call.id = id_of(call)
         answer = _refused(call, error)
         if isinstance(error, Unavailable):
-            # Under overload there are thousands of them: they are counted, and told together once a second.
+            # Under overload there are thousands of them: they are counted, and logged together once a second.
             self._refusals.count(error.setting)
             self._add_headers(call, answer)
         else:
@@ -103,7 +109,7 @@ class Edge:
 
 
 def id_of(call: Call) -> str:
-    """The id that the client gave, or one that is unique and nobody's secret."""
+    """The id that the client gave if it is a proper one, otherwise a new one."""
     given = call.headers.get("x-request-id")
     return given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
 

@@ -1,6 +1,7 @@
 """An error of the tree -> an answer in the dialect of its path. A client never sees a stack trace."""
 
 from typing import Any, Final
+from urllib.parse import unquote
 
 import orjson
 
@@ -20,7 +21,7 @@ _SIMPLE_CODES = {
 
 
 class InternalError(errors.Internal):
-    """Raised for what nobody foresaw: the client learns the request's id, the log has the rest."""
+    """Raised for an unforeseen failure: the client gets the request's id, the log has the rest."""
 
 
 def json_answer(content: Any, status: int = 200) -> Answer:
@@ -29,7 +30,7 @@ def json_answer(content: Any, status: int = 200) -> Answer:
 
 
 def to_answer(error: GatewayError, path: str) -> Answer:
-    """The answer that tells ``error`` in the dialect of ``path``."""
+    """The answer to a request for ``path`` that is refused with ``error``."""
     answer = Answer(error.http_status, render(error, path), [("Content-Type", JSON)])
     if isinstance(error, errors.Unavailable):
         answer.headers.append(("Retry-After", str(error.retry_after_s)))
@@ -39,14 +40,21 @@ def to_answer(error: GatewayError, path: str) -> Answer:
 
 
 def is_tfserving(path: str) -> bool:
-    """Whether ``path`` is one of TensorFlow Serving's REST port."""
-    return path[:4].lower() == "/v1/"
+    """Whether ``path``, as it was sent, is one of TensorFlow Serving's REST port."""
+    return _as_routed(path)[:4].lower() == "/v1/"
 
 
 def render(error: GatewayError, path: str) -> bytes:
     """The error body in the dialect of ``path``."""
-    is_openinference = path == "/v2" or path.startswith("/v2/")
+    routed = _as_routed(path)
+    is_openinference = routed == "/v2" or routed.startswith("/v2/")
     return message_json(error) if is_tfserving(path) or is_openinference else simple_json(error)
+
+
+def _as_routed(path: str) -> str:
+    """``path`` as werkzeug compares it with the rules: unescaped, and with one slash at its front."""
+    plain = unquote(path) if "%" in path else path
+    return f"/{plain.lstrip('/')}" if plain.startswith("//") else plain
 
 
 def message_json(error: GatewayError) -> bytes:

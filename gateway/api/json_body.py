@@ -1,8 +1,8 @@
-"""A JSON body on its way to tensors. Accept fast, refuse well: what is common is recognised, all else is left to ``load``.
+"""Makes tensors of a JSON body: common bodies are recognised fast, all others go to the dialect's ``load``.
 
-Three ways, each of which takes what the one before does not know: decoders typed by a signature, for small bodies; large lists
-of numbers read in one piece; and a dialect's ``load``, the truth about what is accepted, which alone explains. Whatever one of
-the first two accepts, the last accepts as the same tensors. What is no JSON is refused before a model is looked for.
+Three ways are tried in turn: decoders typed by a signature, for small bodies; large lists of numbers read in one piece; and
+the dialect's ``load``, which decides what is accepted, and alone explains a refusal. Whatever the first two accept, ``load``
+accepts as the same tensors. A body that is no JSON is refused before the model is looked up.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _DENSE_BYTES: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """``is_right`` says whether a document asks for a signature as it should, or for none; then ``name`` gives its name.
+    """``is_right``: whether a document asks for a signature in the right form, or for none. Then ``name`` gives the name.
 
     For any other document ``name`` raises InvalidArgument.
     """
@@ -35,10 +35,11 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[Loaded]):
-    """What the bodies of a dialect are: what decodes them for a signature, accepts a document, and accepts or explains it.
+    """How a dialect reads its bodies.
 
-    ``raw_strings`` and ``strict`` as for ``json_text.parse``. ``naming``: how a body asks for a signature;
-    None where that is always the default one.
+    ``typed`` makes a decoder for a signature. ``accept`` gives the tensors of a document, or None; ``load`` gives them, or
+    raises with every reason. ``raw_strings`` and ``strict`` are those of ``json_text.parse``. ``naming``: how a body asks for
+    a signature; None if every body is for the default one.
     """
 
     typed: Callable[[Signature], Callable[[bytes], Loaded | None]]
@@ -52,7 +53,7 @@ class Form(Generic[Loaded]):
 class Known(Generic[Loaded]):
     """The default signatures that models were last called with, and the decoders made from them. Thread-safe.
 
-    A body can be decoded for one before the catalog is asked; should the catalog then say otherwise, it is read again.
+    A body can be decoded before the catalog is asked. If the catalog then gives another signature, the body is read again.
     """
 
     def __init__(self, form: Form[Loaded]) -> None:
@@ -60,7 +61,7 @@ class Known(Generic[Loaded]):
         self._decoders: dict[ModelRef, tuple[Signature, Callable[[bytes], Loaded | None]]] = {}
 
     def decode(self, model: ModelRef, data: bytes) -> tuple[Signature, Loaded] | None:
-        """The signature known for ``model`` and what ``data`` is in its terms, if it is recognised."""
+        """The signature known for ``model``, and what it makes of ``data``; None if ``data`` is not recognised."""
         signature, decoder = self._decoders.get(model, (None, None))
         if signature is None or decoder is None or not (_is_small(data) or _is_text(signature)):
             return None
@@ -68,7 +69,7 @@ class Known(Generic[Loaded]):
         return None if loaded is None else (signature, loaded)
 
     def note(self, model: ModelRef, signature: Signature) -> None:
-        """Know ``signature`` from now on."""
+        """Remember ``signature`` as the one that ``model`` was called with."""
         known, _ = self._decoders.get(model, (None, None))
         if known is signature or signature.name != DEFAULT_SIGNATURE:
             return
@@ -78,10 +79,10 @@ class Known(Generic[Loaded]):
 
 
 class JsonBody(Generic[Loaded]):
-    """One body: its bytes are ``data``, and ``signature`` is the name of the one that it asks for. Not thread-safe."""
+    """One body: ``data`` are its bytes, ``signature`` is the name of the signature that it asks for. Not thread-safe."""
 
     def __init__(self, known: Known[Loaded], model: ModelRef, data: bytes) -> None:
-        """Raises InvalidArgument for what is no JSON and, where bodies name a signature, for what names none as it should."""
+        """Raises InvalidArgument for a body that is no JSON, or that names its signature in a wrong form."""
         self._known, self._form, self._model, self.data = known, known.form, model, data
         self.signature = DEFAULT_SIGNATURE
         self._hollow: Any = None
@@ -91,7 +92,7 @@ class JsonBody(Generic[Loaded]):
             if self._form.naming is not None:
                 self._name_signature(self._form.naming)
             elif self._hollow is None:
-                self.document  # noqa: B018 - what is no JSON is refused now
+                self.document  # noqa: B018 - a body that is no JSON is refused now
 
     def load(self, signature: Signature) -> Loaded:
         """The tensors for ``signature``. Raises what the form's ``load`` raises for a body that does not fit it."""
@@ -100,35 +101,30 @@ class JsonBody(Generic[Loaded]):
             return loaded
         if loaded is None or known != signature:
             loaded = self._loaded(signature)
-            # Of no more use, and many times as large as its text: should it be asked for again, it is read again.
+            # No longer needed, and many times as large as its text. If it is asked for again, it is read again.
             self._hollow = None
-            self.__dict__.pop("_document", None)
+            self.__dict__.pop("document", None)
         self._known.note(self._model, signature)
         return loaded
 
-    @property
+    @cached_property
     def document(self) -> Any:
-        """All of it, as Python has it: for a body that was refused."""
-        return self._document
+        """The whole document as Python objects."""
+        form = self._form
+        return json_text.parse(self.data, raw_strings=form.raw_strings, strict=form.strict)
 
     def _name_signature(self, naming: Naming) -> None:
         if self._hollow is not None and not naming.is_right(self._hollow):
-            self._hollow = None  # the whole of it tells why
-        self.signature = naming.name(self._document if self._hollow is None else self._hollow)
+            self._hollow = None  # the whole document says why
+        self.signature = naming.name(self.document if self._hollow is None else self._hollow)
 
     def _loaded(self, signature: Signature) -> Loaded:
         if self._hollow is not None or len(self.data) < large_json.LEAST_BYTES:
-            accepted = self._form.accept(self._document if self._hollow is None else self._hollow, signature)
+            accepted = self._form.accept(self.document if self._hollow is None else self._hollow, signature)
             if accepted is not None:
                 return accepted
-            self._hollow = None  # before there is the whole of it beside
-        return self._form.load(self._document, signature)
-
-    @cached_property
-    def _document(self) -> Any:
-        """The whole of it, as Python has it."""
-        form = self._form
-        return json_text.parse(self.data, raw_strings=form.raw_strings, strict=form.strict)
+            self._hollow = None  # freed before the whole document is read
+        return self._form.load(self.document, signature)
 
 
 def _is_small(data: bytes) -> bool:

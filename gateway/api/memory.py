@@ -1,7 +1,7 @@
-"""How much there may be of large bodies in one worker, since objects made of JSON take up to fifty times its size.
+"""Bounds the large bodies that one worker has in work, because objects made of JSON take up to fifty times its size.
 
-A body that is not small needs its share of a number of bytes before it is decoded, and keeps it until its request is answered.
-Decoding and encoding of what is not small run in threads, so that the event loop does not wait for them.
+A body over 64 KiB needs its share of a number of bytes before it is decoded, and keeps it until its request is answered.
+Decoding and encoding of more than 64 KiB run in threads, so that the event loop does not wait for them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _THREADS: Final = 2
 
 
 class Shares:
-    """Shares of ``total``, first come first served: a large share is not passed by small ones. For one event loop."""
+    """Shares of ``total``, first come, first served: small shares do not pass a large one that waits. For one event loop."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -35,9 +35,9 @@ class Shares:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, amount: int, deadline: Deadline) -> bool:
-        """Wait within ``deadline`` until ``amount`` is free and those before are served; whether it is held now.
+        """Wait within ``deadline`` until ``amount`` is free and all that waited before have theirs; whether it is held now.
 
-        Raises ValueError for more than there will ever be, DeadlineExceeded when no time is left.
+        Raises ValueError for more than ``total``, DeadlineExceeded when no time is left at the beginning.
         """
         if amount > self.total:
             raise ValueError(f"{amount} of {self.total}")
@@ -92,7 +92,7 @@ class Held:
 
 
 class Memory:
-    """Bounds what the bodies of one worker take, of which one alone may have ``body_limit`` bytes. For one event loop."""
+    """Bounds the memory of one worker's bodies, each of at most ``body_limit`` bytes. For one event loop."""
 
     def __init__(self, body_limit: int) -> None:
         self._large = Shares(body_limit)
@@ -100,11 +100,11 @@ class Memory:
         self._threads = ThreadPoolExecutor(_THREADS, "body")
 
     def close(self) -> None:
-        """End the threads; what they are at is not waited for."""
+        """End the threads, without waiting for their work."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hold(self, call: Call, json_bytes: int) -> Held:
-        """Wait, within the deadline of ``call``, until so many bytes of JSON may become objects, until it is answered.
+        """Wait, within the deadline of ``call``, for a share of so many bytes, which it keeps until it is answered.
 
         Raises Unavailable: too many other bodies are in work.
         """
@@ -118,13 +118,13 @@ class Memory:
     async def run(
         self, size: int, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        """What ``work`` returns for the arguments, which have ``size`` bytes: in a thread unless that is small."""
+        """Return what ``work`` returns for the arguments. It runs in a thread if they (``size``, in bytes) are over 64 KiB."""
         if size <= SMALL_BYTES:
             return work(*args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
 
     def running(self, size: int, work: Callable[Arguments, Result]) -> Callable[Arguments, Awaitable[Result]]:
-        """``work`` as ``run`` does it."""
+        """A function that does ``work`` as ``run`` does."""
         return partial(self.run, size, work)
 
     def _too_many(self, shares: Shares, deadline: Deadline) -> Unavailable:

@@ -1,4 +1,4 @@
-"""For those who run it: /healthz (this process lives), /readyz (every model answers), /metrics, and /health for clients."""
+"""The operational routes: /healthz (this process runs), /readyz (every model answers), /metrics, and /health for clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Ops:
         return json_answer({"ok": True, "status": "up"})
 
     async def healthz(self, call: Call) -> Answer:
-        """That this process lives. The backend is not asked: a restart of this process would not bring it back."""
+        """That this process runs. The backend is not asked: a restart of this process would not bring it back."""
         return json_answer({"status": "alive"})
 
     async def readyz(self, call: Call) -> Answer:

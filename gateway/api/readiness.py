@@ -8,10 +8,10 @@ from gateway.inference.status import ModelStatus
 
 
 class Readiness:
-    """Ready is a gateway whose workers all reach every model that must be served, and that is not about to end.
+    """A gateway is ready when all its workers reach every model that must be served, unless it is being stopped.
 
-    ``not_ready_elsewhere`` gives the names of the models that another worker cannot reach: a client that is told that the
-    gateway is ready may meet any worker next.
+    ``not_ready_elsewhere`` gives the names of the models that another worker cannot reach: the next request may come to any
+    worker.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Readiness:
         self._is_draining = is_draining
 
     def reasons(self) -> list[str]:
-        """The reasons for which the gateway should get no requests; none: it is ready."""
+        """The reasons why the gateway should get no requests; empty when it is ready."""
         models = self._catalog.required()
         if self._is_draining():
             return ["the gateway is shutting down"]

@@ -1,4 +1,4 @@
-"""The table of routes, mounted on Flask for every server of WSGI, and asked for prediction routes by our own."""
+"""The table of routes: Flask has all of them, for any WSGI server; our own server asks it for those that it answers itself."""
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -28,31 +28,32 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, Answer]], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax; ``predicts``: it is a prediction route.
+    """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax.
 
-    ``handler`` takes the call, and by name the variable parts of the rule.
+    ``handler`` takes the call, and by name the variable parts of the rule. ``on_loop``: our own server answers it without
+    Flask, so that it never waits for a thread.
     """
 
     rule: str
     methods: tuple[str, ...]
     handler: Callable[..., Coroutine[Any, Any, Answer]]
-    predicts: bool = False
+    on_loop: bool = False
 
 
 class Routes:
-    """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers what has no route but a path under /v1/."""
+    """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers paths under /v1/ that have no route."""
 
     def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler, max_body_bytes: int) -> None:
         self._routes = routes
         self._edge = edge
         self._tfserving = tfserving
         self._max_body_bytes = max_body_bytes
-        rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.predicts]
-        self._predictions = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
+        rules = [Rule(route.rule, methods=route.methods, endpoint=route) for route in routes if route.on_loop]
+        self._on_loop = Map(rules, merge_slashes=False, strict_slashes=False).bind("")
         self._remembered = lru_cache(_REMEMBERED_PATHS)(self._match)
 
     def find(self, call: Call) -> Handler | None:
-        """What answers ``call`` if it asks for a prediction; None for all other routes, and for none."""
+        """The handler of ``call`` if it is answered on the event loop, otherwise None."""
         path = call.path
         return self._remembered(call.method, path) if len(path) <= _REMEMBERED_LENGTH else self._match(call.method, path)
 
@@ -67,7 +68,7 @@ class Routes:
 
     def _match(self, method: str, path: str) -> Handler | None:
         try:
-            route, values = self._predictions.match(unquote(path, errors="replace"), method)
+            route, values = self._on_loop.match(unquote(path, errors="replace"), method)
         except HTTPException:
             return None
         return partial(route.handler, **values) if values else route.handler
@@ -79,14 +80,23 @@ class Routes:
         return _response(run(self._edge.answer(call, partial(route.handler, **values))))
 
     def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
-        """What Flask refuses by itself, told in the dialect of the path."""
+        """The answer to a request that Flask itself refuses, in the dialect of its path."""
         # Flask's request holds the error, and the error's frames the request: a cycle, with the body in it.
         flask.request.routing_exception = None
         error.__traceback__ = None
         call = _call(flask.request, has_body=False)
-        if isinstance(error, NoRoute | WrongMethod) and is_tfserving(call.path):
+        if isinstance(error, NoRoute | WrongMethod) and self._has_too_large_body(flask.request):
+            error = RequestEntityTooLarge()
+        elif isinstance(error, NoRoute | WrongMethod) and is_tfserving(call.path):
             return _response(run(self._edge.answer(call, self._tfserving)))
         return _response(self._edge.refuse(call, self._to_error(error, call)))
+
+    def _has_too_large_body(self, request: flask.Request) -> bool:
+        """Whether the body, which no view has read, is over the limit. What it holds is not looked at."""
+        try:
+            return ENVIRON_KEY not in request.environ and len(request.get_data(cache=False)) > self._max_body_bytes
+        except HTTPException as error:
+            return isinstance(error, RequestEntityTooLarge)
 
     def _to_error(self, error: HTTPException, call: Call) -> GatewayError:
         path = unquote(call.path, errors="replace")
@@ -103,7 +113,7 @@ class Routes:
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:
-    """The call that ``request`` is. Raises HTTPException for a body that is over the limit."""
+    """``request`` as a call. Raises HTTPException for a body that is over the limit."""
     given: Call | None = request.environ.get(ENVIRON_KEY)
     if given is not None:
         return given
@@ -122,12 +132,12 @@ def _call(request: flask.Request, *, has_body: bool = True) -> Call:
 
 
 def _raw_path(request: flask.Request) -> str:
-    """The path as the client sent it, where the server tells; else with the percent escapes that it needs."""
+    """The path as the client sent it, if the server passes it on; otherwise with the percent escapes that it needs."""
     target: str = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
     if not target:
         return quote(request.path, safe="/:@!$&'()*+,;=~")
     # Two slashes at the front are part of the path, and no host.
-    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path
+    return target.partition("?")[0].partition("#")[0] if target.startswith("/") else urlsplit(target).path or "/"
 
 
 def _response(answer: Answer) -> flask.Response:

@@ -1,6 +1,6 @@
 """Signature -> marshmallow schema: one TensorField for each input, numpy inside.
 
-A field refuses a value with a ``Misfit``, which can tell every problem of it.
+A field refuses a value with a ``Misfit``, which finds every problem of it when asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +21,9 @@ _MAX_SCHEMAS = 256  # signatures that a process keeps schemas for; a new version
 
 
 class TensorField(fields.Field[Array]):
-    """Nested JSON lists <-> one tensor.
+    """Nested JSON lists -> one tensor.
 
-    Compatible: dtype and evenness are checked, and the declared shape is not. Strict: the value is one example, which must have
+    Compatible: dtype and evenness are checked, the declared shape is not. Strict: the value is one example, which must have
     the declared shape without a free dimension 0; that dimension is put before it, with size 1.
     """
 
@@ -49,7 +49,7 @@ class TensorField(fields.Field[Array]):
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A field's error: a value that is no such tensor. Why it is none is only looked for when someone asks."""
+    """A field's error: a value that is no such tensor. The reasons are only looked for when ``problems`` is called."""
 
     value: Any
     kind: Element
@@ -103,7 +103,7 @@ def _schema(signature: Signature, strict: bool) -> Schema:
     tensors: dict[str, fields.Field[Any]] = {
         attribute: TensorField(spec, strict) for attribute, spec in _attributes(signature).items()
     }
-    # Unknown names are told by ``load``: marshmallow would make an error of each of the million that a hostile body has.
+    # ``load`` reports unknown names: marshmallow would make an error of each, and a hostile body has a million.
     return Schema.from_dict(tensors)(unknown=EXCLUDE)
 
 
@@ -118,7 +118,7 @@ def _inside(name: str) -> Callable[[str], str]:
 
 
 def example_dims(spec: TensorSpec) -> Dims | None:
-    """The sizes of one example, which is given without a dimension 0 that is free; None: whatever they are."""
+    """The sizes of one example, without a free dimension 0; None if the rank is free."""
     if spec.shape is None:
         return None
     return spec.shape[1:] if spec.has_free_batch else spec.shape

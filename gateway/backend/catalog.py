@@ -4,10 +4,9 @@ The server's model config file says which models there should be. A name that is
 it, and followed from then on for as long as the server serves it. For one event loop.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.backend import replies
 from gateway.backend.client import BackendClient
@@ -20,6 +19,8 @@ from gateway.inference import suggestions
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.single_flight import SingleFlight
 from gateway.inference.status import ModelStatus
+
+Reply = TypeVar("Reply")
 
 
 class Catalog:
@@ -97,8 +98,7 @@ class Catalog:
         """The versions of ``model`` as the server reports them now; a label is resolved first. Raises as ``served``."""
         if model.label is not None:
             model = ModelRef(model.name, (await self.served(model, deadline)).version)
-        with self._telling_what_there_is(model):
-            reply = await self._client.status(model, deadline)
+        reply = await self._answered(model, self._client.status(model, deadline))
         status = ModelStatus(model.name, replies.versions(reply.model_version_status))
         if model.version is None:
             self._poll.note(status)
@@ -106,25 +106,25 @@ class Catalog:
 
     async def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
         """The JSON of TensorFlow Serving's metadata route for ``model``. Raises as ``served``."""
-        with self._telling_what_there_is(model):
-            response = await self._client.metadata(model, deadline)
+        response = await self._answered(model, self._client.metadata(model, deadline))
         return replies.metadata_json(response)
 
     async def _ask(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """Ask the server what ``model`` means, and follow the model from now on."""
-        with self._telling_what_there_is(model):
-            reply = await self._client.metadata(model, deadline)
+        reply = await self._answered(model, self._client.metadata(model, deadline))
         served = self._known.note_answer(model, replies.served_model(reply))
         self._known.follow(served.name)
         if not self._known.is_reported(served):
             self._poll.soon()
         return served
 
-    @contextmanager
-    def _telling_what_there_is(self, model: ModelRef) -> Iterator[None]:
-        """A refusal of what is not there also says, from memory, what is."""
+    async def _answered(self, model: ModelRef, question: Awaitable[Reply]) -> Reply:
+        """The reply to ``question`` about ``model``. A refusal of what is not there also says, from memory, what is.
+
+        No context manager: under Python 3.13 its frames and the error would be a cycle that holds the request.
+        """
         try:
-            yield
+            return await question
         except (NotFound, InvalidArgument) as error:
             labels = () if self._config_file is None else self._config_file.labels.get(model.name, ())
             raise suggestions.not_found(error, model, suggestions.Known(self.models(), labels)) from None

@@ -107,7 +107,8 @@ class BackendClient:
             model=model.name,
             version=response.model_spec.version.value,
             signature=signature.name,
-            outputs={name: tensor_proto.decode(proto) for name, proto in response.outputs.items()},
+            # protobuf has them in an order that differs from worker to worker.
+            outputs={name: tensor_proto.decode(response.outputs[name]) for name in sorted(response.outputs)},
         )
 
     async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:

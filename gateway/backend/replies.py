@@ -25,8 +25,14 @@ def served_model(response: GetModelMetadataResponse) -> ServedModel:
 
 
 def metadata_json(response: GetModelMetadataResponse) -> dict[str, Any]:
-    """The JSON of TensorFlow Serving's metadata route. Raises as ``served_model``."""
-    return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": _json(_signature_defs(response))}}
+    """The JSON of TensorFlow Serving's metadata route, its signatures and tensors by name. Raises as ``served_model``."""
+    signatures = _json(_signature_defs(response))
+    # protobuf has them in an order that differs from worker to worker.
+    signatures["signature_def"] = {
+        name: definition | {side: dict(sorted(definition[side].items())) for side in ("inputs", "outputs")}
+        for name, definition in sorted(signatures["signature_def"].items())
+    }
+    return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": signatures}}
 
 
 def _version(entry: ModelVersionStatus) -> VersionStatus:

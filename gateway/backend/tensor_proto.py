@@ -129,7 +129,10 @@ def _from_values(proto: TensorProto, row: _Row, shape: tuple[int, ...]) -> Array
 def _flat(proto: TensorProto, row: _Row, values: Any) -> Array:
     """The members of a typed field."""
     if row.field not in _FIXED_WIDTH or len(values) < _WORTH_A_BUFFER:
-        return np.fromiter(values, dtype=row.wire, count=len(values))
+        flat = np.fromiter(values, dtype=row.wire, count=len(values))
+        # On its way through a Python float a signalling NaN of 32 bits becomes a quiet one.
+        if row.wire is not np.float32 or not np.isnan(flat).any():
+            return flat
     number = TensorProto.DESCRIPTOR.fields_by_name[row.field].number
     return np.frombuffer(wire.packed(proto.SerializeToString(), number), dtype=row.wire)
 

@@ -26,7 +26,7 @@ def decode(text: str) -> bytes:
     if len(data) % 4 == 0 and not data.endswith(b"==="):
         try:
             return binascii.a2b_base64(data, strict_mode=True)
-        except binascii.Error:  # perhaps for what only this dialect takes
+        except binascii.Error:  # the text may have what only this dialect takes
             pass
     return _decode_loosely(data.translate(None, _ASCII_SPACE))
 

@@ -54,7 +54,7 @@ class Element:
         return bool(self.types)
 
     def expectation(self, value: Any) -> str:
-        """What to tell whoever sent ``value``: names the bounds if only those are missed."""
+        """What was expected instead of ``value``, with the bounds if only those are missed."""
         if type(value) not in self.types:
             return self.noun
         if self.types == _INTEGER_TYPES:
@@ -100,7 +100,7 @@ def convert(values: Array, kind: Element) -> Array | None:
 
 
 def misfits(items: Sequence[Any], kind: Element) -> Iterator[int]:
-    """The indices of the items that are not a ``kind``: the slow answer to why ``encode`` gave None."""
+    """The indices of the items that are not a ``kind``: slow, to explain why ``encode`` gave None."""
     return (index for index, item in enumerate(items) if type(item) not in kind.types or not _fits(item, kind))
 
 
@@ -143,7 +143,7 @@ def _floats(items: list[Any], kind: Element) -> Array | None:
 
 
 def _rounded(values: Array, kind: Element) -> Array | None:
-    """Doubles as ``kind``; NaN is in no bounds."""
+    """Doubles as ``kind``; NaN is within no bounds."""
     if kind.limit is not None and values.size and not (values.min() > -kind.limit and values.max() < kind.limit):
         return None
     with np.errstate(over="ignore", invalid="ignore"):

@@ -37,14 +37,14 @@ def bare_if_one(values: dict[str, Any]) -> Any:
 
 
 def native(array: Array) -> Any:
-    """``array`` as orjson takes it: contiguous, and a scalar where it has no dimensions."""
+    """``array`` as orjson takes it: contiguous, and a scalar if it has no dimensions."""
     return np.asarray(array, order="C") if array.ndim else array[()]
 
 
 def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
     """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
 
-    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which is no legal JSON. ``null``: that. ``error``: raises
+    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which is no legal JSON. ``null``: null. ``error``: raises
     OutOfRange.
     """
     finite = np.isfinite(numbers)
@@ -63,7 +63,7 @@ def split(array: Array, whole: Any) -> Iterable[Any]:
 
 
 def strings(name: str, array: Array) -> Any:
-    """Nested lists of text and b64 objects; a bare one where ``array`` has no dimensions."""
+    """Nested lists of text and b64 objects; a bare one if ``array`` has no dimensions."""
     texts = np.empty(array.size, dtype=object)
     texts[:] = [_text(name, data) for data in array.flat]
     return texts.reshape(array.shape).tolist()

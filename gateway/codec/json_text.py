@@ -1,10 +1,10 @@
 """JSON text as TensorFlow Serving's REST port reads it, and the short form in which its messages quote a value.
 
 Bytes after the document are ignored, a byte order mark is skipped, the first of two equal keys wins and an integer beyond
-uint64 is a double. The strict dialects refuse the first three. Always holds: what is read has no lone surrogates (but those of
-raw bytes, where they are asked for) and no number that was too big for a double, and integers and floats stay apart.
+uint64 is a double. The strict dialects refuse the first three. What is read never has lone surrogates (except those of raw
+bytes, where they are asked for), nor a number that was too big for a double; integers and floats stay apart.
 
-Most bodies are plain JSON and orjson reads them. What it refuses, or may read otherwise, goes to ``rapidjson``.
+Most bodies are plain JSON and orjson reads them. A body that it refuses, or may read otherwise, goes to ``rapidjson``.
 """
 
 import json
@@ -25,8 +25,9 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> An
     With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
     the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
 
-    With ``strict``, not to be had with ``raw_strings``, an object that has a name more than once is a ``Repeating``, which the
-    caller has to refuse. So has it numbers that are not finite: NaN and Infinity are no JSON (RFC 8259), but are read here.
+    With ``strict``, which excludes ``raw_strings``, an object that has a name more than once is a ``Repeating``, which the
+    caller has to refuse. It also has to refuse numbers that are not finite: NaN and Infinity are no JSON (RFC 8259), but are
+    read here.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
     dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels). With
@@ -35,18 +36,18 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> An
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        pass  # and let go of the error, which holds the whole text
+        pass  # the error goes, which holds the whole text
     else:
         if _has_no_repeated_key(document, body):
             return document
-        del document  # so that there are never two of them
+        del document  # there are never two of them
     return rapidjson.parse(body, raw_strings, strict)
 
 
 def dump(value: Any) -> str:
     """``value`` as messages quote it: indented by 4, lists on one line, cut at 256 bytes.
 
-    RapidJSON's writer gives up at a number that is not finite; what it wrote until then stands.
+    A number that is not finite ends it, as RapidJSON's writer stops there.
     """
     pieces: list[str] = []
     size = 0

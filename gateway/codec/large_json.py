@@ -1,6 +1,6 @@
 """A large body with its lists of numbers taken out: they become NumberBlocks, and the small rest is read as any body is.
 
-A list and the string that is put in its place are both JSON values: what is left is JSON exactly if the body was.
+A list and the string that is put in its place are both JSON values: the rest is JSON exactly if the body is.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import Repeating
 from gateway.errors import InvalidArgument
 
-LEAST_BYTES: Final = 2048  # of a body, for its rest to be worth a reading of its own
+LEAST_BYTES: Final = 2048  # of a body; a smaller one is read faster as a whole
 _LEAST_BLOCK: Final = 512
 _MAX_QUOTES: Final = 512
 # No string of the body can be taken for it: bodies with escapes are not read here, and a bare NUL is no JSON.
@@ -22,8 +22,8 @@ _PLACE: Final = b'"\\u0000%d"'
 def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> dict[str, Any] | None:
     """The object that ``json_text.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
 
-    None where there are none, or where the body needs a closer look: then nothing is known about it. What is read strictly has
-    no repeated names.
+    None if there are no such lists, or if the body needs a closer look: then nothing is known about it. What is read strictly
+    has no repeated names.
     """
     if len(body) < LEAST_BYTES or b"\\" in body:
         return None
@@ -43,7 +43,7 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> di
         rest = json_text.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, strict=strict)
     except InvalidArgument:
         return None
-    # A block without a place is a repeated member's, stands after the document, or where only a name may.
+    # A block without a place belongs to a repeated member, or stands after the document or where only a name may.
     return rest if isinstance(rest, dict) and _fill(rest, blocks) == len(blocks) else None
 
 
@@ -70,9 +70,9 @@ def _list_within(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]
 
 
 def _fill(document: dict[str, Any], blocks: list[NumberBlock]) -> int:
-    """Put the blocks in their places; how many there were, or -1 if an object has a name more than once.
+    """Put the blocks in their places; how many places there were, or -1 if an object has a name more than once.
 
-    Not by recursion, which a deep document would exhaust.
+    A loop, because a deep document would exhaust the stack.
     """
     count = 0
     containers: list[Any] = [document]

@@ -19,7 +19,7 @@ Dims: TypeAlias = tuple[int | None, ...]
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape that the first element of each level tells (``GetDenseTensorShape``)."""
+    """The shape that the first element of each level gives (``GetDenseTensorShape``)."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -58,7 +58,7 @@ def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Proble
 
 
 def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
-    """``tensors`` if none of them is None."""
+    """``tensors`` by name; None if one of them is None."""
     complete: dict[str, Array] = {}
     for name, array in tensors:
         if array is None:
@@ -86,7 +86,7 @@ def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
 
 
 def _full(shape: tuple[int, ...], dims: Dims) -> tuple[int, ...]:
-    """``shape`` with the dimensions below an empty list, which cannot be told from the value, as ``dims`` has them."""
+    """``shape`` with the dimensions below an empty list, which the value does not show, as ``dims`` has them."""
     hidden = dims[len(shape) :] if 0 in shape else ()
     return shape + tuple(size or 0 for size in hidden)
 
@@ -96,14 +96,14 @@ def _agree(shape: tuple[int, ...], dims: Dims) -> bool:
 
 
 def _resolve(dims: Dims, shape: tuple[int, ...]) -> Dims:
-    """``dims`` with the free ones as long as the first list there is, so that ragged lists show."""
+    """``dims`` with the free ones as long as the first list of their level, so that ragged lists are found."""
     return tuple(
         size if size is not None else (shape[level] if level < len(shape) else None) for level, size in enumerate(dims)
     )
 
 
 def _is_other_block(value: Any, shape: tuple[int, ...], dims: Dims) -> bool:
-    """Whether ``value`` is an even block of another shape, which is better told once than at every list of it."""
+    """Whether ``value`` is an even block of another shape, which is reported once and not for each of its lists."""
     is_block = bool(dims) and bool(shape) and max(len(dims), len(shape)) > 1
     return is_block and not _agree(_full(shape, dims), dims) and _flatten(value, shape) is not None
 
@@ -129,7 +129,7 @@ def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems
 
 
 def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
-    """The indices of the lists in ``items``, without those of whole blocks that have nothing to tell."""
+    """The indices of the lists in ``items``, without those of blocks that have no problem."""
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
         if not _is_tensor(block, inner, kind):
@@ -137,7 +137,7 @@ def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
 
 
 def _is_tensor(block: list[Any], inner: Dims, kind: Element) -> bool:
-    """Whether a list of lists has nothing to tell. May say no of one that has an unknown size."""
+    """Whether no list in ``block`` has a problem. It may say no if a size is unknown."""
     sizes = [size for size in inner if size is not None]
     items = _flatten(block, (len(block), *sizes)) if len(sizes) == len(inner) else None
     return items is not None and encode(items, kind) is not None

@@ -1,5 +1,5 @@
-"""NumPy's npy format, versions 1.0 and 2.0 (``numpy.lib.format``), read without trust: nothing is evaluated, unpickled, or
-allocated on the word of a header.
+"""NumPy's npy format, versions 1.0 and 2.0 (``numpy.lib.format``), read without trust: nothing is evaluated or unpickled, and
+no header decides how much memory is taken.
 
 An array must have the dtype that is expected; only its byte order and its order in memory may differ. NumPy has no strings of
 free length: ``S`` holds bytes and ``U`` text, which is UTF-8 here, and neither can end in NUL. bfloat16 is ``V2``, as NumPy

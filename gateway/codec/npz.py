@@ -1,7 +1,7 @@
 """NumPy's npz format: a zip archive of npy files, one for each array, read within bounds.
 
-What a zip archive tells of itself is not believed: the directory is small or refused before it is read, no file is inflated
-beyond what all together may have, and there are no bytes that belong to no file.
+Nothing that a zip archive says of itself is trusted: a large directory is refused before it is read, the files inflate to no
+more than all together may have, and there are no bytes that belong to no file.
 """
 
 import io

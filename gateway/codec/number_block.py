@@ -1,7 +1,7 @@
-"""A large list of numbers, nested evenly: JSON text at once an array, without an object for each number.
+"""A large list of numbers, nested evenly: JSON text becomes an array at once, without an object for each number.
 
-simdjson proves that the text is JSON and gives the numbers in one buffer, which has lost the nesting. What is left of the text
-without all but its brackets and commas has the nesting and nothing else, and is held against that of an even block.
+simdjson proves that the text is JSON and gives the numbers in one buffer, which has lost the nesting. The brackets and commas
+of the text alone show the nesting; they are compared with those of an even block.
 """
 
 import math
@@ -14,10 +14,10 @@ import simdjson
 
 Array = npt.NDArray[Any]
 
-_MAX_RANK: Final = 16  # each costs a look at the whole
+_MAX_RANK: Final = 16  # each level costs a look at the whole text
 _GLANCE: Final = 256
 _COMMA: Final = ord(",")
-# Of all that JSON's lists of numbers are written with, these two bits make of both brackets the one byte and of nothing else.
+# With these two bits set, both brackets are the same byte, and no other byte of a list of numbers is.
 _BRACKET_BITS: Final = 6
 _BRACKET: Final = ord("[") | _BRACKET_BITS
 # What simdjson raises for text that is no JSON, for elements that are no numbers, and for numbers beyond the type asked for.
@@ -29,7 +29,7 @@ _REALS: Final = _ANY[2:]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumberBlock:
-    """What a list says before any dtype does: one dimension of ``values``, row-major, and their ``shape``.
+    """A list before its dtype is known: one dimension of ``values``, row-major, and their ``shape``.
 
     The values are int64 or uint64 if all are integers; otherwise float64, each rounded once.
     """
@@ -44,7 +44,7 @@ def read(text: memoryview) -> NumberBlock | None:
     values = None if shape is None else _numbers(text)
     if shape is None or values is None:
         return None
-    # A list of one number and an empty one look alike without it.
+    # Without its numbers, a list of one looks like an empty one.
     shape = shape if values.size else (*shape[:-1], 0)
     return NumberBlock(values, shape) if math.prod(shape) == values.size else None
 
@@ -57,7 +57,7 @@ def _numbers(text: memoryview) -> Array | None:
         return None
     if not isinstance(document, simdjson.Array):
         return None
-    # One point tells that not all are integers; without one at hand, trying tells.
+    # A decimal point shows that not all are integers. Without one near the beginning, trying shows it.
     for kind in _REALS if b"." in bytes(text[:_GLANCE]) else _ANY:
         try:
             return np.frombuffer(document.as_buffer(of_type=kind), _DTYPES[kind])
@@ -67,7 +67,7 @@ def _numbers(text: memoryview) -> Array | None:
 
 
 def _structure(text: memoryview) -> bytes:
-    """The brackets and commas of ``text``, which says nothing of it before it is known to be nothing but lists of numbers."""
+    """The brackets and commas of ``text``; they mean nothing unless it holds nothing but lists of numbers."""
     characters = np.frombuffer(text, np.uint8)
     wanted = (characters | _BRACKET_BITS) == _BRACKET
     wanted |= characters == _COMMA

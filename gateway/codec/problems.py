@@ -1,4 +1,4 @@
-"""What is wrong with a request, collected within bounds: a hostile body of a million bad elements costs no million problems."""
+"""The problems of a request, collected within bounds: a hostile body of a million bad elements makes no million problems."""
 
 import json
 from collections import Counter
@@ -9,8 +9,8 @@ from typing import Any, Final
 from gateway.codec import b64, raw_text
 from gateway.errors import InvalidArgument, Problem
 
-MAX_PROBLEMS: Final = 20  # told with their place; the others are only counted
-MAX_COUNTED: Final = 10_000  # those who look for problems stop there
+MAX_PROBLEMS: Final = 20  # reported with their place; the others are only counted
+MAX_COUNTED: Final = 10_000  # the search for problems stops there
 _TEXT_LENGTH: Final = 40
 _NAME_LENGTH: Final = 200
 
@@ -73,7 +73,7 @@ class Problems:
         return InvalidArgument("\n".join([text, *self._lines()]), self.kept, self.count - len(self.kept))
 
     def summary(self) -> InvalidArgument:
-        """The error whose message is one line that counts the problems and tells them."""
+        """The error whose message is one line: how many problems there are, and which."""
         count = f"{self._at_least}{self.count} problem{'' if self.count == 1 else 's'}"
         return InvalidArgument(f"{count}: " + "; ".join(self._lines()), self.kept, self.count - len(self.kept))
 
@@ -87,7 +87,7 @@ class Problems:
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """The RFC 6901 pointer of ``path``; a name of absurd length is cut."""
+    """The RFC 6901 pointer of ``path``; a very long name is cut."""
     return "".join("/" + cut(str(step), _NAME_LENGTH).replace("~", "~0").replace("/", "~1") for step in path)
 
 

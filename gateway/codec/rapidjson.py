@@ -1,8 +1,8 @@
 """RapidJSON's reading of a body: what plain JSON parsers refuse or read otherwise, and every error in its words.
 
-``util/json_tensor.cc`` reads with NaN and Inf allowed and stops when the document is done. The standard library's decoder does
-the work here, bent to that. It runs in C, so that a hostile body costs time in proportion to its length. The strict reading
-refuses what is not one JSON document, and nothing else: it still reads NaN and Inf, so that their place can be told.
+``util/json_tensor.cc`` allows NaN and Inf and stops at the end of the document. Here the standard library's decoder does that,
+by hooks. It runs in C, so that a hostile body costs time in proportion to its length. The strict reading only refuses what is
+not one JSON document: it still reads NaN and Inf, so that a problem can name their place.
 """
 
 import json

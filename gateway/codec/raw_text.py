@@ -1,6 +1,6 @@
 """Text that may stand for bytes that are not UTF-8: each such byte is a lone surrogate (PEP 383, ``surrogateescape``).
 
-Only the strings of a compatible-dialect body may be such text. Whatever shows it to a person makes it legible first.
+Only the strings of a compatible-dialect body may be such text. Code that shows it to a person makes it legible first.
 """
 
 

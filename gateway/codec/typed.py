@@ -1,7 +1,7 @@
 """Typed decoders of small JSON bodies: the type that msgspec decodes each input to, and the tensor that this becomes.
 
-msgspec does the work. It takes the last of two equal names where the dialects take the first: so a body is accepted only with
-no more quotation marks than its names and strings need, which leaves none for a repeated or unknown name.
+msgspec takes the last of two equal names where the dialects take the first. So a body is accepted only if it has no more
+quotation marks than its names and strings need: then no name is repeated or unknown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ class Value:
 
 
 def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
-    """The inputs by name, as they stand in a body; none if one of them is not what typed decoders are for."""
+    """The inputs by name, as they stand in a body; empty if typed decoders cannot take one of them."""
     if len(inputs) > _MAX_INPUTS:
         return {}
     found: dict[str, Value] = {}
@@ -98,7 +98,7 @@ def decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]
 
 
 def object_of(members: Mapping[str, Any]) -> Any:
-    """The type of an object with any of ``members``; msgspec passes over others."""
+    """The type of an object with any of ``members``; msgspec skips others."""
     return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
 
 
@@ -135,7 +135,7 @@ def _element_type(kind: Element) -> Any:
     if kind.dtype == dtypes.BOOL:
         return bool
     if kind.dtype in LIMITS:
-        # What overflows is for the schema, also where it takes that.
+        # A number that overflows is left to the schema, even if the schema takes it.
         limit = LIMITS[kind.dtype]
         return Annotated[float, Meta(gt=-limit, lt=limit)] if np.isfinite(limit) else float
     # msgspec's bounds are int64; integers beyond 64 bits are refused by numpy.
@@ -145,7 +145,7 @@ def _element_type(kind: Element) -> Any:
 
 
 def _first_dtype(kind: Element) -> "np.dtype[Any]":
-    """What decoded elements are at first: the dtype itself, unless they are to be rounded twice, or wrap."""
+    """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
     dtype = np.dtype(kind.dtype.numpy)
     if kind.dtype in _BY_WAY_OF_DOUBLE:
         return np.dtype(np.float64)

@@ -29,7 +29,7 @@ class _Calls:
 
 
 class CallLimit:
-    """Runs the calls of ``backend``, at most ``most`` of one model's name at a time.
+    """Runs the calls of ``backend``, at most ``most`` at a time for each model's name.
 
     Each call raises what ``backend`` raises; besides, Unavailable when too many calls of the model are waiting already, and
     DeadlineExceeded when a call waits for longer than it has time. For one event loop.

@@ -1,4 +1,4 @@
-"""The path of one Classify or Regress call. Examples need no signature to be built, so there is nothing to build anew."""
+"""The path of one Classify or Regress call. Examples do not depend on the signature, so a rollout never makes them anew."""
 
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from gateway.telemetry.trace import Trace
 
 
 class ExamplePredictor:
-    """Classifies and regresses. Holds nothing of a request."""
+    """Classifies and regresses. It keeps nothing of a request."""
 
     def __init__(self, catalog: Catalog, backend: ExampleBackend) -> None:
         self._catalog = catalog
@@ -26,7 +26,7 @@ class ExamplePredictor:
 
         Raises:
             GatewayError: whatever the catalog or the backend raise.
-            InvalidArgument: the signature is none for examples, or the model refuses them; the message says what there is.
+            InvalidArgument: the signature takes no examples, or the model refuses them; the message says what there is instead.
         """
         async with self._under_way(model, trace, "classify", examples, deadline):
             answer = await self._backend.classify(model, trace.signature, examples, deadline)

@@ -1,13 +1,14 @@
 """Which outputs of a version hold one row for each example: only from those may the row of a lone example be taken out.
 
-The declaration does not tell: an output declared [-1] may hold a row for each example, or whatever was found in them. So when
-a version is first asked about, the model is called once more, with the example behind rows that no client sent (or with each of
-them apart, where it refuses some): an output that has another number of rows than the call holds no rows. What is found holds
-for as long as the version is served, in all workers.
+The declaration does not say: an output declared [-1] may hold a row for each example, or whatever was found in them. So at the
+first example of a version the model is called once more, with the example behind rows that no client sent (or behind each of
+them alone, if the model refuses some). An output that has another number of rows than the call holds no rows. What is found
+holds for as long as the version is served, in all workers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +20,11 @@ from gateway.inference.backend import Backend
 from gateway.inference.batching.comparison import NOT_ROWS, Difference
 from gateway.inference.batching.record import Records
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.inference.single_flight import SingleFlight
 
-# Rows beside the example, and how often each comes in the one call that has them all. What is found in a row comes from all of
-# it or none, so it makes another number than theirs: they are a prime number together.
+# Rows beside the example, and how often each is in the call that has them all. An output of things that are found in rows holds
+# those of all copies of a row or of none. The copies differ in number, and are a prime number together, so that such an output
+# does not have as many rows as the call.
 _NUMBERS: Final = (0, 1, -1, 1000, -1000)
 _TEXTS: Final = (b"", b"0", b"1", b"-1", b"one two three")
 _TIMES: Final = (1, 2, 3, 4, 7)
@@ -32,7 +35,7 @@ _MOST_BYTES: Final = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """An example of a version and signature that is asked about; ``batched`` names its inputs that have a row."""
+    """An example of a version and signature to be found out about; ``batched`` names its inputs that have a row."""
 
     key: tuple[str, int, str]
     signature: Signature
@@ -46,19 +49,21 @@ class _Question:
 
 
 class ExampleRows:
-    """Knows the outputs of each version and signature that was asked about."""
+    """Knows the outputs of each version and signature that got an example."""
 
     def __init__(self, backend: Backend, records: Records) -> None:
         self._backend = backend
         self._records = records
         self._known: dict[tuple[str, int, str], frozenset[str]] = {}
+        self._questions: SingleFlight[frozenset[str] | None] = SingleFlight()
 
     async def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
         """The outputs of ``prediction``, which answered the one example in ``inputs``, whose dimension 0 counts examples."""
         key = (prediction.model, prediction.version, signature.name)
         known = self._known.get(key)
         if known is None:
-            known = await self._find_out(prediction, signature, inputs, deadline)
+            find_out = partial(self._find_out, prediction, signature, inputs, deadline)
+            known = await self._questions.ask(key, deadline, find_out)
             if known is None:
                 known = _declared(signature)
             else:
@@ -69,14 +74,14 @@ class ExampleRows:
         return (known - self._records.without_rows(*key)) & _of_one_row(prediction.outputs)
 
     def forget(self, model: str, version: int) -> None:
-        """The version is no longer served."""
+        """Forget a version that is no longer served."""
         for key in [key for key in self._known if key[:2] == (model, version)]:
             self._known.pop(key, None)
 
     async def _find_out(
         self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline
     ) -> frozenset[str] | None:
-        """The outputs that may hold rows, when what shows of them was noted; None when that is not to be known now."""
+        """The outputs that may hold rows, once it is noted which of them do not; None if that cannot be found out now."""
         key = (prediction.model, prediction.version, signature.name)
         declared = _declared(signature) & prediction.outputs.keys()
         if not declared:
@@ -98,7 +103,7 @@ class ExampleRows:
         return declared
 
     async def _ask(self, question: "_Question", turns: list[int]) -> bool:
-        """Note what a call shows with the rows ``turns`` before the example; whether the model took them."""
+        """Call the model with the rows ``turns`` before the example and note what shows; whether the model accepted them."""
         model, signature = ModelRef(*question.key[:2]), question.signature
         try:
             found = await self._backend.predict(model, signature, question.behind(turns), (), question.deadline)
@@ -117,7 +122,7 @@ class ExampleRows:
 
 
 def _declared(signature: Signature) -> frozenset[str]:
-    """The outputs that may hold rows by their declaration, where the inputs of the signature do."""
+    """The outputs that may hold rows by their declaration; none if no input does."""
     if not any(spec.has_free_batch for spec in signature.inputs):
         return frozenset()
     return frozenset(spec.name for spec in signature.outputs if spec.may_count_rows)

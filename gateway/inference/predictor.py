@@ -15,7 +15,7 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.telemetry.trace import Trace
 
-# How long a refusal may wait for the news that another version has come meanwhile.
+# How long a refusal may wait to learn whether another version has come meanwhile.
 _LOOK_AGAIN_S = 0.25
 
 BuildInputs: TypeAlias = Callable[[Signature], Awaitable[Tensors]]
@@ -34,7 +34,7 @@ class _Request:
 
 
 class Predictor:
-    """Predicts. Holds nothing of a request."""
+    """Predicts. It keeps nothing of a request."""
 
     def __init__(self, catalog: Catalog, backend: Backend, cache: PredictionCache | None = None) -> None:
         self._catalog = catalog
@@ -48,8 +48,8 @@ class Predictor:
 
         ``outputs`` names the wanted ones (none: all); ``build`` must have refused what the signature does not give.
 
-        A rollout may fall between the look into the catalog and the call. So when the request does not fit the known version,
-        or another one answered, and the version of this moment has another signature, it is built and sent once more.
+        A rollout may happen between the look into the catalog and the call. So the request is built and sent once more if it
+        does not fit the known version, or another one answered, and the version that is served now has another signature.
 
         Raises:
             GatewayError: whatever ``build``, the catalog or the backend raise.
@@ -110,7 +110,7 @@ class Predictor:
         try:
             current = await self._catalog.refreshed(request.model, request.deadline.at_most(_LOOK_AGAIN_S))
         except GatewayError:
-            # The caller has an answer already: what is wrong with the request.
+            # The caller has its answer already: the refusal of the request.
             return None
         return current if _differ(current, served, request.trace.signature) else None
 

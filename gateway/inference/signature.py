@@ -67,7 +67,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One SignatureDef: ``inputs`` and ``outputs`` sorted by name. Hashable, so that what is made from it can be cached by it.
+    """One SignatureDef: ``inputs`` and ``outputs`` sorted by name. It is hashable, as the key of what is made from it.
 
     ``method`` is the SignatureDef's method_name (``tensorflow/serving/predict``, ``.../classify``, ``.../regress``).
     ``not_joinable``: why the declaration forbids that requests share a call; None when it does not. ``is_plain``: no tensor of
@@ -114,7 +114,7 @@ class ServedModel:
 
     @property
     def called_signatures(self) -> tuple[Signature, ...]:
-        """The signatures that clients call, the default one first. TensorFlow's own bookkeeping is none of them."""
+        """The signatures that clients call, the default one first; TensorFlow's internal ones are left out."""
         named = [signature for name, signature in sorted(self.signatures.items()) if not name.startswith("__")]
         return tuple(sorted(named, key=lambda signature: signature.name != DEFAULT_SIGNATURE))
 

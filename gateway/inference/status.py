@@ -1,4 +1,4 @@
-"""How the versions of a model fare on the server, as the layers above see it."""
+"""The state of a model's versions on the server, as the layers above see it."""
 
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What is known of one model: its versions, newest first, and why they cannot be known (``problem``), if so.
+    """What is known of one model: its versions, newest first; ``problem`` says why they are not known (None: they are).
 
     ``available``: the numbers of the versions that answer requests, highest first. ``is_ready``: whether a request for the
     latest version would be answered.

@@ -1,4 +1,4 @@
-"""What an error says besides upstream's words: what there is instead of what was asked for. Bounded, and made from memory."""
+"""What an error says besides upstream's words: what there is instead. Each hint is bounded, and made from what is in memory."""
 
 import copy
 import difflib
@@ -53,7 +53,7 @@ def no_signature(name: str, served: ServedModel) -> str:
 def wrong_examples(error: InvalidArgument, method: str, signature: str, served: ServedModel) -> GatewayError:
     """A backend's refusal of a :classify or :regress call (``method``), with what the version has instead.
 
-    Protocol buffers' debug text in it gives way to words.
+    Words replace protocol buffers' debug text in it.
     """
     definition = served.signatures.get(signature)
     if definition is None:
@@ -101,7 +101,7 @@ def listed(names: Iterable[object]) -> str:
 
 
 def cut(name: str) -> str:
-    """A client's name, shortened if it is absurdly long."""
+    """A client's name, shortened if it is very long."""
     return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
 
 
@@ -149,7 +149,7 @@ def tensors(specs: Sequence[TensorSpec]) -> str:
 
 
 def takes_examples(signature: Signature, method: str) -> bool:
-    """Whether ``signature`` has the tensors of one for ``method``, classify or regress, whatever method it names."""
+    """Whether ``signature`` has the tensors that ``method``, classify or regress, needs, whatever method it names."""
     outputs = {spec.name for spec in signature.outputs}
     wanted = outputs & {"classes", "scores"} if method == "classify" else outputs == {"outputs"}
     return bool(wanted) and [(spec.name, spec.dtype) for spec in signature.inputs] == [("inputs", STRING)]

@@ -1,4 +1,4 @@
-"""The front: prediction routes are answered on the event loop, everything else by a WSGI application in threads."""
+"""The front: predictions and probes are answered on the event loop, everything else by a WSGI application in threads."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ _NOT_HTTP: Final = frozenset(("content-type", "content-length", "transfer-encodi
 class Front:
     """Answers whole requests, for one event loop.
 
-    - ``find(call)``: the handler of a prediction route, or None.
+    - ``find(call)``: the handler of a request that is answered on the event loop, or None.
     - ``edge_answer(call, handler)``: its answer.
     - ``application``: answers all other requests, 16 at a time; ``max_waiting`` of them may be in work or wait for a thread.
     - ``refuse(call, error)``: the answer to one too many.

@@ -28,9 +28,17 @@ class Refusals:
         self._uncounted += 1
         self._untold[setting] = self._untold.get(setting, 0) + 1
         if self._uncounted == 1:
-            soon(self._write)
+            soon(self.write)
 
-    def _write(self) -> None:
+    def close(self) -> None:
+        """Count and tell what is still to be."""
+        self.write()
+        self._tell()
+
+    def write(self) -> None:
+        """Count all that were added."""
+        if not self._uncounted:
+            return
         metrics.REFUSALS.inc(self._uncounted)
         self._uncounted = 0
         left_s = self._told_s + _TELL_S - time.monotonic()

@@ -1,8 +1,11 @@
 """`docker compose up` from nothing, and what an operator then does: in the order of this file, whose last test removes it."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
+import requests
 from sklearn.datasets import load_digits
 
 from tests.compose.stack import CommandError, Stack
@@ -11,7 +14,7 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
-LARGEST_GATEWAY_IMAGE_BYTES = 250_000_000
+LARGEST_GATEWAY_IMAGE_BYTES = 300_000_000
 LONG_RUNNING = ("serving", "gateway")
 BASKET_ROW = {"sku": "mug", "quantity": 3, "unit_price": 7.5, "express": True}
 
@@ -144,6 +147,36 @@ def test_a_model_server_that_dies_is_started_again(stack, say):
     wait_for(lambda: stack.post("/v1/models/half_plus_two:predict", HALF_PLUS_TWO).status_code == 200, 60, 0.2)
     wait_for(stack.is_ready, 10, 0.2)
     assert predictions(stack, "half_plus_two", 1.0) == [2.5]
+
+
+def test_with_a_certificate_the_gateway_speaks_https_and_stays_healthy(stack, say):
+    folder = stack.directory / "deploy" / "tls"
+    make_certificate(folder)
+    (stack.directory / ".env").write_text("GATEWAY_TLS_CERT=/tls/cert.pem\nGATEWAY_TLS_KEY=/tls/key.pem\n")
+    say("giving the gateway a certificate")
+    stack.up("gateway")
+    address = f"https://localhost:{stack.port}"
+    wait_for(lambda: is_reached(f"{address}/readyz", folder / "cert.pem"), 60, 0.2)
+    reply = requests.post(
+        f"{address}/v1/models/half_plus_two:predict", json=HALF_PLUS_TWO, verify=folder / "cert.pem", timeout=10
+    )
+    assert reply.status_code == 200, reply.text
+    wait_for(lambda: stack.inspect("gateway")["State"]["Health"]["Status"] == "healthy", 60, 0.5)
+    assert not is_reached(f"http://localhost:{stack.port}/healthz")
+
+
+def is_reached(address: str, trusted: Path | None = None) -> bool:
+    try:
+        return requests.get(address, verify=trusted, timeout=10).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def make_certificate(folder: Path) -> None:
+    """As deploy/tls/README.md says: the key is readable for the container's user."""
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True)
+    (folder / "key.pem").chmod(0o644)
 
 
 def test_the_gateway_stops_when_it_is_told_to(stack):

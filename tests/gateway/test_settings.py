@@ -154,6 +154,11 @@ def test_certificate_and_key_come_together(given, missing):
         from_environment({given: "/tls/file.pem"})
 
 
+def test_a_name_that_is_like_none_is_refused_without_a_guess():
+    with pytest.raises(SettingsError, match=r"GATEWAY_FOO: there is no such setting$"):
+        from_environment({"GATEWAY_FOO": "1"})
+
+
 def test_a_name_in_small_letters_is_no_setting():
     with pytest.raises(SettingsError, match=r"GATEWAY_Port: there is no such setting; did you mean GATEWAY_PORT\?"):
         from_environment({"GATEWAY_Port": "8080"})

@@ -76,9 +76,9 @@ def came_after(answers, old, new):
     return [answer for answer in answers if answer.version == old and answer.began_s > heard_s]
 
 
-@pytest.fixture(params=["thread", "loop"])
-def cached(make_stack, request):
-    return make_stack(worker=request.param, workers=1, cache="half_plus_two:100:600s")
+@pytest.fixture
+def cached(make_stack):
+    return make_stack(workers=1, cache="half_plus_two:100:600s")
 
 
 def test_through_a_rollout_and_back_every_answer_is_right_and_none_is_of_before(cached, models_dir, half_plus_three):

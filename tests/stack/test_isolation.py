@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+from tests.gateway.server.http_wire import Wire, parse
+
+PIPELINERS, PIPELINED = 4, 300
 GOOD_CLIENTS = 6
 GOOD_CALLS = 60
 FUZZERS = 4
@@ -76,3 +79,52 @@ def test_fuzzed_bodies_and_good_clients_do_not_see_each_other(stack):
             stop.set()
         statuses = set().union(*(fuzzer.result(60) for fuzzer in fuzzers))
     assert {200, 400} <= statuses <= {200, 400, 404}
+
+
+def pipelined(stack, client: int) -> list[tuple[int, bytes | None, list]]:
+    """Send all requests of a client on one connection, in pieces that end anywhere; status, id and predictions of each."""
+    dice = random.Random(client)
+    sent = b"".join(with_id(basket(client, number), f"{client}-{number}") for number in range(PIPELINED))
+    with Wire(stack.gateway_port) as wire:
+
+        def send() -> None:
+            place = 0
+            while place < len(sent):
+                size = dice.randrange(1, 1500)
+                wire.sock.sendall(sent[place : place + size])
+                place += size
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = bytearray()
+        while received.count(b"HTTP/1.1 ") < PIPELINED or not received.endswith(b"}"):
+            piece = wire.sock.recv(1 << 16)
+            assert piece, received[-500:]
+            received += piece
+        sender.join()
+    answers, rest = parse(bytes(received))
+    assert rest == b""
+    return [(answer.status, answer.header(b"x-request-id"), json.loads(answer.body)["predictions"]) for answer in answers]
+
+
+def basket(client: int, number: int) -> bytes:
+    row = {"sku": f"{client}-{number}", "quantity": number % 50 + 1, "unit_price": 0.5, "express": False}
+    return json.dumps({"instances": [row] * (number % 3 + 1)}).encode()
+
+
+def with_id(body: bytes, request_id: str) -> bytes:
+    head = b"POST /v1/models/basket:predict HTTP/1.1\r\nHost: h\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (request_id.encode(), len(body)) + body
+
+
+def test_clients_that_pipeline_and_split_their_requests_get_their_own_answers_in_their_order(stack):
+    with ThreadPoolExecutor(PIPELINERS) as pool:
+        answered = list(pool.map(lambda client: pipelined(stack, client), range(PIPELINERS)))
+    for client, answers in enumerate(answered):
+        assert len(answers) == PIPELINED
+        for number, (status, request_id, predictions) in enumerate(answers):
+            assert (status, request_id) == (200, f"{client}-{number}".encode())
+            assert len(predictions) == number % 3 + 1
+            for prediction in predictions:
+                assert f" {client}-{number} " in prediction["summary"]
+                assert prediction["total"] == (number % 50 + 1) * 0.5

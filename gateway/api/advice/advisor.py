@@ -1,6 +1,6 @@
-"""What a refusal says after its own words: what there is instead, with an example that works for the model.
+"""What a refusal says after its own words: what works instead, with an example for the model.
 
-Nothing here is done for a request that is answered. What is said is bounded, and made from what the catalog remembers.
+Only refused requests come here. The text is bounded, and made from what the catalog remembers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef, Signature
 
 Lines: TypeAlias = Callable[[DocumentedModel, Signature], Iterable[str]]
-"""What there is to say with a model and one of its signatures that can be called."""
+"""The lines to say for a model and one of its signatures that can be called."""
 
 _MOST_PROBLEMS: Final = 3
 _LOOK_UP_S: Final = 0.25  # how long a refusal may wait for a model's signatures
@@ -28,13 +28,13 @@ _AS_NUMBERS: Final = "the model takes numbers: decode it, and send them as JSON,
 
 
 class Advisor:
-    """Explains refusals. It holds nothing of a request."""
+    """Explains refusals. It keeps nothing of a request."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     async def known(self, call: Call, model: ModelRef) -> DocumentedModel | None:
-        """The version that ``model`` means, unless the server would have to be waited for."""
+        """The version that ``model`` means; None if it is not known within 0.25 s."""
         try:
             served = await self._catalog.served(model, call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
@@ -57,7 +57,7 @@ class Advisor:
 class Refused:
     """A call for ``model`` that is refused with ``error``.
 
-    A frame that the error came through must not keep one: together they would be a cycle that holds the request's body.
+    No frame that the error came through may keep one: the two would be a cycle that holds the request's body.
     """
 
     call: Call
@@ -79,13 +79,13 @@ def foreign_object(call: Call, document: Mapping[str, Any], data: bytes) -> Fore
 
 
 def chosen(known: DocumentedModel, name: str) -> Signature | None:
-    """The signature ``name`` if it can be called, or else the first that can."""
+    """The signature ``name`` if it can be called, otherwise the first that can."""
     suited = known.callable_with(has_array_form)
     return next((signature for signature in suited if signature.name == name), suited[0] if suited else None)
 
 
 def signature_for_file(known: DocumentedModel, signature: Signature) -> Signature | None:
-    """``signature``, or else another one, whose only input is a string and so may be the bytes of a file."""
+    """``signature``, or another one, if its only input is a string, which may be the bytes of a file; None if there is none."""
     suited = (signature, *known.callable_with(has_array_form))
     return next((one for one in suited if [spec.dtype for spec in one.inputs] == [dtypes.STRING]), None)
 

@@ -1,7 +1,6 @@
-"""What a refused body is instead, if it is one that other services take: its name, and how the same is sent here.
+"""Recognises a refused body that other services take: what it is called, and how to send its content here.
 
-A body is only looked at when it was refused. Recognising one never accepts it, and a wrong guess costs a sentence that does not
-help: so a sentence says "looks like".
+Only refused bodies come here, and recognising one never accepts it. A guess may be wrong, so the sentence says "looks like".
 """
 
 import re
@@ -25,8 +24,8 @@ V1, CLASSIFY, V2 = "/v1/models/{model}:predict", "/v1/models/{model}:classify", 
 class ForeignBody:
     """What a body looks like, and what to do.
 
-    ``route``: the body is for that route of this gateway (empty: for none). ``is_file``: it is the bytes of an image or alike,
-    which a model may take as a string, or as the numbers that they hold.
+    ``route``: the route of this gateway that the body is for (empty: none). ``is_file``: it is the bytes of a file, such as an
+    image, which a model may take as a string, or as the numbers in it.
     """
 
     what: str

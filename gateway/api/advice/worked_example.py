@@ -1,6 +1,6 @@
 """One request that works for a model, as the last line of a refusal: a body for the same route, or a program for a shell.
 
-Made from the signature, with the samples that the documentation has too. A line is bounded: the snippets hold what is longer.
+It is made from the signature, as the documentation's examples are. A line over 500 characters gives way to a link to snippets.
 """
 
 import json
@@ -25,7 +25,7 @@ _MARK: Final = "@"
 
 
 def predict(model: DocumentedModel, signature: Signature, path: str, *, by_columns: bool = False) -> str:
-    """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or where it has no rows.
+    """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or if it has no rows.
 
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
@@ -105,7 +105,7 @@ def _infer_program(model: DocumentedModel, signature: Signature) -> str:
 
 
 def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
-    """JSON sent where there is any, else arrays; empty where neither can be."""
+    """A program that sends JSON if the inputs have any, otherwise arrays; empty if they have neither."""
     answered = NPY if len(signature.outputs) == 1 else NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):

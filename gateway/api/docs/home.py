@@ -2,6 +2,7 @@
 
 import html
 from typing import Final
+from urllib.parse import quote
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
@@ -38,14 +39,11 @@ class Home:
         return page(text.replace("{models}", _table(models)).replace("{example}", shown).encode(), HTML)
 
     def _example(self, call: Call) -> str:
-        """A curl for a model that answers; empty when there is none."""
-        for status in self._catalog.models():
-            for served in self._catalog.known(status.name)[:1] if status.is_ready else ():
-                model = DocumentedModel(served, address=address.of_gateway(call))
-                program = worked_example.predict_curl(model)
-                if program:
-                    return program
-        return ""
+        """The shortest curl that calls one of the models; empty when none can be called."""
+        here = address.of_gateway(call)
+        served = [known for model in self._catalog.models() if model.is_ready for known in self._catalog.known(model.name)[:1]]
+        models = [DocumentedModel(known, address=here) for known in served]
+        return min(filter(None, map(worked_example.predict_curl, models)), key=len, default="")
 
 
 def _table(models: tuple[ModelStatus, ...]) -> str:
@@ -59,5 +57,10 @@ def _row(model: ModelStatus) -> str:
     state = "ready" if model.is_ready else f"not ready: {'; '.join(model.problems)}"
     versions = ", ".join(f"{version.version} {version.state}" for version in model.versions)
     kind = "ready" if model.is_ready else "not-ready"
-    cells = (html.escape(model.name), f'<span class="{kind}">{html.escape(state)}</span>', html.escape(versions))
+    snippets = f'<a href="docs/models/{quote(model.name, safe="")}">{html.escape(model.name)}</a>'
+    cells = (
+        snippets if "/" not in model.name else html.escape(model.name),
+        f'<span class="{kind}">{html.escape(state)}</span>',
+        html.escape(versions),
+    )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

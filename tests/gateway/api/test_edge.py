@@ -133,6 +133,25 @@ async def test_refusals_under_overload_are_counted_and_told_together(capsys):
 
 
 @on_loop
+async def test_refusals_are_counted_before_the_metrics_are_read_and_told_before_the_end(capsys):
+    def told() -> int:
+        written = capsys.readouterr()
+        return (written.out + written.err).count("requests.refused")
+
+    edge = Edge(1)
+    before = metrics.REFUSALS._value.get()
+    for number in range(1, 4):
+        edge.refuse(call(), Unavailable("too many"))
+        edge.flush()
+        assert metrics.REFUSALS._value.get() == before + number
+    assert told() == 1  # of the first; the others wait for the end of a second
+    edge.close()
+    assert told() == 1
+    edge.close()
+    assert told() == 0
+
+
+@on_loop
 async def test_any_other_refusal_has_a_log_line_of_its_own(capsys):
     edge = Edge(1)
     edge.refuse(call(**{"x-request-id": "id-8"}), RequestTimeout("the request did not arrive in time"))

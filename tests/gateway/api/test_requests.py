@@ -2,6 +2,7 @@
 
 import json
 import threading
+from urllib.parse import unquote
 
 import grpc
 import pytest
@@ -23,6 +24,14 @@ def test_every_answer_has_a_request_id(client, path):
 @pytest.mark.parametrize("given", ["", "x" * 129, "with space", "caf\u00e9"])
 def test_an_id_that_does_not_fit_is_replaced(client, given):
     assert len(client.get("/health", headers={"X-Request-Id": given}).headers["X-Request-Id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["//v1/models/nope", "/%76%31/models/nope", "/v1%2fmodels/nope", "//v2/models/nope"])
+def test_a_refusal_has_the_shape_of_the_dialect_that_refuses_however_its_path_is_written(client, path):
+    overrides = {"RAW_URI": path, "REQUEST_URI": path, "PATH_INFO": unquote(path)}
+    response = client.get("/", environ_overrides=overrides)
+    assert response.status_code in (400, 404)
+    assert list(response.json) == ["error"]
 
 
 @pytest.mark.parametrize("path", ["/v1/models/m:predict", "/predict/m"])

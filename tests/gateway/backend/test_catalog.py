@@ -196,6 +196,17 @@ async def test_status_of_a_label_is_that_of_its_version(fake, config_file):
 
 
 @on_loop
+async def test_metadata_lists_signatures_and_tensors_by_name(fake, config_file):
+    names = [f"name {number}" for number in range(10, 30)]
+    many = signature(*[dict.fromkeys(reversed(names), (DataType.DT_FLOAT, [-1]))] * 2)
+    fake.models["m"][1].signatures = dict.fromkeys(reversed(names), many)
+    async with following(fake.port, config_file) as catalog:
+        document = await catalog.metadata(ModelRef("m"), Deadline.after(5))
+        told = document["metadata"]["signature_def"]["signature_def"]
+        assert [list(told), list(told["name 10"]["inputs"]), list(told["name 10"]["outputs"])] == [names] * 3
+
+
+@on_loop
 async def test_metadata_is_the_json_of_the_rest_port(fake, config_file):
     async with looking(fake, config_file) as catalog:
         document = await catalog.metadata(ModelRef("m"), Deadline.after(5))

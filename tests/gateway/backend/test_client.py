@@ -66,6 +66,14 @@ async def test_a_prediction_says_which_version_gave_it(port):
         assert prediction.outputs["y"].tolist() == [[2, 4]]
 
 
+@on_loop
+async def test_the_outputs_come_by_name_in_whatever_order_the_reply_has_them(port, fake):
+    names = [f"output {number}" for number in range(10, 30)]
+    fake.models["m"][1].run = lambda inputs: dict.fromkeys(reversed(names), inputs["x"])
+    async with client_of(port) as client:
+        assert list((await predict(client)).outputs) == names
+
+
 def test_every_status_but_ok_has_an_error():
     assert set(ERROR_OF_STATUS) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
 

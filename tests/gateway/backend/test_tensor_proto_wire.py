@@ -32,6 +32,15 @@ def test_long_and_short_fields_hold_the_same_numbers(field, count):
     assert decoded.tobytes() == values.tobytes()
 
 
+@pytest.mark.parametrize("count", [2, 40])
+@pytest.mark.parametrize(("field", "tag"), [("float_val", 5), ("scomplex_val", 9)])
+def test_a_signalling_nan_keeps_its_bits(field, tag, count):
+    sent = np.full(count, 0x7F810000, np.uint32).tobytes()
+    message = proto(field, [], count if field == "float_val" else count // 2)
+    message.MergeFromString(bytes([tag << 3 | 2, len(sent) & 127 | 128, len(sent) >> 7]) + sent)
+    assert tensor_proto.decode(message).tobytes() == sent
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_long_field_repeats_its_last_value_where_the_shape_is_longer(field):
     decoded = tensor_proto.decode(proto(field, [1.0] * 98 + [2.0, 3.0], 200))

@@ -194,3 +194,21 @@ def test_a_version_that_left_is_forgotten():
     rows.forget("m", 1)
     records.forget("m", 1)
     assert ask(rows, model, signature(), np.float32([0.9, 0])) == {"y"}
+
+
+def test_requests_that_come_together_ask_once():
+    class Slow(Model):
+        async def predict(self, *args):
+            await asyncio.sleep(0)
+            return await super().predict(*args)
+
+    model = Slow(lambda x: x[:, :1])
+    rows, sig, inputs = ExampleRows(model, Records(proofs=1)), signature((None, 1)), {"x": np.zeros((1, 2), np.float32)}
+    answer = Prediction("m", 1, sig.name, {"y": np.zeros((1, 1), np.float32)})
+
+    async def ask_all():
+        deadline = Deadline.after(5)
+        return await asyncio.gather(*(rows.of(answer, sig, inputs, deadline) for _ in range(64)))
+
+    assert asyncio.run(ask_all()) == [frozenset({"y"})] * 64
+    assert len(model.asked) == 1

@@ -125,10 +125,11 @@ def cut(number: int, data: bytes) -> tuple[bytes | float, ...]:
 def transcript(pieces: tuple[bytes | float, ...], port: int) -> Outcome:
     """All that comes of ``pieces`` and one good request behind them, and the end.
 
-    A client that ended its direction would be taken for gone: the last request closes the connection instead.
+    A client that ended its direction would be taken for gone: the last request closes the connection instead. It
+    is sent twice, because a body may be just as long as to end with the first.
     """
     with Wire(port) as wire:
-        wire.play((*pieces, LAST))
+        wire.play((*pieces, LAST * 2))
         wire.read_until(lambda answers: False, timeout_s=PATIENCE_S * 3)
         return Outcome(tuple(wire.answers), wire.rest, "closed" if wire.is_closed else "open")
 

@@ -4,31 +4,16 @@ import asyncio
 import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.server.limits import LINGER_S
 from gateway.server.tls import CertificateFiles, Renewal
+from tests.gateway.server.certificates import certificate
 from tests.gateway.server.http_cases_connection import GET, PREDICT
 from tests.gateway.server.served import Served, Server
 from tests.waiting import wait_for
-
-
-def certificate(folder: Path, name: str) -> CertificateFiles:
-    """A new certificate for localhost, signed by itself, whose common name is ``name``."""
-    files = CertificateFiles(folder / f"{name}.pem", folder / f"{name}.key")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-            *("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"),
-            *("-keyout", str(files.key), "-out", str(files.certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return files
 
 
 @pytest.fixture(scope="module")

@@ -195,9 +195,21 @@ def test_what_kserves_client_repeats_of_the_path_is_allowed(client):
     assert client.post(INFER, with_member(id="7", model_name="m")).status_code == 200
 
 
-@pytest.mark.parametrize(("body", "place"), [('{"redy": true}', "/redy"), ({"ready": 1}, "/ready")])
-def test_the_index_of_models_takes_no_unknown_member(client, body, place):
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ('{"redy": true}', "/redy"),
+        ({"ready": 1}, "/ready"),
+        ('{"ready": true, "ready": false}', "/ready"),
+    ],
+)
+def test_the_index_of_models_takes_no_unknown_repeated_or_wrong_member(client, body, place):
     assert problems(client.post("/v2/repository/index", body)) == [place]
+
+
+@pytest.mark.parametrize("body", ['{"ready": true} {}', b'\xef\xbb\xbf{"ready": true}'])
+def test_the_index_of_models_takes_one_document_and_nothing_beside_it(client, body):
+    assert client.post("/v2/repository/index", body).status_code == 400
 
 
 @pytest.mark.parametrize(
