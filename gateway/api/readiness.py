@@ -1,8 +1,10 @@
-"""Whether the gateway should get requests, and why not."""
+"""Whether the gateway should get requests and why not, and the state of each model."""
 
 from collections.abc import Callable
+from typing import Any
 
 from gateway.inference.catalog import Catalog
+from gateway.inference.status import ModelStatus
 
 
 class Readiness:
@@ -30,3 +32,9 @@ class Readiness:
         return here or [
             f"{model.name}: not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
         ]
+
+
+def listed(model: ModelStatus) -> dict[str, Any]:
+    """A model in a list of all: the state of each version, and what is wrong."""
+    versions = [{"version": str(version.version), "state": version.state} for version in model.versions]
+    return {"name": model.name, "ready": model.is_ready, "versions": versions, "problems": list(model.problems)}

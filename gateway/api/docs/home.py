@@ -1,7 +1,7 @@
 """GET /: what this is, which models there are, and how to call one. A page for a browser, JSON for any other client."""
 
 import html
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from werkzeug.datastructures import MIMEAccept
@@ -11,6 +11,7 @@ from gateway.api import address
 from gateway.api.advice import worked_example
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
+from gateway.api.readiness import listed
 from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
@@ -31,7 +32,7 @@ class Home:
         models, example = self._catalog.models(), self._example(call)
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
-            facts = {"name": "serving-gateway", "models": [_facts(model) for model in models], "example": example}
+            facts = {"name": "serving-gateway", "models": [listed(model) for model in models], "example": example}
             return json_answer(facts | {"links": _LINKS})
         text = STATIC.joinpath("home.html").read_text()
         shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
@@ -43,11 +44,6 @@ class Home:
         served = [known for model in self._catalog.models() if model.is_ready for known in self._catalog.known(model.name)[:1]]
         models = [DocumentedModel(known, address=here) for known in served]
         return min(filter(None, map(worked_example.predict_curl, models)), key=len, default="")
-
-
-def _facts(model: ModelStatus) -> dict[str, Any]:
-    versions = [{"version": str(version.version), "state": version.state} for version in model.versions]
-    return {"name": model.name, "ready": model.is_ready, "versions": versions, "problems": list(model.problems)}
 
 
 def _table(models: tuple[ModelStatus, ...]) -> str:

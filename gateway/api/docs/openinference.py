@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api.docs import infer_schemas, operations
+from gateway.api.docs import infer_schemas, path_items
 from gateway.api.docs.infer_schemas import FLAG, SIZE
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.operations import Operation
+from gateway.api.docs.path_items import Operation
 from gateway.api.docs.responses import JSON, answer, not_ready, refusals
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
@@ -51,7 +51,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     """The paths of one model, and what each takes and gives."""
     if not model.is_one_segment:
         return
-    yield from operations.under(f"/v2/models/{model.in_path}", _operations(model), model.identifier, model.name)
+    yield from path_items.under(f"/v2/models/{model.in_path}", _operations(model), model.identifier, model.name)
 
 
 def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
@@ -60,12 +60,12 @@ def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
     yield "/v2/health/live", {"get": _get("serverLive", "Whether the process lives", record({"live": {"const": True}}))}
     yield "/v2/health/ready", {"get": _ready({}) | {"operationId": "serverReady", "tags": [TAG]}}
     yield "/v2/repository/index", {"post": _index()}
-    name = operations.path_parameter("model", model)
+    name = path_items.path_parameter("model", model)
     for action in ("load", "unload"):
         yield f"/v2/repository/models/{{model}}/{action}", {"parameters": [name], "post": _not_served(action)}
-    number = operations.path_parameter("version", str(version))
-    yield from operations.under("/v2/models/{model}", _any(), "any", TAG, name)
-    yield from operations.under("/v2/models/{model}/versions/{version}", _any(), "any_version", TAG, name, number)
+    number = path_items.path_parameter("version", str(version))
+    yield from path_items.under("/v2/models/{model}", _any(), "any", TAG, name)
+    yield from path_items.under("/v2/models/{model}/versions/{version}", _any(), "any_version", TAG, name, number)
 
 
 def _operations(model: DocumentedModel) -> Iterator[Operation]:
@@ -89,7 +89,7 @@ def _infer(signatures: Sequence[Signature]) -> Json:
     requests = [infer_schemas.request(signature) for signature in signatures]
     answers = [infer_schemas.answer(signature) for signature in signatures]
     examples = {
-        signature.name: operations.example(signature, signature.name, sample)
+        signature.name: path_items.example(signature, signature.name, sample)
         for signature in signatures
         if (sample := bodies.infer(signature)) is not None
     }
@@ -98,7 +98,7 @@ def _infer(signatures: Sequence[Signature]) -> Json:
 
 def _post(body: Json, answered: Json, examples: Json) -> Json:
     about = "The outputs: JSON, and behind it the data that was asked for as binary"
-    made = operations.post("openinference", "Infer", body, about, answered, examples=examples, media_types=(JSON, BINARY))
+    made = path_items.post("openinference", "Infer", body, about, answered, examples=examples, media_types=(JSON, BINARY))
     length = {"description": "How many bytes of the body are JSON, where it is not all", "schema": SIZE}
     made["responses"]["200"]["headers"][HEADER_LENGTH] = length
     # A body without JSON is the raw data of the only input, and may be that of no rows.
@@ -136,4 +136,4 @@ def _not_served(action: str) -> Json:
 
 def _get(identifier: str, summary: str, schema: Json) -> Json:
     responses = {"200": answer(summary, schema)} | refusals("openinference", asks_backend=False)
-    return operations.get(identifier, TAG, summary, responses)
+    return path_items.get(identifier, TAG, summary, responses)

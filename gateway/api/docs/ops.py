@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api.docs import operations
+from gateway.api.docs import path_items
 from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.responses import JSON, answer, not_ready, refusals
 
@@ -31,12 +31,12 @@ def paths(example: str) -> Iterator[tuple[str, Json]]:
     yield "/docs", _get("docs", "This document as a page", _other("The page", "text/html"))
     snippets = {"200": answer("Requests that can be run as they are", _SNIPPETS, (JSON, "text/plain"))}
     page = _get("snippets", "Snippets for a model: text, or JSON where that is accepted", snippets, asks_backend=True)
-    yield "/docs/models/{model}", {"parameters": [operations.path_parameter("model", example)]} | page
+    yield "/docs/models/{model}", {"parameters": [path_items.path_parameter("model", example)]} | page
 
 
 def _get(identifier: str, summary: str, responses: Json, *, asks_backend: bool = False) -> Json:
     every = responses | refusals("simple", asks_backend=asks_backend)
-    return {"get": operations.get(identifier, TAG, summary, every)}
+    return {"get": path_items.get(identifier, TAG, summary, every)}
 
 
 def _ok(properties: dict[str, Any]) -> Json:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.api.docs import json_schema, operations
-from gateway.api.docs.json_schema import TEXT, Dims, Json, record
+from gateway.api.docs import json_schema, path_items
+from gateway.api.docs.json_schema import TEXT, Json, record
 from gateway.api.samples import bodies
 from gateway.api.samples.model import DocumentedModel, has_strict_form
 from gateway.api.simple.body import DATA_KEY
-from gateway.inference.signature import Signature, TensorSpec
+from gateway.api.tensor_field import example_dims
+from gateway.inference.signature import Signature
 
 TAG: Final = "One example, any model"
 ABOUT: Final = (
@@ -23,7 +24,7 @@ def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     signature = _called(model)
     if signature is not None and model.is_one_segment:
         operation = _of_signature(signature)
-        yield from operations.under(
+        yield from path_items.under(
             f"/predict/{model.in_path}", [("", "predictOne", "post", operation)], model.identifier, model.name
         )
 
@@ -35,7 +36,7 @@ def of_any_model(example: str, default: DocumentedModel | None) -> Iterator[tupl
     bare = _post({"type": "object"}, {}, {}) if signature is None else _of_signature(signature)
     yield "/predict", {"post": bare | {"summary": summary, "operationId": "predictOne", "tags": [TAG]}}
     any_model = [("", "predictOne", "post", _post({"type": "object"}, {}, {}))]
-    yield from operations.under("/predict/{model}", any_model, "any", TAG, operations.path_parameter("model", example))
+    yield from path_items.under("/predict/{model}", any_model, "any", TAG, path_items.path_parameter("model", example))
 
 
 def _called(model: DocumentedModel) -> Signature | None:
@@ -44,19 +45,15 @@ def _called(model: DocumentedModel) -> Signature | None:
 
 
 def _of_signature(signature: Signature) -> Json:
-    members = {spec.name: json_schema.of_tensor(spec, _dims(spec)) for spec in signature.inputs}
+    members = {spec.name: json_schema.of_tensor(spec, example_dims(spec)) for spec in signature.inputs}
     body = record(members, [spec.name for spec in signature.inputs if spec.has_default])
     if len(members) == 1 and DATA_KEY not in members:
         body = {"anyOf": [body, record({DATA_KEY: next(iter(members.values()))})]}
-    outputs = {spec.name: json_schema.of_answered_tensor(spec, _dims(spec)) for spec in signature.outputs}
+    outputs = {spec.name: json_schema.of_answered_tensor(spec, example_dims(spec)) for spec in signature.outputs}
     prediction = next(iter(outputs.values())) if len(outputs) == 1 else record(outputs)
     sample = bodies.simple(signature)
-    examples = {} if sample is None else {signature.name: operations.example(signature, signature.name, sample)}
+    examples = {} if sample is None else {signature.name: path_items.example(signature, signature.name, sample)}
     return _post(body, prediction, examples)
-
-
-def _dims(spec: TensorSpec) -> Dims | None:
-    return spec.shape[1:] if spec.shape is not None and spec.has_free_batch else spec.shape
 
 
 def _post(body: Json, prediction: Json, examples: Json) -> Json:
@@ -67,4 +64,4 @@ def _post(body: Json, prediction: Json, examples: Json) -> Json:
         "model": TEXT,
         "model_version": TEXT,
     }
-    return operations.post("simple", "Predict one example", body, "The prediction", record(members), examples=examples)
+    return path_items.post("simple", "Predict one example", body, "The prediction", record(members), examples=examples)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.api.docs import example_schemas, operations, predict_schemas
+from gateway.api.docs import example_schemas, path_items, predict_schemas
 from gateway.api.docs.json_schema import TEXT, Json, array, record
-from gateway.api.docs.operations import Operation
+from gateway.api.docs.path_items import Operation
 from gateway.api.docs.responses import JSON, answer, refusals
 from gateway.api.samples import bodies
 from gateway.api.samples.model import METHODS, DocumentedModel, has_compatible_form
@@ -46,22 +46,22 @@ _LISTED: Final = record(
 
 def of_model(model: DocumentedModel) -> Iterator[tuple[str, Json]]:
     """The paths of one model, and what each takes and gives."""
-    return operations.under(f"/v1/models/{model.in_path}", _operations(model), model.identifier, model.name)
+    return path_items.under(f"/v1/models/{model.in_path}", _operations(model), model.identifier, model.name)
 
 
 def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
     """The paths that take the model and its version or label as parameters; ``model`` and ``version`` are examples."""
     listed = {"200": answer("What is served, and what is wrong", record({"models": array(_LISTED)}))}
     listed |= refusals("tfserving", asks_backend=False)
-    yield "/v1/models", {"get": operations.get("models", TAG, "Every model", listed)}
+    yield "/v1/models", {"get": path_items.get("models", TAG, "Every model", listed)}
     parameters = {
         "": [],
-        "/versions/{version}": [operations.path_parameter("version", version, _NUMBER)],
-        "/labels/{label}": [operations.path_parameter("label", "stable", _NAME)],
+        "/versions/{version}": [path_items.path_parameter("version", version, _NUMBER)],
+        "/labels/{label}": [path_items.path_parameter("label", "stable", _NAME)],
     }
-    name = operations.path_parameter("model", model, _NAME)
+    name = path_items.path_parameter("model", model, _NAME)
     for which, identifier in WHICH.items():
-        yield from operations.under(f"/v1/models/{{model}}{which}", _any(), identifier, TAG, name, *parameters[which])
+        yield from path_items.under(f"/v1/models/{{model}}{which}", _any(), identifier, TAG, name, *parameters[which])
 
 
 def _operations(model: DocumentedModel) -> Iterator[Operation]:
@@ -92,7 +92,7 @@ def _look_ups() -> Iterator[Operation]:
 
 def _predict(signatures: Sequence[Signature]) -> Json:
     examples = {
-        f"{signature.name}.{key}": operations.example(signature, f"{signature.name}: {key}", value)
+        f"{signature.name}.{key}": path_items.example(signature, f"{signature.name}: {key}", value)
         for signature in signatures
         for key, value in bodies.predict(signature).items()
     }
@@ -102,12 +102,12 @@ def _predict(signatures: Sequence[Signature]) -> Json:
 
 
 def _predict_post(body: Json, answered: Json, examples: Json) -> Json:
-    return operations.post("tfserving", "Predict", body, "The model's answer", answered, examples=examples)
+    return path_items.post("tfserving", "Predict", body, "The model's answer", answered, examples=examples)
 
 
 def _examples(verb: str, signatures: Sequence[Signature], examples: Json) -> Json:
     body, answered = example_schemas.request(signatures), example_schemas.answer(verb)
-    return operations.post(
+    return path_items.post(
         "tfserving",
         verb.capitalize(),
         body,

@@ -14,6 +14,7 @@ from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
+from gateway.api.readiness import listed
 from gateway.api.tfserving import advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
@@ -192,13 +193,7 @@ class TfServing:
             for signature in served.called_signatures
             if (why := self._why_not_joined(served, signature)) is not None
         ]
-        return {
-            "name": model.name,
-            "ready": model.is_ready,
-            "versions": [{"version": str(version.version), "state": version.state} for version in model.versions],
-            "problems": list(model.problems),
-            "not_joined": reasons,
-        }
+        return listed(model) | {"not_joined": reasons}
 
 
 def _status(status: ModelStatus) -> Answer:
