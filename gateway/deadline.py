@@ -1,13 +1,12 @@
 """The one deadline of a request: set when the request is complete, counted down through every step."""
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import DeadlineExceeded
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A point in time, in seconds of ``time.monotonic``, and the budget that led to it, for messages."""
 
     at_s: float

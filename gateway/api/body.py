@@ -39,24 +39,24 @@ class Bodies:
         encoding = call.headers.get("content-encoding")
         if encoding is not None and "gzip" in encoding.lower():
             return await self._inflated(call, _GZIP)
-        return await self._held(call, call.body, is_json)
+        if is_json and len(call.body) > SMALL_BYTES:
+            await self._memory.hold(call, len(call.body))
+        return call.body
 
     async def read_strictly(self, call: Call, *, is_json: bool = True) -> bytes:
         """What ``read`` gives, for dialects that need not follow upstream: ``deflate`` is undone too, and another encoding is
         refused by name."""
         encoding = call.headers.get("content-encoding")
-        if encoding is None:
-            return await self._held(call, call.body, is_json)
-        encoding = encoding.strip().lower()
-        if encoding not in _ENCODINGS:
-            raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
-        window = _ENCODINGS[encoding]
-        return await (self._held(call, call.body, is_json) if window is None else self._inflated(call, window))
-
-    async def _held(self, call: Call, data: bytes, is_json: bool) -> bytes:
-        if is_json and len(data) > SMALL_BYTES:
-            await self._memory.hold(call, len(data))
-        return data
+        if encoding is not None:
+            encoding = encoding.strip().lower()
+            if encoding not in _ENCODINGS:
+                raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
+            window = _ENCODINGS[encoding]
+            if window is not None:
+                return await self._inflated(call, window)
+        if is_json and len(call.body) > SMALL_BYTES:
+            await self._memory.hold(call, len(call.body))
+        return call.body
 
     async def _inflated(self, call: Call, window: int) -> bytes:
         small = min(self.limit, SMALL_BYTES)

@@ -13,6 +13,7 @@ from gateway.call import Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
 from gateway.inference.suggestions import cut
+from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
 from gateway.telemetry.refusals import Refusals
 from gateway.telemetry.request_metrics import Labels, Prediction, Tally
@@ -136,8 +137,7 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     if call.setting is not None:
         fields |= call.setting.as_fields()
     fields["total_ms"] = _ms(total_s)
-    write = log.debug if status < 400 and call.path in _PROBES else log.info
-    write("request", **fields)
+    logs.write_request("debug" if status < 400 and call.path in _PROBES else "info", fields)
 
 
 def _ms(seconds: float) -> float:

@@ -13,16 +13,18 @@ import os
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gateway.telemetry.soon import is_on_loop, soon
+from gateway.telemetry.soon import soon
 
 _pid = os.getpid()
 _lines: "Lines | None" = None
+_least_level = logging.INFO
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
 
 
 def _note_pid() -> None:
@@ -92,10 +94,7 @@ class Lines:
             self._file.flush()
 
     def write_later(self, line: bytes) -> None:
-        """Write ``line`` in a moment, with those of others; at once if no event loop runs here."""
-        if not is_on_loop():
-            self.write(line)
-            return
+        """Write ``line`` in a moment, with those of others; at once if no event loop runs here and nothing waits."""
         with self._lock:
             self._later.append(line)
             is_first = len(self._later) == 1
@@ -112,6 +111,18 @@ class Lines:
 
     debug = info = write_later
     warning = error = critical = exception = fatal = msg = log = write
+
+
+def write_request(level: str, fields: dict[str, Any]) -> None:
+    """Log the event ``request`` with ``fields``, which are not kept, at ``level`` (``debug``, ``info``).
+
+    It is what ``logger("request").info("request", **fields)`` does, in a third of the time: every request has this event.
+    """
+    if _lines is None:
+        getattr(logger("request"), level)("request", **fields)
+    elif _LEVELS[level] >= _least_level:
+        fields["part"] = fields["event"] = "request"
+        _lines.write_later(_finish(None, level, fields))
 
 
 def _render_text(event: EventDict, **arguments: Any) -> str:
@@ -141,11 +152,12 @@ def logging_config(level: str) -> dict[str, Any]:
 def configure(level: str) -> None:
     """Send every log event of this process to stderr as JSON, from ``level`` (a logging level's name) up."""
     logging.config.dictConfig(logging_config(level))
-    global _lines  # noqa: PLW0603 - the process has one log
+    global _lines, _least_level  # noqa: PLW0603 - the process has one log
+    _least_level = logging.getLevelNamesMapping()[level]
     _lines = lines = Lines(sys.stderr.buffer)
     structlog.configure(
         processors=[_finish],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(_least_level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )

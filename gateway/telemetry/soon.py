@@ -9,16 +9,9 @@ _LATEST_S: Final = 0.01
 
 def soon(work: Callable[[], None]) -> None:
     """Do ``work`` in 10 ms on the event loop that runs here; at once where none does."""
-    if is_on_loop():
-        asyncio.get_running_loop().call_later(_LATEST_S, work)
-    else:
-        work()
-
-
-def is_on_loop() -> bool:
-    """Whether an event loop runs here."""
     try:
-        asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        work()
+        return
+    loop.call_later(_LATEST_S, work)

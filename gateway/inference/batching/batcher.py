@@ -45,6 +45,7 @@ class Batcher:
         calls = BatchCalls(backend, records, self._trials, limits.max_rows, limits.sample_every)
         self._dispatcher = Dispatcher(calls, records, limits)
         self._trials.on_end = self._dispatcher.look_at_all
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def predict(
         self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
@@ -57,7 +58,10 @@ class Batcher:
         record = self._records.of(kind)
         if self._is_alone(record, count):
             return await self._trials.predict(kind, inputs, count, deadline)
-        entry = Entry(inputs, count, deadline, asyncio.get_running_loop().create_future())
+        if self._loop is None:
+            # Kept, because under Python 3.11 each look for it is a call of the system.
+            self._loop = asyncio.get_running_loop()
+        entry = Entry(inputs, count, deadline, self._loop.create_future())
         queue = self._dispatcher.enter(kind, entry, record)
         try:
             outcome = await entry.outcome

@@ -48,7 +48,8 @@ def test_without_a_loop_every_line_is_written_at_once():
     lines.write_later(b"a")
     assert file.flushed == b"a\n"
     lines.write_later(b"b")
-    assert file.flushed == b"a\nb\n"
+    lines.write(b"c")
+    assert file.flushed == b"a\nb\nc\n"
 
 
 @on_loop
@@ -84,7 +85,7 @@ async def test_what_is_urgent_is_written_at_once_behind_what_waited():
     assert file.flushed == b"a\nb\nc\nd\ne\nf\n"
 
 
-def test_a_line_that_waited_on_a_loop_that_is_gone_is_written_before_the_next():
+def test_a_line_that_waited_on_a_loop_that_is_gone_is_written_with_the_next_urgent_one():
     file = File()
     lines = Lines(file)
 
@@ -94,7 +95,8 @@ def test_a_line_that_waited_on_a_loop_that_is_gone_is_written_before_the_next():
     asyncio.run(log())
     assert file.writes == []
     lines.write_later(b"b")
-    assert file.flushed == b"a\nb\n"
+    lines.write(b"c")
+    assert file.flushed == b"a\nb\nc\n"
 
 
 @pytest.mark.parametrize("method", ["debug", "info"])
