@@ -64,6 +64,7 @@ def test_a_client_that_goes_away_is_in_flight_no_longer(gateway):
     with Wire(gateway.port) as wire:
         wire.play((post(),))
         wait_for(lambda: gateway.in_flight() == 1 + ITSELF)
+        wait_for(lambda: gateway.fake.calls.count("Predict") == 1)
     wait_for(lambda: gateway.in_flight() == ITSELF)
     # Its call of the model server was taken back too.
     wait_for(lambda: gateway.fake.ended.count("Predict") == 1)
