@@ -19,7 +19,7 @@ from gateway.api.memory import Memory
 from gateway.api.openinference.routes import OpenInference
 from gateway.api.ops import Ops
 from gateway.api.readiness import Readiness
-from gateway.api.routes import Route, Routes, Run
+from gateway.api.routes import Routes, Run
 from gateway.api.simple.routes import Simple
 from gateway.api.tfserving import cors
 from gateway.api.tfserving.routes import TfServing
@@ -120,8 +120,8 @@ class Gateway:
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
         ops = Ops(catalog, readiness, self.edge, partial(metrics.render, metrics_dir))
-        table = [*_of_tfserving(tfserving), *_of_simple(simple), *_of_openinference(openinference)]
-        table += [*_of_docs(docs, Home(catalog)), *_of_ops(ops)]
+        rooms = (tfserving, simple, openinference, docs, Home(catalog), ops)
+        table = [route for room in rooms for route in room.routes()]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
 
     def start(self) -> None:
@@ -173,53 +173,6 @@ class WorkerParts:
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-def _of_tfserving(tfserving: TfServing) -> list[Route]:
-    # One handler takes all paths: this dialect answers even a wrong method in its own way.
-    others = tuple(method for method in cors.METHODS if method != "POST")
-    rules = ("/v1/<path:rest>", "/V1/<path:rest>")
-    posts = [Route(rule, ("POST",), tfserving.dispatch, on_loop=True) for rule in rules]
-    return posts + [Route(rule, others, tfserving.dispatch) for rule in rules]
-
-
-def _of_simple(simple: Simple) -> list[Route]:
-    return [Route(rule, ("POST",), simple.predict, on_loop=True) for rule in ("/predict", "/predict/<model>")]
-
-
-def _of_openinference(openinference: OpenInference) -> list[Route]:
-    def of_model(
-        method: str, rest: str, handler: Callable[..., Coroutine[Any, Any, Answer]], *, on_loop: bool = False
-    ) -> list[Route]:
-        bare = "/v2/models/<name>"
-        return [Route(f"{model}{rest}", (method,), handler, on_loop) for model in (bare, f"{bare}/versions/<version>")]
-
-    return [
-        Route("/v2", ("GET",), openinference.server),
-        Route("/v2/health/live", ("GET",), openinference.live),
-        Route("/v2/health/ready", ("GET",), openinference.ready),
-        *of_model("GET", "", openinference.model),
-        *of_model("GET", "/ready", openinference.model_ready),
-        *of_model("POST", "/infer", openinference.infer, on_loop=True),
-        Route("/v2/repository/index", ("POST",), openinference.repository_index),
-        Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), openinference.change_repository),
-    ]
-
-
-def _of_docs(docs: Docs, home: Home) -> list[Route]:
-    return [
-        Route("/", ("GET",), home.home),
-        Route("/openapi.json", ("GET",), docs.document),
-        Route("/docs", ("GET",), docs.docs),
-        Route("/docs/<name>", ("GET",), docs.asset),
-        Route("/docs/models/<model>", ("GET",), docs.snippets),
-    ]
-
-
-def _of_ops(ops: Ops) -> list[Route]:
-    # By these others decide whether the gateway lives, so they must not wait behind requests that wait for the model server.
-    handlers = {"/health": ops.health, "/healthz": ops.healthz, "/readyz": ops.readyz, "/metrics": ops.metrics}
-    return [Route(rule, ("GET",), handler, on_loop=True) for rule, handler in handlers.items()]
 
 
 def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batcher | None:

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.api.edge import Edge
 from gateway.api.errors import json_answer
 from gateway.api.readiness import Readiness
+from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
@@ -21,6 +22,11 @@ class Ops:
         self._readiness = readiness
         self._edge = edge
         self._render_metrics = render_metrics
+
+    def routes(self) -> list[Route]:
+        """The routes. Orchestrators restart a gateway by them, so they do not wait behind requests for the model server."""
+        handlers = {"/health": self.health, "/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics}
+        return [Route(rule, ("GET",), handler, on_loop=True) for rule, handler in handlers.items()]
 
     async def health(self, call: Call) -> Answer:
         """That this process answers, in the form that some clients ask for."""

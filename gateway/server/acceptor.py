@@ -1,4 +1,4 @@
-"""The listening sockets of a worker: who is let in, and what happens when there are no files left."""
+"""The listening sockets of a worker: which clients are accepted, and what happens when no file is left."""
 
 import asyncio
 import errno

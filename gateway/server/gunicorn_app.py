@@ -112,7 +112,7 @@ class PropagatingLogger(Logger):  # type: ignore[misc]
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()
             logger.propagate = True
-        # What gunicorn calls information, such as the number of each worker, is of use to those who debug.
+        # What gunicorn calls information, such as the number of each worker, is only of use for debugging.
         self.error_log.setLevel(logging.WARNING if cfg.loglevel == "info" else self.loglevel)
 
 

@@ -1,4 +1,4 @@
-"""The head of a request, read from what llhttp found in it: what it asks for, how long its body is, and who may send it.
+"""The head of a request, read from what llhttp found in it: what it asks for, and how long its body is.
 
 A head that could mean two things is refused, so that a proxy in front of the gateway and the gateway never disagree about it.
 """

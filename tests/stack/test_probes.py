@@ -1,4 +1,4 @@
-"""By these routes others decide whether a gateway lives: whatever its clients wait for, they are answered."""
+"""By these routes load balancers and orchestrators judge a gateway: whatever its clients wait for, they are answered."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,8 @@ import requests
 from tests.stack.held_gateway import Gateway, held_gateway
 from tests.waiting import wait_for
 
-PROBES = ("/healthz", "/readyz", "/health", "/metrics")
+READINESS = {"/readyz": 200, "/v2/health/ready": 200}
+PROBES = ("/healthz", "/health", "/metrics", "/v2/health/live", *READINESS)
 # More than a worker answers at a time outside its event loop. The model server takes as many calls at a time, and no more.
 AT_A_TIME = 16
 CLIENTS = 24
@@ -29,7 +30,7 @@ def test_probes_are_answered_while_many_wait_for_metadata_that_does_not_come(gat
         try:
             wait_for(lambda: gateway.fake.calls.count("GetModelMetadata") >= AT_A_TIME)
             statuses = {path: requests.get(address + path, timeout=60).status_code for path in PROBES}
-            assert statuses | {"/readyz": 200} == dict.fromkeys(PROBES, 200)  # the model server may be too busy to be ready
+            assert statuses | READINESS == dict.fromkeys(PROBES, 200)  # the model server may be too busy to be ready
             assert not any(one.done() for one in asked)
         finally:
             gateway.fake.metadata_release.set()

@@ -12,6 +12,7 @@ from gateway.api.advice import worked_example
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
 from gateway.api.readiness import listed
+from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
@@ -26,6 +27,10 @@ class Home:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+
+    def routes(self) -> list[Route]:
+        """The route."""
+        return [Route("/", ("GET",), self.home)]
 
     async def home(self, call: Call) -> Answer:
         """The page, or the same facts as JSON."""

@@ -19,6 +19,7 @@ from gateway.api.docs import snippets
 from gateway.api.docs.document import Limits, Served
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON
+from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
 from gateway.api.tfserving.routes import WhyNotJoined
 from gateway.call import Answer, Call
@@ -68,6 +69,15 @@ class Docs:
         self._default_model = default_model
         self._why_not_joined = why_not_joined
         self._live = LiveDocument(limits)
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("/openapi.json", ("GET",), self.document),
+            Route("/docs", ("GET",), self.docs),
+            Route("/docs/<name>", ("GET",), self.asset),
+            Route("/docs/models/<model>", ("GET",), self.snippets),
+        ]
 
     async def document(self, call: Call) -> Answer:
         """The OpenAPI document of the models that are served at this moment."""

@@ -18,6 +18,7 @@ from gateway.api.openinference import advice, form
 from gateway.api.openinference.answer import render
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
 from gateway.api.readiness import Readiness
+from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.codec import datatypes
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
@@ -48,6 +49,26 @@ class OpenInference:
         self._memory = memory
         self._readiness = readiness
         self._advisor = Advisor(catalog)
+
+    def routes(self) -> list[Route]:
+        """The routes. Probes are answered on the loop, so that they do not wait behind requests for the model server."""
+        of_model = [
+            Route(f"/v2/models/<name>{version}{rest}", (method,), handler, on_loop)
+            for version in ("", "/versions/<version>")
+            for method, rest, handler, on_loop in (
+                ("GET", "", self.model, False),
+                ("GET", "/ready", self.model_ready, False),
+                ("POST", "/infer", self.infer, True),
+            )
+        ]
+        return [
+            Route("/v2", ("GET",), self.server),
+            Route("/v2/health/live", ("GET",), self.live, on_loop=True),
+            Route("/v2/health/ready", ("GET",), self.ready, on_loop=True),
+            *of_model,
+            Route("/v2/repository/index", ("POST",), self.repository_index),
+            Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), self.change_repository),
+        ]
 
     async def server(self, call: Call) -> Answer:
         """What the server is, and which extensions it has."""

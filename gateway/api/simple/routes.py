@@ -10,6 +10,7 @@ from gateway.api.body import Bodies
 from gateway.api.errors import JSON
 from gateway.api.json_body import Form, JsonBody, Known
 from gateway.api.memory import Memory
+from gateway.api.routes import Route
 from gateway.api.simple import advice, answer, body, typed_body
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
@@ -46,6 +47,10 @@ class Simple:
         self._default_model = default_model
         self._known: Known[dict[str, Array]] = Known(FORM)
         self._advisor = Advisor(catalog)
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [Route(rule, ("POST",), self.predict, on_loop=True) for rule in ("/predict", "/predict/<model>")]
 
     async def predict(self, call: Call, model: str = "") -> Answer:
         """The answer to POST /predict, or to /predict/<model>."""

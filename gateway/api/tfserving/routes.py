@@ -15,6 +15,7 @@ from gateway.api.errors import JSON, json_answer
 from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
 from gateway.api.readiness import listed
+from gateway.api.routes import Route
 from gateway.api.tfserving import advice, body, cors, typed_body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
@@ -70,6 +71,13 @@ class TfServing:
         self._non_finite: NonFinite = non_finite
         self._known = Known(FORM)
         self._advisor = Advisor(catalog)
+
+    def routes(self) -> list[Route]:
+        """The routes. One handler takes all paths: this dialect answers even a wrong method in its own way."""
+        others = tuple(method for method in cors.METHODS if method != "POST")
+        rules = ("/v1/<path:rest>", "/V1/<path:rest>")
+        posts = [Route(rule, ("POST",), self.dispatch, on_loop=True) for rule in rules]
+        return posts + [Route(rule, others, self.dispatch) for rule in rules]
 
     async def dispatch(self, call: Call, rest: str = "") -> Answer:
         """The answer to any call whose path begins with /v1/. What is behind that, ``rest``, is read from the path itself."""
