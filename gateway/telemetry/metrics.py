@@ -6,10 +6,19 @@ new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` be
 
 import glob
 import os
-from functools import lru_cache
+import struct
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Final, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+Result = TypeVar("Result")
+
+_TRIES: Final = 10
+_RETRY_S: Final = 0.001
 
 _MODEL = ("model", "version", "signature")
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -83,7 +92,7 @@ def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
         return frozenset()
     # Only the files of such gauges: the histograms' are large.
     files = glob.glob(os.path.join(glob.escape(multiprocess_dir), "gauge_livemin_*.db"))
-    families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+    families = _read(partial(MultiProcessCollector.merge, files))
     samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
     return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 
@@ -94,4 +103,14 @@ def render(multiprocess_dir: str | None) -> bytes:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return _read(partial(generate_latest, registry))
+
+
+def _read(read: Callable[[], Result]) -> Result:
+    """What ``read`` makes of the workers' files. One that a worker opens at this moment is empty, and cannot be read yet."""
+    for _ in range(_TRIES - 1):
+        try:
+            return read()
+        except struct.error:
+            time.sleep(_RETRY_S)
+    return read()

@@ -151,8 +151,8 @@ class FakeServing(
         return response
 
     def _begin(self, call, context):
-        self.calls.append(call)
         context.add_callback(lambda: self.ended.append(call))
+        self.calls.append(call)
         self.deadlines_s.append(context.time_remaining())
         if call in ("Predict", "Classify", "Regress") and self.failures:
             context.abort(*self.failures.pop(0))

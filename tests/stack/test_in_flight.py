@@ -44,17 +44,17 @@ def test_the_requests_in_flight_are_those_of_both_workers(gateway):
 def test_the_requests_of_a_worker_that_died_are_in_flight_no_longer(gateway):
     gateway.fake.release.clear()
     dying, other = gateway.workers
-    with Wire(gateway.port) as wire:
-        # The other one does not take this request.
-        os.kill(other, signal.SIGSTOP)
-        try:
+    # The other one does not take this connection.
+    os.kill(other, signal.SIGSTOP)
+    try:
+        with Wire(gateway.port) as wire:
             wire.play((post(),))
             wait_for(lambda: gateway.in_flight() == 1 + ITSELF)
-        finally:
-            os.kill(other, signal.SIGCONT)
-        os.kill(dying, signal.SIGKILL)
-        wire.read_to_the_end()
-        assert (wire.is_closed, wire.answers) == (True, [])
+            os.kill(dying, signal.SIGKILL)
+            wire.read_to_the_end()
+            assert (wire.is_closed, wire.answers) == (True, [])
+    finally:
+        os.kill(other, signal.SIGCONT)
     wait_for(lambda: len(gateway.workers) == 2 and dying not in gateway.workers)
     wait_for(lambda: gateway.in_flight() == ITSELF)
 
