@@ -23,6 +23,7 @@ _NAMES: Final = {
 }
 _BY_DTYPE: Final = {dtype.name: name for dtype, name in _NAMES.items()}  # names are faster to look for than dtypes
 BY_NAME: Final = {name: dtype for dtype, name in _NAMES.items()}
+NUMPY_NAMES: Final = {dtype.numpy: name for dtype, name in _NAMES.items()}
 _BY_NUMPY: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
 
 

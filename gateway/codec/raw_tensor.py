@@ -16,6 +16,7 @@ from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 
 _LENGTH_BYTES: Final = 4
+_SMALL_BYTES: Final = 4096
 
 
 class Unreadable(Exception):
@@ -36,14 +37,16 @@ def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
         raise Unreadable(f"{expected} bytes for {datatypes.name_of(dtype)} {list(shape)}", f"{len(data)} bytes")
     if dtype == dtypes.BOOL:
         _refuse_other_bytes(data)
-    return np.frombuffer(data, dtype.numpy).reshape(shape) if data else np.empty(shape, dtype.numpy)
+    return np.ndarray(shape, dtype.numpy, data)
 
 
 def encode(array: Array) -> bytes | memoryview:
-    """The bytes of ``array`` for ``b"".join``: those of numbers are still in the array's own memory, if they lie in order."""
+    """The bytes of ``array`` for ``b"".join``: those of a large one are its own memory if they lie in order."""
     if array.dtype == object:
         items: list[bytes] = array.ravel().tolist()
         return b"".join(part for item in items for part in (len(item).to_bytes(_LENGTH_BYTES, "little"), item))
+    if array.nbytes <= _SMALL_BYTES:
+        return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 

@@ -4,31 +4,26 @@ JSON data is flat, in row-major order, and legal JSON: a number that is not fini
 not UTF-8 is ``{"b64": ...}``. As binary data every tensor comes bit for bit.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 
-from gateway.api.openinference.request import InferRequest, RequestedOutput
+from gateway.api.errors import JSON
+from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, RequestedOutput
+from gateway.call import Answer
 from gateway.codec import b64, datatypes, raw_tensor
 from gateway.codec.elements import Array
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction
 
-_WIDENED = (dtypes.HALF, dtypes.BFLOAT16)
+_JSON: Final = (("Content-Type", JSON),)
+_BINARY: Final = ("Content-Type", "application/octet-stream")
+_WIDENED: Final = (dtypes.HALF, dtypes.BFLOAT16)
 
 
-@dataclass(frozen=True, slots=True)
-class InferResponse:
-    """A body, whose first ``header_length`` bytes are JSON; None: all of it is."""
-
-    body: bytes
-    header_length: int | None
-
-
-def render(request: InferRequest, prediction: Prediction) -> InferResponse:
+def render(request: InferRequest, prediction: Prediction) -> Answer:
     """The outputs that ``request`` asked for, in its order, or all of them by name.
 
     Raises:
@@ -43,7 +38,9 @@ def render(request: InferRequest, prediction: Prediction) -> InferResponse:
         document["id"] = request.id
     document["outputs"] = outputs
     header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return InferResponse(b"".join([header, *binary]), len(header)) if binary else InferResponse(header, None)
+    if not binary:
+        return Answer(200, header, _JSON)
+    return Answer(200, b"".join([header, *binary]), [_BINARY, (HEADER_LENGTH, str(len(header)))])
 
 
 def _tensor(prediction: Prediction, name: str) -> Array:
@@ -54,10 +51,11 @@ def _tensor(prediction: Prediction, name: str) -> Array:
 
 def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
-    dtype = datatypes.of_numpy(array.dtype)
-    if not datatypes.is_supported(dtype):
+    datatype = datatypes.NUMPY_NAMES.get(array.dtype)
+    if datatype is None:
+        dtype = datatypes.of_numpy(array.dtype)
         raise Unimplemented(f"the output {output.name} is {dtype}, for which the protocol has no datatype")
-    described: dict[str, Any] = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
+    described: dict[str, Any] = {"name": output.name, "datatype": datatype, "shape": array.shape}
     if output.binary:
         data = raw_tensor.encode(array)
         binary.append(data)

@@ -15,8 +15,11 @@ from gateway.codec.nested_lists import MAX_RANK
 from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import Problems
 
+BINARY_SIZE: Final = "binary_data_size"
+
 _NAME: Final = 2  # the quotation marks of a name
 _TEXT: Final = 4  # those of a member that is a string
+_WITHOUT_QUOTES: Final = frozenset((bool, int, float, type(None)))
 _REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -56,10 +59,11 @@ def decode(text: bytes) -> Request | None:
         document = large_json.parse(text, strict=True)
         if document is not None:
             request = msgspec.convert(document, Request)
-            return request if _has_known_parameters(request) and not _has_misplaced(request) else None
+            _quotes(request)
+            return None if _has_misplaced(request) else request
         request = _DECODER.decode(text)
         # msgspec takes the last of two equal names: one name more needs quotation marks that the others leave none for.
-        return request if _quotes_of(text) == _quotes(request) and _has_known_parameters(request) else None
+        return request if _quotes_of(text) == _quotes(request) else None
     except _REFUSALS:
         return None
 
@@ -85,30 +89,7 @@ def has_blocks(request: Request) -> bool:
 
 def binary_size(given: Input) -> int | None:
     """How many bytes of binary data ``given`` has; None: its data is JSON."""
-    return given.parameters.get("binary_data_size") if given.parameters else None
-
-
-def _has_known_parameters(request: Request) -> bool:
-    """Whether the parameters that have a meaning here are as the form has them, and the shapes can be counted."""
-    if request.parameters and not (
-        _is(bool, request.parameters.get("binary_data_output")) and _is(str, request.parameters.get(form.SIGNATURE_NAME))
-    ):
-        return False
-    for given in request.inputs:
-        if not form.is_countable(given.shape) or not _fit(given.parameters, "binary_data_size", int):
-            return False
-        if not 0 <= (binary_size(given) or 0) <= form.MAX_SIZE:
-            return False
-    return all(_fit(output.parameters, "binary_data", bool) for output in request.outputs or ())
-
-
-def _fit(parameters: dict[str, Any] | None, name: str, kind: type) -> bool:
-    """Whether the parameter ``name`` of a tensor is as the form has it, and no other changes what the tensor means."""
-    return not parameters or (_is(kind, parameters.get(name)) and form.NOT_SERVED.isdisjoint(parameters))
-
-
-def _is(kind: type, value: Any) -> bool:
-    return value is None or type(value) is kind
+    return given.parameters.get(BINARY_SIZE) if given.parameters else None
 
 
 def _has_misplaced(request: Request) -> bool:
@@ -123,22 +104,45 @@ def _quotes_of(text: bytes) -> int:
 
 
 def _quotes(request: Request) -> int:
-    """The quotation marks that the names and strings of ``request`` take at the least."""
-    count = _NAME + _parameter_quotes(request.parameters)
-    count += _TEXT * ((request.id is not None) + (request.model_name is not None))
+    """The quotation marks that the names and strings of ``request`` take at the least.
+
+    Raises ValueError for what ``load`` must look at: a parameter that has a meaning here and is not as the form has it, or a
+    shape that cannot be counted.
+    """
+    count = _NAME + _TEXT * ((request.id is not None) + (request.model_name is not None))
+    if request.parameters is not None:
+        _check(bool, request.parameters.get("binary_data_output"))
+        _check(str, request.parameters.get(form.SIGNATURE_NAME))
+        count += _NAME + _value_quotes(request.parameters)
     for given in request.inputs:
-        count += 2 * _TEXT + _NAME + _parameter_quotes(given.parameters)
+        count += 2 * _TEXT + _NAME
+        if not form.is_countable(given.shape):
+            raise ValueError(given.shape)
+        if given.parameters is not None:
+            count += _tensor_quotes(given.parameters, BINARY_SIZE, int)
         if given.data is not None:
             count += _NAME + _data_quotes(given.data)
     if request.outputs is not None:
         count += _NAME
         for output in request.outputs:
-            count += _TEXT + _parameter_quotes(output.parameters)
+            count += _TEXT
+            if output.parameters is not None:
+                count += _tensor_quotes(output.parameters, "binary_data", bool)
     return count
 
 
-def _parameter_quotes(parameters: dict[str, Any] | None) -> int:
-    return 0 if parameters is None else _NAME + _value_quotes(parameters)
+def _tensor_quotes(parameters: dict[str, Any], name: str, kind: type) -> int:
+    """As ``_quotes``, for the parameters of a tensor, of which ``name`` has a meaning."""
+    value = parameters.get(name)
+    _check(kind, value)
+    if not form.NOT_SERVED.isdisjoint(parameters) or (kind is int and not 0 <= (value or 0) <= form.MAX_SIZE):
+        raise ValueError(parameters)
+    return _NAME + _value_quotes(parameters)
+
+
+def _check(kind: type, value: Any) -> None:
+    if value is not None and type(value) is not kind:
+        raise ValueError(value)
 
 
 def _data_quotes(data: Any) -> int:
@@ -151,7 +155,11 @@ def _data_quotes(data: Any) -> int:
 
 def _value_quotes(value: Any) -> int:
     if type(value) is dict:
-        return _NAME * len(value) + sum(map(_value_quotes, value.values()))
+        count = _NAME * len(value)
+        for item in value.values():
+            if type(item) not in _WITHOUT_QUOTES:
+                count += _value_quotes(item)
+        return count
     if type(value) is list:
         return 2 * len(value) if set(map(type, value)) == {str} else sum(map(_value_quotes, value))
     return 2 if type(value) is str else 0

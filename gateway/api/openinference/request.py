@@ -5,6 +5,7 @@ after all or refused with every problem.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from gateway.api.openinference import decoder, form, tensor
@@ -31,10 +32,10 @@ class RequestedOutput(NamedTuple):
     binary: bool
 
 
-def json_length(header_length: str | None, body_bytes: int) -> int:
+def json_length(header_length: str | None, body_bytes: int) -> int | None:
     """How many bytes of a body are JSON, by the header of that name (None: all). Raises InvalidArgument if it does not fit."""
     if header_length is None:
-        return body_bytes
+        return None
     if header_length.isascii() and header_length.isdigit() and len(header_length) < 20 and int(header_length) <= body_bytes:
         return int(header_length)
     got = cut(header_length, 40)
@@ -44,22 +45,21 @@ def json_length(header_length: str | None, body_bytes: int) -> int:
 class InferRequest:
     """One request. ``tensors`` may be asked for more than one signature. Not thread-safe."""
 
-    def __init__(self, body: bytes, header_length: str | None) -> None:
-        """``header_length`` as for ``json_length``; if it is 0, the body is the data of the only input, and the outputs are
-        wanted in the same way.
+    def __init__(self, body: bytes, json_bytes: int | None) -> None:
+        """``json_bytes`` of ``body`` are JSON (None: all), and behind them is binary data.
 
-        Raises InvalidArgument for a body that is not one JSON object, and for a header that does not fit the body.
+        If it is 0, the body is the data of the only input, and the outputs are wanted in the same way. Raises InvalidArgument
+        for a body that is not one JSON object.
         """
-        length = json_length(header_length, len(body))
-        self._json = body if length == len(body) else body[:length]
-        self._binary = memoryview(body)[length:]
-        self._is_raw = header_length is not None and not length
+        self._json = body if json_bytes is None else body[:json_bytes]
+        self._binary = memoryview(body)[len(self._json) :]
+        self._is_raw = json_bytes == 0
         self._request = Request([], parameters=_RAW) if self._is_raw else decoder.decode(self._json)
         self._parameters: Mapping[str, Any] = (self._request.parameters if self._request is not None else None) or {}
         self._outputs: tuple[RequestedOutput, ...] | None = None
         self._refused: Any = None  # the document of a request that is None for its form
         if self._request is None:
-            self._look(is_whole=header_length is None)
+            self._look(is_whole=json_bytes is None)
 
     @property
     def id(self) -> str | None:
@@ -98,13 +98,15 @@ class InferRequest:
             InvalidArgument: the request does not fit; it holds every problem.
             Unimplemented: the protocol has no datatype for one of the tensors, or one of them is no plain tensor.
         """
-        _refuse_unsupported(signature, signature.inputs)
-        if not signature.is_plain:
+        has_datatypes = _has_datatypes(signature)
+        if not has_datatypes:
+            _refuse_unsupported(signature, signature.inputs)
             refuse_composite(signature, self._named_outputs(signature))
         tensors = self._tensors(signature)
         if tensors is None:
             tensors = self._looked_at(signature)
-        _refuse_unsupported(signature, self._wanted(signature) or ())
+        if not has_datatypes:
+            _refuse_unsupported(signature, self._wanted(signature) or ())
         return tensors
 
     def _look(self, *, is_whole: bool) -> None:
@@ -201,6 +203,12 @@ def _with_header(error: InvalidArgument) -> InvalidArgument:
         expected = f"{problem.expected} (or, before binary data, the header {HEADER_LENGTH} with the length of the JSON)"
         problems.note((), expected, problem.got)
     return problems.invalid_argument(_NO_REQUEST)
+
+
+@lru_cache(maxsize=1024)
+def _has_datatypes(signature: Signature) -> bool:
+    """Whether the protocol has a datatype for every tensor of ``signature``."""
+    return signature.is_plain and all(datatypes.is_supported(spec.dtype) for spec in (*signature.inputs, *signature.outputs))
 
 
 def _refuse_unsupported(signature: Signature, specs: Sequence[TensorSpec]) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from gateway.api import memory
 from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
-from gateway.api.errors import JSON, json_answer
+from gateway.api.errors import json_answer
 from gateway.api.memory import Memory
 from gateway.api.openinference import advice, form
 from gateway.api.openinference.answer import render
@@ -112,13 +112,13 @@ class OpenInference:
         started_s = time.monotonic()
         model = await self._model_ref(call, name, version) if version else ModelRef(name)
         trace = call.trace = Trace(name, DEFAULT_SIGNATURE)
-        header_length = call.headers.get(_HEADER_LENGTH)
         sent = await self._bodies.read_strictly(call, is_json=False)
-        size = json_length(header_length, len(sent))
+        json_bytes = json_length(call.headers.get(_HEADER_LENGTH), len(sent))
+        size = len(sent) if json_bytes is None else json_bytes
         if size > memory.SMALL_BYTES:
             await self._memory.hold(call, size)
         try:
-            request = await self._memory.run(size, InferRequest, sent, header_length)
+            request = await self._memory.run(size, InferRequest, sent, json_bytes)
         except InvalidArgument as error:
             raise await advice.unread(self._advisor, Refused(call, error, model), sent) from None
         trace.signature = request.signature
@@ -129,14 +129,10 @@ class OpenInference:
             raise await self._explained(call, error, trace, request, sent) from None
 
     async def _answered(self, call: Call, model: ModelRef, trace: Trace, request: InferRequest, size: int) -> Answer:
-        wanted = tuple(dict.fromkeys(output.name for output in request.outputs()))
+        wanted = tuple(dict.fromkeys([output.name for output in request.outputs()]))
         build = self._memory.running(size, request.tensors)
         prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
-        answer = await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
-        if answer.header_length is None:
-            return Answer(200, answer.body, [("Content-Type", JSON)])
-        headers = [("Content-Type", "application/octet-stream"), (HEADER_LENGTH, str(answer.header_length))]
-        return Answer(200, answer.body, headers)
+        return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
 
     async def _explained(
         self, call: Call, error: GatewayError, trace: Trace, request: InferRequest, sent: bytes
