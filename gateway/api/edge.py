@@ -141,4 +141,4 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return int(seconds * 1e6 + 0.5) / 1000  # of ``round`` it takes a third of the time, four times in each request

@@ -12,7 +12,9 @@ import logging.config
 import os
 import sys
 import threading
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -72,10 +74,16 @@ def _finish(logger: object, method: str, event: EventDict) -> bytes:
     event["logger"] = event.pop("part")
     event["level"] = method
     event["pid"] = _pid
-    event["time"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    second, part_s = divmod(time.time(), 1)
+    event["time"] = f"{_second(second)}.{int(part_s * 1e6):06d}Z"
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
     return _render(event)
+
+
+@lru_cache(maxsize=1)
+def _second(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Lines:
