@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.backend import tensor_proto
+from gateway.backend.replies import signature_from_proto
 from gateway.backend.stubs import DataType, SignatureDef, TensorProto
 from gateway.errors import Internal
 from gateway.inference import dtypes
@@ -119,7 +120,7 @@ def test_a_signature_keeps_names_dtypes_shapes_and_defaults():
     proto.inputs["a"].tensor_shape.unknown_rank = True
     proto.outputs["y"].dtype = DataType.DT_HALF
     proto.defaults["b"].dtype = DataType.DT_INT64
-    signature = tensor_proto.signature_from_proto("s", proto)
+    signature = signature_from_proto("s", proto)
     a, b = signature.inputs
     assert (a.name, a.dtype.name, a.dtype.numpy, a.shape, a.has_default) == ("a", "resource", None, None, False)
     assert (b.name, b.dtype, b.shape, b.has_default) == ("b", dtypes.INT64, (None, 3), True)

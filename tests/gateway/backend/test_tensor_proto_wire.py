@@ -67,5 +67,5 @@ def test_fixed_fields_are_passed_over_and_groups_are_none_of_proto3():
 def test_a_tensor_is_encoded_in_place_as_it_is_encoded_apart(shape):
     for array in (np.zeros(shape, np.float32), np.full(shape, b"a", dtype=object)):
         made = TensorProto()
-        tensor_proto.encode_into(array, made)
+        assert tensor_proto.encode(array, made) is made
         assert made == tensor_proto.encode(array)
