@@ -4,6 +4,8 @@ import base64
 import binascii
 from typing import Any, Final
 
+from gateway.codec import raw_text
+
 KEY: Final = "b64"
 _ASCII_SPACE: Final = b" \t\n\v\f\r"
 _PADDING: Final = b"=."  # absl::Base64Unescape takes a dot for it too
@@ -39,6 +41,23 @@ def _decode_loosely(data: bytes) -> bytes:
     return binascii.a2b_base64(digits + b"=" * missing, strict_mode=True)
 
 
+def bytes_of(value: str | dict[str, Any]) -> bytes:
+    """The bytes of a JSON string or a b64 object. Raises ValueError for other objects, and as ``decode``."""
+    if isinstance(value, str):
+        return raw_text.encode(value)
+    if not is_b64(value):
+        raise ValueError("not a b64 object")
+    return decode(value[KEY])
+
+
 def encode(data: bytes) -> dict[str, str]:
     """The b64 object of ``data``, padded."""
     return {KEY: base64.b64encode(data).decode("ascii")}
+
+
+def string_or_b64(data: bytes) -> str | dict[str, str]:
+    """``data`` as a JSON string, or as a b64 object if it is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return encode(data)

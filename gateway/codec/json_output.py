@@ -14,8 +14,6 @@ import orjson
 from gateway.codec import b64
 from gateway.codec.elements import Array
 from gateway.errors import OutOfRange
-from gateway.inference import dtypes
-from gateway.inference.dtypes import DType
 
 NonFinite: TypeAlias = Literal["tokens", "null", "error"]
 """How numbers that are not finite are written: see ``floats``."""
@@ -23,12 +21,6 @@ NonFinite: TypeAlias = Literal["tokens", "null", "error"]
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
 
 _BYTES_SUFFIX: Final = "_bytes"
-_DTYPES: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
-
-
-def dtype_of(array: Array) -> DType:
-    """The dtype of a tensor."""
-    return _DTYPES[array.dtype]
 
 
 def bare_if_one(values: dict[str, Any]) -> Any:
@@ -44,7 +36,7 @@ def native(array: Array) -> Any:
 def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
     """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
 
-    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which is no legal JSON. ``null``: null. ``error``: raises
+    ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which are no legal JSON. ``null``: null. ``error``: raises
     OutOfRange.
     """
     finite = np.isfinite(numbers)
@@ -63,10 +55,14 @@ def split(array: Array, whole: Any) -> Iterable[Any]:
 
 
 def strings(name: str, array: Array) -> Any:
-    """Nested lists of text and b64 objects; a bare one if ``array`` has no dimensions."""
-    texts = np.empty(array.size, dtype=object)
-    texts[:] = [_text(name, data) for data in array.flat]
-    return texts.reshape(array.shape).tolist()
+    """Nested lists of strings and b64 objects, or a bare one if ``array`` has no dimensions.
+
+    An element is a b64 object if it is not UTF-8, or if the output's ``name`` ends in ``_bytes``.
+    """
+    write = b64.encode if name.endswith(_BYTES_SUFFIX) else b64.string_or_b64
+    items = np.empty(array.size, dtype=object)
+    items[:] = [write(data) for data in array.flat]
+    return items.reshape(array.shape).tolist()
 
 
 def _with_tokens(numbers: Any) -> orjson.Fragment:
@@ -81,12 +77,3 @@ def _token(number: Any) -> bytes:
     if np.isnan(number):
         return b"NaN"
     return b"Infinity" if number > 0 else b"-Infinity"
-
-
-def _text(name: str, data: bytes) -> str | dict[str, str]:
-    if name.endswith(_BYTES_SUFFIX):
-        return b64.encode(data)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return b64.encode(data)

@@ -60,8 +60,15 @@ def dump(value: Any) -> str:
 
 
 def _pieces(value: Any, depth: int) -> Iterator[str | None]:
-    if isinstance(value, dict):
-        yield from _object_pieces(value, depth)
+    if isinstance(value, dict) and value:
+        separator = "{\n"
+        for name, member in value.items():
+            yield separator + "    " * (depth + 1)
+            yield from _pieces(name, depth)
+            yield ": "
+            yield from _pieces(member, depth + 1)
+            separator = ",\n"
+        yield "\n" + "    " * depth + "}"
     elif isinstance(value, list):
         yield "["
         for index, item in enumerate(value):
@@ -73,20 +80,6 @@ def _pieces(value: Any, depth: int) -> Iterator[str | None]:
         yield repr(value).replace("e+", "e") if math.isfinite(value) else None
     else:
         yield json.dumps(value[:_DUMP_BYTES] if isinstance(value, str) else value, ensure_ascii=False)
-
-
-def _object_pieces(members: dict[str, Any], depth: int) -> Iterator[str | None]:
-    if not members:
-        yield "{}"
-        return
-    separator = "{\n"
-    for name, member in members.items():
-        yield separator + "    " * (depth + 1)
-        yield from _pieces(name, depth)
-        yield ": "
-        yield from _pieces(member, depth + 1)
-        separator = ",\n"
-    yield "\n" + "    " * depth + "}"
 
 
 def _has_no_repeated_key(document: Any, body: bytes) -> bool:

@@ -35,10 +35,15 @@ def to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | Non
     None if it is none, or has not the shape that ``dims`` asks for.
     """
     shape = value.shape if isinstance(value, NumberBlock) else shape_of(value)
-    if len(shape) > MAX_RANK or (dims is not None and not _agree(_full(shape, dims), dims)):
+    full = _full_shape(shape, dims)
+    if full is None or len(shape) > MAX_RANK:
         return None
-    array = _elements(value, shape, kind)
-    return None if array is None else array.reshape(shape if dims is None else _full(shape, dims))
+    if isinstance(value, NumberBlock):
+        array = convert(value.values, kind)
+    else:
+        items = _flatten(value, shape)
+        array = None if items is None else encode(items, kind)
+    return None if array is None else array.reshape(full)
 
 
 def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
@@ -67,14 +72,6 @@ def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | 
     return complete
 
 
-def _elements(value: Any, shape: tuple[int, ...], kind: Element) -> Array | None:
-    """The elements in row-major order, or None."""
-    if isinstance(value, NumberBlock):
-        return convert(value.values, kind)
-    items = _flatten(value, shape)
-    return None if items is None else encode(items, kind)
-
-
 def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
     """The elements in row-major order, or None unless every list of a level is as long as ``shape`` says."""
     items = [value]
@@ -85,27 +82,25 @@ def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
     return items
 
 
-def _full(shape: tuple[int, ...], dims: Dims) -> tuple[int, ...]:
-    """``shape`` with the dimensions below an empty list, which the value does not show, as ``dims`` has them."""
-    hidden = dims[len(shape) :] if 0 in shape else ()
-    return shape + tuple(size or 0 for size in hidden)
-
-
-def _agree(shape: tuple[int, ...], dims: Dims) -> bool:
-    return len(shape) == len(dims) and all(want in (None, size) for want, size in zip(dims, shape, strict=True))
+def _full_shape(shape: tuple[int, ...], dims: Dims | None) -> tuple[int, ...] | None:
+    """``shape``, and below an empty list, which does not show them, the sizes of ``dims``. None if ``dims`` asks for others."""
+    if dims is None:
+        return shape
+    if 0 in shape:
+        shape += tuple(size or 0 for size in dims[len(shape) :])
+    fits_dims = len(shape) == len(dims) and all(want in (None, size) for want, size in zip(dims, shape, strict=True))
+    return shape if fits_dims else None
 
 
 def _resolve(dims: Dims, shape: tuple[int, ...]) -> Dims:
     """``dims`` with the free ones as long as the first list of their level, so that ragged lists are found."""
-    return tuple(
-        size if size is not None else (shape[level] if level < len(shape) else None) for level, size in enumerate(dims)
-    )
+    return tuple(shape[level] if size is None and level < len(shape) else size for level, size in enumerate(dims))
 
 
 def _is_other_block(value: Any, shape: tuple[int, ...], dims: Dims) -> bool:
     """Whether ``value`` is an even block of another shape, which is reported once and not for each of its lists."""
     is_block = bool(dims) and bool(shape) and max(len(dims), len(shape)) > 1
-    return is_block and not _agree(_full(shape, dims), dims) and _flatten(value, shape) is not None
+    return is_block and _full_shape(shape, dims) is None and _flatten(value, shape) is not None
 
 
 def _text(dims: Dims) -> str:
@@ -132,15 +127,8 @@ def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
     """The indices of the lists in ``items``, without those of blocks that have no problem."""
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
-        if not _is_tensor(block, inner, kind):
+        if to_array(block, kind, (len(block), *inner)) is None:
             yield from range(start, start + len(block))
-
-
-def _is_tensor(block: list[Any], inner: Dims, kind: Element) -> bool:
-    """Whether no list in ``block`` has a problem. It may say no if a size is unknown."""
-    sizes = [size for size in inner if size is not None]
-    items = _flatten(block, (len(block), *sizes)) if len(sizes) == len(inner) else None
-    return items is not None and encode(items, kind) is not None
 
 
 def _list_phrase(size: int | None, plural: str) -> str:

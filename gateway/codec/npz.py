@@ -20,16 +20,8 @@ _DESCRIPTOR_BYTES: Final = 24  # at most, after a file whose sizes were not know
 _ZIP64_LOCATOR_BYTES: Final = 20
 _MAX_DIRECTORY: Final = 65_536
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    ValueError,
-    struct.error,
-)
+# What zipfile raises for an archive that is broken; NotImplementedError is a RuntimeError.
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError, ValueError)
 
 
 def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
@@ -75,11 +67,8 @@ def _check_gaps(data: bytes, archive: zipfile.ZipFile) -> None:
 
 def _refuse_gap(gap: int, slack: int) -> None:
     if not 0 <= gap <= slack:
-        raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {_owner(gap)}")
-
-
-def _owner(gap: int) -> str:
-    return "none of them" if gap > 0 else "two of them"
+        owner = "none of them" if gap > 0 else "two of them"
+        raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {owner}")
 
 
 def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:

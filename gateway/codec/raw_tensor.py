@@ -31,12 +31,17 @@ def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
     count = math.prod(shape)
     if dtype == dtypes.STRING:
         return _strings(data, count).reshape(shape)
-    expected = count * _item_bytes(dtype)
+    expected = count * np.dtype(dtype.numpy).itemsize
     if len(data) != expected:
         raise Unreadable(f"{expected} bytes for {datatypes.name_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+    if not data:
+        return np.empty(shape, dtype.numpy)
     if dtype == dtypes.BOOL:
-        _refuse_other_bytes(data)
-    return np.frombuffer(data, dtype.numpy).reshape(shape) if data else np.empty(shape, dtype.numpy)
+        values = np.frombuffer(data, np.uint8)
+        others = np.flatnonzero(values > 1)
+        if others.size:
+            raise Unreadable("bytes of 0 or 1 for BOOL", f"{values[others[0]]} at element {others[0]}")
+    return np.frombuffer(data, dtype.numpy).reshape(shape)
 
 
 def encode(array: Array) -> bytes | memoryview:
@@ -45,17 +50,6 @@ def encode(array: Array) -> bytes | memoryview:
         items: list[bytes] = array.ravel().tolist()
         return b"".join(part for item in items for part in (len(item).to_bytes(_LENGTH_BYTES, "little"), item))
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _item_bytes(dtype: DType) -> int:
-    return int(np.dtype(dtype.numpy).itemsize)
-
-
-def _refuse_other_bytes(data: memoryview) -> None:
-    values = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
-    others = np.flatnonzero(values > 1)
-    if others.size:
-        raise Unreadable("bytes of 0 or 1 for BOOL", f"{values[others[0]]} at element {others[0]}")
 
 
 def _strings(data: memoryview, count: int) -> Array:

@@ -17,8 +17,3 @@ def encode(text: str) -> bytes:
 def legible(text: str) -> str:
     """``text`` with U+FFFD for the bytes that are not UTF-8."""
     return text if text.isascii() else encode(text).decode(errors="replace")
-
-
-def is_utf8(text: str) -> bool:
-    """Whether ``text`` stands for no byte that is not UTF-8."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -5,7 +5,8 @@ quotation marks than its names and strings need: then no name is repeated or unk
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Final, TypedDict, TypeVar
 
 import msgspec
@@ -36,16 +37,12 @@ class Base64(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     b64: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Value:
     """A tensor of ``kind`` elements, in lists nested to ``dims``."""
 
     kind: Element
     dims: Dims
-    _first_dtype: "np.dtype[Any]" = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_first_dtype", _first_dtype(self.kind))
 
     @property
     def row(self) -> "Value":
@@ -78,6 +75,15 @@ class Value:
         if self.kind.dtype == dtypes.STRING:
             return _bytes(array)
         return array.astype(self.kind.dtype.numpy, copy=False), 0
+
+    @cached_property
+    def _first_dtype(self) -> "np.dtype[Any]":
+        """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
+        dtype = np.dtype(self.kind.dtype.numpy)
+        if self.kind.dtype in _BY_WAY_OF_DOUBLE:
+            return np.dtype(np.float64)
+        wraps = dtype.kind in "iu" and self.kind.high > np.iinfo(dtype).max
+        return np.dtype(np.int64) if wraps else dtype
 
 
 def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
@@ -142,12 +148,3 @@ def _element_type(kind: Element) -> Any:
     low = kind.low if kind.low > _INT64.min else None
     high = kind.high if kind.high < _INT64.max else None
     return Annotated[int, Meta(ge=low, le=high)]
-
-
-def _first_dtype(kind: Element) -> "np.dtype[Any]":
-    """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
-    dtype = np.dtype(kind.dtype.numpy)
-    if kind.dtype in _BY_WAY_OF_DOUBLE:
-        return np.dtype(np.float64)
-    wraps = dtype.kind in "iu" and kind.high > np.iinfo(dtype).max
-    return np.dtype(np.int64) if wraps else dtype

@@ -12,7 +12,7 @@ import orjson
 
 from gateway.api.openinference.request import InferRequest, RequestedOutput
 from gateway.codec import b64, datatypes, raw_tensor
-from gateway.codec.elements import Array
+from gateway.codec.elements import Array, dtype_of
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction
@@ -54,7 +54,7 @@ def _tensor(prediction: Prediction, name: str) -> Array:
 
 def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
-    dtype = datatypes.of_numpy(array.dtype)
+    dtype = dtype_of(array)
     if not datatypes.is_supported(dtype):
         raise Unimplemented(f"the output {output.name} is {dtype}, for which the protocol has no datatype")
     described: dict[str, Any] = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
@@ -71,7 +71,7 @@ def _json_data(array: Array) -> Any:
     """A value that orjson writes as a flat list, with null for a number that is not finite."""
     if array.dtype == object:
         return [_text(item) for item in array.flat]
-    widened = array.astype(np.float32) if datatypes.of_numpy(array.dtype) in _WIDENED else array
+    widened = array.astype(np.float32) if dtype_of(array) in _WIDENED else array
     return np.ascontiguousarray(widened).reshape(-1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 
 from gateway.codec import json_output
-from gateway.codec.elements import Array
+from gateway.codec.elements import Array, dtype_of
 from gateway.codec.json_output import OPTIONS
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
@@ -35,7 +35,7 @@ def value(outputs: Tensors) -> Any:
 
 def _legal(name: str, array: Array) -> Any:
     """What orjson writes for ``array`` in JSON that every parser reads."""
-    dtype = json_output.dtype_of(array)
+    dtype = dtype_of(array)
     if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
         raise Unimplemented(f"the output {name} is {dtype}, which has no JSON form")
     if dtype == dtypes.STRING:

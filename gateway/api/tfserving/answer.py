@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from gateway.codec import json_output
-from gateway.codec.elements import Array
+from gateway.codec.elements import Array, dtype_of
 from gateway.codec.json_output import OPTIONS, NonFinite
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
@@ -103,7 +103,7 @@ def _split(name: str, array: Array, non_finite: NonFinite) -> Iterable[Any]:
 
 def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
     """What orjson writes for ``array`` in the compatible dialect."""
-    dtype = json_output.dtype_of(array)
+    dtype = dtype_of(array)
     if dtype in _NO_FORM:
         if array.size:
             raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype}")

@@ -92,9 +92,9 @@ REFUSED = {
     "Incorrect hex digit after \\u escape in string.": [(b'["\\u00zz"]', 3), (b'["\\u12"]', 3)],
     "The surrogate pair in string is invalid.": [
         (b'["\\ud83d"]', 2),
-        (b'["\\ud83d\\n"]', 8),
-        (b'["\\ud83d \\ude00"]', 9),
-        (b'["\\ud83d\\ud83d\\ude00"]', 8),
+        (b'["\\ud83d\\n"]', 2),
+        (b'["\\ud83d \\ude00"]', 2),
+        (b'["\\ud83d\\ud83d\\ude00"]', 2),
         (b'["\\ude00"]', 2),
         (b'{"\\ud83d": 1}', 2),
     ],
