@@ -4,8 +4,6 @@ import base64
 import binascii
 from typing import Any, Final
 
-from gateway.codec import raw_text
-
 KEY: Final = "b64"
 _ASCII_SPACE: Final = b" \t\n\v\f\r"
 _PADDING: Final = b"=."  # absl::Base64Unescape takes a dot for it too
@@ -44,7 +42,7 @@ def _decode_loosely(data: bytes) -> bytes:
 def bytes_of(value: str | dict[str, Any]) -> bytes:
     """The bytes of a JSON string or a b64 object. Raises ValueError for other objects, and as ``decode``."""
     if isinstance(value, str):
-        return raw_text.encode(value)
+        return value.encode(errors="surrogateescape")  # as ``raw_text.encode``
     if not is_b64(value):
         raise ValueError("not a b64 object")
     return decode(value[KEY])

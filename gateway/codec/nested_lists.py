@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from gateway.codec.elements import Array, Element, convert, encode, fits, misfits
-from gateway.codec.number_block import NumberBlock
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.problems import Problems
 
 MAX_RANK: Final = 64  # numpy's

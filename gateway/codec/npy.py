@@ -83,16 +83,13 @@ def _parsed(header: str) -> tuple[str, bool, tuple[int, ...]]:
 
 def _dtype(descr: str, dtype: DType) -> "np.dtype[Any]":
     """The numpy dtype of ``descr``, which must stand for ``dtype``."""
-    wanted = "S or U" if dtype == dtypes.STRING else np.dtype(dtype.numpy).str
-    refusal = Unreadable(f"npy dtype {wanted} for {dtype}", cut(descr, 40))
-    if not _SIMPLE.fullmatch(descr):
-        raise refusal
     try:
-        sent = np.dtype(descr)
+        sent = np.dtype(descr) if _SIMPLE.fullmatch(descr) else None
     except (TypeError, ValueError, OverflowError):
-        raise refusal from None
-    if not _stands_for(sent, dtype) or (sent.kind == "V" and descr.startswith(">")):
-        raise refusal
+        sent = None
+    if sent is None or not _stands_for(sent, dtype) or (sent.kind == "V" and descr.startswith(">")):
+        wanted = "S or U" if dtype == dtypes.STRING else np.dtype(dtype.numpy).str
+        raise Unreadable(f"npy dtype {wanted} for {dtype}", cut(descr, 40))
     return sent
 
 

@@ -11,8 +11,8 @@ from msgspec import Meta
 
 from gateway.api.openinference import form, strictness
 from gateway.codec import large_json
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import Problems
 
 _NAME: Final = 2  # the quotation marks of a name

@@ -10,8 +10,8 @@ from gateway.api.openinference.decoder import Input
 from gateway.api.openinference.strictness import Path
 from gateway.codec import datatypes, raw_tensor
 from gateway.codec.elements import Array, element
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.nested_lists import Dims, find_problems, to_array
-from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import MISSING, Problems, pointer
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes

@@ -13,8 +13,8 @@ from gateway.api.tfserving import columns, rows
 from gateway.codec import b64
 from gateway.codec.elements import Array, element
 from gateway.codec.json_text import dump
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.nested_lists import complete, to_array
-from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import cut
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec

@@ -14,7 +14,7 @@ from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec import json_text, large_json
-from gateway.codec.number_block import NumberBlock, read
+from gateway.codec.large_json import NumberBlock, read_block
 from gateway.inference import dtypes
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
@@ -116,7 +116,7 @@ def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
 
 @pytest.mark.parametrize("dtype", NUMERIC, ids=str)
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
-    block = read(memoryview(b"[[1, 2], [3, 4]]"))
+    block = read_block(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
     assert simple_body.accept({"data": block}, model)["x"].dtype == dtype.numpy
 
@@ -159,14 +159,14 @@ NO_BLOCKS += [
 
 @pytest.mark.parametrize(("text", "dtype", "shape"), [(text, *rest) for text, rest in BLOCKS.items()])
 def test_an_even_block_has_its_shape_and_its_numbers(text, dtype, shape):
-    block = read(memoryview(text.encode()))
+    block = read_block(memoryview(text.encode()))
     assert (block.values.dtype, block.shape) == (dtype, shape)
     assert block.values.tolist() == np.array(json.loads(text), dtype).ravel().tolist()
 
 
 @pytest.mark.parametrize("text", NO_BLOCKS, ids=lambda text: text[:20])
 def test_anything_else_is_no_block(text):
-    assert read(memoryview(text.encode())) is None
+    assert read_block(memoryview(text.encode())) is None
 
 
 HIDING = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.api.openinference import decoder
 from gateway.api.openinference.request import InferRequest
 from gateway.codec import json_text
-from gateway.codec.number_block import NumberBlock
+from gateway.codec.large_json import NumberBlock
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from tests.gateway.api import bodies
