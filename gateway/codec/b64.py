@@ -28,10 +28,7 @@ def decode(text: str) -> bytes:
             return binascii.a2b_base64(data, strict_mode=True)
         except binascii.Error:  # the text may have what only this dialect takes
             pass
-    return _decode_loosely(data.translate(None, _ASCII_SPACE))
-
-
-def _decode_loosely(data: bytes) -> bytes:
+    data = data.translate(None, _ASCII_SPACE)
     digits = data.rstrip(_PADDING)
     missing = -len(digits) % 4
     if len(data) - len(digits) not in (0, missing):

@@ -21,6 +21,7 @@ NonFinite: TypeAlias = Literal["tokens", "null", "error"]
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
 
 _BYTES_SUFFIX: Final = "_bytes"
+_TOKENS: Final = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 
 def bare_if_one(values: dict[str, Any]) -> Any:
@@ -68,12 +69,6 @@ def strings(name: str, array: Array) -> Any:
 def _with_tokens(numbers: Any) -> orjson.Fragment:
     """Floats with the bare tokens of what is not finite, which orjson writes as null."""
     flat = np.ravel(numbers)
-    tokens = [_token(number) for number in flat[~np.isfinite(flat)]]
+    tokens = [_TOKENS[str(number)] for number in flat[~np.isfinite(flat)].tolist()]
     first, *others = orjson.dumps(numbers, option=OPTIONS).split(b"null")
     return orjson.Fragment(b"".join([first, *chain.from_iterable(zip(tokens, others, strict=True))]))
-
-
-def _token(number: Any) -> bytes:
-    if np.isnan(number):
-        return b"NaN"
-    return b"Infinity" if number > 0 else b"-Infinity"

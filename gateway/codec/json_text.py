@@ -20,14 +20,12 @@ _DUMP_BYTES: Final = 256
 
 
 def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
-    """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
+    """The value that the JSON ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
 
-    With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
-    the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
+    With ``raw_strings``, strings that are values may hold bytes that are not UTF-8, as upstream lets them: see ``raw_text``.
 
-    With ``strict``, which excludes ``raw_strings``, an object that has a name more than once is a ``Repeating``, which the
-    caller has to refuse. It also has to refuse numbers that are not finite: NaN and Infinity are no JSON (RFC 8259), but are
-    read here.
+    With ``strict``, which excludes ``raw_strings``, the caller has to refuse what is read here but is no JSON (RFC 8259): an
+    object that has a name more than once, which is a ``Repeating``, and numbers that are not finite.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
     dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels). With

@@ -79,7 +79,7 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> di
 
 def read_block(text: memoryview) -> NumberBlock | None:
     """The block that ``text`` is; None if it is anything else, or holds a number that needs a closer look (beyond uint64)."""
-    shape = _shape(_structure(text))
+    shape = _shape(text)
     values = None if shape is None else _numbers(text)
     if shape is None or values is None:
         return None
@@ -111,11 +111,9 @@ def _list_within(body: bytes, start: int, end: int) -> Iterator[tuple[int, int]]
 
 
 def _fill(document: dict[str, Any], blocks: list[NumberBlock]) -> int:
-    """Put the blocks in their places; how many places there were, or -1 if an object has a name more than once.
-
-    A loop, because a deep document would exhaust the stack.
-    """
+    """Put the blocks in their places; how many places there were, or -1 if an object has a name more than once."""
     count = 0
+    # A loop, because a deep document would exhaust the stack.
     containers: list[Any] = [document]
     while containers:
         container = containers.pop()
@@ -147,16 +145,12 @@ def _numbers(text: memoryview) -> Array | None:
     return None
 
 
-def _structure(text: memoryview) -> bytes:
-    """The brackets and commas of ``text``; they mean nothing unless it holds nothing but lists of numbers."""
+def _shape(text: memoryview) -> tuple[int, ...] | None:
+    """The shape that the brackets and commas of ``text`` have, if it holds nothing but lists of numbers; None if uneven."""
     characters = np.frombuffer(text, np.uint8)
     wanted = (characters | _BRACKET_BITS) == _BRACKET
     wanted |= characters == _COMMA
-    return np.compress(wanted, characters).tobytes()
-
-
-def _shape(structure: bytes) -> tuple[int, ...] | None:
-    """The shape of the block whose text without numbers is ``structure``; None if it is uneven."""
+    structure = np.compress(wanted, characters).tobytes()
     start = structure[: _MAX_RANK + 1]
     rank = len(start) - len(start.lstrip(b"["))
     if rank > _MAX_RANK:

@@ -53,7 +53,9 @@ def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Proble
     if len(shape) > MAX_RANK:
         problems.add((), f"at most {MAX_RANK} nested lists", value)
         return problems
-    if dims is not None and _is_other_block(value, shape, dims):
+    # An even block of another shape is one problem, and not one for each of its lists.
+    is_other = _full_shape(shape, dims) is None
+    if dims and shape and len(dims) + len(shape) > 2 and is_other and _flatten(value, shape) is not None:
         problems.note((), f"{kind.plural} of shape {_text(dims)}", f"shape {_text(shape)}")
         if to_array(value, kind) is not None:
             return problems
@@ -95,12 +97,6 @@ def _full_shape(shape: tuple[int, ...], dims: Dims | None) -> tuple[int, ...] | 
 def _resolve(dims: Dims, shape: tuple[int, ...]) -> Dims:
     """``dims`` with the free ones as long as the first list of their level, so that ragged lists are found."""
     return tuple(shape[level] if size is None and level < len(shape) else size for level, size in enumerate(dims))
-
-
-def _is_other_block(value: Any, shape: tuple[int, ...], dims: Dims) -> bool:
-    """Whether ``value`` is an even block of another shape, which is reported once and not for each of its lists."""
-    is_block = bool(dims) and bool(shape) and max(len(dims), len(shape)) > 1
-    return is_block and _full_shape(shape, dims) is None and _flatten(value, shape) is not None
 
 
 def _text(dims: Dims) -> str:
