@@ -7,9 +7,9 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from gateway.backend import examples as example_codec
-from gateway.backend import replies, tensor_proto, wire
+from gateway.backend import replies
 from gateway.backend.connection import Connection
+from gateway.backend.examples import encode_examples, read_classifications, read_regressions
 from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.stubs import (
     ClassificationRequest,
@@ -24,6 +24,8 @@ from gateway.backend.stubs import (
     RegressionRequest,
     RegressionResponse,
 )
+from gateway.backend.tensor_proto import decode_tensor, encode_tensor
+from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Unavailable
 from gateway.inference.examples import Classifications, Examples, Regressions
@@ -78,27 +80,27 @@ class BackendClient:
         """
         request = PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
-            tensor_proto.encode(array, request.inputs[name])
+            encode_tensor(array, request.inputs[name])
         response = await self._call("PredictionService/Predict", request.SerializeToString(), deadline)
         return Prediction(
             model=model.name,
             version=response.model_spec.version.value,
             signature=signature.name,
             # protobuf has them in an order that differs from worker to worker.
-            outputs={name: tensor_proto.decode(response.outputs[name]) for name in sorted(response.outputs)},
+            outputs={name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)},
         )
 
     async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Classify", request, deadline)
-        return example_codec.classifications(model.name, response)
+        return read_classifications(model.name, response)
 
     async def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(RegressionRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Regress", request, deadline)
-        return example_codec.regressions(model.name, response)
+        return read_regressions(model.name, response)
 
     async def metadata(self, model: ModelRef, deadline: Deadline) -> GetModelMetadataResponse:
         """The GetModelMetadata reply for ``model``. Raises GatewayError as ``predict`` does."""
@@ -172,7 +174,7 @@ async def _reply(call: Any) -> Any:
 
 def _with_examples(request: ClassificationRequest | RegressionRequest, examples: Examples) -> bytes:
     """``request``, serialized, with ``examples`` as its input."""
-    return b"".join([request.SerializeToString(), wire.delimited(request.INPUT_FIELD_NUMBER, example_codec.encode(examples))])
+    return b"".join([request.SerializeToString(), delimited_field(request.INPUT_FIELD_NUMBER, encode_examples(examples))])
 
 
 def _model_spec(model: ModelRef, signature: str = "") -> ModelSpec:

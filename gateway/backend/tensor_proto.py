@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.backend import wire
 from gateway.backend.stubs import DataType, TensorProto
+from gateway.backend.wire import packed_field
 from gateway.errors import Internal
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
@@ -60,7 +60,7 @@ _WORTH_A_BUFFER: Final = 32  # values
 _BIT_CASTS: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.COMPLEX64, dtypes.COMPLEX128)
 
 
-def encode(array: Array, proto: TensorProto | None = None) -> TensorProto:
+def encode_tensor(array: Array, proto: TensorProto | None = None) -> TensorProto:
     """``proto``, which is empty (None: a new TensorProto), with the dtype, the shape and the values of ``array``.
 
     Raises Internal if the array's dtype is none of ``inference.dtypes``.
@@ -80,7 +80,7 @@ def encode(array: Array, proto: TensorProto | None = None) -> TensorProto:
     return proto
 
 
-def decode(proto: TensorProto) -> Array:
+def decode_tensor(proto: TensorProto) -> Array:
     """The array that a TensorProto stands for, in either encoding.
 
     Follows ``tensorflow::Tensor::FromProto``: too few typed values repeat the last one, none at all mean zeros (empty strings),
@@ -134,7 +134,7 @@ def _wire_values(proto: TensorProto, row: _Row, values: Any) -> Array:
         if row.wire is not np.float32 or not np.isnan(flat).any():
             return flat
     number = TensorProto.DESCRIPTOR.fields_by_name[row.field].number
-    return np.frombuffer(wire.packed(proto.SerializeToString(), number), dtype=row.wire)
+    return np.frombuffer(packed_field(proto.SerializeToString(), number), dtype=row.wire)
 
 
 def _filled(flat: Array, size: int) -> Array:

@@ -19,7 +19,7 @@ def is_object(value: Any) -> bool:
     return isinstance(value, dict) and not is_b64(value)
 
 
-def decode(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """The bytes of base64 ``text``: standard alphabet, white space ignored, padding right or absent. Raises ValueError."""
     data = text.encode("ascii")
     # Alone, the strict decoder takes any padding after whole groups.
@@ -36,16 +36,16 @@ def decode(text: str) -> bytes:
     return binascii.a2b_base64(digits + b"=" * missing, strict_mode=True)
 
 
-def bytes_of(value: str | dict[str, Any]) -> bytes:
-    """The bytes of a JSON string or a b64 object. Raises ValueError for other objects, and as ``decode``."""
+def bytes_of_json_string(value: str | dict[str, Any]) -> bytes:
+    """The bytes of a JSON string or a b64 object. Raises ValueError for other objects, and as ``decode_base64``."""
     if isinstance(value, str):
-        return value.encode(errors="surrogateescape")  # as ``raw_text.encode``
+        return value.encode(errors="surrogateescape")  # as ``bytes_of_raw_text``
     if not is_b64(value):
         raise ValueError("not a b64 object")
-    return decode(value[KEY])
+    return decode_base64(value[KEY])
 
 
-def encode(data: bytes) -> dict[str, str]:
+def b64_object(data: bytes) -> dict[str, str]:
     """The b64 object of ``data``, padded."""
     return {KEY: base64.b64encode(data).decode("ascii")}
 
@@ -55,4 +55,4 @@ def string_or_b64(data: bytes) -> str | dict[str, str]:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return encode(data)
+        return b64_object(data)

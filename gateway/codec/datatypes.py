@@ -24,11 +24,11 @@ BY_NAME: Final = {
 _BY_DTYPE: Final = {dtype.name: name for name, dtype in BY_NAME.items()}  # names are faster to look for than dtypes
 
 
-def is_supported(dtype: DType) -> bool:
+def has_datatype(dtype: DType) -> bool:
     """Whether the protocol has a datatype for ``dtype``."""
     return dtype.name in _BY_DTYPE
 
 
-def name_of(dtype: DType) -> str:
+def datatype_of(dtype: DType) -> str:
     """The protocol's name of ``dtype``, or TensorFlow's name in capitals if the protocol has none."""
     return _BY_DTYPE.get(dtype.name) or dtype.name.upper()

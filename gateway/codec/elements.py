@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gateway.codec import b64
+from gateway.codec.b64 import bytes_of_json_string
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 
@@ -89,7 +89,7 @@ def dtype_of(array: Array) -> DType:
     return _BY_NUMPY[array.dtype]
 
 
-def encode(items: list[Any], kind: Element) -> Array | None:
+def encode_elements(items: list[Any], kind: Element) -> Array | None:
     """``items`` as an array of one dimension, or None if any of them is not a ``kind``."""
     if not kind.types.issuperset(map(type, items)):
         return None
@@ -103,19 +103,19 @@ def encode(items: list[Any], kind: Element) -> Array | None:
     return np.array(items, dtype=kind.dtype.numpy)
 
 
-def convert(values: Array, kind: Element) -> Array | None:
-    """As ``encode``, of JSON numbers that are an array already: int64 or uint64 where all are integers, otherwise float64."""
+def convert_numbers(values: Array, kind: Element) -> Array | None:
+    """As ``encode_elements``, of numbers that are an array already: int64 or uint64 if all are integers, otherwise float64."""
     if kind.types == _INTEGER_TYPES:
         return _bounded(values, kind) if values.dtype.kind in "iu" else None
     return _rounded(values.astype(np.float64, copy=False), kind) if kind.types == _FLOAT_TYPES else None
 
 
-def misfits(items: Sequence[Any], kind: Element) -> Iterator[int]:
-    """The indices of the items that are not a ``kind``: slow, to explain why ``encode`` gave None."""
-    return (index for index, item in enumerate(items) if not fits(item, kind))
+def misfit_elements(items: Sequence[Any], kind: Element) -> Iterator[int]:
+    """The indices of the items that are not a ``kind``: slow, to explain why ``encode_elements`` gave None."""
+    return (index for index, item in enumerate(items) if not fits_element(item, kind))
 
 
-def fits(item: Any, kind: Element) -> bool:
+def fits_element(item: Any, kind: Element) -> bool:
     """Whether ``item`` is a ``kind``."""
     if type(item) not in kind.types:
         return False
@@ -151,7 +151,7 @@ def _rounded(values: Array, kind: Element) -> Array | None:
 def _strings(items: list[Any]) -> Array | None:
     values = np.empty(len(items), dtype=object)
     try:
-        values[:] = [b64.bytes_of(item) for item in items]
+        values[:] = [bytes_of_json_string(item) for item in items]
     except ValueError:
         return None
     return values

@@ -12,11 +12,12 @@ import numpy as np
 import orjson
 
 from gateway.codec import b64
+from gateway.codec.b64 import b64_object
 from gateway.codec.elements import Array
 from gateway.errors import OutOfRange
 
 NonFinite: TypeAlias = Literal["tokens", "null", "error"]
-"""How numbers that are not finite are written: see ``floats``."""
+"""How numbers that are not finite are written: see ``float_output``."""
 
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
 
@@ -29,12 +30,12 @@ def bare_if_one(values: dict[str, Any]) -> Any:
     return next(iter(values.values())) if len(values) == 1 else values
 
 
-def native(array: Array) -> Any:
+def native_array(array: Array) -> Any:
     """``array`` as orjson takes it: contiguous, and a scalar if it has no dimensions."""
     return np.asarray(array, order="C") if array.ndim else array[()]
 
 
-def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
+def float_output(name: str, numbers: Any, non_finite: NonFinite) -> Any:
     """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
 
     ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which are no legal JSON. ``null``: null. ``error``: raises
@@ -50,17 +51,17 @@ def floats(name: str, numbers: Any, non_finite: NonFinite) -> Any:
     return _with_tokens(numbers)
 
 
-def split(array: Array, whole: Any) -> Iterable[Any]:
+def split_output(array: Array, whole: Any) -> Iterable[Any]:
     """What orjson writes for each slice of ``array`` along dimension 0, where it writes ``whole`` for all of it."""
-    return [_with_tokens(part) for part in native(array)] if isinstance(whole, orjson.Fragment) else whole
+    return [_with_tokens(part) for part in native_array(array)] if isinstance(whole, orjson.Fragment) else whole
 
 
-def strings(name: str, array: Array) -> Any:
+def string_output(name: str, array: Array) -> Any:
     """Nested lists of strings and b64 objects, or a bare one if ``array`` has no dimensions.
 
     An element is a b64 object if it is not UTF-8, or if the output's ``name`` ends in ``_bytes``.
     """
-    write = b64.encode if name.endswith(_BYTES_SUFFIX) else b64.string_or_b64
+    write = b64_object if name.endswith(_BYTES_SUFFIX) else b64.string_or_b64
     items = np.empty(array.size, dtype=object)
     items[:] = [write(data) for data in array.flat]
     return items.reshape(array.shape).tolist()

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.codec import rapidjson, raw_text
+from gateway.codec.rapidjson import parse_as_rapidjson
+from gateway.codec.raw_text import bytes_of_raw_text, legible_text
 
 _DUMP_BYTES: Final = 256
 
 
-def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
+def parse_json(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
     """The value that the JSON ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
 
     With ``raw_strings``, strings that are values may hold bytes that are not UTF-8, as upstream lets them: see ``raw_text``.
@@ -39,10 +40,10 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> An
         if _has_no_repeated_key(document, body):
             return document
         del document  # there are never two of them
-    return rapidjson.parse(body, raw_strings, strict)
+    return parse_as_rapidjson(body, raw_strings, strict)
 
 
-def dump(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """``value`` as messages quote it: indented by 4, lists on one line, cut at 256 bytes.
 
     A number that is not finite ends it, as RapidJSON's writer stops there.
@@ -53,8 +54,8 @@ def dump(value: Any) -> str:
         if piece is None or size >= _DUMP_BYTES:
             break
         pieces.append(piece)
-        size += len(raw_text.encode(piece))
-    return raw_text.encode(raw_text.legible("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
+        size += len(bytes_of_raw_text(piece))
+    return bytes_of_raw_text(legible_text("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
 
 
 def _pieces(value: Any, depth: int) -> Iterator[str | None]:

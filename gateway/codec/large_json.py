@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import simdjson
 
-from gateway.codec import json_text
 from gateway.codec.elements import Array
+from gateway.codec.json_text import parse_json
 from gateway.codec.problems import Repeating
 from gateway.errors import InvalidArgument
 
@@ -49,8 +49,8 @@ class NumberBlock:
     shape: tuple[int, ...]
 
 
-def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> dict[str, Any] | None:
-    """The object that ``json_text.parse`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
+def parse_large_json(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> dict[str, Any] | None:
+    """The object that ``json_text.parse_json`` reads, with NumberBlocks for large lists of numbers that are nested evenly.
 
     None if there are no such lists, or if the body needs a closer look: then nothing is known about it. What is read strictly
     has no repeated names.
@@ -61,7 +61,7 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> di
     blocks: list[NumberBlock] = []
     at = 0
     for start, end in _lists(body):
-        block = read_block(memoryview(body)[start:end])
+        block = read_number_block(memoryview(body)[start:end])
         if block is None:
             return None
         pieces += [body[at:start], _PLACE % len(blocks)]
@@ -70,14 +70,14 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> di
     if not blocks:
         return None
     try:
-        rest = json_text.parse(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, strict=strict)
+        rest = parse_json(b"".join([*pieces, body[at:]]), raw_strings=raw_strings, strict=strict)
     except InvalidArgument:
         return None
     # A block without a place belongs to a repeated member, or stands after the document or where only a name may.
     return rest if isinstance(rest, dict) and _fill(rest, blocks) == len(blocks) else None
 
 
-def read_block(text: memoryview) -> NumberBlock | None:
+def read_number_block(text: memoryview) -> NumberBlock | None:
     """The block that ``text`` is; None if it is anything else, or holds a number that needs a closer look (beyond uint64)."""
     shape = _shape(text)
     values = None if shape is None else _numbers(text)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from gateway.codec.elements import Array, Element, convert, encode, fits, misfits
+from gateway.codec.elements import Array, Element, convert_numbers, encode_elements, fits_element, misfit_elements
 from gateway.codec.large_json import NumberBlock
 from gateway.codec.problems import Problems
 
@@ -18,7 +18,7 @@ Dims: TypeAlias = tuple[int | None, ...]
 """The sizes that a tensor's dimensions must have; None: free."""
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def shape_of_lists(value: Any) -> tuple[int, ...]:
     """The shape that the first element of each level gives (``GetDenseTensorShape``)."""
     shape = []
     while isinstance(value, list):
@@ -29,27 +29,27 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
+def lists_to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
     """``value``, a JSON value or a NumberBlock, as an array of ``kind`` elements.
 
     None if it is none, or has not the shape that ``dims`` asks for.
     """
-    shape = value.shape if isinstance(value, NumberBlock) else shape_of(value)
+    shape = value.shape if isinstance(value, NumberBlock) else shape_of_lists(value)
     full = _full_shape(shape, dims)
     if full is None or len(shape) > MAX_RANK:
         return None
     if isinstance(value, NumberBlock):
-        array = convert(value.values, kind)
+        array = convert_numbers(value.values, kind)
     else:
         items = _flatten(value, shape)
-        array = None if items is None else encode(items, kind)
+        array = None if items is None else encode_elements(items, kind)
     return None if array is None else array.reshape(full)
 
 
-def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
-    """The reasons why ``to_array`` gives None, with pointers relative to ``value``, in the order of the document."""
+def find_list_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
+    """The reasons why ``lists_to_array`` gives None, with pointers relative to ``value``, in the order of the document."""
     problems = Problems()
-    shape = shape_of(value)
+    shape = shape_of_lists(value)
     if len(shape) > MAX_RANK:
         problems.add((), f"at most {MAX_RANK} nested lists", value)
         return problems
@@ -57,14 +57,14 @@ def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Proble
     is_other = _full_shape(shape, dims) is None
     if dims and shape and len(dims) + len(shape) > 2 and is_other and _flatten(value, shape) is not None:
         problems.note((), f"{kind.plural} of shape {_text(dims)}", f"shape {_text(shape)}")
-        if to_array(value, kind) is not None:
+        if lists_to_array(value, kind) is not None:
             return problems
         dims = shape
     _walk(value, (), _resolve(shape if dims is None else dims, shape), kind, problems)
     return problems
 
 
-def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
+def complete_tensors(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
     """``tensors`` by name; None if one of them is None."""
     complete: dict[str, Array] = {}
     for name, array in tensors:
@@ -105,7 +105,7 @@ def _text(dims: Dims) -> str:
 
 def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems: Problems) -> None:
     if not dims:
-        if not fits(value, kind):
+        if not fits_element(value, kind):
             problems.add(path, kind.expectation(value), value)
         return
     size, inner = dims[0], dims[1:]
@@ -113,7 +113,7 @@ def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems
         problems.add(path, _list_phrase(size, "lists" if inner else kind.plural), value)
     if not isinstance(value, list):
         return
-    for index in _suspects(value, inner, kind) if inner else misfits(value, kind):
+    for index in _suspects(value, inner, kind) if inner else misfit_elements(value, kind):
         _walk(value[index], (*path, index), inner, kind, problems)
         if not problems.room:
             return
@@ -123,7 +123,7 @@ def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
     """The indices of the lists in ``items``, without those of blocks that have no problem."""
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
-        if to_array(block, kind, (len(block), *inner)) is None:
+        if lists_to_array(block, kind, (len(block), *inner)) is None:
             yield from range(start, start + len(block))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gateway.codec.elements import Array
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.problems import cut
+from gateway.codec.problems import cut_text
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
@@ -35,7 +35,7 @@ _SIMPLE: Final = re.compile(r"[<>|=]?[?biufcSUV]\d{0,9}", re.ASCII)
 _SIZE: Final = re.compile(r"\d+", re.ASCII)
 
 
-def decode(data: bytes, dtype: DType) -> Array:
+def decode_npy(data: bytes, dtype: DType) -> Array:
     """The array of ``dtype`` that ``data`` holds, wherever possible as a read-only view of it. Raises Unreadable."""
     header, content = _split(data)
     descr, is_fortran, shape = _parsed(header)
@@ -48,7 +48,7 @@ def decode(data: bytes, dtype: DType) -> Array:
     return _elements(flat, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-def encode(name: str, array: Array) -> bytes:
+def encode_npy(name: str, array: Array) -> bytes:
     """The npy file of ``array``, the output ``name``. Raises Unimplemented for strings that the format cannot hold."""
     file = io.BytesIO()
     plain = _padded(name, array) if array.dtype == object else np.asarray(array, order="C")
@@ -73,11 +73,11 @@ def _parsed(header: str) -> tuple[str, bool, tuple[int, ...]]:
     """The descr of ``header``, whether the order is Fortran's, and the shape."""
     items = _HEADER.fullmatch(header)
     if items is None or None in items.groups():
-        raise Unreadable("an npy header with a plain descr, fortran_order and shape", cut(repr(header.strip()), 200))
+        raise Unreadable("an npy header with a plain descr, fortran_order and shape", cut_text(repr(header.strip()), 200))
     descr, order, sizes = items.groups()
     shape = tuple(map(int, _SIZE.findall(sizes)))
     if len(shape) > MAX_RANK or math.prod(size or 1 for size in shape) > _MAX_ELEMENTS:
-        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most {_MAX_ELEMENTS}", f"shape {cut(sizes, 100)}")
+        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most {_MAX_ELEMENTS}", f"shape {cut_text(sizes, 100)}")
     return descr, order == "True", shape
 
 
@@ -89,7 +89,7 @@ def _dtype(descr: str, dtype: DType) -> "np.dtype[Any]":
         sent = None
     if sent is None or not _stands_for(sent, dtype) or (sent.kind == "V" and descr.startswith(">")):
         wanted = "S or U" if dtype == dtypes.STRING else np.dtype(dtype.numpy).str
-        raise Unreadable(f"npy dtype {wanted} for {dtype}", cut(descr, 40))
+        raise Unreadable(f"npy dtype {wanted} for {dtype}", cut_text(descr, 40))
     return sent
 
 

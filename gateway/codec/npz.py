@@ -24,7 +24,7 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError, ValueError)
 
 
-def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
+def unpack_npz(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
     """The name and the npy file of every array, in the order of the archive, ``limit`` bytes in all. Raises Unreadable."""
     _check_directory(data)
     try:
@@ -38,7 +38,7 @@ def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
         raise Unreadable("a zip archive of npy files", "one that is broken") from None
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
+def pack_npz(files: Mapping[str, bytes]) -> bytes:
     """The archive of npy files by their arrays' names, not compressed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

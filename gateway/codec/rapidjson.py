@@ -10,8 +10,8 @@ import math
 import re
 from typing import Any, Final
 
-from gateway.codec import raw_text
 from gateway.codec.problems import Repeating
+from gateway.codec.raw_text import bytes_of_raw_text, raw_text_of
 from gateway.errors import InvalidArgument, Problem
 
 _BOM: Final = "\ufeff"
@@ -42,12 +42,12 @@ _SPACE: Final = " \t\r\n"
 _SHOWN_BYTES: Final = 40  # of what follows a document
 
 
-def parse(body: bytes, raw_strings: bool = False, strict: bool = False) -> Any:
-    """The value of ``body``, as ``json_text.parse`` describes it. That function tries a faster decoder first."""
+def parse_as_rapidjson(body: bytes, raw_strings: bool = False, strict: bool = False) -> Any:
+    """The value of ``body``, as ``json_text.parse_json`` describes it. That function tries a faster decoder first."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
     if raw_strings:
-        return _decode(_ESCAPES.sub(_low_surrogate_as_bytes, raw_text.decode(body)), _RAW_DECODER)[0]
+        return _decode(_ESCAPES.sub(_low_surrogate_as_bytes, raw_text_of(body)), _RAW_DECODER)[0]
     if strict and body.startswith(_BOM.encode()):
         raise _not_one_document("JSON without a byte order mark", "a byte order mark")
     document, rest = _decode_utf8(body, _STRICT_DECODER if strict else _DECODER)
@@ -172,7 +172,7 @@ _RAW_DECODER: Final = json.JSONDecoder(object_pairs_hook=_utf8_names, parse_floa
 def _low_surrogate_as_bytes(escape: re.Match[str]) -> str:
     """A low surrogate without its high one as the bytes that RapidJSON's encoder makes of it; any other escape as it is."""
     unit = int(escape[1] or "0", 16)
-    return raw_text.decode(chr(unit).encode(errors="surrogatepass")) if unit >= 0xDC00 else escape[0]
+    return raw_text_of(chr(unit).encode(errors="surrogatepass")) if unit >= 0xDC00 else escape[0]
 
 
 def _usual_spelling(token: re.Match[str]) -> str:
@@ -180,7 +180,7 @@ def _usual_spelling(token: re.Match[str]) -> str:
 
 
 def _refusal(reason: str, text: str, position: int) -> InvalidArgument:
-    return InvalidArgument(f"JSON Parse error: {reason} at offset: {len(raw_text.encode(text[:position]))}")
+    return InvalidArgument(f"JSON Parse error: {reason} at offset: {len(bytes_of_raw_text(text[:position]))}")
 
 
 def _not_one_document(expected: str, got: str) -> InvalidArgument:

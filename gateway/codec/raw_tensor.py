@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
 from gateway.codec.elements import Array
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
@@ -26,14 +26,14 @@ class Unreadable(Exception):
         self.expected, self.got = expected, got
 
 
-def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
+def decode_raw_tensor(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
     """The tensor that ``data`` holds: a read-only view of it, except for strings. Raises Unreadable."""
     count = math.prod(shape)
     if dtype == dtypes.STRING:
         return _strings(data, count).reshape(shape)
     expected = count * np.dtype(dtype.numpy).itemsize
     if len(data) != expected:
-        raise Unreadable(f"{expected} bytes for {datatypes.name_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+        raise Unreadable(f"{expected} bytes for {datatype_of(dtype)} {list(shape)}", f"{len(data)} bytes")
     if not data:
         return np.empty(shape, dtype.numpy)
     if dtype == dtypes.BOOL:
@@ -44,7 +44,7 @@ def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
     return np.frombuffer(data, dtype.numpy).reshape(shape)
 
 
-def encode(array: Array) -> bytes | memoryview:
+def encode_raw_tensor(array: Array) -> bytes | memoryview:
     """The bytes of ``array`` for ``b"".join``: those of numbers are still in the array's own memory, if they lie in order."""
     if array.dtype == object:
         items: list[bytes] = array.ravel().tolist()

@@ -86,7 +86,7 @@ class Value:
         return np.dtype(np.int64) if wraps else dtype
 
 
-def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
+def typed_values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
     """The inputs by name, as they stand in a body; empty if typed decoders cannot take one of them."""
     if len(inputs) > _MAX_INPUTS:
         return {}
@@ -98,12 +98,12 @@ def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Valu
     return found
 
 
-def decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
+def typed_decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
     """What decodes an object with any of ``members`` (types by name)."""
-    return msgspec.json.Decoder(object_of(members))
+    return msgspec.json.Decoder(typed_object(members))
 
 
-def object_of(members: Mapping[str, Any]) -> Any:
+def typed_object(members: Mapping[str, Any]) -> Any:
     """The type of an object with any of ``members``; msgspec skips others."""
     return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
 
@@ -114,7 +114,7 @@ def check_quotes(body: bytes, needed: int) -> None:
         raise ValueError("a repeated or an unknown name, or a quotation mark within a string")
 
 
-def first_of(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
+def first_typed_form(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
     """What decodes a body by the first of ``forms`` that knows it, and gives None if none does."""
 
     def decode(body: bytes) -> Loaded | None:

@@ -11,8 +11,10 @@ import numpy as np
 import orjson
 
 from gateway.api.openinference.request import InferRequest, RequestedOutput
-from gateway.codec import b64, datatypes, raw_tensor
+from gateway.codec.b64 import b64_object
+from gateway.codec.datatypes import datatype_of, has_datatype
 from gateway.codec.elements import Array, dtype_of
+from gateway.codec.raw_tensor import encode_raw_tensor
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction
@@ -55,11 +57,11 @@ def _tensor(prediction: Prediction, name: str) -> Array:
 def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
     dtype = dtype_of(array)
-    if not datatypes.is_supported(dtype):
+    if not has_datatype(dtype):
         raise Unimplemented(f"the output {output.name} is {dtype}, for which the protocol has no datatype")
-    described: dict[str, Any] = {"name": output.name, "datatype": datatypes.name_of(dtype), "shape": array.shape}
+    described: dict[str, Any] = {"name": output.name, "datatype": datatype_of(dtype), "shape": array.shape}
     if output.binary:
-        data = raw_tensor.encode(array)
+        data = encode_raw_tensor(array)
         binary.append(data)
         described["parameters"] = {"binary_data_size": len(data)}
     else:
@@ -79,4 +81,4 @@ def _text(item: bytes) -> str | dict[str, str]:
     try:
         return item.decode()
     except UnicodeDecodeError:
-        return b64.encode(item)
+        return b64_object(item)

@@ -7,7 +7,7 @@ import orjson
 
 from gateway.codec import json_output
 from gateway.codec.elements import Array, dtype_of
-from gateway.codec.json_output import OPTIONS
+from gateway.codec.json_output import OPTIONS, native_array, string_output
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction, Tensors
@@ -39,5 +39,5 @@ def _legal(name: str, array: Array) -> Any:
     if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
         raise Unimplemented(f"the output {name} is {dtype}, which has no JSON form")
     if dtype == dtypes.STRING:
-        return json_output.strings(name, array)
-    return json_output.native(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)
+        return string_output(name, array)
+    return native_array(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)
