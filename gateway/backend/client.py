@@ -7,23 +7,10 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from gateway.backend import replies
+from gateway.backend import replies, stubs
 from gateway.backend.connection import Connection
 from gateway.backend.examples import encode_examples, read_classifications, read_regressions
 from gateway.backend.statuses import AWAY, error_of_call, is_away
-from gateway.backend.stubs import (
-    ClassificationRequest,
-    ClassificationResponse,
-    GetModelMetadataRequest,
-    GetModelMetadataResponse,
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-    ModelSpec,
-    PredictRequest,
-    PredictResponse,
-    RegressionRequest,
-    RegressionResponse,
-)
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
@@ -34,11 +21,11 @@ from gateway.inference.status import ModelStatus
 
 # The server's methods and the messages of their replies.
 _REPLIES: Final = {
-    "PredictionService/Predict": PredictResponse,
-    "PredictionService/Classify": ClassificationResponse,
-    "PredictionService/Regress": RegressionResponse,
-    "PredictionService/GetModelMetadata": GetModelMetadataResponse,
-    "ModelService/GetModelStatus": GetModelStatusResponse,
+    "PredictionService/Predict": stubs.PredictResponse,
+    "PredictionService/Classify": stubs.ClassificationResponse,
+    "PredictionService/Regress": stubs.RegressionResponse,
+    "PredictionService/GetModelMetadata": stubs.GetModelMetadataResponse,
+    "ModelService/GetModelStatus": stubs.GetModelStatusResponse,
 }
 
 
@@ -78,7 +65,7 @@ class BackendClient:
 
         Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away.
         """
-        request = PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
+        request = stubs.PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
             encode_tensor(array, request.inputs[name])
         response = await self._call("PredictionService/Predict", request.SerializeToString(), deadline)
@@ -92,24 +79,24 @@ class BackendClient:
 
     async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = _with_examples(ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
+        request = _with_examples(stubs.ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Classify", request, deadline)
         return read_classifications(model.name, response)
 
     async def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = _with_examples(RegressionRequest(model_spec=_model_spec(model, signature)), examples)
+        request = _with_examples(stubs.RegressionRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Regress", request, deadline)
         return read_regressions(model.name, response)
 
-    async def metadata(self, model: ModelRef, deadline: Deadline) -> GetModelMetadataResponse:
+    async def metadata(self, model: ModelRef, deadline: Deadline) -> stubs.GetModelMetadataResponse:
         """The GetModelMetadata reply for ``model``. Raises GatewayError as ``predict`` does."""
-        request = GetModelMetadataRequest(model_spec=_model_spec(model), metadata_field=["signature_def"])
+        request = stubs.GetModelMetadataRequest(model_spec=_model_spec(model), metadata_field=["signature_def"])
         return await self._call("PredictionService/GetModelMetadata", request.SerializeToString(), deadline)
 
     async def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """The versions of ``model`` that the server reports. Raises GatewayError as ``predict`` does."""
-        request = GetModelStatusRequest(model_spec=_model_spec(model))
+        request = stubs.GetModelStatusRequest(model_spec=_model_spec(model))
         response = await self._call("ModelService/GetModelStatus", request.SerializeToString(), deadline)
         return replies.model_status(model.name, response)
 
@@ -172,13 +159,13 @@ async def _reply(call: Any) -> Any:
     return await call
 
 
-def _with_examples(request: ClassificationRequest | RegressionRequest, examples: Examples) -> bytes:
+def _with_examples(request: stubs.ClassificationRequest | stubs.RegressionRequest, examples: Examples) -> bytes:
     """``request``, serialized, with ``examples`` as its input."""
     return b"".join([request.SerializeToString(), delimited_field(request.INPUT_FIELD_NUMBER, encode_examples(examples))])
 
 
-def _model_spec(model: ModelRef, signature: str = "") -> ModelSpec:
-    spec = ModelSpec(name=model.name, signature_name=signature)
+def _model_spec(model: ModelRef, signature: str = "") -> stubs.ModelSpec:
+    spec = stubs.ModelSpec(name=model.name, signature_name=signature)
     if model.version is not None:
         spec.version.value = model.version
     elif model.label is not None:

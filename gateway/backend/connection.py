@@ -34,7 +34,7 @@ _OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 
 
 class Connection:
-    """The connection to ``target`` (``host:port`` or a gRPC target); it is made again whenever it is lost.
+    """The connection to ``target`` (``host:port`` or a gRPC target); it is opened again whenever it is lost.
 
     ``on_change`` is called whenever ``is_up`` has changed.
     """

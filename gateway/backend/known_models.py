@@ -1,4 +1,4 @@
-"""What the server last said of its models, and which of their versions can be answered for without asking it again.
+"""What the server last said about its models, and which of their versions are known without asking it again.
 
 Nothing in here asks the server. For one event loop.
 """

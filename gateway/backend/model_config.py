@@ -16,7 +16,7 @@ class ModelConfigError(Exception):
 
 
 class ModelConfigFile:
-    """The config file as it is over time. When the file breaks, that is logged once, and what was read before stays.
+    """The config file, read again when it changes. A broken file is logged once, and what was read before stays.
 
     ``path`` is a text-format ``tensorflow.serving.ModelServerConfig``; ``labels`` are those of each model, by name.
     """

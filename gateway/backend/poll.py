@@ -1,8 +1,8 @@
 """Follows the server's models: asks for the status of each again and again, and at once when something has changed.
 
 Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known:
-readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing of
-it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
+readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing
+about it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
 _AT_ONCE: Final = 16  # models asked about at a time
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S: Final = 0.25
-# These say that the server is busy, and nothing of the model.
+# These say that the server is busy, and nothing about the model.
 _NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
 
 

@@ -1,19 +1,11 @@
-"""What the model server says of its models -> the values of ``inference``, and the JSON that REST clients know."""
+"""The model server's replies about its models -> the values of ``inference``, and the JSON that REST clients know."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format
 
-from gateway.backend import tensor_proto
-from gateway.backend.stubs import (
-    GetModelMetadataResponse,
-    GetModelStatusResponse,
-    SignatureDef,
-    SignatureDefMap,
-    TensorInfo,
-    TensorProto,
-)
+from gateway.backend import stubs, tensor_proto
 from gateway.errors import Unavailable
 from gateway.inference.signature import ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
@@ -21,7 +13,7 @@ from gateway.inference.status import ModelStatus, VersionStatus
 _COMPOSITES: Final = {"RAGGED_TENSOR_SPEC": "ragged", "SPARSE_TENSOR_SPEC": "sparse"}
 
 
-def model_status(name: str, response: GetModelStatusResponse) -> ModelStatus:
+def model_status(name: str, response: stubs.GetModelStatusResponse) -> ModelStatus:
     """The status of the model ``name`` that a GetModelStatus reply holds."""
     entries = sorted(map(_json, response.model_version_status), key=lambda entry: int(entry["version"]), reverse=True)
     versions = (
@@ -31,14 +23,14 @@ def model_status(name: str, response: GetModelStatusResponse) -> ModelStatus:
     return ModelStatus(name, tuple(versions))
 
 
-def served_model(response: GetModelMetadataResponse) -> ServedModel:
+def served_model(response: stubs.GetModelMetadataResponse) -> ServedModel:
     """The version that a GetModelMetadata reply is about. Raises Unavailable when it holds no signatures."""
     protos = _signature_defs(response).signature_def
     signatures = {name: signature_from_proto(name, proto) for name, proto in protos.items()}
     return ServedModel(response.model_spec.name, response.model_spec.version.value, signatures)
 
 
-def metadata_json(response: GetModelMetadataResponse) -> dict[str, Any]:
+def metadata_json(response: stubs.GetModelMetadataResponse) -> dict[str, Any]:
     """The JSON of TensorFlow Serving's metadata route, its signatures and tensors by name. Raises as ``served_model``."""
     signatures = _json(_signature_defs(response))
     # protobuf has them in an order that differs from worker to worker.
@@ -49,7 +41,7 @@ def metadata_json(response: GetModelMetadataResponse) -> dict[str, Any]:
     return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": signatures}}
 
 
-def signature_from_proto(name: str, proto: SignatureDef) -> Signature:
+def signature_from_proto(name: str, proto: stubs.SignatureDef) -> Signature:
     """The Signature that a SignatureDef declares.
 
     A dtype without an array form keeps its name and has no numpy dtype. A TensorInfo that is not one dense tensor (``encoding``
@@ -59,14 +51,14 @@ def signature_from_proto(name: str, proto: SignatureDef) -> Signature:
     return Signature(name, proto.method_name, _specs(proto.inputs, defaults), _specs(proto.outputs, {}))
 
 
-def _specs(tensors: Mapping[str, TensorInfo], defaults: Mapping[str, TensorProto]) -> tuple[TensorSpec, ...]:
+def _specs(tensors: Mapping[str, stubs.TensorInfo], defaults: Mapping[str, stubs.TensorProto]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(name, tensor_proto.dtype_of_enum(info.dtype), _shape(info), name in defaults, _composite(info))
         for name, info in sorted(tensors.items())
     )
 
 
-def _composite(info: TensorInfo) -> str:
+def _composite(info: stubs.TensorInfo) -> str:
     encoding = info.WhichOneof("encoding")
     if encoding == "composite_tensor":
         type_spec = info.composite_tensor.type_spec
@@ -74,14 +66,14 @@ def _composite(info: TensorInfo) -> str:
     return "sparse" if encoding == "coo_sparse" else ""
 
 
-def _shape(info: TensorInfo) -> tuple[int | None, ...] | None:
+def _shape(info: stubs.TensorInfo) -> tuple[int | None, ...] | None:
     if info.tensor_shape.unknown_rank:
         return None
     return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
 
 
-def _signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
-    signatures = SignatureDefMap()
+def _signature_defs(response: stubs.GetModelMetadataResponse) -> stubs.SignatureDefMap:
+    signatures = stubs.SignatureDefMap()
     if not response.metadata["signature_def"].Unpack(signatures):
         raise Unavailable("the model server's metadata holds no signatures")
     return signatures

@@ -28,7 +28,7 @@ def is_away(error: aio.AioRpcError) -> bool:
 
 
 def error_of_call(error: aio.AioRpcError) -> errors.GatewayError:
-    """The GatewayError of a call that failed. When the server is away, gRPC's own words, which name internal addresses, go."""
+    """The GatewayError of a call that failed. gRPC's text for a server that is away is left out: it has internal addresses."""
     if is_away(error):
         return errors.Unavailable(AWAY)
     kind = errors.Unavailable if error.code() in _GONE else ERROR_OF_STATUS.get(error.code(), errors.Unknown)

@@ -10,12 +10,12 @@ _PADDING: Final = b"=."  # absl::Base64Unescape takes a dot for it too
 
 
 def is_b64(value: Any) -> bool:
-    """Whether ``value`` is a b64 object; what its text holds is not looked at."""
+    """Whether ``value`` is a b64 object. Its text is not decoded."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(KEY), str)
 
 
 def is_object(value: Any) -> bool:
-    """Whether ``value`` is any other JSON object, whose members are names."""
+    """Whether ``value`` is a JSON object but no b64 object: its members are named values."""
     return isinstance(value, dict) and not is_b64(value)
 
 

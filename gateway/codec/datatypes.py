@@ -21,7 +21,7 @@ BY_NAME: Final = {
     "BYTES": dtypes.STRING,
     "BF16": dtypes.BFLOAT16,
 }
-_BY_DTYPE: Final = {dtype.name: name for name, dtype in BY_NAME.items()}  # names are faster to look for than dtypes
+_BY_DTYPE: Final = {dtype.name: name for name, dtype in BY_NAME.items()}  # a name is looked up faster than a dtype
 
 
 def has_datatype(dtype: DType) -> bool:

@@ -1,8 +1,8 @@
 """The elements of a tensor: which JSON scalars each dtype takes in each dialect, and how a flat list of them becomes an array.
 
 The compatible dialect takes what TensorFlow Serving takes (``AddValueToTensor`` in ``util/json_tensor.cc``): integers of 8 and
-16 bits are checked as int32 and wrap, floats round and may overflow to infinity, half, bfloat16, uint16 and complex have no
-conversion. The strict one takes only what the dtype can hold. In both, true, null and "1" are not numbers and 1.0 is not an
+16 bits are checked as int32 and wrap, floats round and may overflow to infinity, and half, bfloat16, uint16 and complex have
+no conversion. The strict one takes only what the dtype can hold. In both, true, null and "1" are not numbers and 1.0 is not an
 integer.
 """
 
@@ -90,7 +90,7 @@ def dtype_of(array: Array) -> DType:
 
 
 def encode_elements(items: list[Any], kind: Element) -> Array | None:
-    """``items`` as an array of one dimension, or None if any of them is not a ``kind``."""
+    """``items`` as an array of one dimension, or None if any of them is no element of ``kind``."""
     if not kind.types.issuperset(map(type, items)):
         return None
     if kind.types == _FLOAT_TYPES:
@@ -111,12 +111,12 @@ def convert_numbers(values: Array, kind: Element) -> Array | None:
 
 
 def misfit_elements(items: Sequence[Any], kind: Element) -> Iterator[int]:
-    """The indices of the items that are not a ``kind``: slow, to explain why ``encode_elements`` gave None."""
+    """The indices of the items that are no elements of ``kind``. It is slow, and explains why ``encode_elements`` gave None."""
     return (index for index, item in enumerate(items) if not fits_element(item, kind))
 
 
 def fits_element(item: Any, kind: Element) -> bool:
-    """Whether ``item`` is a ``kind``."""
+    """Whether ``item`` is an element of ``kind``."""
     if type(item) not in kind.types:
         return False
     if kind.types == _INTEGER_TYPES:

@@ -1,4 +1,4 @@
-"""Output tensors -> what orjson writes for them.
+"""Output tensors -> values that orjson writes.
 
 Numbers are as short as their dtype allows and read back to the same value in it: a float32 is never widened to a double's
 digits. Integers are plain, floats keep a ``.0`` or an exponent. Whatever the tensors hold, strings are valid UTF-8.
@@ -36,7 +36,7 @@ def native_array(array: Array) -> Any:
 
 
 def float_output(name: str, numbers: Any, non_finite: NonFinite) -> Any:
-    """What orjson writes for the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
+    """A value that orjson writes as the floats (an array or a scalar) of the output ``name``, some of which may not be finite.
 
     ``tokens``: the bare NaN, Infinity and -Infinity, as upstream, which are no legal JSON. ``null``: null. ``error``: raises
     OutOfRange.
@@ -52,7 +52,7 @@ def float_output(name: str, numbers: Any, non_finite: NonFinite) -> Any:
 
 
 def split_output(array: Array, whole: Any) -> Iterable[Any]:
-    """What orjson writes for each slice of ``array`` along dimension 0, where it writes ``whole`` for all of it."""
+    """A value that orjson writes for each slice of ``array`` along dimension 0; ``whole`` is the one for all of it."""
     return [_with_tokens(part) for part in native_array(array)] if isinstance(whole, orjson.Fragment) else whole
 
 

@@ -4,7 +4,7 @@ Bytes after the document are ignored, a byte order mark is skipped, the first of
 uint64 is a double. The strict dialects refuse the first three. What is read never has lone surrogates (except those of raw
 bytes, where they are asked for), nor a number that was too big for a double; integers and floats stay apart.
 
-Most bodies are plain JSON and orjson reads them. A body that it refuses, or may read otherwise, goes to ``rapidjson``.
+Most bodies are plain JSON and orjson reads them. A body that it refuses, or may read differently, goes to ``rapidjson``.
 """
 
 import json

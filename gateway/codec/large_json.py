@@ -78,7 +78,7 @@ def parse_large_json(body: bytes, *, raw_strings: bool = False, strict: bool = F
 
 
 def read_number_block(text: memoryview) -> NumberBlock | None:
-    """The block that ``text`` is; None if it is anything else, or holds a number that needs a closer look (beyond uint64)."""
+    """The block in ``text``; None if the text is anything else, or holds a number that needs a closer look (beyond uint64)."""
     shape = _shape(text)
     values = None if shape is None else _numbers(text)
     if shape is None or values is None:

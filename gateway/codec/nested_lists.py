@@ -32,7 +32,7 @@ def shape_of_lists(value: Any) -> tuple[int, ...]:
 def lists_to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
     """``value``, a JSON value or a NumberBlock, as an array of ``kind`` elements.
 
-    None if it is none, or has not the shape that ``dims`` asks for.
+    None if it is no such array, or if ``dims`` asks for another shape.
     """
     shape = value.shape if isinstance(value, NumberBlock) else shape_of_lists(value)
     full = _full_shape(shape, dims)

@@ -2,7 +2,7 @@
 no header decides how much memory is taken.
 
 An array must have the dtype that is expected; only its byte order and its order in memory may differ. NumPy has no strings of
-free length: ``S`` holds bytes and ``U`` text, which is UTF-8 here, and neither can end in NUL. bfloat16 is ``V2``, as NumPy
+variable length: ``S`` holds bytes and ``U`` text, which is UTF-8 here, and neither can end in NUL. bfloat16 is ``V2``, as NumPy
 writes it.
 """
 

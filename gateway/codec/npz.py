@@ -1,7 +1,7 @@
 """NumPy's npz format: a zip archive of npy files, one for each array, read within bounds.
 
-Nothing that a zip archive says of itself is trusted: a large directory is refused before it is read, the files inflate to no
-more than all together may have, and there are no bytes that belong to no file.
+Nothing that a zip archive says about itself is trusted: a large directory is refused before it is read, all files together
+inflate to a limited size, and bytes that belong to no file are refused.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The problems of a request, collected within bounds: a hostile body of a million bad elements makes no million problems."""
+"""The problems of a request, collected within bounds: a body with a million bad elements does not make a million problems."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ MISSING: Final = object()
 
 
 class Repeating(dict[str, Any]):
-    """A JSON object that has a name more than once: the first member of each name; ``repeated`` are the names in question.
+    """A JSON object that has a name more than once. It holds the first member of each name; ``repeated`` lists those names.
 
     A reader that accepts nothing but a ``dict`` by its very type, as the elements of tensors do, refuses it.
     """

@@ -1,4 +1,4 @@
-"""RapidJSON's reading of a body: what plain JSON parsers refuse or read otherwise, and every error in its words.
+"""RapidJSON's reading of a body: what plain JSON parsers refuse or read differently, and every error in its words.
 
 ``util/json_tensor.cc`` allows NaN and Inf and stops at the end of the document. Here the standard library's decoder does that,
 by hooks. It runs in C, so that a hostile body costs time in proportion to its length. The strict reading only refuses what is

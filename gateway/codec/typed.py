@@ -21,7 +21,7 @@ Loaded = TypeVar("Loaded")
 
 NAME_QUOTES: Final = 2
 """The quotation marks of a name."""
-_REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)  # of a body that a form does not know
+_REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)  # of a body that a form does not accept
 
 _MAX_RANK: Final = 8
 _MAX_INPUTS: Final = 64
@@ -56,7 +56,7 @@ class Value:
 
     @property
     def type(self) -> Any:
-        """What msgspec decodes it to: lists of the lengths that are fixed, elements within their bounds."""
+        """The type that msgspec decodes it to: lists of the lengths that are fixed, elements within their bounds."""
         nested = _element_type(self.kind)
         for size in reversed(self.dims):
             nested = list[nested]  # type: ignore[valid-type]
@@ -99,7 +99,7 @@ def typed_values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str
 
 
 def typed_decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
-    """What decodes an object with any of ``members`` (types by name)."""
+    """A decoder of objects with any of ``members`` (types by name)."""
     return msgspec.json.Decoder(typed_object(members))
 
 
@@ -115,7 +115,7 @@ def check_quotes(body: bytes, needed: int) -> None:
 
 
 def first_typed_form(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
-    """What decodes a body by the first of ``forms`` that knows it, and gives None if none does."""
+    """A function that decodes a body with the first of ``forms`` that accepts it, and gives None if none does."""
 
     def decode(body: bytes) -> Loaded | None:
         for form in forms:
