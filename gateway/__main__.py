@@ -109,12 +109,12 @@ def _leave(sig: int, frame: FrameType | None) -> NoReturn:
 
 
 def _check_model_config(current: Settings) -> None:
-    from gateway.backend.model_config import ModelConfigError, model_names  # noqa: PLC0415
+    from gateway.backend.model_config import ModelConfigError, ModelConfigFile  # noqa: PLC0415
 
     if current.model_config_file is None:
         return
     try:
-        model_names(current.model_config_file)
+        ModelConfigFile(current.model_config_file)
     except ModelConfigError as error:
         raise StartError(f"GATEWAY_MODEL_CONFIG_FILE: {error}") from error
 

@@ -199,11 +199,7 @@ def _cache(settings: Settings, records: Records) -> PredictionCache | None:
 
 
 def _model_config(settings: Settings) -> ModelConfigFile | None:
-    if settings.model_config_file is None:
-        return None
-    config_file = ModelConfigFile(settings.model_config_file)
-    config_file.load()
-    return config_file
+    return None if settings.model_config_file is None else ModelConfigFile(settings.model_config_file)
 
 
 def _batching_is_off(served: ServedModel, signature: Signature) -> str:

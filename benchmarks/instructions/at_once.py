@@ -10,14 +10,13 @@ from gateway.backend.client import BackendClient
 from gateway.backend.stubs import (
     DataType,
     GetModelMetadataResponse,
-    GetModelStatusResponse,
-    ModelVersionStatus,
     SignatureDef,
     SignatureDefMap,
 )
 from gateway.deadline import Deadline
 from gateway.inference import signature as values
 from gateway.inference.signature import ModelRef, Prediction, Signature
+from gateway.inference.status import ModelStatus, VersionStatus
 
 _VERSION: Final = 1
 _TENSORS: Final = {**workload.TENSORS, KEPT: workload.TENSORS[workload.DENSE]}
@@ -61,11 +60,9 @@ class AtOnce(BackendClient):
         reply.metadata["signature_def"].Pack(signatures)
         return reply
 
-    async def status(self, model: ModelRef, deadline: Deadline) -> GetModelStatusResponse:
+    async def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """Answer that the version is available."""
-        reply = GetModelStatusResponse()
-        reply.model_version_status.add(version=_VERSION, state=ModelVersionStatus.AVAILABLE).status.SetInParent()
-        return reply
+        return ModelStatus(model.name, (VersionStatus(_VERSION, "AVAILABLE"),))
 
 
 def _signature(names: Tensors, input_sizes: list[int], output_sizes: list[int]) -> SignatureDef:

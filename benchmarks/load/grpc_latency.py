@@ -17,8 +17,9 @@ from benchmarks import workload
 from benchmarks.contender import ROOT, Floats
 from benchmarks.errors import BenchError, WrongAnswer
 from benchmarks.load import exchange
-from gateway.backend.stubs import DataType, PredictionServiceStub, PredictRequest, PredictResponse
+from gateway.backend.stubs import DataType, PredictRequest, PredictResponse
 
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _TIMEOUT_S = 10.0
 _WARMUP_CALLS = 50
 
@@ -38,14 +39,14 @@ def run(target: str, model: str, seconds: float, models_dir: Path) -> dict[str, 
     rows = exchange.draw_inputs(asked, 1, 64, seed=1)
     requests, expected = [_request(model, row) for row in rows], [asked.expect(row) for row in rows]
     with grpc.insecure_channel(target) as channel:
-        stub = PredictionServiceStub(channel)
+        predict = channel.unary_unary(_PREDICT, PredictRequest.SerializeToString, PredictResponse.FromString)
         for request in requests[:_WARMUP_CALLS]:
-            stub.Predict(request, timeout=_TIMEOUT_S)
+            predict(request, timeout=_TIMEOUT_S)
         latencies_s: list[float] = []
         until_s, cpu_s = time.perf_counter() + seconds, time.process_time()
         while (began_s := time.perf_counter()) < until_s:
             number = len(latencies_s) % len(requests)
-            answer = stub.Predict(requests[number], timeout=_TIMEOUT_S)
+            answer = predict(requests[number], timeout=_TIMEOUT_S)
             latencies_s.append(time.perf_counter() - began_s)
             if not workload.is_right(_values(answer), expected[number]):
                 raise WrongAnswer("the model server's answer is not the model's")

@@ -12,9 +12,10 @@ from werkzeug.http import parse_accept_header
 
 from gateway.api.body import Bodies
 from gateway.call import Answer, Call
-from gateway.codec import npy, npz
 from gateway.codec.elements import Array
-from gateway.codec.problems import Problems, cut
+from gateway.codec.npy import decode_npy, encode_npy
+from gateway.codec.npz import pack_npz, unpack_npz
+from gateway.codec.problems import Problems, cut_text
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import Signature, Tensors, TensorSpec
@@ -80,9 +81,9 @@ def write(outputs: Tensors, media_type: str) -> bytes:
 
     Raises InvalidArgument for several outputs as NPY, Unimplemented for strings that the formats cannot hold.
     """
-    files = {name: npy.encode(name, array) for name, array in outputs.items()}
+    files = {name: encode_npy(name, array) for name, array in outputs.items()}
     if media_type == NPZ:
-        return npz.pack(files)
+        return pack_npz(files)
     if len(files) != 1:
         raise InvalidArgument(f"{NPY} holds one array and there are {len(files)} outputs: accept {NPZ}")
     return next(iter(files.values()))
@@ -92,7 +93,7 @@ def _named(data: bytes, signature: Signature) -> dict[str, tuple[bytes, tuple[st
     """The only file, by the name of the only input that it can be for."""
     needed = [spec.name for spec in signature.inputs if not spec.has_default] or [spec.name for spec in signature.inputs]
     if len(needed) != 1:
-        names = cut(", ".join(needed), _MAX_NAMES)
+        names = cut_text(", ".join(needed), _MAX_NAMES)
         raise InvalidArgument(f"{NPY} holds one array and the inputs are {names or 'none'}: send {NPZ}, with their names")
     return {needed[0]: (data, ())}
 
@@ -102,9 +103,9 @@ def _unpacked(data: bytes, signature: Signature, limit: int, problems: Problems)
     files: dict[str, tuple[bytes, tuple[str, ...]]] = {}
     names = [spec.name for spec in signature.inputs]
     try:
-        for name, file in npz.unpack(data, limit):
+        for name, file in unpack_npz(data, limit):
             if name not in names or name in files:
-                expected = "each input once" if name in files else f"only the inputs {cut(', '.join(names), _MAX_NAMES)}"
+                expected = "each input once" if name in files else f"only the inputs {cut_text(', '.join(names), _MAX_NAMES)}"
                 problems.note((name,), expected, "a repeated name" if name in files else "an unknown name")
             else:
                 files[name] = (file, (name,))
@@ -119,7 +120,7 @@ def _unpacked(data: bytes, signature: Signature, limit: int, problems: Problems)
 
 def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bool, problems: Problems) -> Array | None:
     try:
-        array = npy.decode(file, spec.dtype)
+        array = decode_npy(file, spec.dtype)
     except Unreadable as unreadable:
         problems.note(place, unreadable.expected, unreadable.got)
         return None

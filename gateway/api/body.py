@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.api.memory import SMALL_BYTES, Memory
 from gateway.call import Call
-from gateway.codec.problems import cut
+from gateway.codec.problems import cut_text
 from gateway.errors import InvalidArgument, PayloadTooLarge
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
@@ -50,7 +50,7 @@ class Bodies:
         if encoding is not None:
             encoding = encoding.strip().lower()
             if encoding not in _ENCODINGS:
-                raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut(encoding, 40)}")
+                raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut_text(encoding, 40)}")
             window = _ENCODINGS[encoding]
             if window is not None:
                 return await self._inflated(call, window)

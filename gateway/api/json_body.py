@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from gateway.codec import json_text, large_json
+from gateway.codec import large_json
+from gateway.codec.json_text import parse_json
+from gateway.codec.large_json import parse_large_json
 from gateway.inference import dtypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
@@ -38,7 +40,7 @@ class Form(Generic[Loaded]):
     """How a dialect reads its bodies.
 
     ``typed`` makes a decoder for a signature. ``accept`` gives the tensors of a document, or None; ``load`` gives them, or
-    raises with every reason. ``raw_strings`` and ``strict`` are those of ``json_text.parse``. ``naming``: how a body asks for
+    raises with every reason. ``raw_strings`` and ``strict`` are those of ``parse_json``. ``naming``: how a body asks for
     a signature; None if every body is for the default one.
     """
 
@@ -88,7 +90,7 @@ class JsonBody(Generic[Loaded]):
         self._hollow: Any = None
         self._decoded = known.decode(model, data)
         if self._decoded is None:
-            self._hollow = large_json.parse(data, raw_strings=self._form.raw_strings, strict=self._form.strict)
+            self._hollow = parse_large_json(data, raw_strings=self._form.raw_strings, strict=self._form.strict)
             if self._form.naming is not None:
                 self._name_signature(self._form.naming)
             elif self._hollow is None:
@@ -111,7 +113,7 @@ class JsonBody(Generic[Loaded]):
     def document(self) -> Any:
         """The whole document as Python objects."""
         form = self._form
-        return json_text.parse(self.data, raw_strings=form.raw_strings, strict=form.strict)
+        return parse_json(self.data, raw_strings=form.raw_strings, strict=form.strict)
 
     def _name_signature(self, naming: Naming) -> None:
         if self._hollow is not None and not naming.is_right(self._hollow):

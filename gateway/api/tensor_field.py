@@ -13,8 +13,8 @@ import numpy as np
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from gateway.codec.elements import Array, Element, element
-from gateway.codec.nested_lists import Dims, find_problems, to_array
-from gateway.codec.problems import MISSING, Problems, cut, pointer
+from gateway.codec.nested_lists import Dims, find_list_problems, lists_to_array
+from gateway.codec.problems import MISSING, Problems, cut_text, json_pointer
 from gateway.inference.signature import Signature, TensorSpec
 
 _MAX_SCHEMAS = 256  # signatures that a process keeps schemas for; a new version of a model brings new ones
@@ -38,7 +38,7 @@ class TensorField(fields.Field[Array]):
         )
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Array:
-        array = to_array(value, self.kind, self.dims)
+        array = lists_to_array(value, self.kind, self.dims)
         if array is None:
             raise ValidationError([self._misfit(value)])
         return array[np.newaxis] if self.is_example else array
@@ -57,7 +57,7 @@ class Misfit:
 
     def problems(self) -> Problems:
         """Every reason, with pointers from the value on."""
-        return find_problems(self.value, self.kind, self.dims)
+        return find_list_problems(self.value, self.kind, self.dims)
 
 
 class InvalidTensors(Exception):
@@ -72,7 +72,7 @@ class InvalidTensors(Exception):
         problems = Problems()
         for name in (name for name in self._known if name in self._misfits):
             problems.extend(self._misfits[name].problems(), _inside(name))
-        known = cut(", ".join(self._known), 200) or "none"
+        known = cut_text(", ".join(self._known), 200) or "none"
         for name in islice(self._unknown, problems.room):
             problems.note((name,), f"only the inputs {known}", "an unknown name")
         return problems
@@ -113,7 +113,7 @@ def _attributes(signature: Signature) -> dict[str, TensorSpec]:
 
 
 def _inside(name: str) -> Callable[[str], str]:
-    prefix = pointer((name,))
+    prefix = json_pointer((name,))
     return lambda inner: prefix + inner
 
 

@@ -36,10 +36,9 @@ class Catalog:
         """Each of ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait."""
         self._client = client
         self._config_file = config_file
-        self._known = KnownModels(poll_s, on_gone)
+        self._known = KnownModels(config_file, poll_s, on_gone)
         self._questions: SingleFlight[ServedModel] = SingleFlight()
-        self._poll = Poll(client, self._known, config_file, poll_s, self.refreshed)
-        self._poll.take_up_names()
+        self._poll = Poll(client, self._known, poll_s, self.refreshed)
 
     def start(self) -> None:
         """Begin to poll on the running event loop: at the set interval, and at once when the server goes away or comes back."""
@@ -59,11 +58,12 @@ class Catalog:
 
     def required(self) -> tuple[ModelStatus, ...]:
         """What the last poll found of the models that must be served: those of the config file, or all when there is none."""
-        return tuple(model for model in self.models() if self._config_file is None or model.name in self._config_file.names)
+        return self.models() if self._config_file is None else self.configured()
 
     def configured(self) -> tuple[ModelStatus, ...]:
-        """The models of ``required`` when there is a config file, else none: so every worker answers the same."""
-        return () if self._config_file is None else self.required()
+        """The models of the config file; none without one: so every worker answers the same."""
+        names = () if self._config_file is None else self._config_file.names
+        return tuple(model for model in self.models() if model.name in names)
 
     def is_reachable(self) -> bool:
         """Whether the connection to the server stands."""
@@ -77,7 +77,7 @@ class Catalog:
             InvalidArgument: no such label.
             GatewayError: the server could not be asked.
         """
-        found = self._known.find(model)
+        found = self._known.served(model)
         if found is not None:
             return found
         return await self._questions.ask(model, deadline, partial(self._ask, model, deadline))
@@ -92,30 +92,27 @@ class Catalog:
         It may be back, as another model under the same number, before the next poll.
         """
         if self._known.note_missing(model):
-            self._poll.soon()
+            self._poll.poll_soon()
 
     async def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """The versions of ``model`` as the server reports them now; a label is resolved first. Raises as ``served``."""
         if model.label is not None:
             model = ModelRef(model.name, (await self.served(model, deadline)).version)
-        reply = await self._answered(model, self._client.status(model, deadline))
-        status = ModelStatus(model.name, replies.versions(reply.model_version_status))
+        status = await self._answered(model, self._client.status(model, deadline))
         if model.version is None:
-            self._poll.note(status)
+            self._known.note_status(status)
         return status
 
     async def metadata(self, model: ModelRef, deadline: Deadline) -> dict[str, Any]:
         """The JSON of TensorFlow Serving's metadata route for ``model``. Raises as ``served``."""
-        response = await self._answered(model, self._client.metadata(model, deadline))
-        return replies.metadata_json(response)
+        return replies.metadata_json(await self._answered(model, self._client.metadata(model, deadline)))
 
     async def _ask(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """Ask the server what ``model`` means, and follow the model from now on."""
         reply = await self._answered(model, self._client.metadata(model, deadline))
         served = self._known.note_answer(model, replies.served_model(reply))
-        self._known.follow(served.name)
-        if not self._known.is_reported(served):
-            self._poll.soon()
+        if served.version not in self._known.status(served.name).available:
+            self._poll.poll_soon()
         return served
 
     async def _answered(self, model: ModelRef, question: Awaitable[Reply]) -> Reply:

@@ -5,21 +5,21 @@ A channel belongs to the process and the event loop that opened it: open it afte
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
-import grpc
-from grpc import aio
+from grpc import ChannelConnectivity, aio
 
 from gateway.telemetry.logs import logger
 
 log = logger("backend")
 
-_OPTIONS: tuple[tuple[str, int | str], ...] = (
+_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # Retries are ours: one, inside the request's deadline.
+    # The client retries by itself: once, before the request's deadline.
     ("grpc.enable_retries", 0),
-    # A server that comes back is found at once, at a new address within a second. (The "minimum" is how long one attempt to
-    # connect may take, in gRPC's words.)
+    # A server that comes back is found at once, at a new address within a second. (gRPC's "minimum" is how long one attempt to
+    # connect may take.)
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.min_reconnect_backoff_ms", 1000),
@@ -34,7 +34,7 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 
 class Connection:
-    """The connection to ``target`` (``host:port`` or a gRPC target); it is made again whenever it is lost.
+    """The connection to ``target`` (``host:port`` or a gRPC target); it is opened again whenever it is lost.
 
     ``on_change`` is called whenever ``is_up`` has changed.
     """
@@ -63,16 +63,15 @@ class Connection:
     async def _follow(self, channel: aio.Channel) -> None:
         while True:
             state = channel.get_state(try_to_connect=True)
-            self._note(state)
+            # Other states, such as CONNECTING, say nothing yet.
+            if state is (ChannelConnectivity.TRANSIENT_FAILURE if self.is_up else ChannelConnectivity.READY):
+                self._change()
             await channel.wait_for_state_change(state)
 
-    def _note(self, state: grpc.ChannelConnectivity) -> None:
-        """The states between these two, such as CONNECTING, say nothing yet."""
-        if state is grpc.ChannelConnectivity.READY and not self.is_up:
-            self.is_up = True
+    def _change(self) -> None:
+        self.is_up = not self.is_up
+        if self.is_up:
             log.info("backend.connected", target=self._target)
-            self.on_change()
-        elif state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and self.is_up:
-            self.is_up = False
+        else:
             log.warning("backend.disconnected", target=self._target)
-            self.on_change()
+        self.on_change()

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from gateway.backend import wire
 from gateway.backend.stubs import ClassificationResponse, ExampleProto, RegressionResponse
+from gateway.backend.wire import delimited_field
 from gateway.inference.examples import Classifications, Example, Examples, Regressions
 
 _LISTS: Final = {"bytes": "bytes_list", "float": "float_list", "int64": "int64_list"}
@@ -16,27 +16,27 @@ _EXAMPLES: Final = 1
 _CONTEXT: Final = 2
 
 
-def encode(examples: Examples) -> bytes:
+def encode_examples(examples: Examples) -> bytes:
     """The serialized Input of a request; in its form with a context when there is one, even one without features.
 
     It is made one example after the other: the messages of all of them would take a hundred times their size.
     """
     encoded = bytearray()
     for example in examples.examples:
-        encoded += wire.delimited(_EXAMPLES, _serialized(example))
+        encoded += delimited_field(_EXAMPLES, _serialized(example))
     if examples.context is None:
-        return wire.delimited(_EXAMPLE_LIST, encoded)
-    encoded += wire.delimited(_CONTEXT, _serialized(examples.context))
-    return wire.delimited(_EXAMPLE_LIST_WITH_CONTEXT, encoded)
+        return delimited_field(_EXAMPLE_LIST, encoded)
+    encoded += delimited_field(_CONTEXT, _serialized(examples.context))
+    return delimited_field(_EXAMPLE_LIST_WITH_CONTEXT, encoded)
 
 
-def classifications(model: str, response: ClassificationResponse) -> Classifications:
+def read_classifications(model: str, response: ClassificationResponse) -> Classifications:
     """What a Classify call answered."""
     rows = [[(entry.label, entry.score) for entry in row.classes] for row in response.result.classifications]
     return Classifications(model, response.model_spec.version.value, rows)
 
 
-def regressions(model: str, response: RegressionResponse) -> Regressions:
+def read_regressions(model: str, response: RegressionResponse) -> Regressions:
     """What a Regress call answered."""
     values = np.array([entry.value for entry in response.result.regressions], dtype=np.float32)
     return Regressions(model, response.model_spec.version.value, values)

@@ -1,4 +1,4 @@
-"""What the server last said of its models, and which of their versions can be answered for without asking it again.
+"""What the server last said about its models, and which of their versions are known without asking it again.
 
 Nothing in here asks the server. For one event loop.
 """
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from gateway.backend.model_config import ModelConfigFile
 from gateway.backend.statuses import AWAY
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus
@@ -19,47 +20,37 @@ _NOT_ASKED_YET = "the model server has not been asked yet"
 
 
 class KnownModels:
-    """The models that are followed.
+    """The models that are followed: always those of ``config_file``, and others while they are served.
 
     What the server answered to a request counts for ``remember_s`` seconds even if no status report has it yet. Each of
     ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait.
     """
 
-    def __init__(self, remember_s: float, on_gone: Collection[Callable[[str, int], None]]) -> None:
+    def __init__(
+        self, config_file: ModelConfigFile | None, remember_s: float, on_gone: Collection[Callable[[str, int], None]]
+    ) -> None:
+        self._config_file = config_file
         self._remember_s = remember_s
         self._on_gone = on_gone
         self._statuses: dict[str, ModelStatus] = {}
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._answered: dict[ModelRef, tuple[float, ServedModel]] = {}  # until when the answer counts
-
-    def names(self) -> tuple[str, ...]:
-        """The names of all models that are followed."""
-        return tuple(self._statuses)
+        self.follow_configured()
 
     def statuses(self) -> tuple[ModelStatus, ...]:
         """What is known of every model that is followed, by name."""
         return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def status(self, name: str) -> ModelStatus:
+        """What is known of one model."""
+        return self._statuses.get(name) or ModelStatus(name, problem=_NOT_ASKED_YET)
 
     def versions(self, name: str) -> tuple[ServedModel, ...]:
         """The versions of a model that answer and whose signatures are known, newest first."""
         found = [served for (model, _), served in self._served.items() if model == name]
         return tuple(sorted(found, key=lambda served: -served.version))
 
-    def is_known(self, name: str) -> bool:
-        """Whether the server has reported any version of a model, and has not been away since."""
-        status = self._statuses.get(name)
-        return status is not None and bool(status.versions)
-
-    def has(self, name: str, version: int) -> bool:
-        """Whether the signatures of a version are known."""
-        return (name, version) in self._served
-
-    def is_reported(self, served: ServedModel) -> bool:
-        """Whether the last status report of the model says that this version is AVAILABLE."""
-        status = self._statuses.get(served.name)
-        return status is not None and served.version in status.available
-
-    def find(self, model: ModelRef) -> ServedModel | None:
+    def served(self, model: ModelRef) -> ServedModel | None:
         """The version that ``model`` means, as far as the server has said."""
         status = self._statuses.get(model.name)
         if model.label is None and status is not None and status.available:
@@ -73,11 +64,18 @@ class KnownModels:
     def follow(self, name: str) -> None:
         """Follow a model from now on, if it is not followed yet."""
         if name not in self._statuses:
-            self._statuses[name] = ModelStatus(name, problem=_NOT_ASKED_YET)
+            self._statuses[name] = self.status(name)
             MODEL_READY.labels(name).set(False)
 
+    def follow_configured(self) -> None:
+        """Follow the models that the config file names by now."""
+        if self._config_file is not None:
+            self._config_file.refresh()
+            for name in self._config_file.names:
+                self.follow(name)
+
     def note_answer(self, model: ModelRef, served: ServedModel) -> ServedModel:
-        """The server has answered that ``model`` means ``served`` now.
+        """The server has answered that ``model`` means ``served`` now. From now on the model is followed.
 
         Returns the one value of that version for as long as it is served: another value is another model under the same number.
         """
@@ -87,27 +85,27 @@ class KnownModels:
         until_s = time.monotonic() + self._remember_s
         for means_it in (model, ModelRef(served.name, served.version)):
             self._answered[means_it] = (until_s, known)
+        self.follow(served.name)
         return known
 
-    def note_status(self, status: ModelStatus, *, is_required: bool) -> None:
-        """The server has reported ``status``. A model without a version is followed further only if it ``is_required``."""
+    def note_status(self, status: ModelStatus) -> None:
+        """The server has reported ``status``. A model that has no version stays followed only if the config file names it."""
         self._set(status)
-        self._drop_others(status)
-        if not status.is_ready and not is_required:
+        self._drop_unavailable(status)
+        if not status.is_ready and (self._config_file is None or status.name not in self._config_file.names):
             del self._statuses[status.name]
 
     def note_problem(self, name: str, problem: str) -> None:
-        """The server could not be asked about a model, for a reason of the model's own: its versions stay known."""
-        status = self._statuses.get(name)
-        if status is not None:
-            self._set(replace(status, problem=problem))
+        """The server could not be asked about a model, for a reason of that model alone: its versions stay known."""
+        if name in self._statuses:
+            self._set(replace(self._statuses[name], problem=problem))
 
     def note_away(self) -> None:
         """The server cannot be reached: it may come back with other models under the same names and numbers."""
         for name in self._statuses:
             status = ModelStatus(name, problem=AWAY)
             self._set(status)
-            self._drop_others(status)
+            self._drop_unavailable(status)
 
     def note_missing(self, model: ModelRef) -> bool:
         """A call has found that ``model`` is not served: forget what is known of it. Returns whether anything was."""
@@ -120,23 +118,21 @@ class KnownModels:
         return bool(gone)
 
     def _set(self, status: ModelStatus) -> None:
-        before = self._statuses.get(status.name)
-        if before is None or (before.available, before.problems) != (status.available, status.problems):
+        before = self.status(status.name)
+        if (before.available, before.problems) != (status.available, status.problems):
             log.info("model.changed", model=status.name, available=status.available, problems=status.problems)
         self._statuses[status.name] = status
         MODEL_READY.labels(status.name).set(status.is_ready)
 
-    def _drop_others(self, status: ModelStatus) -> None:
+    def _drop_unavailable(self, status: ModelStatus) -> None:
         """A version that is not available any more may come back as another model under the same number."""
         self._drop({key for key in self._served if key[0] == status.name and key[1] not in status.available})
 
     def _drop(self, gone: set[tuple[str, int]]) -> None:
-        if not gone:
-            return
         for name, version in gone:
+            del self._served[name, version]
             for forget in self._on_gone:
                 forget(name, version)
-        self._served = {key: served for key, served in self._served.items() if key not in gone}
         self._answered = {
             model: answer for model, answer in self._answered.items() if (answer[1].name, answer[1].version) not in gone
         }

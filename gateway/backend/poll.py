@@ -1,8 +1,8 @@
 """Follows the server's models: asks for the status of each again and again, and at once when something has changed.
 
 Each model is asked about by itself. A slow reply, or an error, is about that model only, and what was known of it stays known:
-readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing of
-it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
+readiness does not drop because the server is busy. Two things make a model not ready although the server said nothing
+about it: the server cannot be reached, or it has answered no call, of any model, for ``_SILENT_S`` seconds.
 """
 
 import asyncio
@@ -11,10 +11,8 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Final
 
-from gateway.backend import replies
 from gateway.backend.client import BackendClient
 from gateway.backend.known_models import KnownModels
-from gateway.backend.model_config import ModelConfigFile
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
 from gateway.inference.signature import ModelRef
@@ -23,15 +21,14 @@ from gateway.telemetry.logs import logger
 
 log = logger("catalog")
 
+LEAST_S: Final = 0.05  # the least time between two polls
 _ANSWER_S: Final = 2.0  # the most that a look at a model may take
 _SILENT_S: Final = 10.0
+_SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
 _AT_ONCE: Final = 16  # models asked about at a time
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S: Final = 0.25
-LEAST_S: Final = 0.05  # the least time between two polls
-_SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
-
-# These say that the server is busy, and nothing of the model.
+# These say that the server is busy, and nothing about the model.
 _NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
 
 
@@ -42,13 +39,11 @@ class Poll:
         self,
         client: BackendClient,
         known: KnownModels,
-        config_file: ModelConfigFile | None,
         interval_s: float,
         read: Callable[[ModelRef, Deadline], Awaitable[object]],
     ) -> None:
         self._client = client
         self._known = known
-        self._config_file = config_file
         self._interval_s = interval_s
         self._read = read
         self._is_due = asyncio.Event()
@@ -57,31 +52,19 @@ class Poll:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, on the running event loop."""
-        self._client.connection.on_change = self.soon
+        """Begin to poll, on the running event loop."""
+        self._client.connection.on_change = self.poll_soon
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="catalog")
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop polling."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
-    def soon(self) -> None:
+    def poll_soon(self) -> None:
         """Look at all models without waiting for the interval to end."""
         self._is_due.set()
-
-    def take_up_names(self) -> None:
-        """Follow what the config file holds by now."""
-        for name in self._required():
-            self._known.follow(name)
-
-    def _required(self) -> tuple[str, ...]:
-        return () if self._config_file is None else self._config_file.names
-
-    def note(self, status: ModelStatus) -> None:
-        """The server has reported ``status`` just now."""
-        self._known.note_status(status, is_required=status.name in self._required())
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as looks:
@@ -97,11 +80,9 @@ class Poll:
 
     def _look(self, looks: asyncio.TaskGroup) -> None:
         """Begin to look at each model at which no look is under way: a slow one does not hold up the others."""
-        if self._config_file is not None:
-            self._config_file.refresh()
-        self.take_up_names()
-        names = self._known.names()
-        # While the server is away, a look at one model tells so for all.
+        self._known.follow_configured()
+        names = [status.name for status in self._known.statuses()]
+        # While the server is away, a look at one model is enough for all.
         for name in names if self._client.is_connected else names[:1]:
             if name not in self._under_way:
                 self._under_way.add(name)
@@ -118,16 +99,20 @@ class Poll:
     async def _look_at(self, name: str) -> None:
         deadline = Deadline.after(_ANSWER_S)
         try:
-            reply = await self._client.status(ModelRef(name), deadline)
+            status = await self._client.status(ModelRef(name), deadline)
         except NotFound as error:
-            self.note(ModelStatus(name, problem=error.message))
+            status = ModelStatus(name, problem=error.message)
         except GatewayError as error:
             self._note_no_status(name, error)
-        else:
-            status = ModelStatus(name, replies.versions(reply.model_version_status))
-            if status.available and not self._known.has(name, status.available[0]):
-                await self._read_version(ModelRef(name, status.available[0]), deadline)
-            self.note(status)
+            return
+        newest = status.available[:1]
+        if newest and newest[0] not in [served.version for served in self._known.versions(name)]:
+            try:
+                await self._read(ModelRef(name, newest[0]), deadline)
+            except GatewayError as error:
+                # The version is served or not, whether its signatures were read or not; the next poll tries again.
+                log.info("version.not_read", model=name, version=newest[0], reason=error.message)
+        self._known.note_status(status)
 
     def _note_no_status(self, name: str, error: GatewayError) -> None:
         if isinstance(error, Unavailable) and not self._client.is_connected:
@@ -136,20 +121,13 @@ class Poll:
             self._known.note_problem(name, error.message)
         elif monotonic() - self._client.answered_s > _SILENT_S:
             self._known.note_problem(name, _SILENT)
-        elif not self._known.is_known(name):
+        elif not self._known.status(name).versions:
             self._known.note_problem(name, error.message)
-
-    async def _read_version(self, version: ModelRef, deadline: Deadline) -> None:
-        try:
-            await self._read(version, deadline)
-        except GatewayError as error:
-            # The version is served or not, whether its signatures were read or not; the next poll tries again.
-            log.info("version.not_read", model=version.name, version=version.version, reason=error.message)
 
 
 @contextmanager
 def _errors_logged() -> Iterator[None]:
-    """The catalog must go on following, whatever one look brought."""
+    """Whatever one look brought, the poll goes on."""
     try:
         yield
     except Exception:

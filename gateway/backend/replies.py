@@ -1,30 +1,36 @@
-"""What the model server says of its models -> the values of ``inference``, and the JSON that REST clients know."""
+"""The model server's replies about its models -> the values of ``inference``, and the JSON that REST clients know."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from google.protobuf import json_format
 
-from gateway.backend import tensor_proto
-from gateway.backend.stubs import GetModelMetadataResponse, ModelVersionStatus, SignatureDefMap
+from gateway.backend import stubs, tensor_proto
 from gateway.errors import Unavailable
-from gateway.inference.signature import ServedModel
-from gateway.inference.status import VersionStatus
+from gateway.inference.signature import ServedModel, Signature, TensorSpec
+from gateway.inference.status import ModelStatus, VersionStatus
+
+_COMPOSITES: Final = {"RAGGED_TENSOR_SPEC": "ragged", "SPARSE_TENSOR_SPEC": "sparse"}
 
 
-def versions(entries: Iterable[ModelVersionStatus]) -> tuple[VersionStatus, ...]:
-    """The entries of a GetModelStatus reply, newest first."""
-    return tuple(_version(entry) for entry in sorted(entries, key=lambda entry: entry.version, reverse=True))
+def model_status(name: str, response: stubs.GetModelStatusResponse) -> ModelStatus:
+    """The status of the model ``name`` that a GetModelStatus reply holds."""
+    entries = sorted(map(_json, response.model_version_status), key=lambda entry: int(entry["version"]), reverse=True)
+    versions = (
+        VersionStatus(int(entry["version"]), entry["state"], entry["status"]["error_code"], entry["status"]["error_message"])
+        for entry in entries
+    )
+    return ModelStatus(name, tuple(versions))
 
 
-def served_model(response: GetModelMetadataResponse) -> ServedModel:
+def served_model(response: stubs.GetModelMetadataResponse) -> ServedModel:
     """The version that a GetModelMetadata reply is about. Raises Unavailable when it holds no signatures."""
     protos = _signature_defs(response).signature_def
-    signatures = {name: tensor_proto.signature_from_proto(name, proto) for name, proto in protos.items()}
+    signatures = {name: signature_from_proto(name, proto) for name, proto in protos.items()}
     return ServedModel(response.model_spec.name, response.model_spec.version.value, signatures)
 
 
-def metadata_json(response: GetModelMetadataResponse) -> dict[str, Any]:
+def metadata_json(response: stubs.GetModelMetadataResponse) -> dict[str, Any]:
     """The JSON of TensorFlow Serving's metadata route, its signatures and tensors by name. Raises as ``served_model``."""
     signatures = _json(_signature_defs(response))
     # protobuf has them in an order that differs from worker to worker.
@@ -35,14 +41,39 @@ def metadata_json(response: GetModelMetadataResponse) -> dict[str, Any]:
     return {"model_spec": _json(response.model_spec), "metadata": {"signature_def": signatures}}
 
 
-def _version(entry: ModelVersionStatus) -> VersionStatus:
-    as_json = _json(entry)
-    error = as_json["status"]
-    return VersionStatus(entry.version, as_json["state"], error["error_code"], error["error_message"])
+def signature_from_proto(name: str, proto: stubs.SignatureDef) -> Signature:
+    """The Signature that a SignatureDef declares.
+
+    A dtype without an array form keeps its name and has no numpy dtype. A TensorInfo that is not one dense tensor (``encoding``
+    in tensorflow/core/protobuf/meta_graph.proto) is a composite.
+    """
+    defaults = getattr(proto, "defaults", {})
+    return Signature(name, proto.method_name, _specs(proto.inputs, defaults), _specs(proto.outputs, {}))
 
 
-def _signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
-    signatures = SignatureDefMap()
+def _specs(tensors: Mapping[str, stubs.TensorInfo], defaults: Mapping[str, stubs.TensorProto]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name, tensor_proto.dtype_of_enum(info.dtype), _shape(info), name in defaults, _composite(info))
+        for name, info in sorted(tensors.items())
+    )
+
+
+def _composite(info: stubs.TensorInfo) -> str:
+    encoding = info.WhichOneof("encoding")
+    if encoding == "composite_tensor":
+        type_spec = info.composite_tensor.type_spec
+        return _COMPOSITES.get(type_spec.TypeSpecClass.Name(type_spec.type_spec_class), "composite")
+    return "sparse" if encoding == "coo_sparse" else ""
+
+
+def _shape(info: stubs.TensorInfo) -> tuple[int | None, ...] | None:
+    if info.tensor_shape.unknown_rank:
+        return None
+    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+
+
+def _signature_defs(response: stubs.GetModelMetadataResponse) -> stubs.SignatureDefMap:
+    signatures = stubs.SignatureDefMap()
     if not response.metadata["signature_def"].Unpack(signatures):
         raise Unavailable("the model server's metadata holds no signatures")
     return signatures

@@ -1,39 +1,25 @@
 """gRPC statuses as the gateway's errors, and which of them say that the server is away."""
 
-from collections.abc import Callable
+from typing import Final
 
 import grpc
 from grpc import aio
 
 from gateway import errors
 
-ERROR_OF_STATUS: dict[grpc.StatusCode, Callable[[str], errors.GatewayError]] = {
-    grpc.StatusCode.CANCELLED: errors.Cancelled,
-    grpc.StatusCode.UNKNOWN: errors.Unknown,
-    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
-    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
-    grpc.StatusCode.NOT_FOUND: errors.NotFound,
-    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
-    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
-    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.ResourceExhausted,
-    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
-    grpc.StatusCode.ABORTED: errors.Aborted,
-    grpc.StatusCode.OUT_OF_RANGE: errors.OutOfRange,
-    grpc.StatusCode.UNIMPLEMENTED: errors.Unimplemented,
-    grpc.StatusCode.INTERNAL: errors.Internal,
-    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
-    grpc.StatusCode.DATA_LOSS: errors.DataLoss,
+# The errors bear the names of gRPC's statuses.
+ERROR_OF_STATUS: Final = {
+    status: error for error in errors.GatewayError.__subclasses__() for status in grpc.StatusCode if status.name == error.code
 }
 
-AWAY = "the model server cannot be reached"
+AWAY: Final = "the model server cannot be reached"
 
 # TensorFlow Serving's batch scheduler is full (tensorflow core/kernels/batching_util/shared_batch_scheduler.h). The server is
 # there and overloaded: calling again at once would only add to it, and its text is worth showing.
-_QUEUE_FULL = "batch scheduling queue"
+_QUEUE_FULL: Final = "batch scheduling queue"
 
-# A call that is cancelled here ends in asyncio's own way; this status is of a server that stops and does not wait for it.
-_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+# A call that is cancelled here ends in asyncio's own way; CANCELLED comes from a server that stops and does not wait for it.
+_GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def is_away(error: aio.AioRpcError) -> bool:
@@ -41,10 +27,9 @@ def is_away(error: aio.AioRpcError) -> bool:
     return error.code() in _GONE and _QUEUE_FULL not in (error.details() or "")
 
 
-def translated(error: aio.AioRpcError) -> errors.GatewayError:
-    """The error of the tree that says the same. gRPC's own words name addresses of the inside: they are not for the client."""
+def error_of_call(error: aio.AioRpcError) -> errors.GatewayError:
+    """The GatewayError of a call that failed. gRPC's text for a server that is away is left out: it has internal addresses."""
     if is_away(error):
         return errors.Unavailable(AWAY)
-    if error.code() in _GONE:
-        return errors.Unavailable(error.details() or "")
-    return ERROR_OF_STATUS.get(error.code(), errors.Unknown)(error.details() or "")
+    kind = errors.Unavailable if error.code() in _GONE else ERROR_OF_STATUS.get(error.code(), errors.Unknown)
+    return kind(error.details() or "")

@@ -1,4 +1,4 @@
-"""The official generated messages and stubs of tensorflow-serving-api, without TensorFlow's runtime.
+"""The official generated messages of tensorflow-serving-api, without TensorFlow's runtime.
 
 ``tensorflow_serving.apis`` imports ``tensorflow.core.*_pb2``, and the plain way to those runs TensorFlow's ``__init__``:
 it takes seconds, and hundreds of megabytes, in each worker. The message modules need nothing of it. So while they are imported
@@ -44,40 +44,9 @@ with _tensorflow_without_runtime():
         GetModelMetadataResponse,
         SignatureDefMap,
     )
-    from tensorflow_serving.apis.get_model_status_pb2 import (
-        GetModelStatusRequest,
-        GetModelStatusResponse,
-        ModelVersionStatus,
-    )
+    from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, GetModelStatusResponse
     from tensorflow_serving.apis.input_pb2 import Input
     from tensorflow_serving.apis.model_pb2 import ModelSpec
-    from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
-    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
     from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
-
-__all__ = [
-    "ClassificationRequest",
-    "ClassificationResponse",
-    "DataType",
-    "ExampleProto",
-    "GetModelMetadataRequest",
-    "GetModelMetadataResponse",
-    "GetModelStatusRequest",
-    "GetModelStatusResponse",
-    "Input",
-    "ModelServerConfig",
-    "ModelServiceStub",
-    "ModelSpec",
-    "ModelVersionStatus",
-    "PredictRequest",
-    "PredictResponse",
-    "PredictionServiceStub",
-    "RegressionRequest",
-    "RegressionResponse",
-    "SignatureDef",
-    "SignatureDefMap",
-    "TensorInfo",
-    "TensorProto",
-]

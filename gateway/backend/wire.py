@@ -9,7 +9,7 @@ _FIXED_32: Final = 5
 _FIXED_BYTES: Final = {_FIXED_64: 8, _FIXED_32: 4}
 
 
-def packed(message: bytes, number: int) -> memoryview:
+def packed_field(message: bytes, number: int) -> memoryview:
     """The content of the packed field ``number`` of a serialized ``message``; empty if it is not there.
 
     Raises ValueError for what a serialized message of proto3 does not hold.
@@ -32,7 +32,7 @@ def packed(message: bytes, number: int) -> memoryview:
     return memoryview(b"")
 
 
-def delimited(number: int, content: bytes | bytearray) -> bytes:
+def delimited_field(number: int, content: bytes | bytearray) -> bytes:
     """The field ``number`` of a message, a string or a message whose serialization is ``content``."""
     head = bytearray()
     for value in (number << 3 | _LENGTH_DELIMITED, len(content)):

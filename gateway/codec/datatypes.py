@@ -5,38 +5,31 @@ from typing import Final
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 
-_NAMES: Final = {
-    dtypes.BOOL: "BOOL",
-    dtypes.UINT8: "UINT8",
-    dtypes.UINT16: "UINT16",
-    dtypes.UINT32: "UINT32",
-    dtypes.UINT64: "UINT64",
-    dtypes.INT8: "INT8",
-    dtypes.INT16: "INT16",
-    dtypes.INT32: "INT32",
-    dtypes.INT64: "INT64",
-    dtypes.HALF: "FP16",
-    dtypes.FLOAT: "FP32",
-    dtypes.DOUBLE: "FP64",
-    dtypes.STRING: "BYTES",
-    dtypes.BFLOAT16: "BF16",
+BY_NAME: Final = {
+    "BOOL": dtypes.BOOL,
+    "UINT8": dtypes.UINT8,
+    "UINT16": dtypes.UINT16,
+    "UINT32": dtypes.UINT32,
+    "UINT64": dtypes.UINT64,
+    "INT8": dtypes.INT8,
+    "INT16": dtypes.INT16,
+    "INT32": dtypes.INT32,
+    "INT64": dtypes.INT64,
+    "FP16": dtypes.HALF,
+    "FP32": dtypes.FLOAT,
+    "FP64": dtypes.DOUBLE,
+    "BYTES": dtypes.STRING,
+    "BF16": dtypes.BFLOAT16,
 }
-_BY_DTYPE: Final = {dtype.name: name for dtype, name in _NAMES.items()}  # names are faster to look for than dtypes
-BY_NAME: Final = {name: dtype for dtype, name in _NAMES.items()}
-NUMPY_NAMES: Final = {dtype.numpy: name for dtype, name in _NAMES.items()}
-_BY_NUMPY: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
+_BY_DTYPE: Final = {dtype.name: name for name, dtype in BY_NAME.items()}  # a name is looked up faster than a dtype
+NUMPY_DATATYPES: Final = {dtype.numpy: name for name, dtype in BY_NAME.items()}
 
 
-def is_supported(dtype: DType) -> bool:
+def has_datatype(dtype: DType) -> bool:
     """Whether the protocol has a datatype for ``dtype``."""
     return dtype.name in _BY_DTYPE
 
 
-def name_of(dtype: DType) -> str:
+def datatype_of(dtype: DType) -> str:
     """The protocol's name of ``dtype``, or TensorFlow's name in capitals if the protocol has none."""
     return _BY_DTYPE.get(dtype.name) or dtype.name.upper()
-
-
-def of_numpy(dtype: object) -> DType:
-    """The dtype of an array whose numpy dtype is ``dtype``."""
-    return _BY_NUMPY[dtype]  # type: ignore[index]  # numpy's dtypes hash

@@ -1,8 +1,8 @@
 """The elements of a tensor: which JSON scalars each dtype takes in each dialect, and how a flat list of them becomes an array.
 
 The compatible dialect takes what TensorFlow Serving takes (``AddValueToTensor`` in ``util/json_tensor.cc``): integers of 8 and
-16 bits are checked as int32 and wrap, floats round and may overflow to infinity, half, bfloat16, uint16 and complex have no
-conversion. The strict one takes only what the dtype can hold. In both, true, null and "1" are not numbers and 1.0 is not an
+16 bits are checked as int32 and wrap, floats round and may overflow to infinity, and half, bfloat16, uint16 and complex have
+no conversion. The strict one takes only what the dtype can hold. In both, true, null and "1" are not numbers and 1.0 is not an
 integer.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gateway.codec import b64, raw_text
+from gateway.codec.b64 import bytes_of_json_string
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 
@@ -30,6 +30,7 @@ LIMITS: Final = {
     dtypes.DOUBLE: float("inf"),
 }
 _CHECKED_AS_INT32: Final = (dtypes.INT8, dtypes.INT16, dtypes.INT32, dtypes.UINT8)
+_BY_NUMPY: Final = {dtype.numpy: dtype for dtype in dtypes.DTYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,7 @@ class Element:
             return self.noun
         if self.types == _INTEGER_TYPES:
             return f"{self.noun} ({self.low} to {self.high})"
-        if self.types == _STRING_TYPES:
-            return 'string or {"b64": base64 text}'
-        return f"finite {self.noun}"
+        return 'string or {"b64": base64 text}' if self.types == _STRING_TYPES else f"finite {self.noun}"
 
 
 _FLOAT_TYPES: Final = frozenset({int, float})
@@ -85,61 +84,60 @@ def element(dtype: DType, strict: bool) -> Element:
     return Element(dtype, _FLOAT_TYPES, f"{dtype.numpy.name} number", "numbers", limit=LIMITS[dtype] if strict else None)
 
 
-def encode(items: list[Any], kind: Element) -> Array | None:
-    """``items`` as an array of one dimension, or None if any of them is not a ``kind``."""
+def dtype_of(array: Array) -> DType:
+    """The dtype of a tensor."""
+    return _BY_NUMPY[array.dtype]
+
+
+def encode_elements(items: list[Any], kind: Element) -> Array | None:
+    """``items`` as an array of one dimension, or None if any of them is no element of ``kind``."""
     if not kind.types.issuperset(map(type, items)):
         return None
-    return _ENCODERS.get(kind.types, _plain)(items, kind)
+    if kind.types == _FLOAT_TYPES:
+        # By way of double, as upstream: an integer beyond 2**53 is rounded twice there too.
+        return _rounded(np.array(items, dtype=np.float64), kind)
+    if kind.types == _INTEGER_TYPES:
+        return _integers(items, kind)
+    if kind.types == _STRING_TYPES:
+        return _strings(items)
+    return np.array(items, dtype=kind.dtype.numpy)
 
 
-def convert(values: Array, kind: Element) -> Array | None:
-    """As ``encode``, of JSON numbers that are an array already: int64 or uint64 where all are integers, otherwise float64."""
+def convert_numbers(values: Array, kind: Element) -> Array | None:
+    """As ``encode_elements``, of numbers that are an array already: int64 or uint64 if all are integers, otherwise float64."""
     if kind.types == _INTEGER_TYPES:
         return _bounded(values, kind) if values.dtype.kind in "iu" else None
     return _rounded(values.astype(np.float64, copy=False), kind) if kind.types == _FLOAT_TYPES else None
 
 
-def misfits(items: Sequence[Any], kind: Element) -> Iterator[int]:
-    """The indices of the items that are not a ``kind``: slow, to explain why ``encode`` gave None."""
-    return (index for index, item in enumerate(items) if type(item) not in kind.types or not _fits(item, kind))
+def misfit_elements(items: Sequence[Any], kind: Element) -> Iterator[int]:
+    """The indices of the items that are no elements of ``kind``. It is slow, and explains why ``encode_elements`` gave None."""
+    return (index for index, item in enumerate(items) if not fits_element(item, kind))
 
 
-def fits(item: Any, kind: Element) -> bool:
-    """Whether ``item`` is a ``kind``."""
-    return type(item) in kind.types and _fits(item, kind)
-
-
-def _fits(item: Any, kind: Element) -> bool:
-    """Whether ``item``, of a right type, is a value that ``kind`` takes."""
+def fits_element(item: Any, kind: Element) -> bool:
+    """Whether ``item`` is an element of ``kind``."""
+    if type(item) not in kind.types:
+        return False
     if kind.types == _INTEGER_TYPES:
         return bool(kind.low <= item <= kind.high)
     if kind.limit is not None:
         return bool(-kind.limit < item < kind.limit)
-    return not isinstance(item, dict) or _strings([item], kind) is not None
-
-
-def _plain(items: list[Any], kind: Element) -> Array | None:
-    return np.array(items, dtype=kind.dtype.numpy)
+    return not isinstance(item, dict) or _strings([item]) is not None
 
 
 def _integers(items: list[Any], kind: Element) -> Array | None:
     wide = np.uint64 if kind.high > np.iinfo(np.int64).max else np.int64
     try:
-        values = np.array(items, dtype=wide)
+        return _bounded(np.array(items, dtype=wide), kind)
     except OverflowError:
         return None
-    return _bounded(values, kind)
 
 
 def _bounded(values: Array, kind: Element) -> Array | None:
     if values.size and (values.min() < kind.low or values.max() > kind.high):
         return None
     return values.astype(kind.dtype.numpy, copy=False)
-
-
-def _floats(items: list[Any], kind: Element) -> Array | None:
-    # By way of double, as upstream: an integer beyond 2**53 is rounded twice there too.
-    return _rounded(np.array(items, dtype=np.float64), kind)
 
 
 def _rounded(values: Array, kind: Element) -> Array | None:
@@ -150,19 +148,10 @@ def _rounded(values: Array, kind: Element) -> Array | None:
         return values.astype(kind.dtype.numpy, copy=False)
 
 
-def _strings(items: list[Any], kind: Element) -> Array | None:
+def _strings(items: list[Any]) -> Array | None:
     values = np.empty(len(items), dtype=object)
     try:
-        values[:] = [raw_text.encode(item) if isinstance(item, str) else _decoded(item) for item in items]
+        values[:] = [bytes_of_json_string(item) for item in items]
     except ValueError:
         return None
     return values
-
-
-def _decoded(item: dict[str, Any]) -> bytes:
-    if not b64.is_b64(item):
-        raise ValueError("not a b64 object")
-    return b64.decode(item[b64.KEY])
-
-
-_ENCODERS: Final = {_FLOAT_TYPES: _floats, _INTEGER_TYPES: _integers, _STRING_TYPES: _strings}

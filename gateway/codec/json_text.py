@@ -4,7 +4,7 @@ Bytes after the document are ignored, a byte order mark is skipped, the first of
 uint64 is a double. The strict dialects refuse the first three. What is read never has lone surrogates (except those of raw
 bytes, where they are asked for), nor a number that was too big for a double; integers and floats stay apart.
 
-Most bodies are plain JSON and orjson reads them. A body that it refuses, or may read otherwise, goes to ``rapidjson``.
+Most bodies are plain JSON and orjson reads them. A body that it refuses, or may read differently, goes to ``rapidjson``.
 """
 
 import json
@@ -14,20 +14,19 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.codec import rapidjson, raw_text
+from gateway.codec.rapidjson import parse_as_rapidjson
+from gateway.codec.raw_text import bytes_of_raw_text, legible_text
 
 _DUMP_BYTES: Final = 256
 
 
-def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
-    """The value that ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
+def parse_json(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> Any:
+    """The value that the JSON ``body`` begins with: dict, list, str, int (int64 or uint64), float, bool or None.
 
-    With ``raw_strings``, bytes that are not UTF-8 may stand in a string that is a value, as upstream lets them: there they are
-    the lone surrogates of PEP 383 (``surrogateescape``), for ``raw_text.encode`` to turn back.
+    With ``raw_strings``, strings that are values may hold bytes that are not UTF-8, as upstream lets them: see ``raw_text``.
 
-    With ``strict``, which excludes ``raw_strings``, an object that has a name more than once is a ``Repeating``, which the
-    caller has to refuse. It also has to refuse numbers that are not finite: NaN and Infinity are no JSON (RFC 8259), but are
-    read here.
+    With ``strict``, which excludes ``raw_strings``, the caller has to refuse what is read here but is no JSON (RFC 8259): an
+    object that has a name more than once, which is a ``Repeating``, and numbers that are not finite.
 
     Raises InvalidArgument, ``JSON Parse error: <RapidJSON's reason> at offset: <byte>``, for anything that is not JSON in this
     dialect, for text that is not UTF-8, and for nesting beyond what the decoder follows (about a thousand levels). With
@@ -41,10 +40,10 @@ def parse(body: bytes, *, raw_strings: bool = False, strict: bool = False) -> An
         if _has_no_repeated_key(document, body):
             return document
         del document  # there are never two of them
-    return rapidjson.parse(body, raw_strings, strict)
+    return parse_as_rapidjson(body, raw_strings, strict)
 
 
-def dump(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """``value`` as messages quote it: indented by 4, lists on one line, cut at 256 bytes.
 
     A number that is not finite ends it, as RapidJSON's writer stops there.
@@ -55,13 +54,20 @@ def dump(value: Any) -> str:
         if piece is None or size >= _DUMP_BYTES:
             break
         pieces.append(piece)
-        size += len(raw_text.encode(piece))
-    return raw_text.encode(raw_text.legible("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
+        size += len(bytes_of_raw_text(piece))
+    return bytes_of_raw_text(legible_text("".join(pieces)))[:_DUMP_BYTES].decode(errors="ignore")
 
 
 def _pieces(value: Any, depth: int) -> Iterator[str | None]:
-    if isinstance(value, dict):
-        yield from _object_pieces(value, depth)
+    if isinstance(value, dict) and value:
+        separator = "{\n"
+        for name, member in value.items():
+            yield separator + "    " * (depth + 1)
+            yield from _pieces(name, depth)
+            yield ": "
+            yield from _pieces(member, depth + 1)
+            separator = ",\n"
+        yield "\n" + "    " * depth + "}"
     elif isinstance(value, list):
         yield "["
         for index, item in enumerate(value):
@@ -73,20 +79,6 @@ def _pieces(value: Any, depth: int) -> Iterator[str | None]:
         yield repr(value).replace("e+", "e") if math.isfinite(value) else None
     else:
         yield json.dumps(value[:_DUMP_BYTES] if isinstance(value, str) else value, ensure_ascii=False)
-
-
-def _object_pieces(members: dict[str, Any], depth: int) -> Iterator[str | None]:
-    if not members:
-        yield "{}"
-        return
-    separator = "{\n"
-    for name, member in members.items():
-        yield separator + "    " * (depth + 1)
-        yield from _pieces(name, depth)
-        yield ": "
-        yield from _pieces(member, depth + 1)
-        separator = ",\n"
-    yield "\n" + "    " * depth + "}"
 
 
 def _has_no_repeated_key(document: Any, body: bytes) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from gateway.codec.elements import Array, Element, convert, encode, fits, misfits
-from gateway.codec.number_block import NumberBlock
+from gateway.codec.elements import Array, Element, convert_numbers, encode_elements, fits_element, misfit_elements
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.problems import Problems
 
 MAX_RANK: Final = 64  # numpy's
@@ -18,7 +18,7 @@ Dims: TypeAlias = tuple[int | None, ...]
 """The sizes that a tensor's dimensions must have; None: free."""
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def shape_of_lists(value: Any) -> tuple[int, ...]:
     """The shape that the first element of each level gives (``GetDenseTensorShape``)."""
     shape = []
     while isinstance(value, list):
@@ -29,35 +29,42 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
+def lists_to_array(value: Any, kind: Element, dims: Dims | None = None) -> Array | None:
     """``value``, a JSON value or a NumberBlock, as an array of ``kind`` elements.
 
-    None if it is none, or has not the shape that ``dims`` asks for.
+    None if it is no such array, or if ``dims`` asks for another shape.
     """
-    shape = value.shape if isinstance(value, NumberBlock) else shape_of(value)
-    if len(shape) > MAX_RANK or (dims is not None and not _agree(_full(shape, dims), dims)):
+    shape = value.shape if isinstance(value, NumberBlock) else shape_of_lists(value)
+    full = _full_shape(shape, dims)
+    if full is None or len(shape) > MAX_RANK:
         return None
-    array = _elements(value, shape, kind)
-    return None if array is None else array.reshape(shape if dims is None else _full(shape, dims))
+    if isinstance(value, NumberBlock):
+        array = convert_numbers(value.values, kind)
+    else:
+        items = _flatten(value, shape)
+        array = None if items is None else encode_elements(items, kind)
+    return None if array is None else array.reshape(full)
 
 
-def find_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
-    """The reasons why ``to_array`` gives None, with pointers relative to ``value``, in the order of the document."""
+def find_list_problems(value: Any, kind: Element, dims: Dims | None = None) -> Problems:
+    """The reasons why ``lists_to_array`` gives None, with pointers relative to ``value``, in the order of the document."""
     problems = Problems()
-    shape = shape_of(value)
+    shape = shape_of_lists(value)
     if len(shape) > MAX_RANK:
         problems.add((), f"at most {MAX_RANK} nested lists", value)
         return problems
-    if dims is not None and _is_other_block(value, shape, dims):
+    # An even block of another shape is one problem, and not one for each of its lists.
+    is_other = _full_shape(shape, dims) is None
+    if dims and shape and len(dims) + len(shape) > 2 and is_other and _flatten(value, shape) is not None:
         problems.note((), f"{kind.plural} of shape {_text(dims)}", f"shape {_text(shape)}")
-        if to_array(value, kind) is not None:
+        if lists_to_array(value, kind) is not None:
             return problems
         dims = shape
     _walk(value, (), _resolve(shape if dims is None else dims, shape), kind, problems)
     return problems
 
 
-def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
+def complete_tensors(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | None:
     """``tensors`` by name; None if one of them is None."""
     complete: dict[str, Array] = {}
     for name, array in tensors:
@@ -65,14 +72,6 @@ def complete(tensors: Iterable[tuple[str, Array | None]]) -> dict[str, Array] | 
             return None
         complete[name] = array
     return complete
-
-
-def _elements(value: Any, shape: tuple[int, ...], kind: Element) -> Array | None:
-    """The elements in row-major order, or None."""
-    if isinstance(value, NumberBlock):
-        return convert(value.values, kind)
-    items = _flatten(value, shape)
-    return None if items is None else encode(items, kind)
 
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
@@ -85,27 +84,19 @@ def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
     return items
 
 
-def _full(shape: tuple[int, ...], dims: Dims) -> tuple[int, ...]:
-    """``shape`` with the dimensions below an empty list, which the value does not show, as ``dims`` has them."""
-    hidden = dims[len(shape) :] if 0 in shape else ()
-    return shape + tuple(size or 0 for size in hidden)
-
-
-def _agree(shape: tuple[int, ...], dims: Dims) -> bool:
-    return len(shape) == len(dims) and all(want in (None, size) for want, size in zip(dims, shape, strict=True))
+def _full_shape(shape: tuple[int, ...], dims: Dims | None) -> tuple[int, ...] | None:
+    """``shape``, and below an empty list, which does not show them, the sizes of ``dims``. None if ``dims`` asks for others."""
+    if dims is None:
+        return shape
+    if 0 in shape:
+        shape += tuple(size or 0 for size in dims[len(shape) :])
+    fits_dims = len(shape) == len(dims) and all(want in (None, size) for want, size in zip(dims, shape, strict=True))
+    return shape if fits_dims else None
 
 
 def _resolve(dims: Dims, shape: tuple[int, ...]) -> Dims:
     """``dims`` with the free ones as long as the first list of their level, so that ragged lists are found."""
-    return tuple(
-        size if size is not None else (shape[level] if level < len(shape) else None) for level, size in enumerate(dims)
-    )
-
-
-def _is_other_block(value: Any, shape: tuple[int, ...], dims: Dims) -> bool:
-    """Whether ``value`` is an even block of another shape, which is reported once and not for each of its lists."""
-    is_block = bool(dims) and bool(shape) and max(len(dims), len(shape)) > 1
-    return is_block and not _agree(_full(shape, dims), dims) and _flatten(value, shape) is not None
+    return tuple(shape[level] if size is None and level < len(shape) else size for level, size in enumerate(dims))
 
 
 def _text(dims: Dims) -> str:
@@ -114,7 +105,7 @@ def _text(dims: Dims) -> str:
 
 def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems: Problems) -> None:
     if not dims:
-        if not fits(value, kind):
+        if not fits_element(value, kind):
             problems.add(path, kind.expectation(value), value)
         return
     size, inner = dims[0], dims[1:]
@@ -122,7 +113,7 @@ def _walk(value: Any, path: tuple[int, ...], dims: Dims, kind: Element, problems
         problems.add(path, _list_phrase(size, "lists" if inner else kind.plural), value)
     if not isinstance(value, list):
         return
-    for index in _suspects(value, inner, kind) if inner else misfits(value, kind):
+    for index in _suspects(value, inner, kind) if inner else misfit_elements(value, kind):
         _walk(value[index], (*path, index), inner, kind, problems)
         if not problems.room:
             return
@@ -132,15 +123,8 @@ def _suspects(items: list[Any], inner: Dims, kind: Element) -> Iterator[int]:
     """The indices of the lists in ``items``, without those of blocks that have no problem."""
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
-        if not _is_tensor(block, inner, kind):
+        if lists_to_array(block, kind, (len(block), *inner)) is None:
             yield from range(start, start + len(block))
-
-
-def _is_tensor(block: list[Any], inner: Dims, kind: Element) -> bool:
-    """Whether no list in ``block`` has a problem. It may say no if a size is unknown."""
-    sizes = [size for size in inner if size is not None]
-    items = _flatten(block, (len(block), *sizes)) if len(sizes) == len(inner) else None
-    return items is not None and encode(items, kind) is not None
 
 
 def _list_phrase(size: int | None, plural: str) -> str:

@@ -2,21 +2,20 @@
 no header decides how much memory is taken.
 
 An array must have the dtype that is expected; only its byte order and its order in memory may differ. NumPy has no strings of
-free length: ``S`` holds bytes and ``U`` text, which is UTF-8 here, and neither can end in NUL. bfloat16 is ``V2``, as NumPy
+variable length: ``S`` holds bytes and ``U`` text, which is UTF-8 here, and neither can end in NUL. bfloat16 is ``V2``, as NumPy
 writes it.
 """
 
 import io
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from gateway.codec.elements import Array
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.problems import cut
+from gateway.codec.problems import cut_text
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
@@ -29,36 +28,27 @@ _MAX_ELEMENTS: Final = 2**59
 _MAX_PADDED: Final = 2**28  # bytes of a string array, each element as long as the longest
 
 _SIZES: Final = r"\((?: *\d{1,19} *(?:, *\d{1,19} *)*,?)? *\)"
-_ITEM: Final = rf"'(?:descr': *'[^']*'|fortran_order': *(?:True|False)|shape': *{_SIZES})"
-_HEADER: Final = re.compile(rf"\{{ *{_ITEM}(?: *, *{_ITEM}){{2}} *,? *\}}[ \n]*", re.ASCII)
-_DESCR: Final = re.compile(r"'descr': *'([^']*)'")
-_SHAPE: Final = re.compile(rf"'shape': *({_SIZES})", re.ASCII)
+_ITEM: Final = rf"'(?:descr': *'([^']*)'|fortran_order': *(True|False)|shape': *({_SIZES}))"
+# Three items, in any order: each of the three groups has matched only if there is one of each.
+_HEADER: Final = re.compile(rf"\{{(?: *{_ITEM} *(?:,|(?= *\}}))){{3}} *\}}[ \n]*", re.ASCII)
 _SIMPLE: Final = re.compile(r"[<>|=]?[?biufcSUV]\d{0,9}", re.ASCII)
 _SIZE: Final = re.compile(r"\d+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    descr: str
-    is_fortran: bool
-    shape: tuple[int, ...]
-    end: int
-
-
-def decode(data: bytes, dtype: DType) -> Array:
+def decode_npy(data: bytes, dtype: DType) -> Array:
     """The array of ``dtype`` that ``data`` holds, wherever possible as a read-only view of it. Raises Unreadable."""
-    header = _header(data)
-    sent = _dtype(header.descr, dtype)
-    count = math.prod(header.shape)
-    content = memoryview(data)[header.end :]
+    header, content = _split(data)
+    descr, is_fortran, shape = _parsed(header)
+    sent = _dtype(descr, dtype)
+    count = math.prod(shape)
     if len(content) != count * sent.itemsize:
-        expected = f"{count * sent.itemsize} bytes for {header.descr} {list(header.shape)} after the header"
+        expected = f"{count * sent.itemsize} bytes for {descr} {list(shape)} after the header"
         raise Unreadable(expected, f"{len(content)} bytes")
     flat = np.frombuffer(content, sent) if count else np.empty(0, sent)
-    return _elements(flat, dtype).reshape(header.shape, order="F" if header.is_fortran else "C")
+    return _elements(flat, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-def encode(name: str, array: Array) -> bytes:
+def encode_npy(name: str, array: Array) -> bytes:
     """The npy file of ``array``, the output ``name``. Raises Unimplemented for strings that the format cannot hold."""
     file = io.BytesIO()
     plain = _padded(name, array) if array.dtype == object else np.asarray(array, order="C")
@@ -66,7 +56,8 @@ def encode(name: str, array: Array) -> bytes:
     return file.getvalue()
 
 
-def _header(data: bytes) -> _Header:
+def _split(data: bytes) -> tuple[str, memoryview]:
+    """The header and the elements."""
     start = len(_MAGIC) + 2
     width = _LENGTH_BYTES.get(data[len(_MAGIC) : start])
     if not data.startswith(_MAGIC) or width is None:
@@ -75,32 +66,30 @@ def _header(data: bytes) -> _Header:
     end = start + width + length
     if length > _MAX_HEADER or end > len(data):
         raise Unreadable(f"an npy header of at most {min(_MAX_HEADER, len(data))} bytes", f"one of {length} bytes")
-    return _parsed(data[start + width : end].decode("latin-1"), end)
+    return data[start + width : end].decode("latin-1"), memoryview(data)[end:]
 
 
-def _parsed(text: str, end: int) -> _Header:
-    descr, shape = _DESCR.search(text), _SHAPE.search(text)
-    if not _HEADER.fullmatch(text) or descr is None or shape is None or "fortran_order" not in text:
-        wanted = "an npy header with a plain descr, fortran_order and shape"
-        raise Unreadable(wanted, cut(repr(text.strip()), 200))
-    sizes = _SIZE.findall(shape[1])
-    if len(sizes) > MAX_RANK or math.prod(int(size) or 1 for size in sizes) > _MAX_ELEMENTS:
-        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most 576460752303423488", f"shape {cut(shape[1], 100)}")
-    return _Header(descr[1], "True" in text.replace(descr[0], ""), tuple(map(int, sizes)), end)
+def _parsed(header: str) -> tuple[str, bool, tuple[int, ...]]:
+    """The descr of ``header``, whether the order is Fortran's, and the shape."""
+    items = _HEADER.fullmatch(header)
+    if items is None or None in items.groups():
+        raise Unreadable("an npy header with a plain descr, fortran_order and shape", cut_text(repr(header.strip()), 200))
+    descr, order, sizes = items.groups()
+    shape = tuple(map(int, _SIZE.findall(sizes)))
+    if len(shape) > MAX_RANK or math.prod(size or 1 for size in shape) > _MAX_ELEMENTS:
+        raise Unreadable(f"at most {MAX_RANK} sizes whose product is at most {_MAX_ELEMENTS}", f"shape {cut_text(sizes, 100)}")
+    return descr, order == "True", shape
 
 
 def _dtype(descr: str, dtype: DType) -> "np.dtype[Any]":
     """The numpy dtype of ``descr``, which must stand for ``dtype``."""
-    wanted = "S or U" if dtype == dtypes.STRING else np.dtype(dtype.numpy).str
-    refusal = Unreadable(f"npy dtype {wanted} for {dtype}", cut(descr, 40))
-    if not _SIMPLE.fullmatch(descr):
-        raise refusal
     try:
-        sent = np.dtype(descr)
+        sent = np.dtype(descr) if _SIMPLE.fullmatch(descr) else None
     except (TypeError, ValueError, OverflowError):
-        raise refusal from None
-    if not _stands_for(sent, dtype) or (sent.kind == "V" and descr.startswith(">")):
-        raise refusal
+        sent = None
+    if sent is None or not _stands_for(sent, dtype) or (sent.kind == "V" and descr.startswith(">")):
+        wanted = "S or U" if dtype == dtypes.STRING else np.dtype(dtype.numpy).str
+        raise Unreadable(f"npy dtype {wanted} for {dtype}", cut_text(descr, 40))
     return sent
 
 

@@ -1,7 +1,7 @@
 """NumPy's npz format: a zip archive of npy files, one for each array, read within bounds.
 
-Nothing that a zip archive says of itself is trusted: a large directory is refused before it is read, the files inflate to no
-more than all together may have, and there are no bytes that belong to no file.
+Nothing that a zip archive says about itself is trusted: a large directory is refused before it is read, all files together
+inflate to a limited size, and bytes that belong to no file are refused.
 """
 
 import io
@@ -20,19 +20,11 @@ _DESCRIPTOR_BYTES: Final = 24  # at most, after a file whose sizes were not know
 _ZIP64_LOCATOR_BYTES: Final = 20
 _MAX_DIRECTORY: Final = 65_536
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    ValueError,
-    struct.error,
-)
+# What zipfile raises for an archive that is broken; NotImplementedError is a RuntimeError.
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError, ValueError)
 
 
-def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
+def unpack_npz(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
     """The name and the npy file of every array, in the order of the archive, ``limit`` bytes in all. Raises Unreadable."""
     _check_directory(data)
     try:
@@ -46,7 +38,7 @@ def unpack(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
         raise Unreadable("a zip archive of npy files", "one that is broken") from None
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
+def pack_npz(files: Mapping[str, bytes]) -> bytes:
     """The archive of npy files by their arrays' names, not compressed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -75,11 +67,8 @@ def _check_gaps(data: bytes, archive: zipfile.ZipFile) -> None:
 
 def _refuse_gap(gap: int, slack: int) -> None:
     if not 0 <= gap <= slack:
-        raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {_owner(gap)}")
-
-
-def _owner(gap: int) -> str:
-    return "none of them" if gap > 0 else "two of them"
+        owner = "none of them" if gap > 0 else "two of them"
+        raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {owner}")
 
 
 def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The problems of a request, collected within bounds: a hostile body of a million bad elements makes no million problems."""
+"""The problems of a request, collected within bounds: a body with a million bad elements does not make a million problems."""
 
 import json
 from collections import Counter
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.codec import b64, raw_text
+from gateway.codec import b64
+from gateway.codec.raw_text import legible_text
 from gateway.errors import InvalidArgument, Problem
 
 MAX_PROBLEMS: Final = 20  # reported with their place; the others are only counted
@@ -19,7 +20,7 @@ MISSING: Final = object()
 
 
 class Repeating(dict[str, Any]):
-    """A JSON object that has a name more than once: the first member of each name; ``repeated`` are the names in question.
+    """A JSON object that has a name more than once. It holds the first member of each name; ``repeated`` lists those names.
 
     A reader that accepts nothing but a ``dict`` by its very type, as the elements of tensors do, refuses it.
     """
@@ -44,13 +45,13 @@ class Problems:
 
     def add(self, path: Iterable[str | int], expected: str, got: Any) -> None:
         """Note that ``got`` stands at ``path`` (names and indices, from the outside in) where ``expected`` should be."""
-        self.note(path, expected, describe(got) if len(self.kept) < MAX_PROBLEMS else "")
+        self.note(path, expected, describe_value(got) if len(self.kept) < MAX_PROBLEMS else "")
 
     def note(self, path: Iterable[str | int], expected: str, got: str) -> None:
         """As ``add``, with what was got as a phrase."""
         self.count += 1
         if len(self.kept) < MAX_PROBLEMS:
-            self.kept.append(Problem(pointer(path), expected, got))
+            self.kept.append(Problem(json_pointer(path), expected, got))
 
     def extend(self, others: "Problems", place: Callable[[str], str]) -> None:
         """Add the problems of a part of the request; ``place`` turns a pointer into the part into one into the whole."""
@@ -86,12 +87,12 @@ class Problems:
         return lines + ([f"… and {self._at_least}{self.count - MAX_PROBLEMS} more"] if self.count > MAX_PROBLEMS else [])
 
 
-def pointer(path: Iterable[str | int]) -> str:
+def json_pointer(path: Iterable[str | int]) -> str:
     """The RFC 6901 pointer of ``path``; a very long name is cut."""
-    return "".join("/" + cut(str(step), _NAME_LENGTH).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join("/" + cut_text(str(step), _NAME_LENGTH).replace("~", "~0").replace("/", "~1") for step in path)
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """``value`` as a short phrase: ``null``, ``3.5``, ``string "abc"``, ``list of 2``, ``an object``."""
     match value:
         case Repeating():
@@ -109,9 +110,9 @@ def describe(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(cut(text, _TEXT_LENGTH), ensure_ascii=False)
+    return json.dumps(cut_text(text, _TEXT_LENGTH), ensure_ascii=False)
 
 
-def cut(text: str, length: int) -> str:
+def cut_text(text: str, length: int) -> str:
     """``text`` made legible, or its first ``length`` characters and an ellipsis."""
-    return raw_text.legible(text if len(text) <= length else text[:length] + "…")
+    return legible_text(text if len(text) <= length else text[:length] + "…")

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
 from gateway.codec.elements import Array
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
@@ -27,20 +27,25 @@ class Unreadable(Exception):
         self.expected, self.got = expected, got
 
 
-def decode(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
+def decode_raw_tensor(data: memoryview, dtype: DType, shape: Sequence[int]) -> Array:
     """The tensor that ``data`` holds: a read-only view of it, except for strings. Raises Unreadable."""
     count = math.prod(shape)
     if dtype == dtypes.STRING:
         return _strings(data, count).reshape(shape)
-    expected = count * _item_bytes(dtype)
+    expected = count * np.dtype(dtype.numpy).itemsize
     if len(data) != expected:
-        raise Unreadable(f"{expected} bytes for {datatypes.name_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+        raise Unreadable(f"{expected} bytes for {datatype_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+    if not data:
+        return np.empty(shape, dtype.numpy)
     if dtype == dtypes.BOOL:
-        _refuse_other_bytes(data)
+        values = np.frombuffer(data, np.uint8)
+        others = np.flatnonzero(values > 1)
+        if others.size:
+            raise Unreadable("bytes of 0 or 1 for BOOL", f"{values[others[0]]} at element {others[0]}")
     return np.ndarray(shape, dtype.numpy, data)
 
 
-def encode(array: Array) -> bytes | memoryview:
+def encode_raw_tensor(array: Array) -> bytes | memoryview:
     """The bytes of ``array`` for ``b"".join``: those of a large one are its own memory if they lie in order."""
     if array.dtype == object:
         items: list[bytes] = array.ravel().tolist()
@@ -48,17 +53,6 @@ def encode(array: Array) -> bytes | memoryview:
     if array.nbytes <= _SMALL_BYTES:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _item_bytes(dtype: DType) -> int:
-    return int(np.dtype(dtype.numpy).itemsize)
-
-
-def _refuse_other_bytes(data: memoryview) -> None:
-    values = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
-    others = np.flatnonzero(values > 1)
-    if others.size:
-        raise Unreadable("bytes of 0 or 1 for BOOL", f"{values[others[0]]} at element {others[0]}")
 
 
 def _strings(data: memoryview, count: int) -> Array:

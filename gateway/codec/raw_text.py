@@ -4,21 +4,16 @@ Only the strings of a compatible-dialect body may be such text. Code that shows 
 """
 
 
-def decode(data: bytes) -> str:
+def raw_text_of(data: bytes) -> str:
     """Any bytes as text."""
     return data.decode(errors="surrogateescape")
 
 
-def encode(text: str) -> bytes:
+def bytes_of_raw_text(text: str) -> bytes:
     """The bytes that ``text`` stands for."""
     return text.encode(errors="surrogateescape")
 
 
-def legible(text: str) -> str:
+def legible_text(text: str) -> str:
     """``text`` with U+FFFD for the bytes that are not UTF-8."""
-    return text if text.isascii() else encode(text).decode(errors="replace")
-
-
-def is_utf8(text: str) -> bool:
-    """Whether ``text`` stands for no byte that is not UTF-8."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return text if text.isascii() else bytes_of_raw_text(text).decode(errors="replace")

@@ -5,7 +5,8 @@ quotation marks than its names and strings need: then no name is repeated or unk
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Final, TypedDict, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ Loaded = TypeVar("Loaded")
 
 NAME_QUOTES: Final = 2
 """The quotation marks of a name."""
-_REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)  # of a body that a form does not know
+_REFUSALS: Final = (msgspec.MsgspecError, ValueError, OverflowError, KeyError)  # of a body that a form does not accept
 
 _MAX_RANK: Final = 8
 _MAX_INPUTS: Final = 64
@@ -36,16 +37,12 @@ class Base64(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     b64: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Value:
     """A tensor of ``kind`` elements, in lists nested to ``dims``."""
 
     kind: Element
     dims: Dims
-    _first_dtype: "np.dtype[Any]" = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_first_dtype", _first_dtype(self.kind))
 
     @property
     def row(self) -> "Value":
@@ -59,7 +56,7 @@ class Value:
 
     @property
     def type(self) -> Any:
-        """What msgspec decodes it to: lists of the lengths that are fixed, elements within their bounds."""
+        """The type that msgspec decodes it to: lists of the lengths that are fixed, elements within their bounds."""
         nested = _element_type(self.kind)
         for size in reversed(self.dims):
             nested = list[nested]  # type: ignore[valid-type]
@@ -79,8 +76,17 @@ class Value:
             return _bytes(array)
         return array.astype(self.kind.dtype.numpy, copy=False), 0
 
+    @cached_property
+    def _first_dtype(self) -> "np.dtype[Any]":
+        """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
+        dtype = np.dtype(self.kind.dtype.numpy)
+        if self.kind.dtype in _BY_WAY_OF_DOUBLE:
+            return np.dtype(np.float64)
+        wraps = dtype.kind in "iu" and self.kind.high > np.iinfo(dtype).max
+        return np.dtype(np.int64) if wraps else dtype
 
-def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
+
+def typed_values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
     """The inputs by name, as they stand in a body; empty if typed decoders cannot take one of them."""
     if len(inputs) > _MAX_INPUTS:
         return {}
@@ -92,12 +98,12 @@ def values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Valu
     return found
 
 
-def decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
-    """What decodes an object with any of ``members`` (types by name)."""
-    return msgspec.json.Decoder(object_of(members))
+def typed_decoder(members: Mapping[str, Any]) -> "msgspec.json.Decoder[dict[str, Any]]":
+    """A decoder of objects with any of ``members`` (types by name)."""
+    return msgspec.json.Decoder(typed_object(members))
 
 
-def object_of(members: Mapping[str, Any]) -> Any:
+def typed_object(members: Mapping[str, Any]) -> Any:
     """The type of an object with any of ``members``; msgspec skips others."""
     return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
 
@@ -108,8 +114,8 @@ def check_quotes(body: bytes, needed: int) -> None:
         raise ValueError("a repeated or an unknown name, or a quotation mark within a string")
 
 
-def first_of(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
-    """What decodes a body by the first of ``forms`` that knows it, and gives None if none does."""
+def first_typed_form(forms: Sequence[Callable[[bytes], Loaded]]) -> Callable[[bytes], Loaded | None]:
+    """A function that decodes a body with the first of ``forms`` that accepts it, and gives None if none does."""
 
     def decode(body: bytes) -> Loaded | None:
         for form in forms:
@@ -142,12 +148,3 @@ def _element_type(kind: Element) -> Any:
     low = kind.low if kind.low > _INT64.min else None
     high = kind.high if kind.high < _INT64.max else None
     return Annotated[int, Meta(ge=low, le=high)]
-
-
-def _first_dtype(kind: Element) -> "np.dtype[Any]":
-    """The dtype of decoded elements: the tensor's own, unless they are rounded twice, or wrap."""
-    dtype = np.dtype(kind.dtype.numpy)
-    if kind.dtype in _BY_WAY_OF_DOUBLE:
-        return np.dtype(np.float64)
-    wraps = dtype.kind in "iu" and kind.high > np.iinfo(dtype).max
-    return np.dtype(np.int64) if wraps else dtype

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.backend import tensor_proto
+from gateway.backend.replies import signature_from_proto
 from gateway.backend.stubs import DataType, SignatureDef
 from gateway.inference.signature import Signature
 
@@ -53,7 +53,7 @@ def signature(inputs: dict) -> Signature:
     for name, tensor in inputs.items():
         proto.inputs[name].dtype = DataType.Value(tensor["dtype"])
         proto.inputs[name].tensor_shape.unknown_rank = True
-    return tensor_proto.signature_from_proto("serving_default", proto)
+    return signature_from_proto("serving_default", proto)
 
 
 def dtype(name: str):

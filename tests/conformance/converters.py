@@ -11,7 +11,7 @@ from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
 from gateway.backend.statuses import ERROR_OF_STATUS
-from gateway.codec import json_text
+from gateway.codec.json_text import parse_json
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.examples import Classifications, Example, Regressions
 from gateway.inference.signature import DEFAULT_SIGNATURE
@@ -25,7 +25,7 @@ def parse_predict(case: dict) -> None:
     signature = values.signature(case["signature"]["inputs"])
 
     def load():
-        document = json_text.parse(values.body(case["request"]), raw_strings=True)
+        document = parse_json(values.body(case["request"]), raw_strings=True)
         return body.signature_name(document), body.load(document, signature)
 
     loaded = _unless_refused(load, case["expect"])
@@ -51,7 +51,7 @@ def format_predict(case: dict) -> None:
 
 def parse_examples(case: dict) -> None:
     def load():
-        document = json_text.parse(values.body(case["request"]), raw_strings=True)
+        document = parse_json(values.body(case["request"]), raw_strings=True)
         return body.signature_name(document), example_bodies.load(document)
 
     loaded = _unless_refused(load, case["expect"])

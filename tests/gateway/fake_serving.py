@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from gateway.backend import tensor_proto
 from gateway.backend.stubs import (
     ClassificationResponse,
     DataType,
@@ -20,6 +19,7 @@ from gateway.backend.stubs import (
     SignatureDef,
     SignatureDefMap,
 )
+from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.inference.signature import Tensors
 
 # isort: split
@@ -96,8 +96,8 @@ class FakeServing(
         response = PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = number
-        for name, array in version.run({key: tensor_proto.decode(proto) for key, proto in request.inputs.items()}).items():
-            response.outputs[name].CopyFrom(tensor_proto.encode(array))
+        for name, array in version.run({key: decode_tensor(proto) for key, proto in request.inputs.items()}).items():
+            response.outputs[name].CopyFrom(encode_tensor(array))
         return response
 
     def Classify(self, request, context):  # noqa: N802

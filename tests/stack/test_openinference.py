@@ -9,7 +9,8 @@ import requests
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from gateway.codec import datatypes, raw_tensor
+from gateway.codec.datatypes import datatype_of
+from gateway.codec.raw_tensor import decode_raw_tensor, encode_raw_tensor
 from model_export.examples.handwritten_digits import held_out_digits
 from tests.gateway.api.arrays import PROTOCOL, bits, tensors
 from tests.stack.conftest import Stack
@@ -186,8 +187,8 @@ def echo(tmp_path_factory):
 @hypothesis.given(tensors())
 def test_every_tensor_comes_back_from_the_model_server_bit_for_bit(echo, typed):
     dtype, array = typed
-    data = bytes(raw_tensor.encode(array))
-    tensor = {"name": "x", "datatype": datatypes.name_of(dtype), "shape": list(array.shape)}
+    data = bytes(encode_raw_tensor(array))
+    tensor = {"name": "x", "datatype": datatype_of(dtype), "shape": list(array.shape)}
     tensor["parameters"] = {"binary_data_size": len(data)}
     document = {"parameters": {"signature_name": dtype.name, "binary_data_output": True}, "inputs": [tensor]}
     header = json.dumps(document).encode()
@@ -196,4 +197,4 @@ def test_every_tensor_comes_back_from_the_model_server_bit_for_bit(echo, typed):
     length = int(response.headers["Inference-Header-Content-Length"])
     (output,) = json.loads(response.content[:length])["outputs"]
     assert (output["name"], output["datatype"], output["shape"]) == ("y", tensor["datatype"], tensor["shape"])
-    assert bits(raw_tensor.decode(memoryview(response.content)[length:], dtype, array.shape)) == bits(array)
+    assert bits(decode_raw_tensor(memoryview(response.content)[length:], dtype, array.shape)) == bits(array)

@@ -7,6 +7,7 @@ from gateway.api.docs import json_schema
 from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 SIZE: Final = {"type": "integer", "minimum": 0}
@@ -70,7 +71,7 @@ def _inputs(signature: Signature) -> Json:
 def _input(spec: TensorSpec) -> Json:
     members = {
         "name": {"const": spec.name},
-        "datatype": {"const": datatypes.name_of(spec.dtype)},
+        "datatype": {"const": datatype_of(spec.dtype)},
         "shape": _shape(spec),
         "data": _data(spec),
         "parameters": _INPUT_PARAMETERS,

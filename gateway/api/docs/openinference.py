@@ -12,7 +12,7 @@ from gateway.api.openinference.form import SIGNATURE_NAME
 from gateway.api.openinference.request import HEADER_LENGTH
 from gateway.api.samples import bodies
 from gateway.api.samples.model import DocumentedModel
-from gateway.codec import datatypes
+from gateway.codec.datatypes import has_datatype
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 TAG: Final = "Open Inference Protocol, any model"
@@ -69,7 +69,7 @@ def of_any_model(model: str, version: int) -> Iterator[tuple[str, Json]]:
 
 
 def _operations(model: DocumentedModel) -> Iterator[Operation]:
-    signatures = model.callable_with(datatypes.is_supported)
+    signatures = model.callable_with(has_datatype)
     if signatures:
         yield "/infer", "infer", "post", _infer(signatures)
     names = [signature.name for signature in model.signatures]

@@ -17,7 +17,7 @@ from gateway.api.samples.model import (
     has_compatible_form,
     has_strict_form,
 )
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of, has_datatype
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _FORMS: Final = {"instances": ("by rows", "predictions"), "inputs": ("by columns", "outputs")}
@@ -68,14 +68,14 @@ def _simple(model: DocumentedModel, address: str) -> Iterator[Snippet]:
 
 
 def _infer(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    signature = _first(model.callable_with(datatypes.is_supported))
+    signature = _first(model.callable_with(has_datatype))
     if signature is None or not model.is_one_segment:
         return
     url = f"{address}/v2/models/{model.in_path}/infer"
     body = bodies.infer(signature)
     if body is not None:
         yield from _json("Open Inference Protocol", url, body, "outputs")
-    if signature.name == DEFAULT_SIGNATURE and are_supported(signature.outputs, datatypes.is_supported):
+    if signature.name == DEFAULT_SIGNATURE and are_supported(signature.outputs, has_datatype):
         yield _tritonclient(model, address, signature)
 
 
@@ -143,7 +143,7 @@ def _tritonclient(model: DocumentedModel, address: str, signature: Signature) ->
         "inputs = []",
     ]
     for spec in signature.inputs:
-        shape, datatype = list(values.shape(signature, spec)), datatypes.name_of(spec.dtype)
+        shape, datatype = list(values.shape(signature, spec)), datatype_of(spec.dtype)
         lines += [
             f"inputs.append(tritonclient.http.InferInput({spec.name!r}, {shape}, {datatype!r}))",
             f"inputs[-1].set_data_from_numpy({numpy_text.for_triton(signature, spec)})",

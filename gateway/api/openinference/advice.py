@@ -11,7 +11,7 @@ from gateway.api.advice import worked_example
 from gateway.api.advice.advisor import Advisor, Refused, foreign_bytes, foreign_object, signature_for_file
 from gateway.api.advice.foreign_body import ForeignBody
 from gateway.api.samples.model import DocumentedModel, has_form
-from gateway.codec import datatypes
+from gateway.codec.datatypes import has_datatype
 from gateway.errors import GatewayError
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -50,7 +50,7 @@ async def _explained(advisor: Advisor, refused: Refused, name: str, foreign: For
 
 
 def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody | None) -> Iterator[str]:
-    if not has_form(signature, datatypes.is_supported):
+    if not has_form(signature, has_datatype):
         yield from _arrays(known, signature)
         return
     is_file = foreign is not None and foreign.is_file and signature_for_file(known, signature) is signature
@@ -60,6 +60,6 @@ def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody
 
 
 def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:
-    if not has_form(signature, datatypes.is_supported):
+    if not has_form(signature, has_datatype):
         yield _ARRAYS
         yield worked_example.arrays(known, signature, f"/v1/models/{known.in_path}:predict")

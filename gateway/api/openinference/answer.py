@@ -12,8 +12,10 @@ import orjson
 from gateway.api.errors import JSON
 from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, RequestedOutput
 from gateway.call import Answer
-from gateway.codec import b64, datatypes, raw_tensor
-from gateway.codec.elements import Array
+from gateway.codec.b64 import b64_object
+from gateway.codec.datatypes import NUMPY_DATATYPES
+from gateway.codec.elements import Array, dtype_of
+from gateway.codec.raw_tensor import encode_raw_tensor
 from gateway.errors import Internal, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction
@@ -51,13 +53,12 @@ def _tensor(prediction: Prediction, name: str) -> Array:
 
 def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
-    datatype = datatypes.NUMPY_NAMES.get(array.dtype)
+    datatype = NUMPY_DATATYPES.get(array.dtype)
     if datatype is None:
-        dtype = datatypes.of_numpy(array.dtype)
-        raise Unimplemented(f"the output {output.name} is {dtype}, for which the protocol has no datatype")
+        raise Unimplemented(f"the output {output.name} is {dtype_of(array)}, for which the protocol has no datatype")
     described: dict[str, Any] = {"name": output.name, "datatype": datatype, "shape": array.shape}
     if output.binary:
-        data = raw_tensor.encode(array)
+        data = encode_raw_tensor(array)
         binary.append(data)
         described["parameters"] = {"binary_data_size": len(data)}
     else:
@@ -69,7 +70,7 @@ def _json_data(array: Array) -> Any:
     """A value that orjson writes as a flat list, with null for a number that is not finite."""
     if array.dtype == object:
         return [_text(item) for item in array.flat]
-    widened = array.astype(np.float32) if datatypes.of_numpy(array.dtype) in _WIDENED else array
+    widened = array.astype(np.float32) if dtype_of(array) in _WIDENED else array
     return np.ascontiguousarray(widened).reshape(-1)
 
 
@@ -77,4 +78,4 @@ def _text(item: bytes) -> str | dict[str, str]:
     try:
         return item.decode()
     except UnicodeDecodeError:
-        return b64.encode(item)
+        return b64_object(item)

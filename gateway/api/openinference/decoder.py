@@ -10,9 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from gateway.api.openinference import form, strictness
-from gateway.codec import large_json
+from gateway.codec.large_json import NumberBlock, parse_large_json
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import Problems
 
 BINARY_SIZE: Final = "binary_data_size"
@@ -56,7 +55,7 @@ _DECODER: Final = msgspec.json.Decoder(Request)
 def decode(text: bytes) -> Request | None:
     """The request that ``text`` holds, with NumberBlocks for large lists of numbers; None if only ``load`` can tell."""
     try:
-        document = large_json.parse(text, strict=True)
+        document = parse_large_json(text, strict=True)
         if document is not None:
             request = msgspec.convert(document, Request)
             _quotes(request)

@@ -12,7 +12,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from gateway.api.openinference import strictness
 from gateway.api.openinference.strictness import Path
-from gateway.codec import json_text
+from gateway.codec.json_text import parse_json
 from gateway.codec.nested_lists import MAX_RANK
 from gateway.codec.problems import MISSING, Problems
 
@@ -181,7 +181,7 @@ def wants_only_ready(body: bytes) -> bool:
     if not body:
         return False
     problems = Problems()
-    members = read(REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
+    members = read(REPOSITORY_INDEX, parse_json(body, strict=True), (), problems)
     if problems.count:
         raise problems.invalid_argument("this is no request for the index:")
     return bool(members.get("ready"))

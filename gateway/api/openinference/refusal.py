@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.api.openinference import form, tensor
 from gateway.api.openinference.strictness import Path
-from gateway.codec.problems import Problems, cut
+from gateway.codec.problems import Problems, cut_text
 from gateway.inference.signature import Signature, TensorSpec
 
 _MAX_NAMES: Final = 200  # characters of names in a message
@@ -88,9 +88,9 @@ class Refusal:
     def _check_complete(self, specs: Mapping[str, TensorSpec], seen: set[str]) -> None:
         for spec in specs.values():
             if spec.name not in seen and not spec.has_default:
-                expected = f"an input {cut(spec.name, _MAX_NAMES)}, {tensor.declared(spec)}"
+                expected = f"an input {cut_text(spec.name, _MAX_NAMES)}, {tensor.declared(spec)}"
                 self.problems.note(("inputs",), expected, "nothing")
 
 
 def _names(names: Iterable[str]) -> str:
-    return cut(", ".join(names), _MAX_NAMES) or "(there are none)"
+    return cut_text(", ".join(names), _MAX_NAMES) or "(there are none)"

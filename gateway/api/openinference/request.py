@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 from gateway.api.openinference import decoder, form, tensor
 from gateway.api.openinference.decoder import Input, Output, Request
 from gateway.api.openinference.refusal import Refusal
-from gateway.codec import datatypes, json_text
+from gateway.codec.datatypes import has_datatype
 from gateway.codec.elements import Array
-from gateway.codec.problems import Problems, cut
+from gateway.codec.json_text import parse_json
+from gateway.codec.problems import Problems, cut_text
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 from gateway.inference.suggestions import refuse_composite
@@ -38,7 +39,7 @@ def json_length(header_length: str | None, body_bytes: int) -> int | None:
         return None
     if header_length.isascii() and header_length.isdigit() and len(header_length) < 20 and int(header_length) <= body_bytes:
         return int(header_length)
-    got = cut(header_length, 40)
+    got = cut_text(header_length, 40)
     raise InvalidArgument(f'{HEADER_LENGTH}: expected the length of the JSON, from 0 to {body_bytes}, got "{got}"')
 
 
@@ -70,14 +71,14 @@ class InferRequest:
     def signature(self) -> str:
         """The signature that the parameter ``signature_name`` asks for."""
         name = self._parameters.get(form.SIGNATURE_NAME)
-        return cut(name, _MAX_NAME) if name else DEFAULT_SIGNATURE
+        return cut_text(name, _MAX_NAME) if name else DEFAULT_SIGNATURE
 
     @property
     def document(self) -> Any:
         """The JSON of a request that was refused, decoded; None for a body without JSON."""
         if self._is_raw or self._refused is not None:
             return self._refused
-        return json_text.parse(self._json, strict=True)
+        return parse_json(self._json, strict=True)
 
     @property
     def binary_output(self) -> bool:
@@ -208,11 +209,11 @@ def _with_header(error: InvalidArgument) -> InvalidArgument:
 @lru_cache(maxsize=1024)
 def _has_datatypes(signature: Signature) -> bool:
     """Whether the protocol has a datatype for every tensor of ``signature``."""
-    return signature.is_plain and all(datatypes.is_supported(spec.dtype) for spec in (*signature.inputs, *signature.outputs))
+    return signature.is_plain and all(has_datatype(spec.dtype) for spec in (*signature.inputs, *signature.outputs))
 
 
 def _refuse_unsupported(signature: Signature, specs: Sequence[TensorSpec]) -> None:
     refuse_composite(signature, specs)
     for spec in specs:
-        if not datatypes.is_supported(spec.dtype):
+        if not has_datatype(spec.dtype):
             raise Unimplemented(f"the tensor {spec.name} is {spec.dtype}, for which the protocol has no datatype")

@@ -20,7 +20,7 @@ from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import Predictor, signature_of
@@ -185,7 +185,7 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     # The protocol has no way to say that the rank is free.
     shape = (None,) if spec.shape is None else spec.shape
     sizes = [-1 if size is None else size for size in shape]
-    return {"name": spec.name, "datatype": datatypes.name_of(spec.dtype), "shape": sizes}
+    return {"name": spec.name, "datatype": datatype_of(spec.dtype), "shape": sizes}
 
 
 def _index_entries(model: ModelStatus) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from gateway.codec.problems import MAX_PROBLEMS, Problems, Repeating, describe
+from gateway.codec.problems import MAX_PROBLEMS, Problems, Repeating, describe_value
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -40,7 +40,7 @@ def misplaced(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]]:
                 yield (*place, name), "each member once", "a repeated name"
             within.append(_members(item, place))
         elif isinstance(item, float) and not math.isfinite(item):
-            yield place, "a number that JSON has", describe(item)
+            yield place, "a number that JSON has", describe_value(item)
 
 
 def _members(value: dict[str, Any] | list[Any], path: Path) -> Iterator[tuple[Path, Any]]:

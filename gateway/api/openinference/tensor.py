@@ -9,10 +9,12 @@ import numpy as np
 from gateway.api.openinference.decoder import Input
 from gateway.api.openinference.strictness import Path
 from gateway.codec import datatypes, raw_tensor
+from gateway.codec.datatypes import datatype_of
 from gateway.codec.elements import Array, element
-from gateway.codec.nested_lists import Dims, find_problems, to_array
-from gateway.codec.number_block import NumberBlock
-from gateway.codec.problems import MISSING, Problems, pointer
+from gateway.codec.large_json import NumberBlock
+from gateway.codec.nested_lists import Dims, find_list_problems, lists_to_array
+from gateway.codec.problems import MISSING, Problems, json_pointer
+from gateway.codec.raw_tensor import decode_raw_tensor, encode_raw_tensor
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
@@ -24,14 +26,14 @@ def load(given: Input, binary: memoryview | None, spec: TensorSpec) -> Array | N
 
     ``binary``: its bytes; None: its data is JSON.
     """
-    if given.datatype != datatypes.name_of(spec.dtype) or not spec.fits(given.shape):
+    if given.datatype != datatype_of(spec.dtype) or not spec.fits(given.shape):
         return None
     if binary is None:
         dims = _dims(given.data, given.shape)
-        array = None if given.data is None else to_array(given.data, element(spec.dtype, strict=True), dims)
+        array = None if given.data is None else lists_to_array(given.data, element(spec.dtype, strict=True), dims)
         return None if array is None else array.reshape(given.shape)
     try:
-        return raw_tensor.decode(binary, spec.dtype, given.shape) if given.data is None else None
+        return decode_raw_tensor(binary, spec.dtype, given.shape) if given.data is None else None
     except raw_tensor.Unreadable:
         return None
 
@@ -44,8 +46,8 @@ def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, s
     the body ends before the tensor, is for the caller to tell.
     """
     datatype, shape = members.get("datatype"), members.get("shape")
-    if datatype is not None and datatype != datatypes.name_of(spec.dtype):
-        problems.add((*path, "datatype"), datatypes.name_of(spec.dtype), datatype)
+    if datatype is not None and datatype != datatype_of(spec.dtype):
+        problems.add((*path, "datatype"), datatype_of(spec.dtype), datatype)
     if shape is not None and not spec.fits(shape):
         problems.note((*path, "shape"), shape_text(spec), str(shape))
     dtype = datatypes.BY_NAME.get(datatype or "", spec.dtype)
@@ -57,7 +59,7 @@ def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, s
 
 def declared(spec: TensorSpec) -> str:
     """The datatype and shape of ``spec`` as the protocol writes them: ``FP32 [-1, 2]``."""
-    return f"{datatypes.name_of(spec.dtype)} {shape_text(spec)}"
+    return f"{datatype_of(spec.dtype)} {shape_text(spec)}"
 
 
 def shape_text(spec: TensorSpec) -> str:
@@ -78,8 +80,8 @@ def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any],
         raise InvalidArgument(f"a body without JSON is for one input with one free size at most; the inputs are: {inputs}")
     (spec,) = needed
     if spec.dtype == dtypes.STRING:
-        data = memoryview(raw_tensor.encode(_one_string(data)))
-    described = {"name": spec.name, "datatype": datatypes.name_of(spec.dtype), "shape": _sizes(spec, len(data))}
+        data = memoryview(encode_raw_tensor(_one_string(data)))
+    described = {"name": spec.name, "datatype": datatype_of(spec.dtype), "shape": _sizes(spec, len(data))}
     return described | {"parameters": {"binary_data_size": len(data)}}, data
 
 
@@ -88,8 +90,8 @@ def _explain_json(data: Any, path: Path, dtype: DType, shape: list[int] | None, 
         problems.add(path, "the tensor's elements, or binary_data_size among its parameters", MISSING)
         return
     kind, dims = element(dtype, strict=True), None if shape is None else _dims(data, shape)
-    if to_array(data, kind, dims) is None:
-        problems.extend(find_problems(data, kind, dims), lambda inner: pointer(path) + inner)
+    if lists_to_array(data, kind, dims) is None:
+        problems.extend(find_list_problems(data, kind, dims), lambda inner: json_pointer(path) + inner)
 
 
 def _explain_binary(members: Mapping[str, Any], path: Path, binary: memoryview, dtype: DType, problems: Problems) -> None:
@@ -100,7 +102,7 @@ def _explain_binary(members: Mapping[str, Any], path: Path, binary: memoryview, 
     if shape is None or len(binary) < size:
         return
     try:
-        raw_tensor.decode(binary, dtype, shape)
+        decode_raw_tensor(binary, dtype, shape)
     except raw_tensor.Unreadable as unreadable:
         problems.note((*path, "parameters", "binary_data_size"), unreadable.expected, unreadable.got)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.api.samples import values
 from gateway.api.samples.model import DocumentedModel, has_compatible_form, has_form, has_strict_form
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of, has_datatype
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -46,12 +46,12 @@ def examples(model: DocumentedModel, signature: Signature) -> Json:
 
 def infer(signature: Signature) -> Json | None:
     """A body of the Open Inference Protocol; None if a tensor has no datatype there, or the body is too large."""
-    if not _is_shown(signature, datatypes.is_supported):
+    if not _is_shown(signature, has_datatype):
         return None
     inputs = [
         {
             "name": spec.name,
-            "datatype": datatypes.name_of(spec.dtype),
+            "datatype": datatype_of(spec.dtype),
             "shape": list(values.shape(signature, spec)),
             "data": values.flat(signature, spec),
         }

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from gateway.codec import b64
+from gateway.codec.b64 import decode_base64
 from gateway.inference import dtypes
 from gateway.inference.dtypes import DType
 from gateway.inference.signature import Signature, TensorSpec
@@ -82,7 +83,7 @@ def is_index(signature: Signature, spec: TensorSpec) -> bool:
 def first(spec: TensorSpec) -> bytes:
     """An element of a string tensor, as bytes."""
     value = _element(spec)
-    return value.encode() if isinstance(value, str) else b64.decode(value[b64.KEY])
+    return value.encode() if isinstance(value, str) else decode_base64(value[b64.KEY])
 
 
 def is_guess(signature: Signature) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 import orjson
 
 from gateway.codec import json_output
-from gateway.codec.elements import Array
-from gateway.codec.json_output import OPTIONS
+from gateway.codec.elements import Array, dtype_of
+from gateway.codec.json_output import OPTIONS, native_array, string_output
 from gateway.errors import Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.signature import Prediction, Tensors
@@ -35,9 +35,9 @@ def value(outputs: Tensors) -> Any:
 
 def _legal(name: str, array: Array) -> Any:
     """What orjson writes for ``array`` in JSON that every parser reads."""
-    dtype = json_output.dtype_of(array)
+    dtype = dtype_of(array)
     if dtype in (dtypes.COMPLEX64, dtypes.COMPLEX128):
         raise Unimplemented(f"the output {name} is {dtype}, which has no JSON form")
     if dtype == dtypes.STRING:
-        return json_output.strings(name, array)
-    return json_output.native(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)
+        return string_output(name, array)
+    return native_array(array.astype(np.float32) if dtype in (dtypes.HALF, dtypes.BFLOAT16) else array)

@@ -9,8 +9,8 @@ import numpy as np
 from gateway.api.tensor_field import InvalidTensors, example_dims
 from gateway.api.tensor_field import load as load_tensors
 from gateway.codec.elements import Array, element
-from gateway.codec.nested_lists import complete, to_array
-from gateway.codec.problems import Problems, Repeating, pointer
+from gateway.codec.nested_lists import complete_tensors, lists_to_array
+from gateway.codec.problems import Problems, Repeating, json_pointer
 from gateway.errors import Unimplemented
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -31,7 +31,9 @@ def accept(document: Any, signature: Signature) -> dict[str, Array] | None:
     needed = {name for name, spec in specs.items() if not spec.has_default}
     if not needed <= document.keys() <= specs.keys():
         return None
-    return complete((spec.name, _example(document[spec.name], spec)) for spec in signature.inputs if spec.name in document)
+    return complete_tensors(
+        (spec.name, _example(document[spec.name], spec)) for spec in signature.inputs if spec.name in document
+    )
 
 
 def load(document: Any, signature: Signature) -> dict[str, Array]:
@@ -69,7 +71,7 @@ def _input_given_as_data(document: Mapping[str, Any], signature: Signature) -> s
 
 
 def _as_sent(place: str, short_for: str | None) -> str:
-    name = pointer((short_for,)) if short_for else ""
+    name = json_pointer((short_for,)) if short_for else ""
     is_renamed = bool(name) and (place == name or place.startswith(name + "/"))
     return f"/{DATA_KEY}{place.removeprefix(name)}" if is_renamed else place
 
@@ -81,5 +83,5 @@ def _refuse_unsupported(signature: Signature) -> None:
 
 
 def _example(value: Any, spec: TensorSpec) -> Array | None:
-    array = to_array(value, element(spec.dtype, strict=True), example_dims(spec))
+    array = lists_to_array(value, element(spec.dtype, strict=True), example_dims(spec))
     return array[np.newaxis] if array is not None and spec.has_free_batch else array

@@ -12,7 +12,7 @@ from gateway.api.simple.body import DATA_KEY
 from gateway.api.tensor_field import example_dims
 from gateway.codec import typed
 from gateway.codec.elements import Array, element
-from gateway.codec.typed import NAME_QUOTES, Value
+from gateway.codec.typed import NAME_QUOTES, Value, first_typed_form, typed_decoder, typed_values
 from gateway.inference.signature import Signature
 
 _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
@@ -21,8 +21,8 @@ _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 @lru_cache(maxsize=_MAX_SIGNATURES)
 def decoder(signature: Signature) -> Callable[[bytes], dict[str, Array] | None]:
     """What decodes a /predict body: one example, without a batch dimension that is free."""
-    values = typed.values([(spec.name, element(spec.dtype, strict=True), example_dims(spec)) for spec in signature.inputs])
-    return typed.first_of([_Example(signature, values)] if values else [])
+    values = typed_values([(spec.name, element(spec.dtype, strict=True), example_dims(spec)) for spec in signature.inputs])
+    return first_typed_form([_Example(signature, values)] if values else [])
 
 
 class _Example:
@@ -34,7 +34,7 @@ class _Example:
         self._only = next(iter(values)) if len(values) == 1 and "" not in values else None
         if self._only is not None:
             members = {DATA_KEY: members[self._only]} | members
-        self._decoder = typed.decoder(members)
+        self._decoder = typed_decoder(members)
 
     def __call__(self, body: bytes) -> dict[str, Array]:
         given = self._decoder.decode(body)

@@ -11,7 +11,7 @@ from gateway.api.json_body import JsonBody
 from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody
-from gateway.codec import datatypes
+from gateway.codec.datatypes import has_datatype
 from gateway.errors import GatewayError, OutOfRange
 from gateway.inference import suggestions
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors, TensorSpec
@@ -126,5 +126,5 @@ def _example_lines(known: DocumentedModel, signature: Signature, *, verb: Exampl
 
 
 def _elsewhere(specs: list[TensorSpec]) -> str:
-    or_v2 = " or /v2" if all(datatypes.is_supported(spec.dtype) for spec in specs) else ""
+    or_v2 = " or /v2" if all(has_datatype(spec.dtype) for spec in specs) else ""
     return f"no form in TensorFlow Serving's JSON: {suggestions.tensors(specs)}; use npy (application/x-npy){or_v2}"

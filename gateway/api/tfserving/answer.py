@@ -7,8 +7,8 @@ import numpy as np
 import orjson
 
 from gateway.codec import json_output
-from gateway.codec.elements import Array
-from gateway.codec.json_output import OPTIONS, NonFinite
+from gateway.codec.elements import Array, dtype_of
+from gateway.codec.json_output import OPTIONS, NonFinite, float_output, native_array, split_output, string_output
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.examples import Classifications, Regressions
@@ -25,7 +25,7 @@ def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") 
     ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are
     written as ``non_finite`` says. A string of an output whose name ends in ``_bytes``, or one that is not UTF-8 (where
     upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text, and
-    OutOfRange as ``json_output.floats``.
+    OutOfRange as ``json_output.float_output``.
     """
     plain = _plain(outputs, "predictions" if row else "outputs", non_finite)
     if plain is not None:
@@ -42,7 +42,7 @@ def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") 
 def dump_classifications(answer: Classifications, non_finite: NonFinite) -> bytes:
     """``{"results": [[[label, score], ...], ...]}``, scores as short as float32 allows.
 
-    Raises InvalidArgument with upstream's text when there is no result, OutOfRange as ``json_output.floats``.
+    Raises InvalidArgument with upstream's text when there is no result, OutOfRange as ``json_output.float_output``.
     """
     if not answer.rows:
         raise InvalidArgument("Cannot convert empty ClassificationResults to JSON")
@@ -53,14 +53,14 @@ def dump_regressions(answer: Regressions, non_finite: NonFinite) -> bytes:
     """``{"results": [value, ...]}``. Raises as ``dump_classifications``."""
     if not len(answer.values):
         raise InvalidArgument("Cannot convert empty RegressionResults to JSON")
-    return _dump(json_output.floats("results", answer.values, non_finite))
+    return _dump(float_output("results", answer.values, non_finite))
 
 
 def _labelled(row: Sequence[tuple[str, float]], non_finite: NonFinite) -> list[Any]:
     scores = np.array([score for _, score in row], dtype=np.float32)
     if np.isfinite(scores).all():
         return [[label, score] for (label, _), score in zip(row, scores, strict=True)]
-    return [[label, json_output.floats("results", score, non_finite)] for (label, _), score in zip(row, scores, strict=True)]
+    return [[label, float_output("results", score, non_finite)] for (label, _), score in zip(row, scores, strict=True)]
 
 
 def _dump(results: Any) -> bytes:
@@ -98,20 +98,16 @@ def _rows(outputs: Tensors, non_finite: NonFinite) -> Any:
 
 def _split(name: str, array: Array, non_finite: NonFinite) -> Iterable[Any]:
     """What orjson writes for each slice along dimension 0."""
-    return json_output.split(array, _compatible(name, array, non_finite))
+    return split_output(array, _compatible(name, array, non_finite))
 
 
 def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
     """What orjson writes for ``array`` in the compatible dialect."""
-    dtype = json_output.dtype_of(array)
+    dtype = dtype_of(array)
     if dtype in _NO_FORM:
         if array.size:
             raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype}")
         return np.zeros(array.shape).tolist()
     if dtype == dtypes.STRING:
-        return json_output.strings(name, array)
-    return (
-        json_output.floats(name, json_output.native(array), non_finite)
-        if array.dtype.kind == "f"
-        else json_output.native(array)
-    )
+        return string_output(name, array)
+    return float_output(name, native_array(array), non_finite) if array.dtype.kind == "f" else native_array(array)

@@ -12,10 +12,10 @@ import numpy as np
 from gateway.api.tfserving import columns, rows
 from gateway.codec import b64
 from gateway.codec.elements import Array, element
-from gateway.codec.json_text import dump
-from gateway.codec.nested_lists import complete, to_array
-from gateway.codec.number_block import NumberBlock
-from gateway.codec.problems import cut
+from gateway.codec.json_text import dump_json
+from gateway.codec.large_json import NumberBlock
+from gateway.codec.nested_lists import complete_tensors, lists_to_array
+from gateway.codec.problems import cut_text
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -43,7 +43,7 @@ def signature_name(document: Any) -> str:
     name = document.get(SIGNATURE_KEY, "")
     if not isinstance(name, str):
         raise _unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
-    return cut(name, _NAME_LENGTH) or DEFAULT_SIGNATURE
+    return cut_text(name, _NAME_LENGTH) or DEFAULT_SIGNATURE
 
 
 def accept(document: Any, signature: Signature) -> PredictBody | None:
@@ -89,7 +89,7 @@ def _instances(document: Mapping[str, Any]) -> list[Any]:
 
 
 def _unlike(document: Any, text: str) -> InvalidArgument:
-    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
+    return InvalidArgument(f"JSON Value: {dump_json(document)} {text}")
 
 
 def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
@@ -99,21 +99,23 @@ def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | N
     names = {spec.name for spec in specs}
     if not is_list or not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
         return None
-    return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
+    return complete_tensors((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
 
 
 def _columns(inputs: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
     if b64.is_object(inputs):
-        return complete((spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs)
+        return complete_tensors(
+            (spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs
+        )
     return _only(inputs, specs)
 
 
 def _only(value: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
-    return complete([(specs[0].name, _tensor(value, specs[0]))]) if len(specs) == 1 else None
+    return complete_tensors([(specs[0].name, _tensor(value, specs[0]))]) if len(specs) == 1 else None
 
 
 def _tensor(value: Any, spec: TensorSpec) -> Array | None:
-    return to_array(value, element(spec.dtype, strict=False))
+    return lists_to_array(value, element(spec.dtype, strict=False))
 
 
 def _column(values: list[Any], spec: TensorSpec) -> Array | None:

@@ -7,7 +7,7 @@ from gateway.api.tensor_field import InvalidTensors, load
 from gateway.api.tfserving import wording
 from gateway.codec import b64
 from gateway.codec.elements import Array, element
-from gateway.codec.problems import Problems, pointer
+from gateway.codec.problems import Problems, json_pointer
 from gateway.errors import GatewayError, InvalidArgument, Unimplemented
 from gateway.inference.signature import Signature
 
@@ -27,7 +27,7 @@ def to_tensors(inputs: Any, signature: Signature) -> dict[str, Array]:
             "inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map"
         )
     name = signature.inputs[0].name
-    return _load({name: inputs}, signature, prefix=f"/{KEY}", drop=pointer((name,)))
+    return _load({name: inputs}, signature, prefix=f"/{KEY}", drop=json_pointer((name,)))
 
 
 def _load(tensors: Mapping[str, Any], signature: Signature, prefix: str, drop: str) -> dict[str, Array]:

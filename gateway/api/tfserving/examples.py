@@ -11,9 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.api.tfserving.wording import json_type
-from gateway.codec import b64, raw_text
-from gateway.codec.json_text import dump
-from gateway.codec.problems import MISSING, Problems, cut
+from gateway.codec import b64
+from gateway.codec.b64 import decode_base64
+from gateway.codec.json_text import dump_json
+from gateway.codec.problems import MISSING, Problems, cut_text
+from gateway.codec.raw_text import bytes_of_raw_text
 from gateway.errors import InvalidArgument
 from gateway.inference.examples import Example, Examples, Feature, Kind
 
@@ -68,7 +70,7 @@ def _items(document: Mapping[str, Any]) -> list[Any]:
 
 
 def _unlike(document: Any, text: str) -> InvalidArgument:
-    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
+    return InvalidArgument(f"JSON Value: {dump_json(document)} {text}")
 
 
 def _example(value: Any) -> Example | None:
@@ -103,7 +105,7 @@ def _floats(items: list[float]) -> list[float]:
 
 def _bytes(items: list[Any]) -> Feature | None:
     try:
-        return Feature("bytes", [raw_text.encode(item) if isinstance(item, str) else _decoded(item) for item in items])
+        return Feature("bytes", [bytes_of_raw_text(item) if isinstance(item, str) else _decoded(item) for item in items])
     except ValueError:
         return None
 
@@ -111,7 +113,7 @@ def _bytes(items: list[Any]) -> Feature | None:
 def _decoded(item: dict[str, Any]) -> bytes:
     if not b64.is_b64(item):
         raise ValueError("not a b64 object")
-    return b64.decode(item[b64.KEY])
+    return decode_base64(item[b64.KEY])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _example_misfits(path: tuple[str | int, ...], value: Any) -> Iterator[_Misfi
         return
     for name, member in value.items():
         if _feature(member) is None:
-            yield from _feature_misfits((*path, name), cut(name, _NAME_LENGTH), member)
+            yield from _feature_misfits((*path, name), cut_text(name, _NAME_LENGTH), member)
 
 
 def _feature_misfits(path: tuple[str | int, ...], name: str, member: Any) -> Iterator[_Misfit]:

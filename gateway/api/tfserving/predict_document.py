@@ -7,7 +7,7 @@ from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.json_body import JsonBody
 from gateway.api.tfserving import advice
 from gateway.api.tfserving.body import PredictBody
-from gateway.codec.problems import pointer
+from gateway.codec.problems import json_pointer
 from gateway.errors import GatewayError, InvalidArgument, Problem
 from gateway.inference import suggestions
 from gateway.inference.signature import ModelRef, Signature, Tensors
@@ -76,5 +76,5 @@ def _mismatches(signature: Signature, tensors: Tensors, row: bool) -> tuple[Prob
 
 def _place(name: str, signature: Signature, row: bool) -> str:
     if len(signature.inputs) == 1:
-        return pointer(["instances" if row else "inputs"])
-    return pointer(["instances", "*", name] if row else ["inputs", name])
+        return json_pointer(["instances" if row else "inputs"])
+    return json_pointer(["instances", "*", name] if row else ["inputs", name])

@@ -25,8 +25,8 @@ from gateway.api.tfserving.body import PredictBody
 from gateway.api.tfserving.path import ModelPath
 from gateway.api.tfserving.predict_document import PredictDocument
 from gateway.call import Answer, Call
-from gateway.codec import json_text
 from gateway.codec.json_output import NonFinite
+from gateway.codec.json_text import parse_json
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.catalog import Catalog
@@ -173,7 +173,7 @@ class TfServing:
         started_s = time.monotonic()
         data, document = await self._bodies.read(call), None
         try:
-            document = await self._memory.run(len(data), json_text.parse, data, raw_strings=True)
+            document = await self._memory.run(len(data), parse_json, data, raw_strings=True)
             trace.signature = body.signature_name(document)
             examples = await self._memory.run(len(data), example_bodies.load, document)
         except InvalidArgument as error:

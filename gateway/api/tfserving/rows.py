@@ -11,8 +11,8 @@ from gateway.api.tensor_field import InvalidTensors, load
 from gateway.api.tfserving import wording
 from gateway.codec import b64
 from gateway.codec.elements import Array, Element, element
-from gateway.codec.nested_lists import find_problems
-from gateway.codec.problems import MISSING, Problems, cut, pointer
+from gateway.codec.nested_lists import find_list_problems
+from gateway.codec.problems import MISSING, Problems, cut_text, json_pointer
 from gateway.errors import GatewayError, InvalidArgument, Problem
 from gateway.inference.signature import Signature
 
@@ -41,7 +41,7 @@ def _from_values(instances: Sequence[Any], signature: Signature) -> dict[str, Ar
         pass
     kind = element(signature.inputs[0].dtype, strict=False)
     problems = Problems()
-    problems.extend(find_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
+    problems.extend(find_list_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
     row = _row_of(problems.kept[0])
     raise _refused(problems, wording.of_plain_instance(row, instances[row], instances[0], kind))
 
@@ -64,7 +64,7 @@ def _from_objects(instances: Sequence[Any], signature: Signature) -> dict[str, A
 def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problems:
     """The instances that are no objects, the names that are missing and those that no input has."""
     problems = Problems()
-    known = cut(", ".join(kinds), 200)
+    known = cut_text(", ".join(kinds), 200)
     for row, instance in enumerate(instances):
         if not problems.room:
             break
@@ -82,7 +82,7 @@ def _of_column(instances: Sequence[Any], name: str, kind: Element) -> Problems:
     """The problems of one input in the instances that have it."""
     rows = [row for row, instance in enumerate(instances) if b64.is_object(instance) and name in instance]
     problems = Problems()
-    found = find_problems([instances[row][name] for row in rows], kind)
+    found = find_list_problems([instances[row][name] for row in rows], kind)
     problems.extend(found, lambda inner: _in_instances(inner, rows, name))
     return problems
 
@@ -91,7 +91,7 @@ def _in_instances(inner: str, rows: Sequence[int], name: str) -> str:
     _, *steps = inner.split("/")
     if not steps:
         return f"/{KEY}"
-    return "".join([f"/{KEY}/{rows[int(steps[0])]}", pointer((name,)), *(f"/{step}" for step in steps[1:])])
+    return "".join([f"/{KEY}/{rows[int(steps[0])]}", json_pointer((name,)), *(f"/{step}" for step in steps[1:])])
 
 
 def _row_of(problem: Problem) -> int:

@@ -12,7 +12,7 @@ from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import SIGNATURE_KEY, PredictBody
 from gateway.codec import b64, typed
 from gateway.codec.elements import Array, element
-from gateway.codec.typed import NAME_QUOTES, Value
+from gateway.codec.typed import NAME_QUOTES, Value, first_typed_form, typed_decoder, typed_object, typed_values
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
@@ -24,12 +24,12 @@ def decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
 
     It gives None for whatever it does not know, such as a tensor that has not the declared shape.
     """
-    values = typed.values([(spec.name, element(spec.dtype, strict=False), spec.shape) for spec in signature.inputs])
+    values = typed_values([(spec.name, element(spec.dtype, strict=False), spec.shape) for spec in signature.inputs])
     # An object with the one member b64 is a value, whatever the inputs are called.
     if not values or values.keys() == {b64.KEY}:
-        return typed.first_of(())
+        return first_typed_form(())
     plain = [_Plain(*next(iter(values.items())))] if len(values) == 1 else []
-    return typed.first_of([*plain, _Named(values)])
+    return first_typed_form([*plain, _Named(values)])
 
 
 def _envelope(document: dict[str, Any]) -> tuple[str, Any, int]:
@@ -47,7 +47,7 @@ class _Plain:
     def __init__(self, name: str, value: Value) -> None:
         self._name, self._value = name, value
         in_rows = {rows.KEY: value.with_free_batch.type} if value.dims else {}
-        self._decoder = typed.decoder({SIGNATURE_KEY: str, columns.KEY: value.type} | in_rows)
+        self._decoder = typed_decoder({SIGNATURE_KEY: str, columns.KEY: value.type} | in_rows)
 
     def __call__(self, body: bytes) -> PredictBody:
         key, given, envelope = _envelope(self._decoder.decode(body))
@@ -63,10 +63,10 @@ class _Named:
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
-        members = {SIGNATURE_KEY: str, columns.KEY: typed.object_of({name: value.type for name, value in values.items()})}
+        members = {SIGNATURE_KEY: str, columns.KEY: typed_object({name: value.type for name, value in values.items()})}
         if all(value.dims for value in values.values()):
-            members[rows.KEY] = list[typed.object_of({name: value.row.type for name, value in values.items()})]  # type: ignore[misc]
-        self._decoder = typed.decoder(members)
+            members[rows.KEY] = list[typed_object({name: value.row.type for name, value in values.items()})]  # type: ignore[misc]
+        self._decoder = typed_decoder(members)
 
     def __call__(self, body: bytes) -> PredictBody:
         key, given, envelope = _envelope(self._decoder.decode(body))

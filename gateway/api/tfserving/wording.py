@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.codec import b64
-from gateway.codec.elements import Element, fits, misfits
-from gateway.codec.json_text import dump
-from gateway.codec.nested_lists import MAX_RANK, shape_of
-from gateway.codec.problems import cut
+from gateway.codec.elements import Element, fits_element, misfit_elements
+from gateway.codec.json_text import dump_json
+from gateway.codec.nested_lists import MAX_RANK, shape_of_lists
+from gateway.codec.problems import cut_text
 from gateway.errors import GatewayError, InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 
@@ -20,9 +20,9 @@ _TYPE_NAMES: Final = {bool: "True", int: "Number", float: "Number", str: "String
 
 def of_tensor(value: Any, kind: Element) -> GatewayError | None:
     """Why ``value`` is no tensor of ``kind`` elements, or None if it is one (``FillTensorProto``)."""
-    shape = shape_of(value)
+    shape = shape_of_lists(value)
     if len(shape) > MAX_RANK:
-        return InvalidArgument(f"JSON Value: {dump(value)} has more than {MAX_RANK} dimensions")
+        return InvalidArgument(f"JSON Value: {dump_json(value)} has more than {MAX_RANK} dimensions")
     return _fill(value, 0, shape, kind)
 
 
@@ -35,10 +35,10 @@ def of_named_instance(
     for name, value in instance.items():
         problem = _of_item(value, name, first.get(name, value), kinds)
         if problem:
-            return _in_instances(f"{index} key: {cut(name, 200)}", problem)
+            return _in_instances(f"{index} key: {cut_text(name, 200)}", problem)
     if instance.keys() != kinds.keys():
         keys = ",".join(sorted(kinds))
-        text = f"of 'instances' list. JSON object: {dump(instance)} keys must be equal to: {keys}"
+        text = f"of 'instances' list. JSON object: {dump_json(instance)} keys must be equal to: {keys}"
         return InvalidArgument(f"Failed to process element: {index} {text}")
     return None
 
@@ -47,14 +47,14 @@ def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> I
     """Why an element of 'instances' that should be a value or a list does not fit; ``first`` is the one at index 0."""
     if b64.is_object(instance):
         return InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
-    problem = of_tensor(instance, kind) or _of_other_shape(shape_of(instance), shape_of(first))
+    problem = of_tensor(instance, kind) or _of_other_shape(shape_of_lists(instance), shape_of_lists(first))
     return _in_instances(str(index), problem) if problem else None
 
 
 def _of_item(value: Any, name: str, first: Any, kinds: Mapping[str, Element]) -> GatewayError | None:
     if name not in kinds:
-        return InvalidArgument(f"JSON object: does not have named input: {cut(name, 200)}")
-    return of_tensor(value, kinds[name]) or _of_other_shape(shape_of(value), shape_of(first))
+        return InvalidArgument(f"JSON object: does not have named input: {cut_text(name, 200)}")
+    return of_tensor(value, kinds[name]) or _of_other_shape(shape_of_lists(value), shape_of_lists(first))
 
 
 def _of_other_shape(shape: tuple[int, ...], first: tuple[int, ...]) -> InvalidArgument | None:
@@ -79,7 +79,7 @@ def _fill(value: Any, level: int, shape: tuple[int, ...], kind: Element) -> Gate
         text = f"{len(value)} at level: {level} expected size: {shape[level]}"
         return InvalidArgument(f"Encountered list at unexpected size: {text}")
     if level == rank - 1:
-        return next((_fill(value[index], rank, shape, kind) for index in misfits(value, kind)), None)
+        return next((_fill(value[index], rank, shape, kind) for index in misfit_elements(value, kind)), None)
     found = (_fill(item, level + 1, shape, kind) for item in value)
     return next((problem for problem in found if problem), None)
 
@@ -87,17 +87,17 @@ def _fill(value: Any, level: int, shape: tuple[int, ...], kind: Element) -> Gate
 def _of_scalar(value: Any, level: int, rank: int, kind: Element) -> GatewayError | None:
     if level != rank:
         text = f"found at incorrect level: {level + 1} in the JSON DOM. Expected at level: {rank}"
-        return InvalidArgument(f"JSON Value: {dump(value)} {text}")
-    if fits(value, kind):
+        return InvalidArgument(f"JSON Value: {dump_json(value)} {text}")
+    if fits_element(value, kind):
         return None
     if isinstance(value, dict) and kind.dtype == dtypes.STRING:
         if b64.is_b64(value):
             return InvalidArgument("Unable to base64 decode")
-        return InvalidArgument(f"JSON Value: {dump(value)} not formatted correctly for base64 data")
+        return InvalidArgument(f"JSON Value: {dump_json(value)} not formatted correctly for base64 data")
     if not isinstance(value, dict) and not kind.is_supported:
-        return Unimplemented(f"Conversion of JSON Value: {dump(value)} to type: {kind.dtype}")
+        return Unimplemented(f"Conversion of JSON Value: {dump_json(value)} to type: {kind.dtype}")
     expected = f"is not of expected type: {kind.dtype}"
-    return InvalidArgument(f"JSON Value: {dump(value)} Type: {json_type(value)} {expected}")
+    return InvalidArgument(f"JSON Value: {dump_json(value)} Type: {json_type(value)} {expected}")
 
 
 def json_type(value: Any) -> str:

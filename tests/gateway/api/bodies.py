@@ -9,7 +9,7 @@ import orjson
 from hypothesis import strategies as st
 
 from gateway.api.simple import answer
-from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
 from gateway.codec.json_output import OPTIONS
 from gateway.inference import dtypes
 from gateway.inference.signature import Signature, TensorSpec
@@ -195,7 +195,7 @@ def infer_inputs(draw, spec, comma):
     """One of the inputs of an inference request, flat or nested, mostly as ``spec`` has it."""
     shape = draw(shapes(spec.shape, draw(st.integers(1, 3))))
     sent = draw(lists(spec.dtype, draw(st.sampled_from([shape, (math.prod(shape),)])), comma))
-    datatype = "FP32" if rarely(draw) else datatypes.name_of(spec.dtype)
+    datatype = "FP32" if rarely(draw) else datatype_of(spec.dtype)
     members = {"name": json.dumps(spec.name), "datatype": json.dumps(datatype), "shape": str(list(shape)), "data": sent}
     return objects(members | ({"parameters": '{"binary_data_size": 4}'} if rarely(draw) else {}))
 

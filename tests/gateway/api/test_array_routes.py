@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.api.arrays import NPY, NPZ
 from gateway.backend.stubs import DataType
-from gateway.codec import npy, npz
+from gateway.codec.npy import decode_npy, encode_npy
+from gateway.codec.npz import pack_npz, unpack_npz
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import bits, identity, tensors
 from tests.gateway.fake_serving import Version, signature
@@ -115,12 +116,12 @@ def model():
 @given(tensors([dtype for dtype in dtypes.DTYPES if dtype != dtypes.STRING]), st.booleans())
 def test_every_tensor_comes_back_bit_for_bit(model, typed, is_archive):
     dtype, array = typed
-    body = npy.encode("x", array)
+    body = encode_npy("x", array)
     path, kind = f"/v1/models/{dtype.name}:predict", NPZ if is_archive else NPY
-    response = post(model, path, npz.pack({"x": body}) if is_archive else body, kind, kind)
+    response = post(model, path, pack_npz({"x": body}) if is_archive else body, kind, kind)
     assert response.status_code == 200, response.text
-    answer = dict(npz.unpack(response.data, 10_000))["x"] if is_archive else response.data
-    assert bits(npy.decode(answer, dtype)) == bits(array)
+    answer = dict(unpack_npz(response.data, 10_000))["x"] if is_archive else response.data
+    assert bits(decode_npy(answer, dtype)) == bits(array)
 
 
 @given(st.binary(max_size=200), st.sampled_from([NPY, NPZ]), st.sampled_from([V1.replace("m:", "float:"), "/predict/float"]))

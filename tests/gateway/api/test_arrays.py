@@ -13,7 +13,8 @@ from werkzeug.http import parse_accept_header
 
 from gateway.api import arrays
 from gateway.api.arrays import NPY, NPZ
-from gateway.codec import npy, npz
+from gateway.codec.npy import decode_npy, encode_npy
+from gateway.codec.npz import pack_npz, unpack_npz
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
@@ -70,34 +71,34 @@ def refusal(*arguments, **options):
 @given(tensors(dtypes.DTYPES, elements=NOT_IN_NUL))
 def test_a_tensor_survives_the_way_out_and_in(typed):
     dtype, array = typed
-    assert bits(npy.decode(npy.encode("y", array), dtype)) == bits(array)
+    assert bits(decode_npy(encode_npy("y", array), dtype)) == bits(array)
 
 
 @given(tensors([dtype for dtype in dtypes.DTYPES if dtype not in (dtypes.STRING, dtypes.BFLOAT16)]), st.booleans())
 def test_what_numpy_saves_is_read_and_what_is_written_numpy_loads(typed, is_fortran):
     dtype, array = typed
-    assert bits(npy.decode(saved(np.asarray(array, order="F" if is_fortran else "C")), dtype)) == bits(array)
-    assert bits(np.load(io.BytesIO(npy.encode("y", array)), allow_pickle=False)) == bits(array)
+    assert bits(decode_npy(saved(np.asarray(array, order="F" if is_fortran else "C")), dtype)) == bits(array)
+    assert bits(np.load(io.BytesIO(encode_npy("y", array)), allow_pickle=False)) == bits(array)
 
 
 @given(tensors([dtypes.BFLOAT16]))
 def test_bfloat16_is_what_numpy_makes_of_it(typed):
     _, array = typed
-    assert saved(array) == npy.encode("y", array)
-    assert bits(np.load(io.BytesIO(npy.encode("y", array))).view(array.dtype)) == bits(array)
+    assert saved(array) == encode_npy("y", array)
+    assert bits(np.load(io.BytesIO(encode_npy("y", array))).view(array.dtype)) == bits(array)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.FLOAT, dtypes.INT64, dtypes.UINT16, dtypes.COMPLEX64], ids=str)
 def test_the_other_byte_order_is_turned(dtype):
     array = np.arange(6).reshape(2, 3).astype(dtype.numpy)
-    assert bits(npy.decode(saved(array.astype(array.dtype.newbyteorder(">"))), dtype)) == bits(array)
+    assert bits(decode_npy(saved(array.astype(array.dtype.newbyteorder(">"))), dtype)) == bits(array)
 
 
 def test_version_2_is_read():
     array = np.arange(3, dtype=np.int32)
     file = io.BytesIO()
     np.lib.format.write_array(file, array, version=(2, 0))
-    assert bits(npy.decode(file.getvalue(), dtypes.INT32)) == bits(array)
+    assert bits(decode_npy(file.getvalue(), dtypes.INT32)) == bits(array)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -105,11 +106,11 @@ def test_version_2_is_read():
 def test_strings_are_bytes_or_text(order, kind):
     array = np.array([["a", "bcd"], ["", "e"]]).astype(f"{order}{kind}3")
     expected = objects([b"a", b"bcd", b"", b"e"], (2, 2))
-    assert bits(npy.decode(saved(array), dtypes.STRING)) == bits(expected)
+    assert bits(decode_npy(saved(array), dtypes.STRING)) == bits(expected)
 
 
 def test_text_is_utf8():
-    assert npy.decode(saved(np.array(["caf\u00e9", "\U0001f600"])), dtypes.STRING).tolist() == [
+    assert decode_npy(saved(np.array(["caf\u00e9", "\U0001f600"])), dtypes.STRING).tolist() == [
         "caf\u00e9".encode(),
         "\U0001f600".encode(),
     ]
@@ -119,12 +120,12 @@ def test_text_is_utf8():
 def test_a_code_point_that_is_none_is_refused(point):
     body = header(described("<U1", shape="(1,)")) + struct.pack("<I", point)
     with pytest.raises(Unreadable, match="code point"):
-        npy.decode(body, dtypes.STRING)
+        decode_npy(body, dtypes.STRING)
 
 
 def test_an_array_is_not_copied():
     body = saved(np.arange(1000, dtype=np.float32))
-    array = npy.decode(body, dtypes.FLOAT)
+    array = decode_npy(body, dtypes.FLOAT)
     assert np.shares_memory(array, np.frombuffer(body, np.uint8))
 
 
@@ -165,38 +166,38 @@ def test_an_array_is_not_copied():
 )
 def test_what_is_no_such_array_is_refused_before_memory_is_taken(body, words):
     with pytest.raises(Unreadable) as refused:
-        npy.decode(body, dtypes.FLOAT)
+        decode_npy(body, dtypes.FLOAT)
     assert words in str(refused.value)
 
 
 def test_the_wrong_kind_of_strings_is_refused():
     for array in (np.array([1.0]), np.array(["a"], dtype=object)):
         with pytest.raises(Unreadable, match="S or U"):
-            npy.decode(saved(array), dtypes.STRING)
+            decode_npy(saved(array), dtypes.STRING)
     with pytest.raises(Unreadable, match="for string"):
-        npy.decode(header(described("|S0", shape="(5,)")), dtypes.STRING)
+        decode_npy(header(described("|S0", shape="(5,)")), dtypes.STRING)
 
 
 def test_a_bool_is_0_or_1():
     with pytest.raises(Unreadable, match="0 or 1"):
-        npy.decode(header(described("|b1", shape="(2,)")) + b"\1\2", dtypes.BOOL)
+        decode_npy(header(described("|b1", shape="(2,)")) + b"\1\2", dtypes.BOOL)
 
 
 def test_bfloat16_of_the_other_byte_order_cannot_be_told_and_is_refused():
     with pytest.raises(Unreadable, match="bfloat16"):
-        npy.decode(header(described(">V2")) + b"1234", dtypes.BFLOAT16)
+        decode_npy(header(described(">V2")) + b"1234", dtypes.BFLOAT16)
 
 
 @pytest.mark.parametrize("items", [[b"a\0"], [b"\0"], [b"x" * 2**20, *[b""] * 2**10]], ids=["NUL", "only NUL", "one long"])
 def test_strings_that_npy_cannot_hold_are_refused(items):
     with pytest.raises(Unimplemented, match="the output y holds strings that npy cannot"):
-        npy.encode("y", objects(items, (len(items),)))
+        encode_npy("y", objects(items, (len(items),)))
 
 
 @given(st.binary(max_size=300), st.sampled_from(dtypes.DTYPES))
 def test_any_bytes_are_read_or_refused(data, dtype):
     for body in (data, b"\x93NUMPY\1\0" + data, header(described(shape="(2,)")) + data):
-        array, refused = outcome(lambda body=body: npy.decode(body, dtype))
+        array, refused = outcome(lambda body=body: decode_npy(body, dtype))
         assert array.dtype == dtype.numpy if refused is None else len(str(refused)) < 500
 
 
@@ -205,7 +206,7 @@ def test_a_good_file_with_some_bytes_changed_is_read_or_refused(data):
     body = bytearray(saved(np.arange(6, dtype=np.float32).reshape(2, 3)))
     for place in data.draw(st.lists(st.integers(0, 80), min_size=1, max_size=4)):
         body[place] = data.draw(st.integers(0, 255))
-    array, refused = outcome(lambda: npy.decode(bytes(body), dtypes.FLOAT))
+    array, refused = outcome(lambda: decode_npy(bytes(body), dtypes.FLOAT))
     assert array.size == 6 if refused is None else len(str(refused)) < 500
 
 
@@ -215,9 +216,9 @@ def test_a_good_file_with_some_bytes_changed_is_read_or_refused(data):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "deflated"])
 def test_what_numpy_saves_is_unpacked_and_what_is_packed_numpy_loads(save):
     arrays = {"a": np.arange(3), "b/c": np.zeros((2, 2)), "file": np.array(True)}
-    files = dict(npz.unpack(zipped({"a": arrays["a"], "b/c": arrays["b/c"]}, save), LIMIT))
+    files = dict(unpack_npz(zipped({"a": arrays["a"], "b/c": arrays["b/c"]}, save), LIMIT))
     assert files == {name: saved(arrays[name]) for name in ("a", "b/c")}
-    with np.load(io.BytesIO(npz.pack({name: saved(array) for name, array in arrays.items()}))) as loaded:
+    with np.load(io.BytesIO(pack_npz({name: saved(array) for name, array in arrays.items()}))) as loaded:
         assert {name: bits(loaded[name]) for name in loaded} == {name: bits(array) for name, array in arrays.items()}
 
 
@@ -225,14 +226,14 @@ def test_a_zip_bomb_is_not_inflated_beyond_the_limit():
     body = zipped({"x": np.zeros(10_000_000, np.float32)}, np.savez_compressed)
     assert len(body) < LIMIT
     with pytest.raises(Unreadable, match="more than that, once inflated"):
-        list(npz.unpack(body, LIMIT))
+        list(unpack_npz(body, LIMIT))
 
 
 def test_the_limit_is_for_all_files_together():
     body = zipped({name: np.zeros(10_000, np.float32) for name in "abc"}, np.savez_compressed)
     with pytest.raises(Unreadable, match="once inflated"):
-        list(npz.unpack(body, LIMIT))
-    assert len(list(npz.unpack(body, 2 * LIMIT))) == 3
+        list(unpack_npz(body, LIMIT))
+    assert len(list(unpack_npz(body, 2 * LIMIT))) == 3
 
 
 def archive(method=zipfile.ZIP_STORED, comment=b"", count=1):
@@ -260,7 +261,7 @@ def archive(method=zipfile.ZIP_STORED, comment=b"", count=1):
 )
 def test_an_archive_that_is_not_as_it_should_be_is_refused(body, words):
     with pytest.raises(Unreadable) as refused:
-        list(npz.unpack(body, LIMIT))
+        list(unpack_npz(body, LIMIT))
     assert words in str(refused.value)
 
 
@@ -269,7 +270,7 @@ def test_an_archive_with_some_bytes_changed_is_unpacked_or_refused(data):
     body = bytearray(zipped({"x": np.arange(3)}, np.savez_compressed))
     for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
         body[place] = data.draw(st.integers(0, 255))
-    files, refused = outcome(lambda: list(npz.unpack(bytes(body), LIMIT)))
+    files, refused = outcome(lambda: list(unpack_npz(bytes(body), LIMIT)))
     assert len(files) <= 1 if refused is None else len(str(refused)) < 500
 
 
@@ -291,15 +292,15 @@ def streamed(arrays):
 @pytest.mark.parametrize("make", [zipped, streamed, lambda arrays: zipped(arrays, np.savez_compressed)])
 def test_an_archive_is_its_files_and_nothing_else(make):
     body = make({"x": X, "name": X})
-    assert len(list(npz.unpack(body, LIMIT))) == 2
+    assert len(list(unpack_npz(body, LIMIT))) == 2
     second = body.index(b"PK\3\4", 4)
     directory = body.index(b"PK\1\2")
     for place in (0, second, directory):
         outside = body[:place] + b"?" * 30 + body[place:]
         with pytest.raises(Unreadable, match=r"30 bytes that belong to none of them|one that is broken"):
-            list(npz.unpack(outside, LIMIT))
+            list(unpack_npz(outside, LIMIT))
     with pytest.raises(Unreadable, match="that are none"):
-        list(npz.unpack(body + b"?", LIMIT))
+        list(unpack_npz(body + b"?", LIMIT))
 
 
 # Bodies for a signature.

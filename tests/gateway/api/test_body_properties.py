@@ -12,9 +12,9 @@ from gateway.api.simple.body import load as load_simple
 from gateway.api.tfserving import wording
 from gateway.api.tfserving.answer import dump_predict
 from gateway.api.tfserving.body import load as load_predict
-from gateway.codec.elements import element, encode, fits
-from gateway.codec.json_text import parse
-from gateway.codec.nested_lists import find_problems, to_array
+from gateway.codec.elements import element, encode_elements, fits_element
+from gateway.codec.json_text import parse_json
+from gateway.codec.nested_lists import find_list_problems, lists_to_array
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from tests.gateway.api.bodies import dump_simple
@@ -66,7 +66,7 @@ def assert_same(tensor, expected):
 @given(tensors(COMPATIBLE), st.booleans())
 def test_a_tensor_survives_the_way_out_and_in(typed, is_row):
     dtype, tensor = typed
-    answer = parse(dump_predict({"x": tensor}, is_row))
+    answer = parse_json(dump_predict({"x": tensor}, is_row))
     body = {"instances": answer["predictions"]} if is_row else {"inputs": answer["outputs"]}
     assert_same(load_predict(body, signature(x=(dtype, None))).tensors["x"], tensor)
 
@@ -74,7 +74,7 @@ def test_a_tensor_survives_the_way_out_and_in(typed, is_row):
 @given(st.lists(tensors(COMPATIBLE), min_size=2, max_size=3), st.booleans())
 def test_named_tensors_survive_the_way_out_and_in(typed, is_row):
     outputs = {f"t{index}": tensor[:1] if is_row else tensor for index, (_, tensor) in enumerate(typed)}
-    answer = parse(dump_predict(outputs, is_row))
+    answer = parse_json(dump_predict(outputs, is_row))
     body = {"instances": answer["predictions"]} if is_row else {"inputs": answer["outputs"]}
     model = signature(**{f"t{index}": (dtype, None) for index, (dtype, _) in enumerate(typed)})
     loaded = load_predict(body, model).tensors
@@ -86,7 +86,7 @@ def test_named_tensors_survive_the_way_out_and_in(typed, is_row):
 def test_an_example_survives_the_way_out_and_in(typed):
     dtype, tensor = typed
     example = tensor[:1]
-    body = parse(b'{"data": ' + dump_simple({"x": example.reshape(example.shape[1:])}) + b"}")
+    body = parse_json(b'{"data": ' + dump_simple({"x": example.reshape(example.shape[1:])}) + b"}")
     assert_same(load_simple(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
 
 
@@ -109,16 +109,16 @@ DIMS = st.none() | st.lists(st.none() | st.integers(0, 3), max_size=3).map(tuple
 
 @given(SCALARS, KINDS)
 def test_an_element_is_encoded_exactly_if_it_fits(value, kind):
-    encoded = encode([value], kind)
-    assert (encoded is not None) == fits(value, kind)
+    encoded = encode_elements([value], kind)
+    assert (encoded is not None) == fits_element(value, kind)
     if encoded is not None and kind.limit is not None:
         assert np.isfinite(encoded).all()
 
 
 @given(VALUES, KINDS, DIMS)
 def test_a_value_has_problems_exactly_if_it_is_no_tensor(value, kind, dims):
-    array = to_array(value, kind, dims)
-    problems = find_problems(value, kind, dims)
+    array = lists_to_array(value, kind, dims)
+    problems = find_list_problems(value, kind, dims)
     assert (array is None) == (problems.count > 0)
     assert all(resolves(problem.pointer, value) for problem in problems.kept)
     if dims is None:

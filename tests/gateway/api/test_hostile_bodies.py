@@ -4,7 +4,7 @@ import pytest
 
 from gateway.api.simple.body import load as load_simple
 from gateway.api.tfserving.body import load as load_predict
-from gateway.codec.json_text import parse
+from gateway.codec.json_text import parse_json
 from gateway.codec.problems import MAX_COUNTED, MAX_PROBLEMS
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import FLOAT, INT32, STRING
@@ -77,7 +77,7 @@ UNREADABLE = {
 @pytest.mark.parametrize(("load", "model", "body"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_of_endless_problems_some_are_told_and_some_more_counted(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body, strict=load is load_simple), model)
+        load(parse_json(body, strict=load is load_simple), model)
     assert len(refusal.value.problems) == MAX_PROBLEMS
     assert MAX_PROBLEMS + refusal.value.omitted >= MAX_COUNTED
     assert "at least" in refusal.value.message
@@ -87,7 +87,7 @@ def test_of_endless_problems_some_are_told_and_some_more_counted(load, model, bo
 @pytest.mark.parametrize(("load", "model", "body", "place"), LARGE_BUT_FEW.values(), ids=LARGE_BUT_FEW.keys())
 def test_a_problem_in_a_large_body_is_found(load, model, body, place):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body), model)
+        load(parse_json(body), model)
     assert refusal.value.problems[0].pointer == place
     assert len(refusal.value.message) < 2_000
 
@@ -95,14 +95,14 @@ def test_a_problem_in_a_large_body_is_found(load, model, body, place):
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_an_unreadable_body_is_refused_in_one_short_line(body):
     with pytest.raises(InvalidArgument) as refusal:
-        parse(body)
+        parse_json(body)
     assert refusal.value.message.startswith("JSON Parse error: ")
     assert len(refusal.value.message) < 100
 
 
 def test_a_number_of_five_million_decimals_is_read():
-    assert parse(b"[1." + b"1" * 5_000_000 + b"]") == [1.1111111111111112]
+    assert parse_json(b"[1." + b"1" * 5_000_000 + b"]") == [1.1111111111111112]
 
 
 def test_many_repeated_keys_are_read():
-    assert parse(b"{" + b'"a": 1, ' * MANY + b'"a": 2}') == {"a": 1}
+    assert parse_json(b"{" + b'"a": 1, ' * MANY + b'"a": 2}') == {"a": 1}

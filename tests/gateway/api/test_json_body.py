@@ -13,8 +13,8 @@ from gateway.api.simple.routes import FORM as SIMPLE
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT
-from gateway.codec import json_text, large_json
-from gateway.codec.number_block import NumberBlock, read
+from gateway.codec.json_text import parse_json
+from gateway.codec.large_json import NumberBlock, parse_large_json, read_number_block
 from gateway.inference import dtypes
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
@@ -62,13 +62,13 @@ SIMPLE_SMALL = [
 @pytest.mark.parametrize(("text", "model"), SMALL)
 def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
     assert typed_body.decoder(model)(text.encode()) is not None
-    assert predict_body.accept(json_text.parse(text.encode()), model) is not None
+    assert predict_body.accept(parse_json(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
     assert simple_typed.decoder(model)(text.encode()) is not None
-    assert simple_body.accept(json_text.parse(text.encode()), model) is not None
+    assert simple_body.accept(parse_json(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
@@ -95,14 +95,14 @@ LARGE = {
 @pytest.mark.parametrize("dumps", [json.dumps, lambda document: json.dumps(document, separators=(",", ":"))])
 @pytest.mark.parametrize("document", LARGE.values(), ids=LARGE.keys())
 def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
-    hollowed = large_json.parse(dumps(document).encode(), raw_strings=True)
+    hollowed = parse_large_json(dumps(document).encode(), raw_strings=True)
     assert count(hollowed) == 1
     assert np.array_equal(predict_body.accept(hollowed, IMAGE).tensors["x"], PIXELS)
 
 
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
-    hollowed = large_json.parse(json.dumps({name: PIXELS[0].tolist()}).encode())
+    hollowed = parse_large_json(json.dumps({name: PIXELS[0].tolist()}).encode())
     assert np.array_equal(simple_body.accept(hollowed, IMAGE)["x"], PIXELS)
 
 
@@ -110,20 +110,20 @@ def test_a_large_example_is_read_in_one_piece(name):
 def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
     described = {"name": "x", "datatype": "FP32", "shape": list(PIXELS.shape), "data": data}
     body = json.dumps({"id": "7", "inputs": [described], "outputs": []}).encode()
-    assert count(large_json.parse(body)) == 1
+    assert count(parse_large_json(body)) == 1
     assert np.array_equal(InferRequest(body, None).tensors(IMAGE)["x"], PIXELS)
 
 
 @pytest.mark.parametrize("dtype", NUMERIC, ids=str)
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
-    block = read(memoryview(b"[[1, 2], [3, 4]]"))
+    block = read_number_block(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
     assert simple_body.accept({"data": block}, model)["x"].dtype == dtype.numpy
 
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
     rows = [{"a": list(range(1000)), "b": 1}, {"a": list(range(1000, 2000)), "b": 2}]
-    hollowed = large_json.parse(json.dumps({"instances": rows}).encode())
+    hollowed = parse_large_json(json.dumps({"instances": rows}).encode())
     assert count(hollowed) == 2
     loaded = predict_body.accept(hollowed, AB)
     assert loaded.tensors["a"].ravel().tolist() == list(range(2000))
@@ -159,14 +159,14 @@ NO_BLOCKS += [
 
 @pytest.mark.parametrize(("text", "dtype", "shape"), [(text, *rest) for text, rest in BLOCKS.items()])
 def test_an_even_block_has_its_shape_and_its_numbers(text, dtype, shape):
-    block = read(memoryview(text.encode()))
+    block = read_number_block(memoryview(text.encode()))
     assert (block.values.dtype, block.shape) == (dtype, shape)
     assert block.values.tolist() == np.array(json.loads(text), dtype).ravel().tolist()
 
 
 @pytest.mark.parametrize("text", NO_BLOCKS, ids=lambda text: text[:20])
 def test_anything_else_is_no_block(text):
-    assert read(memoryview(text.encode())) is None
+    assert read_number_block(memoryview(text.encode())) is None
 
 
 HIDING = [
@@ -184,12 +184,12 @@ HIDING = [
 @pytest.mark.parametrize("body", HIDING)
 def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
     whole = body % b",".join([b"1.5"] * 2000)
-    hollowed = large_json.parse(whole)
+    hollowed = parse_large_json(whole)
     assert hollowed is None or count(hollowed) == 1
     if hollowed is not None:
         assert predict_body.accept(hollowed, X) is None or "x" not in hollowed
         (block,) = (member for member in hollowed.values() if isinstance(member, NumberBlock))
-        assert json_text.parse(whole)["instances"] == block.values.tolist()
+        assert parse_json(whole)["instances"] == block.values.tolist()
 
 
 def test_what_is_known_of_models_is_bounded():

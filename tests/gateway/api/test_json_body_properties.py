@@ -13,7 +13,8 @@ from gateway.api.openinference.request import InferRequest
 from gateway.api.simple.routes import FORM as SIMPLE
 from gateway.api.tfserving import body
 from gateway.api.tfserving.routes import FORM as PREDICT
-from gateway.codec import json_text, large_json
+from gateway.codec.json_text import parse_json
+from gateway.codec.large_json import parse_large_json
 from gateway.errors import GatewayError, InvalidArgument
 from gateway.inference.signature import ModelRef
 from tests.gateway.api import bodies
@@ -24,7 +25,7 @@ MODEL = ModelRef("m")
 
 def by_the_schemas(form, data, signature):
     """What happened to a body before there were other ways."""
-    document = json_text.parse(data, raw_strings=form.raw_strings, strict=form.strict)
+    document = parse_json(data, raw_strings=form.raw_strings, strict=form.strict)
     if form.naming is not None:
         form.naming.name(document)
     return form.load(document, signature)
@@ -46,10 +47,10 @@ def content(loaded):
 def fast_ways(form, data, signature):
     """What each fast way alone makes of a body; None: it does not know."""
     yield form.typed(signature)(data)
-    hollowed = large_json.parse(data, raw_strings=form.raw_strings, strict=form.strict)
+    hollowed = parse_large_json(data, raw_strings=form.raw_strings, strict=form.strict)
     yield None if hollowed is None else form.accept(hollowed, signature)
     try:
-        document = json_text.parse(data, raw_strings=form.raw_strings, strict=form.strict)
+        document = parse_json(data, raw_strings=form.raw_strings, strict=form.strict)
     except InvalidArgument:
         assert hollowed is None, "a large list hides no error"
     else:

@@ -14,7 +14,7 @@ from gateway import errors
 from gateway.backend import poll
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
-from gateway.backend.model_config import ModelConfigError, ModelConfigFile, model_names
+from gateway.backend.model_config import ModelConfigError, ModelConfigFile
 from gateway.backend.stubs import DataType
 from gateway.deadline import Deadline
 from gateway.inference.signature import ModelRef
@@ -49,10 +49,7 @@ def write_config(path: Path, *names: str) -> Path:
 @asynccontextmanager
 async def following(port: int, config_file: Path | None, poll_s: float = POLL_S, on_gone=()) -> AsyncIterator[Catalog]:
     """A catalog that has begun to follow the server on ``port``."""
-    file = None
-    if config_file is not None:
-        file = ModelConfigFile(config_file)
-        file.load()
+    file = None if config_file is None else ModelConfigFile(config_file)
     client = BackendClient(f"127.0.0.1:{port}")
     catalog = Catalog(client, file, poll_s, on_gone)
     client.start()
@@ -253,7 +250,7 @@ async def test_a_config_file_that_breaks_leaves_the_last_good_names(config_file,
         looks = len(fake.calls)
         await until(lambda: len(fake.calls) > looks + 3)
         with pytest.raises(ModelConfigError):
-            model_names(config_file)
+            ModelConfigFile(config_file)
         assert [model.name for model in catalog.required()] == ["m"]
 
 
@@ -267,7 +264,7 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, reason):
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ModelConfigError, match=reason) as caught:
-        model_names(path)
+        ModelConfigFile(path)
     assert str(path) in str(caught.value)
 
 

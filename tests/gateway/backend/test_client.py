@@ -11,8 +11,8 @@ import pytest
 
 from gateway import errors
 from gateway.backend.client import BackendClient
+from gateway.backend.replies import signature_from_proto
 from gateway.backend.statuses import ERROR_OF_STATUS
-from gateway.backend.tensor_proto import signature_from_proto
 from gateway.deadline import Deadline
 from gateway.inference.signature import ModelRef
 from tests.event_loop import on_loop, until

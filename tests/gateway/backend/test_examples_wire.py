@@ -5,9 +5,10 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backend import examples as codec
 from gateway.backend import wire
+from gateway.backend.examples import encode_examples
 from gateway.backend.stubs import ClassificationRequest, Input, ModelSpec
+from gateway.backend.wire import delimited_field
 from gateway.inference.examples import Example, Examples, Feature
 
 FEATURES = st.one_of(
@@ -31,7 +32,7 @@ def read(example) -> Example:
 
 @given(st.lists(EXAMPLE, min_size=1, max_size=4), st.none() | EXAMPLE)
 def test_what_is_encoded_is_the_input_of_these_examples(examples, context):
-    made = Input.FromString(codec.encode(Examples(examples, context)))
+    made = Input.FromString(encode_examples(Examples(examples, context)))
     assert made.WhichOneof("kind") == ("example_list" if context is None else "example_list_with_context")
     of_kind = getattr(made, made.WhichOneof("kind"))
     assert [read(example) for example in of_kind.examples] == examples
@@ -41,16 +42,16 @@ def test_what_is_encoded_is_the_input_of_these_examples(examples, context):
 @given(st.integers(0, 300_000), st.integers(1, 2**29 - 1))
 def test_a_delimited_field_has_protobuf_s_own_form(size, number):
     spec = ModelSpec(name="m" * size)
-    assert ClassificationRequest.FromString(wire.delimited(1, spec.SerializeToString())).model_spec == spec
-    key, at = wire._varint(wire.delimited(number, b"x" * size), 0)
-    length, at = wire._varint(wire.delimited(number, b"x" * size), at)
-    assert (key, length, wire.delimited(number, b"x" * size)[at:]) == (number << 3 | 2, size, b"x" * size)
+    assert ClassificationRequest.FromString(delimited_field(1, spec.SerializeToString())).model_spec == spec
+    key, at = wire._varint(delimited_field(number, b"x" * size), 0)
+    length, at = wire._varint(delimited_field(number, b"x" * size), at)
+    assert (key, length, delimited_field(number, b"x" * size)[at:]) == (number << 3 | 2, size, b"x" * size)
 
 
 def test_many_small_examples_take_little_more_than_their_bytes():
     examples = Examples([{"x": Feature("int64", [1])}] * 20_000)
     tracemalloc.start()
-    encoded = codec.encode(examples)
+    encoded = encode_examples(examples)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4 * len(encoded)

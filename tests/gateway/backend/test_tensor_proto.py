@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from gateway.backend import tensor_proto
+from gateway.backend.replies import signature_from_proto
 from gateway.backend.stubs import DataType, SignatureDef, TensorProto
+from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.errors import Internal
 from gateway.inference import dtypes
 
@@ -20,7 +22,7 @@ def values(dtype: dtypes.DType, shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("dtype", NUMERIC, ids=str)
 def test_every_numeric_dtype_comes_back_bit_for_bit(dtype, shape):
     array = values(dtype, shape)
-    back = tensor_proto.decode(tensor_proto.encode(array))
+    back = decode_tensor(encode_tensor(array))
     assert back.dtype == array.dtype
     assert back.shape == array.shape
     assert back.tobytes() == array.tobytes()
@@ -29,14 +31,14 @@ def test_every_numeric_dtype_comes_back_bit_for_bit(dtype, shape):
 @pytest.mark.parametrize("shape", [(), (0,), (2, 2)], ids=str)
 def test_strings_come_back_as_bytes(shape):
     array = np.full(shape, b"\xff\x00text", dtype=object)
-    back = tensor_proto.decode(tensor_proto.encode(array))
+    back = decode_tensor(encode_tensor(array))
     assert back.shape == shape
     assert back.ravel().tolist() == array.ravel().tolist()
 
 
 def test_an_array_that_is_not_contiguous_is_encoded_in_row_major_order():
     array = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    assert np.array_equal(tensor_proto.decode(tensor_proto.encode(array)), array)
+    assert np.array_equal(decode_tensor(encode_tensor(array)), array)
 
 
 def typed(dtype: int, shape: list[int], **fields: list) -> TensorProto:
@@ -69,7 +71,7 @@ def typed(dtype: int, shape: list[int], **fields: list) -> TensorProto:
     ids=lambda value: DataType.Name(value.dtype) if isinstance(value, TensorProto) else "",
 )
 def test_the_typed_field_of_every_dtype_is_read(proto, expected):
-    array = tensor_proto.decode(proto)
+    array = decode_tensor(proto)
     assert array.dtype == expected.dtype
     assert array.tolist() == expected.tolist()
 
@@ -90,24 +92,24 @@ def test_the_table_of_typed_fields_covers_every_dtype():
     ids=["last value repeats", "none means zeros", "surplus ignored", "strings repeat", "none means empty strings"],
 )
 def test_a_short_or_long_value_list_is_read_as_tensorflow_reads_it(proto, expected):
-    assert tensor_proto.decode(proto).tolist() == expected
+    assert decode_tensor(proto).tolist() == expected
 
 
 def test_content_that_does_not_fill_the_shape_is_an_internal_error():
     proto = typed(DataType.DT_FLOAT, [3])
     proto.tensor_content = b"\0" * 8
     with pytest.raises(Internal, match="8 bytes for float"):
-        tensor_proto.decode(proto)
+        decode_tensor(proto)
 
 
 def test_a_dtype_without_array_form_is_named():
     with pytest.raises(Internal, match="resource"):
-        tensor_proto.decode(TensorProto(dtype=DataType.DT_RESOURCE))
+        decode_tensor(TensorProto(dtype=DataType.DT_RESOURCE))
 
 
 def test_a_numpy_dtype_without_tensor_form_is_named():
     with pytest.raises(Internal, match="datetime64"):
-        tensor_proto.encode(np.zeros(1, "datetime64[s]"))
+        encode_tensor(np.zeros(1, "datetime64[s]"))
 
 
 def test_a_signature_keeps_names_dtypes_shapes_and_defaults():
@@ -119,7 +121,7 @@ def test_a_signature_keeps_names_dtypes_shapes_and_defaults():
     proto.inputs["a"].tensor_shape.unknown_rank = True
     proto.outputs["y"].dtype = DataType.DT_HALF
     proto.defaults["b"].dtype = DataType.DT_INT64
-    signature = tensor_proto.signature_from_proto("s", proto)
+    signature = signature_from_proto("s", proto)
     a, b = signature.inputs
     assert (a.name, a.dtype.name, a.dtype.numpy, a.shape, a.has_default) == ("a", "resource", None, None, False)
     assert (b.name, b.dtype, b.shape, b.has_default) == ("b", dtypes.INT64, (None, 3), True)

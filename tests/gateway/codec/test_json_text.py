@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codec import raw_text
-from gateway.codec.json_text import dump, parse
+from gateway.codec.json_text import dump_json, parse_json
 from gateway.codec.problems import Repeating
+from gateway.codec.raw_text import bytes_of_raw_text
 from gateway.errors import InvalidArgument
 
 ACCEPTED = {
@@ -92,9 +92,9 @@ REFUSED = {
     "Incorrect hex digit after \\u escape in string.": [(b'["\\u00zz"]', 3), (b'["\\u12"]', 3)],
     "The surrogate pair in string is invalid.": [
         (b'["\\ud83d"]', 2),
-        (b'["\\ud83d\\n"]', 8),
-        (b'["\\ud83d \\ude00"]', 9),
-        (b'["\\ud83d\\ud83d\\ude00"]', 8),
+        (b'["\\ud83d\\n"]', 2),
+        (b'["\\ud83d \\ude00"]', 2),
+        (b'["\\ud83d\\ud83d\\ude00"]', 2),
         (b'["\\ude00"]', 2),
         (b'{"\\ud83d": 1}', 2),
     ],
@@ -105,17 +105,17 @@ REFUSALS = [(body, reason, offset) for reason, bodies in REFUSED.items() for bod
 
 @pytest.mark.parametrize(("body", "value"), ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_body_is_read(body, value):
-    read = parse(body)
+    read = parse_json(body)
     assert read == value
     assert repr(read) == repr(value), "integers and floats stay apart"
 
 
 def test_an_object_with_a_repeated_name_is_told_where_reading_is_strict():
     body = b'{"b": [{"a": 1}], "a": {"c": 2, "c": 3, "d": 4}, "b": 5, "e": ":", "b": 6}'
-    told = parse(body, strict=True)
-    assert told == parse(body) == {"b": [{"a": 1}], "a": {"c": 2, "d": 4}, "e": ":"}
+    told = parse_json(body, strict=True)
+    assert told == parse_json(body) == {"b": [{"a": 1}], "a": {"c": 2, "d": 4}, "e": ":"}
     assert [(type(value), value.repeated) for value in (told, told["a"])] == [(Repeating, ("b",)), (Repeating, ("c",))]
-    assert type(told["b"][0]) is type(parse(body)) is type(parse(b'{"a": ":"}', strict=True)) is dict
+    assert type(told["b"][0]) is type(parse_json(body)) is type(parse_json(b'{"a": ":"}', strict=True)) is dict
 
 
 NOT_ONE_DOCUMENT = {
@@ -133,44 +133,44 @@ NOT_ONE_DOCUMENT = {
 @pytest.mark.parametrize(("body", "words"), NOT_ONE_DOCUMENT.values(), ids=NOT_ONE_DOCUMENT.keys())
 def test_strictly_a_body_is_one_document_and_what_else_there_is_is_told(body, words):
     with pytest.raises(InvalidArgument) as refusal:
-        parse(body, strict=True)
+        parse_json(body, strict=True)
     (problem,) = refusal.value.problems
     assert refusal.value.message == f"JSON Parse error: {problem}"
     assert str(problem) == f"(body): expected {words}"
-    parse(body)
+    parse_json(body)
 
 
 @pytest.mark.parametrize("body", [b' {"a": 1}\r\n\t ', b"[NaN] ", b'["\xc3\xa9"] '])
 def test_white_space_around_a_document_is_no_part_of_it(body):
-    assert repr(parse(body, strict=True)) == repr(parse(body))
+    assert repr(parse_json(body, strict=True)) == repr(parse_json(body))
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789.-+eEINnaftyrlus\\ \n', max_size=40).map(str.encode))
 def test_what_is_read_strictly_is_read_otherwise_too(body):
     try:
-        read = parse(body, strict=True)
+        read = parse_json(body, strict=True)
     except InvalidArgument:
         return
-    assert repr(read) == repr(parse(body))
+    assert repr(read) == repr(parse_json(body))
 
 
 @pytest.mark.parametrize("token", [b"NaN", b"-NaN"])
 def test_nan_is_read(token):
-    (value,) = parse(b"[" + token + b"]")
+    (value,) = parse_json(b"[" + token + b"]")
     assert math.isnan(value)
 
 
 @pytest.mark.parametrize(("body", "reason", "offset"), REFUSALS)
 def test_body_is_refused_in_the_words_of_rapidjson(body, reason, offset):
     with pytest.raises(InvalidArgument) as refusal:
-        parse(body)
+        parse_json(body)
     assert refusal.value.message.startswith(f"JSON Parse error: {reason} at offset: ")
     assert abs(int(refusal.value.message.rsplit(" ", 1)[1]) - offset) <= 2, refusal.value.message
 
 
 def test_empty_body_is_refused():
     with pytest.raises(InvalidArgument, match=r"^JSON Parse error: The document is empty$"):
-        parse(b"")
+        parse_json(b"")
 
 
 @pytest.mark.parametrize(
@@ -180,18 +180,18 @@ def test_empty_body_is_refused():
 )
 def test_absurd_nesting_is_refused_cleanly(body):
     with pytest.raises(InvalidArgument, match="nested too deeply"):
-        parse(body)
+        parse_json(body)
 
 
 @pytest.mark.parametrize("depth", [900, 1000, 1020, 1024, 1100])
 def test_nesting_near_the_limits_of_the_decoders_is_read_or_refused(depth):
     value, message = outcome(b"[" * depth + b"]" * depth)
-    assert dump(value) == "[" * 256 if message is None else "nested too deeply" in message
+    assert dump_json(value) == "[" * 256 if message is None else "nested too deeply" in message
 
 
 def outcome(body):
     try:
-        return parse(body), None
+        return parse_json(body), None
     except InvalidArgument as refusal:
         return None, refusal.message
 
@@ -210,21 +210,21 @@ JSON = st.recursive(
 @given(JSON)
 def test_everything_that_python_writes_is_read_back(value):
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(value, indent=1)):
-        assert repr(parse(text.encode())) == repr(value)
+        assert repr(parse_json(text.encode())) == repr(value)
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789.-+eEINnaftyrlus\\ \n', max_size=40).map(str.encode))
 def test_any_bytes_are_read_or_refused(body):
     value, message = outcome(body)
     assert message is None or message.startswith("JSON Parse error: ")
-    dump(value)
+    dump_json(value)
 
 
 @given(JSON)
 def test_both_decoders_read_the_same(value):
     """A body that takes the long way, for the bytes after it, gives what the short way gives."""
     body = json.dumps(value).encode()
-    assert repr(parse(body + b" !")) == repr(parse(body))
+    assert repr(parse_json(body + b" !")) == repr(parse_json(body))
 
 
 DUMPS = {
@@ -244,12 +244,12 @@ DUMPS = {
 
 @pytest.mark.parametrize(("value", "text"), DUMPS.values(), ids=DUMPS.keys())
 def test_dump_is_indented_with_lists_on_one_line(value, text):
-    assert dump(value) == text
+    assert dump_json(value) == text
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["\u00e9" * 10**6], list(range(10**6)), {"k" * 10**6: 1}, [[[1] * 500] * 500]])
 def test_dump_is_cut_at_256_bytes(value):
-    assert 250 < len(dump(value).encode()) <= 256
+    assert 250 < len(dump_json(value).encode()) <= 256
 
 
 @pytest.mark.parametrize(
@@ -265,25 +265,25 @@ def test_dump_is_cut_at_256_bytes(value):
     ],
 )
 def test_raw_strings_hold_any_bytes(body, strings):
-    document = parse(body, raw_strings=True)
-    assert strings is None or [raw_text.encode(text) for text in document] == strings
+    document = parse_json(body, raw_strings=True)
+    assert strings is None or [bytes_of_raw_text(text) for text in document] == strings
 
 
 @pytest.mark.parametrize("body", [b'{"\xff": 1}', b'{"\\ude00": 1}', b'[{"a": {"\xc3": "\xc3"}}]'])
 def test_names_are_text_even_among_raw_strings(body):
     with pytest.raises(InvalidArgument, match=r"Invalid encoding in string\. at offset:"):
-        parse(body, raw_strings=True)
+        parse_json(body, raw_strings=True)
 
 
 def test_a_quoted_raw_string_is_legible():
-    assert dump(parse(b'{"a": "\xff"}', raw_strings=True)) == '{\n    "a": "\ufffd"\n}'
+    assert dump_json(parse_json(b'{"a": "\xff"}', raw_strings=True)) == '{\n    "a": "\ufffd"\n}'
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused_with_raw_strings_too(body):
     try:
-        document = parse(b"[" + body, raw_strings=True)
+        document = parse_json(b"[" + body, raw_strings=True)
     except InvalidArgument as error:
         error.message.encode()
     else:
-        dump(document).encode()
+        dump_json(document).encode()

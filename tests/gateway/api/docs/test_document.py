@@ -16,7 +16,7 @@ from gateway.api.samples import values
 from gateway.api.simple import body as simple_body
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import path as tfserving_path
-from gateway.codec.elements import element, fits
+from gateway.codec.elements import element, fits_element
 from gateway.inference import dtypes
 from gateway.inference.signature import ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus, VersionStatus
@@ -98,7 +98,7 @@ def test_a_schema_takes_the_elements_that_the_strict_dialects_take(dtype):
     for value in ELEMENTS:
         # A float is no integer in any dialect; JSON Schema looks at its value.
         if not (isinstance(value, float) and value.is_integer() and schema.get("type") == "integer"):
-            assert accepts(schema, value) == fits(value, kind), value
+            assert accepts(schema, value) == fits_element(value, kind), value
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.openinference.request import HEADER_LENGTH
-from gateway.codec import datatypes, raw_tensor
+from gateway.codec import datatypes
+from gateway.codec.datatypes import datatype_of
+from gateway.codec.raw_tensor import decode_raw_tensor, encode_raw_tensor
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import PROTOCOL, bits, identity, objects, tensors
 
@@ -23,16 +25,16 @@ def model():
 
 
 def test_every_dtype_but_the_complex_ones_has_a_datatype():
-    names = {datatypes.name_of(dtype) for dtype in PROTOCOL}
+    names = {datatype_of(dtype) for dtype in PROTOCOL}
     assert names == set(datatypes.BY_NAME)
     assert names == {f"{kind}{bits}" for kind in ("INT", "UINT") for bits in (8, 16, 32, 64)} | {
         "BOOL", "FP16", "FP32", "FP64", "BF16", "BYTES"
     }  # fmt: skip
-    assert all(datatypes.name_of(datatypes.BY_NAME[name]) == name for name in names)
+    assert all(datatype_of(datatypes.BY_NAME[name]) == name for name in names)
 
 
 def request_for(dtype, array, **changes):
-    described = {"name": "x", "datatype": datatypes.name_of(dtype), "shape": list(array.shape)}
+    described = {"name": "x", "datatype": datatype_of(dtype), "shape": list(array.shape)}
     return {"parameters": {"signature_name": dtype.name}, "inputs": [described | changes]}
 
 
@@ -49,7 +51,7 @@ def nested(flat, shape):
 
 def read(output, dtype):
     """The array of an output whose data is JSON."""
-    assert output["datatype"] == datatypes.name_of(dtype)
+    assert output["datatype"] == datatype_of(dtype)
     if dtype == dtypes.STRING:
         return objects([text.encode() for text in output["data"]], output["shape"])
     if dtype.numpy.kind in "fV":
@@ -71,7 +73,7 @@ def test_a_tensor_comes_back_through_json(model, typed, is_nested):
 @given(tensors())
 def test_a_tensor_comes_back_as_binary_data(model, typed):
     dtype, array = typed
-    data = bytes(raw_tensor.encode(array))
+    data = bytes(encode_raw_tensor(array))
     document = request_for(dtype, array, parameters={"binary_data_size": len(data)})
     document["parameters"]["binary_data_output"] = True
     header = json.dumps(document).encode()
@@ -81,7 +83,7 @@ def test_a_tensor_comes_back_as_binary_data(model, typed):
     (output,) = json.loads(response.data[:length])["outputs"]
     assert output["shape"] == list(array.shape)
     assert response.data[length:] == data
-    assert bits(raw_tensor.decode(memoryview(data), dtype, array.shape)) == bits(array)
+    assert bits(decode_raw_tensor(memoryview(data), dtype, array.shape)) == bits(array)
 
 
 @given(tensors(), st.integers(-3, 3).filter(bool))
@@ -89,12 +91,12 @@ def test_a_length_that_is_not_that_of_the_shape_never_reaches_a_backend(model, t
     dtype, array = typed
     model.fake.calls.clear()
     count = max(0, math.prod(array.shape) + difference)
-    element = {"BYTES": "a", "BOOL": True}.get(datatypes.name_of(dtype), 1)
+    element = {"BYTES": "a", "BOOL": True}.get(datatype_of(dtype), 1)
     if count != math.prod(array.shape) and (array.shape or count != 1):
         response = model.post(INFER, request_for(dtype, array, data=[element] * count))
         assert response.status_code == 400
         assert "/inputs/0/data: expected list of" in response.json["error"]
-    data = b"\0" * max(0, len(bytes(raw_tensor.encode(array))) + difference)
+    data = b"\0" * max(0, len(bytes(encode_raw_tensor(array))) + difference)
     header = json.dumps(request_for(dtype, array, parameters={"binary_data_size": len(data)})).encode()
     if dtype != dtypes.STRING and len(data) != array.nbytes:
         response = model.http.post(INFER, data=header + data, headers={HEADER_LENGTH: str(len(header))})
@@ -176,8 +178,8 @@ def test_a_good_request_with_some_bytes_changed_is_answered_or_refused(model, da
 @given(tensors())
 def test_what_is_decoded_owns_no_copy_of_numbers(typed):
     dtype, array = typed
-    data = bytes(raw_tensor.encode(array))
-    decoded = raw_tensor.decode(memoryview(data), dtype, array.shape)
+    data = bytes(encode_raw_tensor(array))
+    decoded = decode_raw_tensor(memoryview(data), dtype, array.shape)
     if data and dtype != dtypes.STRING:
         assert np.shares_memory(decoded, np.frombuffer(data, np.uint8))
         assert not decoded.flags.writeable

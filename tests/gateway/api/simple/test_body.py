@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gateway.api.simple.body import load
-from gateway.codec.json_text import parse
+from gateway.codec.json_text import parse_json
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.dtypes import (
@@ -66,7 +66,7 @@ def assert_holds(tensor, dtype, values, shape):
 
 @pytest.mark.parametrize(("dtype", "text", "values"), STRICT, ids=ids(STRICT))
 def test_simple_takes_every_value_that_the_dtype_holds(dtype, text, values):
-    loaded = load(parse(f'{{"data": {text}}}'.encode()), signature(x=(dtype, (None, None))))
+    loaded = load(parse_json(f'{{"data": {text}}}'.encode()), signature(x=(dtype, (None, None))))
     assert_holds(loaded["x"], dtype, values, (1, len(values)))
 
 

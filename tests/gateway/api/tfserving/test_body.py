@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.api.tfserving.body import load, signature_name
-from gateway.codec.json_text import parse
+from gateway.codec.json_text import parse_json
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
 from gateway.inference.dtypes import (
@@ -75,7 +75,7 @@ def test_predict_takes_what_tensorflow_serving_takes_in_both_formats(dtype, text
         (f'{{"inputs": {text}}}', False),
         (f'{{"inputs": {{"x": {text}}}}}', False),
     ):
-        loaded = load(parse(body.encode()), signature(x=(dtype, None)))
+        loaded = load(parse_json(body.encode()), signature(x=(dtype, None)))
         assert loaded.row == is_row
         assert_holds(loaded.tensors["x"], dtype, values, (len(values),))
 
@@ -178,7 +178,7 @@ def test_signature_name_is_the_default_one_where_none_is_given():
 def test_image_is_loaded_as_it_was_written():
     pixels = np.random.default_rng(1).random((224, 224, 3)).astype(np.float32)
     body = json.dumps({"instances": [pixels.tolist()]}).encode()
-    loaded = load(parse(body), signature(x=(FLOAT, (None, 224, 224, 3))))
+    loaded = load(parse_json(body), signature(x=(FLOAT, (None, 224, 224, 3))))
     assert np.array_equal(loaded.tensors["x"], pixels[np.newaxis])
 
 

@@ -4,7 +4,7 @@
 import pytest
 
 from gateway.api.tfserving.body import load
-from gateway.codec.json_text import parse
+from gateway.codec.json_text import parse_json
 from gateway.codec.problems import MAX_PROBLEMS
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import (
@@ -112,7 +112,7 @@ ROW = [
 
 def refused(model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse(body.encode()), model)
+        load(parse_json(body.encode()), model)
     return refusal.value
 
 
