@@ -11,8 +11,8 @@ from flask import Flask
 
 from gateway import settings as gateway_settings
 from gateway.api.body import Bodies
-from gateway.api.docs.document import Limits
 from gateway.api.docs.home import Home
+from gateway.api.docs.openapi import Limits
 from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
 from gateway.api.memory import Memory

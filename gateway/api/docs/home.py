@@ -8,7 +8,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api import address
-from gateway.api.advice import worked_example
+from gateway.api.advice.worked_example import predict_curl
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
 from gateway.api.readiness import listed
@@ -47,8 +47,8 @@ class Home:
         """The shortest curl that calls one of the models; empty when none can be called."""
         here = address.of_gateway(call)
         served = [known for model in self._catalog.models() if model.is_ready for known in self._catalog.known(model.name)[:1]]
-        models = [DocumentedModel(known, address=here) for known in served]
-        return min(filter(None, map(worked_example.predict_curl, models)), key=len, default="")
+        models = [DocumentedModel(known, here) for known in served]
+        return min(filter(None, map(predict_curl, models)), key=len, default="")
 
 
 def _table(models: tuple[ModelStatus, ...]) -> str:

@@ -14,10 +14,9 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api import address
-from gateway.api.docs import document as openapi
-from gateway.api.docs import snippets
-from gateway.api.docs.document import Limits, Served
+from gateway.api.docs.openapi import Limits, Served, openapi_document
 from gateway.api.docs.page import HTML, STATIC, page
+from gateway.api.docs.snippets import model_snippets, snippets_json, snippets_text
 from gateway.api.errors import JSON
 from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
@@ -55,7 +54,7 @@ class LiveDocument:
         return self._made[1]
 
     def _make(self, served: Served) -> bytes:
-        return orjson.dumps(openapi.document(served, self._limits))
+        return orjson.dumps(openapi_document(served, self._limits))
 
 
 class Docs:
@@ -103,12 +102,13 @@ class Docs:
 
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
-        documented = DocumentedModel(await self._catalog.served(ModelRef(model), call.deadline))
-        found = await asyncio.to_thread(snippets.of_model, documented, address.of_gateway(call))
+        served = await self._catalog.served(ModelRef(model), call.deadline)
+        documented = DocumentedModel(served, address.of_gateway(call))
+        found = await asyncio.to_thread(model_snippets, documented)
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:
-            return page(orjson.dumps(snippets.as_json(documented, found)), JSON)
-        return page(snippets.text(documented, found).encode(), _TEXT)
+            return page(orjson.dumps(snippets_json(documented, found)), JSON)
+        return page(snippets_text(documented, found).encode(), _TEXT)
 
     async def _known(self, call: Call, name: str) -> ServedModel | None:
         try:

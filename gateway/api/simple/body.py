@@ -1,4 +1,4 @@
-"""Decoded bodies of /predict -> tensors. ``accept`` recognises the common body; ``load`` decides what is accepted."""
+"""Decoded bodies of /predict -> tensors. ``accept_example`` recognises the common body; ``load_example`` decides."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -17,8 +17,8 @@ from gateway.inference.signature import Signature, TensorSpec
 DATA_KEY: Final = "data"
 
 
-def accept(document: Any, signature: Signature) -> dict[str, Array] | None:
-    """The tensors of a plainly good ``/predict`` body, or None. Whatever it accepts ``load`` accepts, as the same tensors.
+def accept_example(document: Any, signature: Signature) -> dict[str, Array] | None:
+    """The tensors of a plainly good ``/predict`` body, or None. Whatever it accepts ``load_example`` accepts too.
 
     The document may hold NumberBlocks.
     """
@@ -34,7 +34,7 @@ def accept(document: Any, signature: Signature) -> dict[str, Array] | None:
     return complete((spec.name, _example(document[spec.name], spec)) for spec in signature.inputs if spec.name in document)
 
 
-def load(document: Any, signature: Signature) -> dict[str, Array]:
+def load_example(document: Any, signature: Signature) -> dict[str, Array]:
     """The tensors of a ``/predict`` body, which is one example: an object of the inputs, or ``{"data": ...}`` for the only one.
 
     Where an input's dimension 0 is free, it is the batch and the example is given without it; the tensor has it, with size 1.

@@ -19,7 +19,7 @@ _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 
 
 @lru_cache(maxsize=_MAX_SIGNATURES)
-def decoder(signature: Signature) -> Callable[[bytes], dict[str, Array] | None]:
+def example_decoder(signature: Signature) -> Callable[[bytes], dict[str, Array] | None]:
     """What decodes a /predict body: one example, without a batch dimension that is free."""
     values = typed.values([(spec.name, element(spec.dtype, strict=True), example_dims(spec)) for spec in signature.inputs])
     return typed.first_of([_Example(signature, values)] if values else [])

@@ -8,8 +8,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gateway.api.docs import tfserving
-from gateway.api.docs.document import Limits, Served
+from gateway.api.docs.openapi import Limits, Served
 from gateway.api.docs.routes import LiveDocument
 from gateway.api.tfserving import path as tfserving_path
 from gateway.inference.status import ModelStatus
@@ -20,6 +19,9 @@ from tests.waiting import wait_for
 DT_FLOAT, DT_INT32 = 1, 3
 FILES = ("/docs/<name>",)
 """Of the page, which is documented."""
+
+WHICH = ("", "/versions/{version}", "/labels/{label}")
+"""How a path of that dialect says which version of a model it means."""
 
 SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable"}
 
@@ -52,7 +54,7 @@ def test_every_route_of_the_tensorflow_serving_dialect_is_documented(client):
     """Its one view parses the path: the forms of it are those of its parser, and each is understood there."""
     [verbs] = re.findall(r":\(\?P<verb>([a-z|]+)\)", tfserving_path._PATTERNS["POST"].pattern)
     ends = {"": "get", "/metadata": "get"} | {f":{verb}": "post" for verb in verbs.split("|")}
-    expected = {(f"/v1/models/{{model}}{which}{end}", method) for which in tfserving.WHICH for end, method in ends.items()}
+    expected = {(f"/v1/models/{{model}}{which}{end}", method) for which in WHICH for end, method in ends.items()}
     paths = document(client)["paths"]
     found = {
         (path, method)
@@ -143,6 +145,14 @@ def test_snippets_are_json_for_those_who_ask_and_text_for_others(client):
     assert text.content_type == "text/plain; charset=utf-8"
     for snippet in as_json["snippets"]:
         assert snippet["code"] in text.text
+
+
+def test_snippets_of_a_signature_without_outputs_are_those_that_need_none(client):
+    declared = signature({"x": (DT_FLOAT, [-1])}, {})
+    client.fake.models["quiet"] = {1: Version(signatures={"serving_default": declared})}
+    text = client.get("/docs/models/quiet").text
+    assert "/predict/quiet" in text
+    assert "tritonclient" not in text
 
 
 def test_snippets_are_for_the_address_that_the_client_used(client):
