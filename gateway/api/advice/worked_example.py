@@ -17,8 +17,7 @@ from gateway.api.samples.model import (
     has_form,
     has_strict_form,
 )
-from gateway.api.samples.numpy_text import numpy_expression
-from gateway.api.samples.values import is_guess, is_printable
+from gateway.api.samples.values import is_guess, is_printable, numpy_expression
 from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -32,7 +31,8 @@ def predict_example(model: DocumentedModel, signature: Signature, path: str, *, 
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
     if has_form(signature, has_compatible_form):
-        return _body(model, signature, bodies.predict_bodies(signature).get("inputs") if by_columns else _first(signature))
+        body = bodies.predict_bodies(signature).get("inputs") if by_columns else _first(signature)
+        return body_example(model, signature, body)
     infer = _curl(model, bodies.infer_body(signature), f"/v2/models/{model.in_path}/infer") if model.is_one_segment else ""
     return _line(model, signature, infer or _arrays_program(model, signature, path, is_example=False))
 
@@ -56,14 +56,9 @@ def tf_example(model: DocumentedModel, signature: Signature, verb: str) -> str:
     return line.replace("For example", f"For example (:{verb}; the names of the features are a guess)", 1)
 
 
-def infer_example(model: DocumentedModel, signature: Signature) -> str:
-    """A body for the Open Inference Protocol."""
-    return _body(model, signature, bodies.infer_body(signature))
-
-
-def simple_example(model: DocumentedModel, signature: Signature) -> str:
-    """A body for /predict."""
-    return _body(model, signature, bodies.simple_body(signature))
+def body_example(model: DocumentedModel, signature: Signature, body: Any) -> str:
+    """The sample ``body`` for the route of the request; None: there is none."""
+    return _line(model, signature, json.dumps(body) if body else "")
 
 
 def arrays_example(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
@@ -129,10 +124,6 @@ def _curl(model: DocumentedModel, body: Any, path: str, options: str = "") -> st
 
 def _url(model: DocumentedModel, path: str) -> str:
     return shlex.quote(model.address + path)
-
-
-def _body(model: DocumentedModel, signature: Signature, body: Any) -> str:
-    return _line(model, signature, json.dumps(body) if body else "")
 
 
 def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:

@@ -1,7 +1,7 @@
 """The paths of one model in the OpenAPI document: those of any model, filled with what its signatures say."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -60,9 +60,7 @@ def _predict_one(model: DocumentedModel, operation: Json, schemas: Json) -> Json
         return None
     answer = copy.deepcopy(schemas["simple.answer"])
     answer["properties"]["prediction"] = simple_prediction_schema(signature)
-    body = bodies.simple_body(signature)
-    examples = {} if body is None else {signature.name: _example(signature, signature.name, body)}
-    return _filled(operation, simple_request_schema(signature), answer, examples)
+    return _filled(operation, simple_request_schema(signature), answer, _examples([signature], bodies.simple_body))
 
 
 def _predict(model: DocumentedModel, operation: Json, schemas: Json) -> Json | None:
@@ -85,12 +83,7 @@ def _infer(model: DocumentedModel, operation: Json, schemas: Json) -> Json | Non
         return None
     requests = [infer_request_schema(signature, schemas) for signature in signatures]
     answers = [infer_answer_schema(signature, schemas) for signature in signatures]
-    examples = {
-        signature.name: _example(signature, signature.name, body)
-        for signature in signatures
-        if (body := bodies.infer_body(signature)) is not None
-    }
-    return _filled(operation, {"oneOf": requests}, {"anyOf": answers}, examples)
+    return _filled(operation, {"oneOf": requests}, {"anyOf": answers}, _examples(signatures, bodies.infer_body))
 
 
 def _take_examples(verb: str, model: DocumentedModel, operation: Json, schemas: Json) -> Json | None:
@@ -103,15 +96,8 @@ def _take_examples(verb: str, model: DocumentedModel, operation: Json, schemas: 
     request["properties"]["signature_name"]["enum"] = names
     if DEFAULT_SIGNATURE not in names:
         request["required"].append("signature_name")
-    examples = {
-        signature.name: {
-            "summary": signature.name,
-            "value": bodies.examples_body(model, signature),
-            "description": _GUESSED_FEATURES,
-        }
-        for signature in signatures
-    }
-    return _filled(operation, request, None, examples)
+    examples = _examples(signatures, partial(bodies.examples_body, model))
+    return _filled(operation, request, None, {name: one | {"description": _GUESSED_FEATURES} for name, one in examples.items()})
 
 
 def _tensors(model: DocumentedModel, operation: Json, schemas: Json) -> Json | None:
@@ -141,6 +127,12 @@ def _filled(operation: Json, request: Json, answer: Json | None, examples: Json)
     if answer is not None:
         made["responses"]["200"]["content"][JSON]["schema"] = answer
     return made
+
+
+def _examples(signatures: Iterable[Signature], body: Callable[[Signature], Json | None]) -> Json:
+    """An example for each signature that has a sample ``body``, by its name."""
+    made = [(signature, body(signature)) for signature in signatures]
+    return {signature.name: _example(signature, signature.name, sample) for signature, sample in made if sample is not None}
 
 
 def _example(signature: Signature, title: str, body: Any) -> Json:

@@ -1,12 +1,13 @@
 """The OpenAPI 3.1 document, made from the signatures of the models that are served at the moment.
 
-What depends on no model is in ``static/openapi.json``, with each route of models for any model. From it come the routes for a
-version or label, and those of each model. The refusals come from the error tree.
+``static/openapi.json`` holds what depends on no model, with the routes that take the model as a parameter. Those that also take
+a version or a label, and those of each model, are made from these. The refusals are made from the error tree.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -52,7 +53,13 @@ class Served:
     models: tuple[ServedModel, ...]
     statuses: tuple[ModelStatus, ...]
     default: str
-    not_joined: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    not_joined: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+
+
+@lru_cache(maxsize=1)
+def openapi_json(served: Served, limits: Limits) -> bytes:
+    """The document as JSON, which is made anew only when the arguments have changed."""
+    return orjson.dumps(openapi_document(served, limits))
 
 
 def openapi_document(served: Served, limits: Limits) -> Json:
@@ -80,25 +87,26 @@ def openapi_document(served: Served, limits: Limits) -> Json:
 
 
 def _tags(served: Served, models: list[DocumentedModel]) -> Iterator[Json]:
-    """The models with a description in Markdown, then those that are not ready."""
-    available = {status.name: status.available for status in served.statuses}
+    """The models that answer, then those that are not ready."""
+    statuses = {status.name: status for status in served.statuses}
     for model in models:
-        versions = available.get(model.name, ())
-        others = ", ".join(str(version) for version in versions if version != model.served.version)
-        head = f"Version {model.served.version}{f' (also served: {others})' if others else ''}. Signatures:"
-        lines = [head, "", *map(_signature_line, model.signatures)]
-        reasons = [f"- `{name}`: {why}" for name, why in served.not_joined.get(model.name, {}).items()]
-        if reasons:
-            lines += ["", "Requests are not joined into batches:", "", *reasons]
-        tag: Json = {"name": model.name, "description": "\n".join(lines)}
-        if model.is_one_segment:
-            tag["externalDocs"] = {"description": "curl and Python", "url": f"/docs/models/{model.in_path}"}
-        yield tag
-    names = {model.name for model in models}
-    for status in served.statuses:
-        if status.name not in names:
-            problems = "; ".join(status.problems) or "its signatures are not known yet"
-            yield {"name": status.name, "description": f"Not ready: {problems}"}
+        status = statuses.pop(model.name, ModelStatus(model.name))
+        text = _description(model, status, served.not_joined.get(model.name, {}))
+        link = {"description": "curl and Python", "url": f"/docs/models/{model.in_path}"}
+        yield {"name": model.name, "description": text} | ({"externalDocs": link} if model.is_one_segment else {})
+    for status in statuses.values():
+        problems = "; ".join(status.problems) or "its signatures are not known yet"
+        yield {"name": status.name, "description": f"Not ready: {problems}"}
+
+
+def _description(model: DocumentedModel, status: ModelStatus, not_joined: Mapping[str, str]) -> str:
+    """The versions and the signatures, in Markdown."""
+    others = ", ".join(str(version) for version in status.available if version != model.served.version)
+    head = f"Version {model.served.version}{f' (also served: {others})' if others else ''}. Signatures:"
+    lines = [head, "", *map(_signature_line, model.signatures)]
+    if not_joined:
+        lines += ["", "Requests are not joined into batches:", "", *(f"- `{name}`: {why}" for name, why in not_joined.items())]
+    return "\n".join(lines)
 
 
 def _signature_line(signature: Signature) -> str:

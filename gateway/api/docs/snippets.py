@@ -22,8 +22,7 @@ from gateway.api.samples.model import (
     has_compatible_form,
     has_strict_form,
 )
-from gateway.api.samples.numpy_text import numpy_expression, triton_expression
-from gateway.api.samples.values import sample_shape
+from gateway.api.samples.values import numpy_expression, sample_shape, triton_expression
 from gateway.codec import datatypes
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 

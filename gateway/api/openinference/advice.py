@@ -10,6 +10,7 @@ from typing import Any, Final
 from gateway.api.advice import worked_example
 from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
+from gateway.api.samples.bodies import infer_body
 from gateway.api.samples.model import DocumentedModel, has_form, takes_one_string
 from gateway.codec import datatypes
 from gateway.errors import GatewayError
@@ -56,7 +57,7 @@ def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody
     is_file = foreign is not None and foreign.is_file and takes_one_string(signature)
     if is_file and signature.name == DEFAULT_SIGNATURE:
         yield worked_example.raw_file_example(known, f"/v2/models/{known.in_path}/infer")
-    yield worked_example.infer_example(known, signature)
+    yield worked_example.body_example(known, signature, infer_body(signature))
 
 
 def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:

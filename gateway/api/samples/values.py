@@ -1,4 +1,4 @@
-"""A value for each tensor of a signature, for examples. The values are always the same, and a model likely takes them.
+"""A value for each tensor of a signature, as JSON or as a numpy expression. It is always the same, and a model likely takes it.
 
 A signature tells dtype and shape. It does not tell what a string must hold, such as an image or a serialized message, so that
 the sample of a string is a guess.
@@ -21,6 +21,7 @@ _FEATURE: Final = 1.5  # not 1.0: a browser writes that as 1, and an integer is 
 _MAX_ELEMENTS: Final = 1024  # of a tensor that is small enough to be printed
 _MAX_ROWS: Final = 16  # where only the outputs tell how many rows there must be
 _FLOATS: Final = (dtypes.FLOAT, dtypes.DOUBLE, dtypes.HALF, dtypes.BFLOAT16)
+_BFLOAT16_ONE: Final = 0x3F80
 _COMPLEX: Final = (dtypes.COMPLEX64, dtypes.COMPLEX128)
 _PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 _IMAGE_NAME: Final = re.compile(r"image|img|picture|photo|png|jpe?g|gif", re.IGNORECASE)
@@ -65,6 +66,26 @@ def string_sample(spec: TensorSpec) -> bytes:
     return value.encode() if isinstance(value, str) else b64.decode(value[b64.KEY])
 
 
+def numpy_expression(signature: Signature, spec: TensorSpec, *, is_example: bool = False) -> str:
+    """An expression for a tensor of ``signature``; ``is_example``: for one example of it."""
+    shape = sample_shape(signature, spec)
+    shape = shape[1:] if is_example and spec.has_free_batch else shape
+    if spec.dtype == dtypes.STRING:
+        value = string_sample(spec)
+        return f"numpy.full({shape}, {value!r}, 'S{len(value)}')"
+    if spec.dtype == dtypes.BFLOAT16:
+        return f"numpy.full({shape}, {_BFLOAT16_ONE}, 'uint16').view('V2')"  # as numpy saves one
+    return _numbers(signature, spec, shape, str(spec.dtype.numpy))
+
+
+def triton_expression(signature: Signature, spec: TensorSpec) -> str:
+    """An expression for a whole tensor as Triton's client takes it, which has strings as objects."""
+    shape = sample_shape(signature, spec)
+    if spec.dtype == dtypes.STRING:
+        return f"numpy.array([{string_sample(spec)!r}] * {math.prod(shape)}, object).reshape({shape})"
+    return _numbers(signature, spec, shape, "float32" if spec.dtype == dtypes.BFLOAT16 else str(spec.dtype.numpy))
+
+
 def sample_features(signatures: Sequence[Signature]) -> dict[str, Any]:
     """The features of a tf.Example: a guess, as no signature holds their names.
 
@@ -106,6 +127,12 @@ def _sample(signature: Signature, spec: TensorSpec, sizes: tuple[int, ...]) -> A
     if is_matrix_sample(spec, sizes):
         return np.broadcast_to(np.eye(sizes[-1]), sizes)
     return np.full(sizes, 0 if is_sparse_index(signature, spec) else _element(spec), dtype=object)
+
+
+def _numbers(signature: Signature, spec: TensorSpec, shape: tuple[int, ...], dtype: str) -> str:
+    if is_matrix_sample(spec, shape):
+        return f"numpy.zeros({shape}, {dtype!r}) + numpy.eye({shape[-1]}, dtype={dtype!r})"
+    return f"numpy.{'zeros' if is_sparse_index(signature, spec) else 'ones'}({shape}, {dtype!r})"
 
 
 def _element(spec: TensorSpec) -> Any:

@@ -11,6 +11,7 @@ from gateway.api.advice import worked_example
 from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
 from gateway.api.json_body import JsonBody
+from gateway.api.samples.bodies import simple_body
 from gateway.api.samples.model import DocumentedModel, has_form, has_strict_form, takes_one_string
 from gateway.codec.elements import Array
 from gateway.errors import GatewayError, Unimplemented
@@ -56,7 +57,7 @@ def _lines(model: DocumentedModel, signature: Signature, *, foreign: ForeignBody
     else:
         if foreign is not None and foreign.is_file and takes_one_string(signature):
             yield worked_example.file_example(model, signature, f"/predict/{model.in_path}", "")
-        yield worked_example.simple_example(model, signature)
+        yield worked_example.body_example(model, signature, simple_body(signature))
 
 
 def _array_lines(model: DocumentedModel, signature: Signature) -> Iterator[str]:

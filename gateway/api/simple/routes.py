@@ -2,19 +2,17 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from gateway.api import arrays, memory
 from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
-from gateway.api.json_body import Form, JsonBody, Known
+from gateway.api.json_body import JsonBody, Known
 from gateway.api.memory import Memory
 from gateway.api.routes import Route
 from gateway.api.simple import advice
 from gateway.api.simple.answer import dump_prediction
-from gateway.api.simple.body import accept_example, load_example
-from gateway.api.simple.typed_body import example_decoder
+from gateway.api.simple.body import FORM
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
@@ -24,9 +22,6 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.inference.suggestions import listed, refuse_composite
 from gateway.telemetry.trace import Trace
-
-FORM: Final[Form[dict[str, Array]]] = Form(example_decoder, accept_example, load_example, strict=True)
-"""How a /predict body is read."""
 
 
 class Simple:

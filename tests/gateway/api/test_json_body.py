@@ -7,9 +7,8 @@ import pytest
 
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.simple.body import accept_example
-from gateway.api.simple.routes import FORM as SIMPLE
-from gateway.api.simple.typed_body import example_decoder
+from gateway.api.simple.body import FORM as SIMPLE
+from gateway.api.simple.body import accept_example, example_decoder
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT

@@ -8,11 +8,9 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gateway.api.docs.openapi import Limits, Served
-from gateway.api.docs.routes import LiveDocument
+from gateway.api.docs.openapi import Limits, Served, openapi_json
 from gateway.api.tfserving import path as tfserving_path
 from gateway.inference.status import ModelStatus
-from tests.event_loop import on_loop
 from tests.gateway.fake_serving import Version, signature
 from tests.waiting import wait_for
 
@@ -96,13 +94,13 @@ def test_the_document_says_which_signatures_are_not_joined_and_why(client):
     )
 
 
-@on_loop
-async def test_the_document_is_made_once_for_one_state():
-    live = LiveDocument(Limits(max_body_bytes=1, timeout_s=1.0, non_finite="null"))
+def test_the_document_is_made_once_for_one_state():
+    limits = Limits(max_body_bytes=1, timeout_s=1.0, non_finite="null")
     served = Served((), (ModelStatus("m", problem="away"),), "")
-    first = await live.of(served)
-    assert await live.of(dataclasses.replace(served)) is first
-    assert await live.of(dataclasses.replace(served, default="m")) is not first
+    first = openapi_json(served, limits)
+    assert openapi_json(dataclasses.replace(served), limits) is first
+    assert openapi_json(dataclasses.replace(served, default="m"), limits) is not first
+    assert openapi_json(dataclasses.replace(served, not_joined={"m": {"s": "why"}}), limits) is not first
 
 
 def test_the_document_tells_the_limits(make_client, config_file):
