@@ -11,8 +11,7 @@ from flask import Flask
 
 from gateway import settings as gateway_settings
 from gateway.api.body import Bodies
-from gateway.api.docs.document import Limits
-from gateway.api.docs.home import Home
+from gateway.api.docs.openapi import Limits
 from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
 from gateway.api.memory import Memory
@@ -120,7 +119,7 @@ class Gateway:
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
         ops = Ops(catalog, readiness, self.edge, partial(metrics.render, metrics_dir))
-        rooms = (tfserving, simple, openinference, docs, Home(catalog), ops)
+        rooms = (tfserving, simple, openinference, docs, ops)
         table = [route for room in rooms for route in room.routes()]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
 

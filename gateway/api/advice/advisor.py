@@ -3,15 +3,14 @@
 Only refused requests come here. The text is bounded, and made from what the catalog remembers.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from gateway.api import address
-from gateway.api.advice import foreign_body
 from gateway.api.advice.foreign_body import ForeignBody
-from gateway.api.samples.model import DocumentedModel, has_array_form
+from gateway.api.samples.model import DocumentedModel, has_array_form, takes_one_string
 from gateway.call import Call
 from gateway.errors import GatewayError, Unimplemented
 from gateway.inference import dtypes, suggestions
@@ -27,32 +26,6 @@ _AS_B64: Final = 'a model that takes a string gets its bytes as {"b64": base64 t
 _AS_NUMBERS: Final = "the model takes numbers: decode it, and send them as JSON, or as npy (but not to /v2)"
 
 
-class Advisor:
-    """Explains refusals. It keeps nothing of a request."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    async def known(self, call: Call, model: ModelRef) -> DocumentedModel | None:
-        """The version that ``model`` means; None if it is not known within 0.25 s."""
-        try:
-            served = await self._catalog.served(model, call.deadline.at_most(_LOOK_UP_S))
-        except GatewayError:
-            return None
-        return DocumentedModel(served, address=address.of_gateway(call))
-
-    async def explained(self, refused: "Refused", name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
-        """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
-        known = await self.known(refused.call, refused.model)
-        signature = None if known is None else chosen(known, name)
-        more = [] if foreign is None else [about(foreign, refused.model.name, known)]
-        if known is not None and signature is not None:
-            more += lines(known, signature)
-        elif known is not None and not isinstance(refused.error, Unimplemented):
-            more += known.problems[:_MOST_PROBLEMS]
-        return suggestions.with_lines(refused.error, filter(None, more))
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A call for ``model`` that is refused with ``error``.
@@ -65,39 +38,43 @@ class Refused:
     model: ModelRef
 
 
-def foreign_bytes(call: Call, data: bytes) -> ForeignBody | None:
-    """What the body of ``call``, ``data``, looks like, given that it is no JSON object."""
-    return foreign_body.of_bytes(data, call.media_type)
+class Advisor:
+    """Explains refusals. It keeps nothing of a request."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def documented(self, refused: Refused) -> DocumentedModel | None:
+        """The version of the model that was asked for; None if it is not known within 0.25 s."""
+        try:
+            served = await self._catalog.served(refused.model, refused.call.deadline.at_most(_LOOK_UP_S))
+        except GatewayError:
+            return None
+        return DocumentedModel(served, address.of_gateway(refused.call))
+
+    async def explained(self, refused: Refused, name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
+        """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""
+        model = await self.documented(refused)
+        suited = () if model is None else model.callable_with(has_array_form)
+        takes_numbers = model is not None and not any(map(_has_strings, suited))
+        more = [] if foreign is None else [_looks_like(foreign, refused.model.name, takes_numbers)]
+        if model is not None and suited:
+            more += lines(model, next((signature for signature in suited if signature.name == name), suited[0]))
+        elif model is not None and not isinstance(refused.error, Unimplemented):
+            more += model.problems[:_MOST_PROBLEMS]
+        return suggestions.with_lines(refused.error, filter(None, more))
 
 
-def foreign_object(call: Call, document: Mapping[str, Any], data: bytes) -> ForeignBody | None:
-    """What the body ``data`` of ``call``, which begins with the JSON object ``document``, looks like."""
-    foreign = foreign_body.of_document(document)
-    if foreign is None and foreign_bytes(call, data) is foreign_body.LINES:
-        return foreign_body.LINES
-    return foreign
-
-
-def chosen(known: DocumentedModel, name: str) -> Signature | None:
-    """The signature ``name`` if it can be called, otherwise the first that can."""
-    suited = known.callable_with(has_array_form)
-    return next((signature for signature in suited if signature.name == name), suited[0] if suited else None)
-
-
-def signature_for_file(known: DocumentedModel, signature: Signature) -> Signature | None:
+def signature_for_file(model: DocumentedModel, signature: Signature) -> Signature | None:
     """``signature``, or another one, if its only input is a string, which may be the bytes of a file; None if there is none."""
-    suited = (signature, *known.callable_with(has_array_form))
-    return next((one for one in suited if [spec.dtype for spec in one.inputs] == [dtypes.STRING]), None)
+    return next(filter(takes_one_string, (signature, *model.callable_with(has_array_form))), None)
 
 
-def about(foreign: ForeignBody, name: str, known: DocumentedModel | None) -> str:
-    """A sentence on a foreign body that was sent to the model ``name``."""
+def _looks_like(foreign: ForeignBody, name: str, takes_numbers: bool) -> str:
+    """A sentence on a body that was sent to the model ``name``; ``takes_numbers``: it takes nothing else."""
+    remedy = foreign.remedy.format(model=quote(name, safe=""))
     if foreign.is_file:
-        takes_numbers = known is not None and not any(map(_has_strings, known.callable_with(has_array_form)))
         remedy = _AS_NUMBERS if takes_numbers else _AS_B64
-    else:
-        remedy = f"POST it to {foreign.route}" if foreign.route else foreign.remedy
-        remedy = remedy.format(model=quote(name, safe=""))
     return f"The body looks like {foreign.what}: {remedy}"
 
 

@@ -15,28 +15,25 @@ ROWS, COLUMNS = "instances", "inputs"
 
 _LOOKED_AT_BYTES: Final = 4096
 _MOST_KEYS: Final = 1000  # of an object that are looked at
-
-V1, CLASSIFY, V2 = "/v1/models/{model}:predict", "/v1/models/{model}:classify", "/v2/models/{model}/infer"
-"""The routes that a body may be meant for."""
+_V1: Final = "/v1/models/{model}:predict"
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignBody:
     """What a body looks like, and what to do.
 
-    ``route``: the route of this gateway that the body is for (empty: none). ``is_file``: it is the bytes of a file, such as an
-    image, which a model may take as a string, or as the numbers in it.
+    ``remedy`` may have ``{model}``, which stands for the model's name in a path. ``is_file``: it is the bytes of a file, such
+    as an image, which a model may take as a string, or as the numbers in it; then it has no remedy.
     """
 
     what: str
-    remedy: str = ""  # may have {model}, for the model's name in a path
-    route: str = ""
+    remedy: str = ""
     is_file: bool = False
 
 
 _AS_JSON: Final = "send its values as JSON, or as npy (but not to /v2)"
-_AS_ARRAYS: Final = f"POST it to {V1} or /predict/{{model}} with the header Content-Type: "
-_AS_ROWS: Final = f'its rows go into "instances" of {V1}'
+_AS_ARRAYS: Final = f"POST it to {_V1} or /predict/{{model}} with the header Content-Type: "
+_AS_ROWS: Final = f'its rows go into "instances" of {_V1}'
 _CSV: Final = ForeignBody("CSV", "each line is one example; send its values as JSON, in the form of the model's inputs")
 LINES: Final = ForeignBody("JSON lines", "all lines go into one list, with commas between")
 _FORM: Final = ForeignBody("a form", "the body itself must be the JSON")
@@ -49,12 +46,10 @@ _TWICE: Final = ForeignBody(
 _BINARY: Final = ForeignBody(
     "binary data, such as protocol buffers", f"{_AS_JSON}; gRPC is spoken on the model server's own port"
 )
-
-_UTF_16: Final = ForeignBody("text in UTF-16", "send it in UTF-8")
 _PICKLE: Final = ForeignBody("a pickle", f"pickles are never read; {_AS_JSON}")
 _MESSAGEPACK: Final = ForeignBody("MessagePack", _AS_JSON)
 _PARQUET: Final = ForeignBody("Parquet", _AS_JSON)
-
+_ARROW: Final = ForeignBody("Arrow or Avro", _AS_JSON)
 _MAGIC: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
     (re.compile(rb"\x89PNG\r\n"), ForeignBody("an image (PNG)", is_file=True)),
     (re.compile(rb"\xff\xd8\xff"), ForeignBody("an image (JPEG)", is_file=True)),
@@ -66,9 +61,9 @@ _MAGIC: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
     (re.compile(rb"\x93NUMPY"), ForeignBody("numpy's npy", _AS_ARRAYS + arrays.NPY)),
     (re.compile(rb"PK\x03\x04"), ForeignBody("npz or another zip archive", "npz: " + _AS_ARRAYS + arrays.NPZ)),
     (re.compile(rb"\x1f\x8b"), ForeignBody("gzip", "say so with the header Content-Encoding: gzip")),
-    (re.compile(rb"\xff\xfe|\xfe\xff|[\[{\"]\x00"), _UTF_16),
+    (re.compile(rb"\xff\xfe|\xfe\xff|[\[{\"]\x00"), ForeignBody("text in UTF-16", "send it in UTF-8")),
     (re.compile(rb"PAR1"), _PARQUET),
-    (re.compile(rb"ARROW1|Obj\x01"), ForeignBody("Arrow or Avro", _AS_JSON)),
+    (re.compile(rb"ARROW1|Obj\x01"), _ARROW),
     (re.compile(rb"\x89HDF"), ForeignBody("HDF5", _AS_JSON)),
     (re.compile(rb"\x80[\x02-\x05][\x80-\xff(}\]cK]"), _PICKLE),
     (re.compile(rb"([\x81-\x8f]|\xde..|\xdf....)[\xa0-\xbf\xd9]", re.DOTALL), _MESSAGEPACK),
@@ -82,7 +77,7 @@ _OF_TYPE: Final[tuple[tuple[re.Pattern[str], ForeignBody], ...]] = (
     (re.compile(r"application/(x-|vnd\.)?(msgpack|messagepack)"), _MESSAGEPACK),
     (re.compile(r"application/(x-)?(python-)?pickle"), _PICKLE),
     (re.compile(r"application/(x-|vnd\.apache\.)?parquet"), _PARQUET),
-    (re.compile(r"application/(x-|vnd\.apache\.)?(arrow|avro).*"), ForeignBody("Arrow or Avro", _AS_JSON)),
+    (re.compile(r"application/(x-|vnd\.apache\.)?(arrow|avro).*"), _ARROW),
     (re.compile(r"application/(x-|vnd\.google\.)?(protobuf|recordio-protobuf|proto|grpc.*)"), _BINARY),
     (re.compile(r"text/(x-)?libsvm"), ForeignBody("LIBSVM", _AS_JSON)),
     (re.compile(r"(text|application)/(xml|html|xhtml\+xml)"), _XML),
@@ -98,49 +93,60 @@ _LOOKS: Final[tuple[tuple[re.Pattern[bytes], ForeignBody], ...]] = (
     (re.compile(rb"\s*[^\s\[\]{},:]+( [^\s\[\]{},:]+)*\s*[,;\t][^\[\]{}]*\Z"), _CSV),
     (re.compile(rb"\s*(?=[^\n]*\n)[-+.\deE\s]+\Z"), _CSV),
 )
-_MLFLOW: Final = ("dataframe_split", "dataframe_records", "dataframe_rows")
-_SELDON: Final = ("ndarray", "tensor", "tftensor")
+TFSERVING: Final = ForeignBody(
+    "a request for TensorFlow Serving's REST port (SageMaker, Vertex AI, KServe v1)", f"POST it to {_V1}"
+)
+EXAMPLES: Final = ForeignBody("a request for :classify or :regress", "POST it to /v1/models/{model}:classify")
+_OPENINFERENCE: Final = ForeignBody(
+    "a request of the Open Inference Protocol (KServe, Triton, MLServer)", "POST it to /v2/models/{model}/infer"
+)
+_GRPC: Final = ForeignBody("TensorFlow Serving's gRPC request as JSON", "a tensor is nested lists of its values")
+_SELDON: Final = {"ndarray", "tensor", "tftensor"}
+_BY_KEY: Final = {
+    **{key: ForeignBody(f"MLflow's {key}", _AS_ROWS) for key in ("dataframe_split", "dataframe_records", "dataframe_rows")},
+    "data": ForeignBody("Seldon's protocol", _AS_ROWS),
+    ROWS: TFSERVING,
+    COLUMNS: TFSERVING,
+    "examples": EXAMPLES,
+    "input_data": ForeignBody("Azure ML's input_data", _AS_ROWS),
+}
 _TYPOS: Final = {name: key for key in (ROWS, COLUMNS) for name in (key.removesuffix("s"), key.capitalize(), key.upper())}
 
 
-def of_bytes(data: bytes, mimetype: str) -> ForeignBody | None:
-    """What ``data``, which is no JSON object, looks like; ``mimetype`` is its Content-Type without parameters."""
+def foreign_bytes(data: bytes, media_type: str) -> ForeignBody | None:
+    """What ``data``, which is no JSON object, looks like; ``media_type`` is its Content-Type without parameters."""
     beginning = data[:_LOOKED_AT_BYTES]
-    found = _first(_MAGIC, beginning) or next((foreign for names, foreign in _OF_TYPE if names.fullmatch(mimetype)), None)
-    if found is not None or not beginning.strip():
-        return found if beginning.strip() else None
-    return _BINARY if _is_binary(beginning) else _first(_LOOKS, beginning)
-
-
-def of_document(document: Any) -> ForeignBody | None:
-    """What ``document``, decoded JSON that a route has refused, looks like."""
-    if not isinstance(document, dict) or len(document) > _MOST_KEYS:
+    if not beginning.strip():
         return None
-    if _is_v2(document.get(COLUMNS)):
-        return ForeignBody("a request of the Open Inference Protocol (KServe, Triton, MLServer)", route=V2)
-    if "model_spec" in document or _has_tensor_proto(document):
-        return ForeignBody("TensorFlow Serving's gRPC request as JSON", "a tensor is nested lists of its values")
-    for key in _MLFLOW:
-        if key in document:
-            return ForeignBody(f"MLflow's {key}", _AS_ROWS)
-    return _of_keys(document)
+    by_type = next((foreign for names, foreign in _OF_TYPE if names.fullmatch(media_type)), None)
+    binary = _BINARY if _is_binary(beginning) else None
+    return _first(_MAGIC, beginning) or by_type or binary or _first(_LOOKS, beginning)
 
 
-def _of_keys(document: Mapping[str, Any]) -> ForeignBody | None:
-    data = document.get("data")
-    if isinstance(data, dict) and any(key in data for key in _SELDON):
-        return ForeignBody("Seldon's protocol", _AS_ROWS)
-    if ROWS in document or COLUMNS in document:
-        return ForeignBody("a request for TensorFlow Serving's REST port (SageMaker, Vertex AI, KServe v1)", route=V1)
-    if "examples" in document:
-        return ForeignBody("a request for :classify or :regress", route=CLASSIFY)
-    return ForeignBody("Azure ML's input_data", _AS_ROWS) if "input_data" in document else None
+def foreign_object(document: Any, data: bytes, media_type: str) -> ForeignBody | None:
+    """What the body ``data``, which begins with the decoded JSON ``document``, looks like after a route has refused it."""
+    if isinstance(document, dict) and len(document) <= _MOST_KEYS:
+        foreign = _of_keys(document)
+        if foreign is not None:
+            return foreign
+    return LINES if foreign_bytes(data, media_type) is LINES else None
 
 
-def misspelt(document: Mapping[str, Any]) -> ForeignBody | None:
+def misspelt_key(document: Mapping[str, Any]) -> ForeignBody | None:
     """A key of TensorFlow Serving's :predict that ``document`` has in another spelling."""
     name = next((name for name in _TYPOS if name in document), None)
     return None if name is None else ForeignBody(f'a misspelt "{_TYPOS[name]}"', f'the key is "{_TYPOS[name]}", not "{name}"')
+
+
+def _of_keys(document: Mapping[str, Any]) -> ForeignBody | None:
+    if _is_v2(document.get(COLUMNS)):
+        return _OPENINFERENCE
+    if "model_spec" in document or _has_tensor_proto(document):
+        return _GRPC
+    data = document.get("data")
+    is_seldon = isinstance(data, dict) and bool(_SELDON & data.keys())
+    known = (foreign for key, foreign in _BY_KEY.items() if key in document and (key != "data" or is_seldon))
+    return next(known, None)
 
 
 def _first(looks: Iterable[tuple[re.Pattern[bytes], ForeignBody]], beginning: bytes) -> ForeignBody | None:

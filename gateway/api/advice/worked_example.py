@@ -8,7 +8,7 @@ import shlex
 from typing import Any, Final
 
 from gateway.api.arrays import NPY, NPZ
-from gateway.api.samples import bodies, numpy_text, values
+from gateway.api.samples import bodies
 from gateway.api.samples.model import (
     DocumentedModel,
     are_supported,
@@ -17,6 +17,7 @@ from gateway.api.samples.model import (
     has_form,
     has_strict_form,
 )
+from gateway.api.samples.values import is_guess, is_printable, numpy_expression
 from gateway.codec import b64
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -24,61 +25,52 @@ _MOST_CHARACTERS: Final = 500
 _MARK: Final = "@"
 
 
-def predict(model: DocumentedModel, signature: Signature, path: str, *, by_columns: bool = False) -> str:
+def predict_example(model: DocumentedModel, signature: Signature, path: str, *, by_columns: bool = False) -> str:
     """A body for TensorFlow Serving's :predict, by rows unless ``by_columns`` or if it has no rows.
 
     For what has no form in its JSON: a program that uses /v2, or asks for npy of ``path``, the path of the request.
     """
-    if not has_form(signature, has_compatible_form):
-        return _line(model, signature, _infer_program(model, signature) or _arrays_program(model, signature, path))
-    return _body(model, signature, bodies.predict(signature).get("inputs") if by_columns else _first(signature))
+    if has_form(signature, has_compatible_form):
+        body = bodies.predict_bodies(signature).get("inputs") if by_columns else _first(signature)
+        return body_example(model, signature, body)
+    infer = _curl(model, bodies.infer_body(signature), f"/v2/models/{model.in_path}/infer") if model.is_one_segment else ""
+    return _line(model, signature, infer or _arrays_program(model, signature, path, is_example=False))
 
 
 def predict_program(model: DocumentedModel, signature: Signature) -> str:
-    """A program that sends what ``predict`` gives, for a client that asked for another route."""
-    path = f"/v1/models/{model.in_path}:predict"
+    """A program that sends what ``predict_example`` gives, for a client that asked for another route."""
     if not has_form(signature, has_compatible_form):
-        return predict(model, signature, path)
-    body = _first(signature)
-    return _line(model, signature, _curl(model, body, path) if body else "")
+        return predict_example(model, signature, _predict_path(model))
+    return _line(model, signature, _curl(model, _first(signature), _predict_path(model)))
 
 
 def predict_curl(model: DocumentedModel) -> str:
     """A curl that calls the first signature of the model that has a form in JSON; empty when none has, or it would be long."""
-    for signature in model.signatures:
-        body = _first(signature)
-        program = _curl(model, body, f"/v1/models/{model.in_path}:predict") if body else ""
-        if 0 < len(program) <= _MOST_CHARACTERS:
-            return program
-    return ""
+    programs = (_curl(model, _first(signature), _predict_path(model)) for signature in model.signatures)
+    return next((program for program in programs if 0 < len(program) <= _MOST_CHARACTERS), "")
 
 
-def examples(model: DocumentedModel, signature: Signature, verb: str) -> str:
+def tf_example(model: DocumentedModel, signature: Signature, verb: str) -> str:
     """A body for TensorFlow Serving's ``verb``, :classify or :regress."""
-    line = _line(model, None, json.dumps(bodies.examples(model, signature)))
+    line = _line(model, None, json.dumps(bodies.examples_body(model, signature)))
     return line.replace("For example", f"For example (:{verb}; the names of the features are a guess)", 1)
 
 
-def infer(model: DocumentedModel, signature: Signature) -> str:
-    """A body for the Open Inference Protocol."""
-    return _body(model, signature, bodies.infer(signature))
+def body_example(model: DocumentedModel, signature: Signature, body: Any) -> str:
+    """The sample ``body`` for the route of the request; None: there is none."""
+    return _line(model, signature, json.dumps(body) if body else "")
 
 
-def simple(model: DocumentedModel, signature: Signature) -> str:
-    """A body for /predict."""
-    return _body(model, signature, bodies.simple(signature))
-
-
-def arrays(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
+def arrays_example(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
     """A program that asks for npy, or npz, of ``path``; ``is_example``: with one example, as /predict takes it."""
-    return _line(model, signature, _arrays_program(model, signature, path, is_example=is_example))
+    return _line(model, signature, _arrays_program(model, signature, path, is_example))
 
 
-def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> str:
+def file_example(model: DocumentedModel, signature: Signature, path: str, key: str) -> str:
     """A program that sends the bytes of a file as the only input, a string, under ``key`` in base64 (empty: by its name)."""
     of_file: Any = {b64.KEY: _MARK}
     if key:
-        body = bodies.name_of(signature) | {key: [of_file]}
+        body = bodies.signature_member(signature) | {key: [of_file]}
     else:
         spec = signature.inputs[0]
         body = {spec.name: of_file if spec.has_free_batch or not spec.shape else [of_file]}
@@ -88,7 +80,7 @@ def file(model: DocumentedModel, signature: Signature, path: str, key: str) -> s
     return f"For a file: {sent} | curl -d @- {_url(model, path)}"
 
 
-def raw_file(model: DocumentedModel, path: str) -> str:
+def raw_file_example(model: DocumentedModel, path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
     header = shlex.quote("Inference-Header-Content-Length: 0")
     return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
@@ -96,53 +88,46 @@ def raw_file(model: DocumentedModel, path: str) -> str:
 
 def _first(signature: Signature) -> Any:
     """A body of :predict, by rows if it has any; None where it has no form in JSON or is too large."""
-    return next(iter(bodies.predict(signature).values()), None)
+    return next(iter(bodies.predict_bodies(signature).values()), None)
 
 
-def _infer_program(model: DocumentedModel, signature: Signature) -> str:
-    body = bodies.infer(signature)
-    return _curl(model, body, f"/v2/models/{model.in_path}/infer") if body and model.is_one_segment else ""
+def _predict_path(model: DocumentedModel) -> str:
+    return f"/v1/models/{model.in_path}:predict"
 
 
-def _arrays_program(model: DocumentedModel, signature: Signature, path: str, *, is_example: bool = False) -> str:
+def _arrays_program(model: DocumentedModel, signature: Signature, path: str, is_example: bool) -> str:
     """A program that sends JSON if the inputs have any, otherwise arrays; empty if they have neither."""
     answered = NPY if len(signature.outputs) == 1 else NPZ
     accept = f"-H 'Accept: {answered}' -o answer.{answered[-3:]}"
     if are_supported(signature.inputs, has_strict_form if is_example else has_compatible_form):
-        body = bodies.one_example(signature) if is_example else bodies.columns(signature)
-        return _curl(model, body, path, accept) if values.is_printable(signature) else ""
+        if not is_printable(signature):
+            return ""
+        return _curl(model, bodies.one_example_body(signature) if is_example else bodies.columns_body(signature), path, accept)
     # Arrays name no signature.
     if signature.name != DEFAULT_SIGNATURE or not are_supported(signature.inputs, has_array_form):
         return ""
     sent = NPY if len(signature.inputs) == 1 else NPZ
-    made = shlex.quote(f"import numpy; {_saved(signature, sent, is_example)}")
+    arrays = {spec.name: numpy_expression(signature, spec, is_example=is_example) for spec in signature.inputs}
+    named = ", ".join(f"{name!r}: {array}" for name, array in arrays.items())
+    one = next(iter(arrays.values()))
+    save = f"numpy.save('inputs.npy', {one})" if sent == NPY else f"numpy.savez('inputs.npz', **{{{named}}})"
+    made = shlex.quote(f"import numpy; {save}")
     binary = f"--data-binary @inputs.{sent[-3:]}"
     return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
 
 
-def _saved(signature: Signature, media_type: str, is_example: bool) -> str:
-    """The statement that saves the inputs."""
-    arrays = {spec.name: numpy_text.array(signature, spec, whole=not is_example) for spec in signature.inputs}
-    if media_type == NPY:
-        return f"numpy.save('inputs.npy', {next(iter(arrays.values()))})"
-    named = ", ".join(f"{name!r}: {array}" for name, array in arrays.items())
-    return f"numpy.savez('inputs.npz', **{{{named}}})"
-
-
 def _curl(model: DocumentedModel, body: Any, path: str, options: str = "") -> str:
-    return " ".join(filter(None, ["curl -d", shlex.quote(json.dumps(body)), options, _url(model, path)]))
+    """A program that sends ``body``; empty if there is none."""
+    words = ["curl -d", shlex.quote(json.dumps(body)), options, _url(model, path)]
+    return " ".join(filter(None, words)) if body else ""
 
 
 def _url(model: DocumentedModel, path: str) -> str:
     return shlex.quote(model.address + path)
 
 
-def _body(model: DocumentedModel, signature: Signature, body: Any) -> str:
-    return _line(model, signature, json.dumps(body) if body else "")
-
-
 def _line(model: DocumentedModel, signature: Signature | None, example: str) -> str:
     if not example or len(example) > _MOST_CHARACTERS:
         return f"Programs that work: GET /docs/models/{model.in_path}" if model.is_one_segment else ""
-    note = " (what a string must hold is a guess)" if signature and values.is_guess(signature) else ""
+    note = " (what a string must hold is a guess)" if signature and is_guess(signature) else ""
     return f"For example{note}: {example}"

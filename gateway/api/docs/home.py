@@ -8,11 +8,11 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api import address
-from gateway.api.advice import worked_example
+from gateway.api.advice.worked_example import predict_curl
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
+from gateway.api.openinference.routes import SERVER_NAME
 from gateway.api.readiness import listed
-from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
@@ -22,33 +22,24 @@ _LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/rea
 _NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
 
 
-class Home:
-    """The handler."""
+def home_answer(call: Call, catalog: Catalog) -> Answer:
+    """The answer to GET /."""
+    models, example = catalog.models(), _example(call, catalog)
+    accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
+    if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
+        facts = {"name": SERVER_NAME, "models": [listed(model) for model in models], "example": example}
+        return json_answer(facts | {"links": _LINKS})
+    text = STATIC.joinpath("home.html").read_text()
+    shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
+    return page(text.replace("{models}", _table(models)).replace("{example}", shown).encode(), HTML)
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
 
-    def routes(self) -> list[Route]:
-        """The route."""
-        return [Route("/", ("GET",), self.home)]
-
-    async def home(self, call: Call) -> Answer:
-        """The page, or the same facts as JSON."""
-        models, example = self._catalog.models(), self._example(call)
-        accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
-        if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
-            facts = {"name": "serving-gateway", "models": [listed(model) for model in models], "example": example}
-            return json_answer(facts | {"links": _LINKS})
-        text = STATIC.joinpath("home.html").read_text()
-        shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
-        return page(text.replace("{models}", _table(models)).replace("{example}", shown).encode(), HTML)
-
-    def _example(self, call: Call) -> str:
-        """The shortest curl that calls one of the models; empty when none can be called."""
-        here = address.of_gateway(call)
-        served = [known for model in self._catalog.models() if model.is_ready for known in self._catalog.known(model.name)[:1]]
-        models = [DocumentedModel(known, address=here) for known in served]
-        return min(filter(None, map(worked_example.predict_curl, models)), key=len, default="")
+def _example(call: Call, catalog: Catalog) -> str:
+    """The shortest curl that calls one of the models; empty when none can be called."""
+    here = address.of_gateway(call)
+    served = [known for model in catalog.models() if model.is_ready for known in catalog.known(model.name)[:1]]
+    programs = filter(None, (predict_curl(DocumentedModel(known, here)) for known in served))
+    return min(programs, key=len, default="")
 
 
 def _table(models: tuple[ModelStatus, ...]) -> str:
@@ -59,13 +50,10 @@ def _table(models: tuple[ModelStatus, ...]) -> str:
 
 
 def _row(model: ModelStatus) -> str:
-    state = "ready" if model.is_ready else f"not ready: {'; '.join(model.problems)}"
+    name = html.escape(model.name)
+    if "/" not in model.name:
+        name = f'<a href="docs/models/{quote(model.name, safe="")}">{name}</a>'
+    kind, state = ("ready", "ready") if model.is_ready else ("not-ready", f"not ready: {'; '.join(model.problems)}")
     versions = ", ".join(f"{version.version} {version.state}" for version in model.versions)
-    kind = "ready" if model.is_ready else "not-ready"
-    snippets = f'<a href="docs/models/{quote(model.name, safe="")}">{html.escape(model.name)}</a>'
-    cells = (
-        snippets if "/" not in model.name else html.escape(model.name),
-        f'<span class="{kind}">{html.escape(state)}</span>',
-        html.escape(versions),
-    )
+    cells = (name, f'<span class="{kind}">{html.escape(state)}</span>', html.escape(versions))
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

@@ -17,87 +17,81 @@ from gateway.inference.signature import TensorSpec
 Json: TypeAlias = dict[str, Any]
 Dims: TypeAlias = tuple[int | None, ...]
 
-TEXT: Final = {"type": "string"}
-
-_FORMATS: Final = {dtypes.FLOAT: "float", dtypes.DOUBLE: "double"}
+_TEXT: Final = {"type": "string"}
+_FORMATS: Final = {dtypes.FLOAT: {"format": "float"}, dtypes.DOUBLE: {"format": "double"}}
 _FLOATS: Final = (dtypes.FLOAT, dtypes.DOUBLE, dtypes.HALF, dtypes.BFLOAT16)
 _COMPLEX: Final = (dtypes.COMPLEX64, dtypes.COMPLEX128)
 _BASE64: Final = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$"
 _SCHEMAS: Final = "#/components/schemas/"
 
 
-def of_element(dtype: DType) -> Json:
+def element_schema(dtype: DType) -> Json:
     """One element of a request's tensor, with the range of ``dtype``."""
     if dtype == dtypes.STRING:
-        return {"anyOf": [TEXT, record({b64.KEY: TEXT | {"contentEncoding": "base64", "pattern": _BASE64}})]}
+        return {"anyOf": [_TEXT, object_schema({b64.KEY: _TEXT | {"contentEncoding": "base64", "pattern": _BASE64}})]}
     if dtype == dtypes.BOOL:
         return {"type": "boolean"}
     kind = element(dtype, strict=True)
-    if dtype in _FLOATS:
-        return {"type": "number"} | _format(dtype) | _bounds(kind.limit)
-    return {"type": "integer", "format": dtype.name, "minimum": kind.low, "maximum": kind.high}
+    if dtype not in _FLOATS:
+        return {"type": "integer", "format": dtype.name, "minimum": kind.low, "maximum": kind.high}
+    bounds = {}
+    if kind.limit is not None and math.isfinite(kind.limit):  # that of a double is infinity, which JSON does not have
+        bounds = {"exclusiveMinimum": -kind.limit, "exclusiveMaximum": kind.limit}
+    return {"type": "number"} | _FORMATS.get(dtype, {}) | bounds
 
 
-def of_answered_element(dtype: DType) -> Json:
+def answered_element_schema(dtype: DType) -> Json:
     """One element of an answer's tensor: a number that is not finite may be null."""
-    if dtype in _FLOATS:
-        return {"type": ["number", "null"]} | _format(dtype)
-    return of_element(dtype)
+    return {"type": ["number", "null"]} | _FORMATS.get(dtype, {}) if dtype in _FLOATS else element_schema(dtype)
 
 
-def nested(dims: Iterable[int | None], innermost: Json) -> Json:
+def nested_schema(dims: Iterable[int | None], innermost: Json) -> Json:
     """Lists nested as ``dims`` say (None: of any length) around ``innermost``."""
     schema = innermost
     for size in reversed(tuple(dims)):
-        length = {} if size is None else {"minItems": size, "maxItems": size}
-        schema = {"type": "array", "items": schema} | length
+        schema = array_schema(schema) | ({} if size is None else {"minItems": size, "maxItems": size})
     return schema
 
 
-def record(members: Mapping[str, Json], optional: Collection[str] = (), *, is_open: bool = False) -> Json:
-    """An object with these members. If it ``is_open``, it may have any others too."""
+def object_schema(members: Mapping[str, Json], optional: Collection[str] = ()) -> Json:
+    """An object with these members and no others."""
     required = [name for name in members if name not in optional]
-    schema = {"type": "object", "properties": dict(members)} | ({"required": required} if required else {})
-    return schema if is_open else schema | {"additionalProperties": False}
+    schema = {"type": "object", "properties": dict(members), "additionalProperties": False}
+    return schema | ({"required": required} if required else {})
 
 
-def array(items: Json) -> Json:
+def only_or_object_schema(members: Mapping[str, Json]) -> Json:
+    """The bare value of one member, or an object of several."""
+    return next(iter(members.values())) if len(members) == 1 else object_schema(members)
+
+
+def array_schema(items: Json) -> Json:
     """A list."""
     return {"type": "array", "items": items}
 
 
-def of_tensor(spec: TensorSpec, dims: Dims | None) -> Json:
+def tensor_schema(spec: TensorSpec, dims: Dims | None) -> Json:
     """A request's tensor of ``spec`` whose lists nest as ``dims`` say; None: to any depth."""
-    inner = {"$ref": _SCHEMAS + _any_rank_name(spec.dtype, answered=False)} if dims is None else of_element(spec.dtype)
-    return nested(dims or (), inner) | {"description": str(spec)}
+    inner = _any_rank(spec.dtype, "sent") if dims is None else element_schema(spec.dtype)
+    return nested_schema(dims or (), inner) | {"description": str(spec)}
 
 
-def of_answered_tensor(spec: TensorSpec, dims: Dims | None) -> Json:
+def answered_tensor_schema(spec: TensorSpec, dims: Dims | None) -> Json:
     """An answer's tensor: as ``dims`` say, or of another rank if the request or the model did not keep to the declaration."""
-    other = {"$ref": _SCHEMAS + _any_rank_name(spec.dtype, answered=True)}
-    if dims is None:
-        return other | {"description": str(spec)}
-    return {"anyOf": [nested(dims, of_answered_element(spec.dtype)), other], "description": str(spec)}
+    other = _any_rank(spec.dtype, "answered")
+    if dims is not None:
+        other = {"anyOf": [nested_schema(dims, answered_element_schema(spec.dtype)), other]}
+    return other | {"description": str(spec)}
 
 
 def any_rank_schemas() -> dict[str, Json]:
     """The components that the other schemas refer to, by name: an element of each dtype, or lists of them at any depth."""
     schemas = {}
     for dtype in (dtype for dtype in dtypes.DTYPES if dtype not in _COMPLEX):
-        for answered, innermost in ((False, of_element(dtype)), (True, of_answered_element(dtype))):
-            name = _any_rank_name(dtype, answered)
-            schemas[name] = {"anyOf": [innermost, {"type": "array", "items": {"$ref": _SCHEMAS + name}}]}
+        for side, innermost in (("sent", element_schema(dtype)), ("answered", answered_element_schema(dtype))):
+            schemas[f"{dtype}.{side}"] = {"anyOf": [innermost, array_schema(_any_rank(dtype, side))]}
     return schemas
 
 
-def _format(dtype: DType) -> Json:
-    return {"format": _FORMATS[dtype]} if dtype in _FORMATS else {}
-
-
-def _bounds(limit: float | None) -> Json:
-    """A float's range; the limit of a double is infinity, which JSON does not have."""
-    return {} if limit is None or math.isinf(limit) else {"exclusiveMinimum": -limit, "exclusiveMaximum": limit}
-
-
-def _any_rank_name(dtype: DType, answered: bool) -> str:
-    return f"{dtype}.{'answered' if answered else 'sent'}"
+def _any_rank(dtype: DType, side: str) -> Json:
+    return {"$ref": f"{_SCHEMAS}{dtype}.{side}"}

@@ -1,78 +1,88 @@
-"""The schemas of the bodies of TensorFlow Serving's :predict for one signature, and of the answers."""
+"""The schemas of the bodies of :predict and of /predict for one signature, and of the answers."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from gateway.api.docs import json_schema
-from gateway.api.docs.json_schema import TEXT, Dims, Json, array, record
+from gateway.api.docs.json_schema import (
+    Dims,
+    Json,
+    answered_tensor_schema,
+    array_schema,
+    nested_schema,
+    object_schema,
+    only_or_object_schema,
+    tensor_schema,
+)
 from gateway.api.samples.bodies import has_rows
 from gateway.api.samples.model import has_compatible_form
+from gateway.api.simple.body import DATA_KEY
+from gateway.api.tensor_field import example_dims
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 _NAME: Final = "signature_name"
-_ANY_NAME: Final = {_NAME: TEXT | {"description": f"Without it: {DEFAULT_SIGNATURE}"}}
-_ANY_ROWS: Final = record(_ANY_NAME | {"instances": {"type": "array", "minItems": 1}}, (_NAME,)) | {"title": "instances"}
-_ANY_COLUMNS: Final = record(_ANY_NAME | {"inputs": {}}, (_NAME,)) | {"title": "inputs"}
-ANY_REQUEST: Final = {"oneOf": [_ANY_ROWS, _ANY_COLUMNS]}
-ANY_ANSWER: Final = {"anyOf": [record({"predictions": {"type": "array"}}), record({"outputs": {}})]}
 
 
-def requests(signature: Signature) -> Iterator[Json]:
-    """A schema for each format: for rows, if all inputs have a dimension 0, and for columns."""
+def predict_request_schemas(signature: Signature) -> list[Json]:
+    """A body of :predict in each format: by rows, if all inputs have a dimension 0, and by columns."""
+    schemas = []
     if has_rows(signature.inputs):
-        row = _row_schema(signature)
-        yield _request(signature, "instances", row)
-    tensors = _tensors(signature.inputs, json_schema.of_tensor)
-    named = record(tensors)
-    columns = {"anyOf": [next(iter(tensors.values())), named]} if len(tensors) == 1 else named
-    yield _request(signature, "inputs", columns)
+        rows = {spec.name: tensor_schema(spec, _row_dims(spec)) for spec in signature.inputs}
+        schemas.append(_request(signature, "instances", [_rows(signature, row) for row in _bare_or_named(rows)]))
+    columns = {spec.name: tensor_schema(spec, spec.shape) for spec in signature.inputs}
+    return [*schemas, _request(signature, "inputs", _bare_or_named(columns))]
 
 
-def answers(signature: Signature) -> Iterator[Json]:
-    """A schema for the answer to each form of ``requests``; none if an output has no form."""
+def predict_answer_schemas(signature: Signature) -> list[Json]:
+    """The answer to a body in each format; empty if an output has no form in the JSON of :predict."""
     if not all(has_compatible_form(spec.dtype) for spec in signature.outputs):
-        return
+        return []
+    schemas = []
     if has_rows(signature.outputs):
-        yield _answer(signature, "predictions", _answered_rows(signature.outputs))
-    columns = _tensors(signature.outputs, json_schema.of_answered_tensor)
-    yield _answer(signature, "outputs", _only_or_object(columns))
+        schemas.append(_answer(signature, "predictions", _answered_rows(signature.outputs)))
+    columns = {spec.name: answered_tensor_schema(spec, spec.shape) for spec in signature.outputs}
+    return [*schemas, _answer(signature, "outputs", only_or_object_schema(columns))]
+
+
+def simple_request_schema(signature: Signature) -> Json:
+    """A body of /predict: the inputs of one example by name, of which one alone may be called ``data``."""
+    members = {spec.name: tensor_schema(spec, example_dims(spec)) for spec in signature.inputs}
+    body = object_schema(members, [spec.name for spec in signature.inputs if spec.has_default])
+    if len(members) != 1 or DATA_KEY in members:
+        return body
+    return {"anyOf": [body, object_schema({DATA_KEY: next(iter(members.values()))})]}
+
+
+def simple_prediction_schema(signature: Signature) -> Json:
+    """The ``prediction`` in an answer of /predict."""
+    return only_or_object_schema({spec.name: answered_tensor_schema(spec, example_dims(spec)) for spec in signature.outputs})
 
 
 def _row_dims(spec: TensorSpec) -> Dims | None:
     return None if spec.shape is None else spec.shape[1:]
 
 
-def _row_schema(signature: Signature) -> Json:
-    rows = {spec.name: json_schema.of_tensor(spec, _row_dims(spec)) for spec in signature.inputs}
-    objects = _rows(signature, record(rows))
-    return {"anyOf": [_rows(signature, next(iter(rows.values()))), objects]} if len(rows) == 1 else objects
+def _bare_or_named(members: dict[str, Json]) -> list[Json]:
+    """The bare value of one input, and an object of all."""
+    return [*(members.values() if len(members) == 1 else ()), object_schema(members)]
 
 
 def _rows(signature: Signature, row: Json) -> Json:
     counts = {spec.shape[0] for spec in signature.inputs if spec.shape} - {None}
-    return json_schema.nested([next(iter(counts), None)], row) | ({} if counts else {"minItems": 1})
+    return nested_schema([next(iter(counts), None)], row) | ({} if counts else {"minItems": 1})
 
 
 def _answered_rows(specs: tuple[TensorSpec, ...]) -> Json:
     """The bare rows of one output, or objects of several."""
     if len(specs) == 1:
         dims = _row_dims(specs[0])
-        return json_schema.of_answered_tensor(specs[0], None if dims is None else (None, *dims))
-    return array(record({spec.name: json_schema.of_answered_tensor(spec, _row_dims(spec)) for spec in specs}))
+        return answered_tensor_schema(specs[0], None if dims is None else (None, *dims))
+    return array_schema(object_schema({spec.name: answered_tensor_schema(spec, _row_dims(spec)) for spec in specs}))
 
 
-def _tensors(specs: tuple[TensorSpec, ...], schema: Any) -> dict[str, Json]:
-    return {spec.name: schema(spec, spec.shape) for spec in specs}
-
-
-def _only_or_object(members: dict[str, Json]) -> Json:
-    return next(iter(members.values())) if len(members) == 1 else record(members)
-
-
-def _request(signature: Signature, key: str, schema: Json) -> Json:
+def _request(signature: Signature, key: str, forms: list[Json]) -> Json:
     optional = (_NAME,) if signature.name == DEFAULT_SIGNATURE else ()
-    return record({_NAME: {"const": signature.name}, key: schema}, optional) | {"title": f"{signature.name}: {key}"}
+    schema = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return object_schema({_NAME: {"const": signature.name}, key: schema}, optional) | {"title": f"{signature.name}: {key}"}
 
 
 def _answer(signature: Signature, key: str, schema: Json) -> Json:
-    return record({key: schema}) | {"title": f"{signature.name}: {key}"}
+    return object_schema({key: schema}) | {"title": f"{signature.name}: {key}"}

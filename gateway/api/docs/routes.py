@@ -1,11 +1,10 @@
-"""/openapi.json, /docs and /docs/models/<model>: documentation that follows the models.
+"""/, /openapi.json, /docs and /docs/models/<model>: documentation that follows the models.
 
 Nothing of it comes from another host: the page's files are those of Swagger UI in the flask-swagger-ui package, and the
 Content-Security-Policy allows no other source.
 """
 
 import asyncio
-from dataclasses import replace
 from importlib import resources
 from typing import Final
 
@@ -14,10 +13,10 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api import address
-from gateway.api.docs import document as openapi
-from gateway.api.docs import snippets
-from gateway.api.docs.document import Limits, Served
+from gateway.api.docs.home import home_answer
+from gateway.api.docs.openapi import Limits, Served, openapi_json
 from gateway.api.docs.page import HTML, STATIC, page
+from gateway.api.docs.snippets import model_snippets, snippets_json, snippets_text
 from gateway.api.errors import JSON
 from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
@@ -40,24 +39,6 @@ _ASSETS: Final = {
 }
 
 
-class LiveDocument:
-    """The OpenAPI document as JSON, made anew when what it is made from has changed. Keeps one."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._made: tuple[Served, bytes] | None = None
-
-    async def of(self, served: Served) -> bytes:
-        """The document of ``served``."""
-        if self._made is None or self._made[0] != served:
-            # Two requests may both make it; they make the same.
-            self._made = (served, await asyncio.to_thread(self._make, served))
-        return self._made[1]
-
-    def _make(self, served: Served) -> bytes:
-        return orjson.dumps(openapi.document(served, self._limits))
-
-
 class Docs:
     """The handlers. ``default_model`` is the model of a bare /predict; empty: the only one, if there is one.
 
@@ -67,17 +48,22 @@ class Docs:
     def __init__(self, catalog: Catalog, default_model: str, limits: Limits, why_not_joined: WhyNotJoined) -> None:
         self._catalog = catalog
         self._default_model = default_model
+        self._limits = limits
         self._why_not_joined = why_not_joined
-        self._live = LiveDocument(limits)
 
     def routes(self) -> list[Route]:
         """The routes."""
         return [
+            Route("/", ("GET",), self.home),
             Route("/openapi.json", ("GET",), self.document),
             Route("/docs", ("GET",), self.docs),
             Route("/docs/<name>", ("GET",), self.asset),
             Route("/docs/models/<model>", ("GET",), self.snippets),
         ]
+
+    async def home(self, call: Call) -> Answer:
+        """What is here: a page, or the same facts as JSON."""
+        return home_answer(call, self._catalog)
 
     async def document(self, call: Call) -> Answer:
         """The OpenAPI document of the models that are served at this moment."""
@@ -85,8 +71,8 @@ class Docs:
         known = [await self._known(call, status.name) for status in statuses if status.is_ready]
         models = tuple(served for served in known if served is not None)
         only = statuses[0].name if len(statuses) == 1 else ""
-        served = Served(models, statuses, self._default_model or only)
-        return page(await self._live.of(replace(served, not_joined=self._not_joined(models))), JSON)
+        served = Served(models, statuses, self._default_model or only, self._not_joined(models))
+        return page(await asyncio.to_thread(openapi_json, served, self._limits), JSON)
 
     async def docs(self, call: Call) -> Answer:
         """The document as a page."""
@@ -103,12 +89,13 @@ class Docs:
 
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
-        documented = DocumentedModel(await self._catalog.served(ModelRef(model), call.deadline))
-        found = await asyncio.to_thread(snippets.of_model, documented, address.of_gateway(call))
+        served = await self._catalog.served(ModelRef(model), call.deadline)
+        documented = DocumentedModel(served, address.of_gateway(call))
+        found = await asyncio.to_thread(model_snippets, documented)
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:
-            return page(orjson.dumps(snippets.as_json(documented, found)), JSON)
-        return page(snippets.text(documented, found).encode(), _TEXT)
+            return page(orjson.dumps(snippets_json(documented, found)), JSON)
+        return page(snippets_text(documented, found).encode(), _TEXT)
 
     async def _known(self, call: Call, name: str) -> ServedModel | None:
         try:

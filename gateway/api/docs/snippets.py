@@ -1,14 +1,19 @@
-"""Requests for a model that can be run as they are: curl and Python, in every dialect that the model can be called in."""
+"""Requests for a model that can be run as they are: curl and Python, in every dialect that the model can be called in.
+
+The programs in Python are filled from ``static/snippets``.
+"""
 
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass
+from string import Template
+from typing import Final, Literal
 
 from gateway.api.arrays import NPY, NPZ
 from gateway.api.docs.json_schema import Json
-from gateway.api.samples import bodies, numpy_text, values
+from gateway.api.docs.page import STATIC
+from gateway.api.samples import bodies
 from gateway.api.samples.model import (
     METHODS,
     DocumentedModel,
@@ -17,10 +22,14 @@ from gateway.api.samples.model import (
     has_compatible_form,
     has_strict_form,
 )
+from gateway.api.samples.values import numpy_expression, sample_shape, triton_expression
 from gateway.codec.datatypes import datatype_of, has_datatype
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _FORMS: Final = {"instances": ("by rows", "predictions"), "inputs": ("by columns", "outputs")}
+_PROGRAMS: Final = {
+    name: Template(STATIC.joinpath("snippets", f"{name}.txt").read_text().rstrip()) for name in ("json", "numpy", "triton")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,135 +41,106 @@ class Snippet:
     code: str
 
 
-def of_model(model: DocumentedModel, address: str) -> list[Snippet]:
-    """The snippets of ``model``, for a gateway at ``address`` (``http://host:port``).
+def model_snippets(model: DocumentedModel) -> list[Snippet]:
+    """The snippets of ``model``, for the gateway at its address.
 
     A snippet with JSON is left out if its example would be too large to be read. A snippet with numpy makes the example itself.
     """
-    return [*_predict(model, address), *_simple(model, address), *_infer(model, address), *_examples(model, address)]
+    return [*_predict(model), *_simple(model), *_infer(model), *_examples(model)]
 
 
-def text(model: DocumentedModel, snippets: list[Snippet]) -> str:
+def snippets_text(model: DocumentedModel, snippets: list[Snippet]) -> str:
     """The text of the route: why some signatures cannot be called, then all snippets one after the other."""
     problems = [f"# No example: {problem}\n" for problem in model.problems]
     return "\n".join([*problems, *(f"# {snippet.title} ({snippet.language})\n{snippet.code}\n" for snippet in snippets)])
 
 
-def _predict(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    url = f"{address}/v1/models/{model.in_path}:predict"
-    signature = _first(model.callable_with(has_compatible_form))
-    for key, body in bodies.predict(signature).items() if signature else ():
-        form, answer = _FORMS[key]
-        yield from _json(f"TensorFlow Serving, {form}", url, body, answer)
-    if model.default in model.callable_with(has_array_form):
-        yield from _arrays("TensorFlow Serving", url, model.default, whole=True)
-
-
-def _simple(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    url = f"{address}/predict/{model.in_path}"
-    if not model.is_one_segment:
-        return
-    body = bodies.simple(model.default) if model.default in model.callable_with(has_strict_form) else None
-    if body is not None:
-        yield from _json("One example", url, body, "prediction")
-    if model.default in model.callable_with(has_array_form):
-        yield from _arrays("One example", url, model.default, whole=False)
-
-
-def _infer(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    signature = _first(model.callable_with(has_datatype))
-    if signature is None or not model.is_one_segment:
-        return
-    url = f"{address}/v2/models/{model.in_path}/infer"
-    body = bodies.infer(signature)
-    if body is not None:
-        yield from _json("Open Inference Protocol", url, body, "outputs")
-    if signature.name == DEFAULT_SIGNATURE and are_supported(signature.outputs, has_datatype):
-        yield _tritonclient(model, address, signature)
-
-
-def _examples(model: DocumentedModel, address: str) -> Iterator[Snippet]:
-    for verb in METHODS:
-        signature = _first(model.of_method(verb))
-        if signature is not None:
-            title = f"TensorFlow Serving, :{verb} (the names of the features are a guess)"
-            url = f"{address}/v1/models/{model.in_path}:{verb}"
-            yield from _json(title, url, bodies.examples(model, signature), "results")
-
-
-def _first(signatures: tuple[Signature, ...]) -> Signature | None:
-    return signatures[0] if signatures else None
-
-
-def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
-    yield Snippet(
-        title, "bash", f"curl -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))} {shlex.quote(url)}"
-    )
-    lines = [
-        "import requests",
-        "",
-        f"body = {body!r}",
-        f"response = requests.post({url!r}, json=body, timeout=10)",
-        "response.raise_for_status()",
-        f"print(response.json()[{answer!r}])",
-    ]
-    yield Snippet(title, "python", "\n".join(lines))
-
-
-def _arrays(title: str, url: str, signature: Signature, *, whole: bool) -> Iterator[Snippet]:
-    """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
-    is_one = len(signature.inputs) == len(signature.outputs) == 1
-    media_type = NPY if is_one else NPZ
-    arrays = [f"{spec.name!r}: {numpy_text.array(signature, spec, whole=whole)}" for spec in signature.inputs]
-    save = "numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)"
-    show = "print(answer)" if is_one else "print({name: answer[name] for name in answer})"
-    lines = [
-        "import io",
-        "",
-        "import numpy",
-        "import requests",
-        "",
-        f"arrays = {{{', '.join(arrays)}}}",
-        "file = io.BytesIO()",
-        save,
-        f"headers = {{'Content-Type': {media_type!r}, 'Accept': {media_type!r}}}",
-        f"response = requests.post({url!r}, data=file.getvalue(), headers=headers, timeout=10)",
-        "response.raise_for_status()",
-        "answer = numpy.load(io.BytesIO(response.content))",
-        show,
-    ]
-    yield Snippet(f"{title}, as {'npy' if is_one else 'npz'}", "python", "\n".join(lines))
-
-
-def _tritonclient(model: DocumentedModel, address: str, signature: Signature) -> Snippet:
-    """A snippet with Triton's client, which takes strings as arrays of objects, and an address without a scheme."""
-    scheme, _, host = address.partition("://")
-    lines = [
-        "import numpy",
-        "import tritonclient.http",
-        "",
-        f"client = tritonclient.http.InferenceServerClient({host!r}, ssl={scheme == 'https'})",
-        "inputs = []",
-    ]
-    for spec in signature.inputs:
-        shape, datatype = list(values.shape(signature, spec)), datatype_of(spec.dtype)
-        lines += [
-            f"inputs.append(tritonclient.http.InferInput({spec.name!r}, {shape}, {datatype!r}))",
-            f"inputs[-1].set_data_from_numpy({numpy_text.for_triton(signature, spec)})",
-        ]
-    lines += [
-        f"result = client.infer({model.name!r}, inputs)",
-        f"print(result.as_numpy({signature.outputs[0].name!r}))",
-    ]
-    return Snippet("Open Inference Protocol, with Triton's client", "python", "\n".join(lines))
-
-
-def as_json(model: DocumentedModel, snippets: list[Snippet]) -> dict[str, Any]:
+def snippets_json(model: DocumentedModel, snippets: list[Snippet]) -> Json:
     """The JSON of the route."""
-    listed = [{"title": snippet.title, "language": snippet.language, "code": snippet.code} for snippet in snippets]
     return {
         "model": model.name,
         "version": str(model.served.version),
-        "snippets": listed,
+        "snippets": list(map(asdict, snippets)),
         "problems": list(model.problems),
     }
+
+
+def _predict(model: DocumentedModel) -> Iterator[Snippet]:
+    url = f"{model.address}/v1/models/{model.in_path}:predict"
+    for signature in model.callable_with(has_compatible_form)[:1]:
+        for key, body in bodies.predict_bodies(signature).items():
+            form, answer = _FORMS[key]
+            yield from _json(f"TensorFlow Serving, {form}", url, body, answer)
+    if model.default in model.callable_with(has_array_form):
+        yield _numpy("TensorFlow Serving", url, model.default, is_example=False)
+
+
+def _simple(model: DocumentedModel) -> Iterator[Snippet]:
+    url = f"{model.address}/predict/{model.in_path}"
+    if not model.is_one_segment:
+        return
+    body = bodies.simple_body(model.default) if model.default in model.callable_with(has_strict_form) else None
+    if body is not None:
+        yield from _json("One example", url, body, "prediction")
+    if model.default in model.callable_with(has_array_form):
+        yield _numpy("One example", url, model.default, is_example=True)
+
+
+def _infer(model: DocumentedModel) -> Iterator[Snippet]:
+    url = f"{model.address}/v2/models/{model.in_path}/infer"
+    for signature in model.callable_with(has_datatype)[:1] if model.is_one_segment else ():
+        body = bodies.infer_body(signature)
+        if body is not None:
+            yield from _json("Open Inference Protocol", url, body, "outputs")
+        has_answer = signature.outputs and are_supported(signature.outputs, has_datatype)
+        if has_answer and signature.name == DEFAULT_SIGNATURE:
+            yield _triton(model, signature)
+
+
+def _examples(model: DocumentedModel) -> Iterator[Snippet]:
+    for verb in METHODS:
+        for signature in model.of_method(verb)[:1]:
+            title = f"TensorFlow Serving, :{verb} (the names of the features are a guess)"
+            url = f"{model.address}/v1/models/{model.in_path}:{verb}"
+            yield from _json(title, url, bodies.examples_body(model, signature), "results")
+
+
+def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
+    sent = shlex.quote(json.dumps(body))
+    yield Snippet(title, "bash", f"curl -H 'Content-Type: application/json' -d {sent} {shlex.quote(url)}")
+    code = _PROGRAMS["json"].substitute(body=repr(body), url=repr(url), answer=repr(answer))
+    yield Snippet(title, "python", code)
+
+
+def _numpy(title: str, url: str, signature: Signature, *, is_example: bool) -> Snippet:
+    """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
+    is_one = len(signature.inputs) == len(signature.outputs) == 1
+    arrays = [f"{spec.name!r}: {numpy_expression(signature, spec, is_example=is_example)}" for spec in signature.inputs]
+    code = _PROGRAMS["numpy"].substitute(
+        arrays=", ".join(arrays),
+        save="numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)",
+        media_type=repr(NPY if is_one else NPZ),
+        url=repr(url),
+        show="print(answer)" if is_one else "print({name: answer[name] for name in answer})",
+    )
+    return Snippet(f"{title}, as {'npy' if is_one else 'npz'}", "python", code)
+
+
+def _triton(model: DocumentedModel, signature: Signature) -> Snippet:
+    """A snippet with Triton's client, which takes strings as arrays of objects, and an address without a scheme."""
+    scheme, _, host = model.address.partition("://")
+    lines = []
+    for spec in signature.inputs:
+        arguments = f"{spec.name!r}, {list(sample_shape(signature, spec))}, {datatype_of(spec.dtype)!r}"
+        lines += [
+            f"inputs.append(tritonclient.http.InferInput({arguments}))",
+            f"inputs[-1].set_data_from_numpy({triton_expression(signature, spec)})",
+        ]
+    code = _PROGRAMS["triton"].substitute(
+        host=repr(host),
+        is_secure=scheme == "https",
+        inputs="\n".join(lines),
+        model=repr(model.name),
+        output=repr(signature.outputs[0].name),
+    )
+    return Snippet("Open Inference Protocol, with Triton's client", "python", code)

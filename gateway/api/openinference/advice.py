@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.api.advice import worked_example
-from gateway.api.advice.advisor import Advisor, Refused, foreign_bytes, foreign_object, signature_for_file
-from gateway.api.advice.foreign_body import ForeignBody
-from gateway.api.samples.model import DocumentedModel, has_form
+from gateway.api.advice.advisor import Advisor, Refused
+from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
+from gateway.api.samples.bodies import infer_body
+from gateway.api.samples.model import DocumentedModel, has_form, takes_one_string
 from gateway.codec.datatypes import has_datatype
 from gateway.errors import GatewayError
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
@@ -20,7 +21,7 @@ _ARRAYS: Final = "npy and npz have every dtype, under /v1"
 
 async def unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """The body ``data`` is no JSON object."""
-    return await _explained(advisor, refused, DEFAULT_SIGNATURE, foreign_bytes(refused.call, data))
+    return await _explained(advisor, refused, DEFAULT_SIGNATURE, foreign_bytes(data, refused.call.media_type))
 
 
 async def unfit(advisor: Advisor, refused: Refused, name: str, document: Any, data: bytes) -> GatewayError:
@@ -31,7 +32,7 @@ async def unfit(advisor: Advisor, refused: Refused, name: str, document: Any, da
     inputs = {} if document is None else document.get("inputs")
     if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
         return refused.error
-    foreign = None if inputs == [] else foreign_object(refused.call, document, data)
+    foreign = None if inputs == [] else foreign_object(document, data, refused.call.media_type)
     return await _explained(advisor, refused, name, foreign)
 
 
@@ -53,13 +54,13 @@ def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody
     if not has_form(signature, has_datatype):
         yield from _arrays(known, signature)
         return
-    is_file = foreign is not None and foreign.is_file and signature_for_file(known, signature) is signature
+    is_file = foreign is not None and foreign.is_file and takes_one_string(signature)
     if is_file and signature.name == DEFAULT_SIGNATURE:
-        yield worked_example.raw_file(known, f"/v2/models/{known.in_path}/infer")
-    yield worked_example.infer(known, signature)
+        yield worked_example.raw_file_example(known, f"/v2/models/{known.in_path}/infer")
+    yield worked_example.body_example(known, signature, infer_body(signature))
 
 
 def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:
     if not has_form(signature, has_datatype):
         yield _ARRAYS
-        yield worked_example.arrays(known, signature, f"/v1/models/{known.in_path}:predict")
+        yield worked_example.arrays_example(known, signature, f"/v1/models/{known.in_path}:predict")

@@ -1,7 +1,8 @@
 """A model as the documentation and the refusals describe it: which of its signatures can be called in which dialect."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from gateway.codec.elements import element
@@ -10,23 +11,18 @@ from gateway.inference.dtypes import DType
 from gateway.inference.signature import DEFAULT_SIGNATURE, ServedModel, Signature, TensorSpec
 from gateway.inference.suggestions import why_not_callable
 
-_CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
-METHODS = {"classify": _CLASSIFY, "regress": _REGRESS}
+METHODS: Final = {"classify": "tensorflow/serving/classify", "regress": "tensorflow/serving/regress"}
 """The verbs for tf.Examples, and the method names of the signatures that take them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentedModel:
-    """The version of a model that answers when none is named, the others that are served, and an identifier for clients.
+    """The version of a model that answers a request.
 
-    ``not_joined``: by signature, why its requests are never joined into batches; those that may be joined are not in it.
     ``address``: where the client found the gateway (``http://host:port``), for programs that it may run.
     """
 
     served: ServedModel
-    others: tuple[int, ...] = ()
-    identifier: str = ""
-    not_joined: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
 
     @property
@@ -62,28 +58,17 @@ class DocumentedModel:
     def of_method(self, verb: str) -> tuple[Signature, ...]:
         """The signatures that ``verb``, one of METHODS, can call: they take serialized tf.Examples."""
         suited = (signature for signature in self.signatures if signature.is_plain and signature.method == METHODS[verb])
-        return tuple(signature for signature in suited if [spec.dtype for spec in signature.inputs] == [dtypes.STRING])
+        return tuple(signature for signature in suited if takes_one_string(signature))
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why some of ``signatures`` cannot be called, and what to do about each."""
         return tuple(why_not_callable(signature) for signature in self.signatures if not signature.is_plain)
 
-    def summary(self) -> str:
-        """The versions and the signatures, in Markdown."""
-        others = f" (also served: {', '.join(map(str, self.others))})" if self.others else ""
-        lines = [f"Version {self.served.version}{others}. Signatures:", "", *map(described, self.signatures)]
-        reasons = [f"- `{name}`: {why}" for name, why in self.not_joined.items()]
-        if reasons:
-            lines += ["", "Requests are not joined into batches:", "", *reasons]
-        return "\n".join(lines)
 
-
-def described(signature: Signature) -> str:
-    """One line of Markdown: name, inputs and outputs."""
-    inputs, outputs = (", ".join(map(_tensor, specs)) or "nothing" for specs in (signature.inputs, signature.outputs))
-    reason = "" if signature.is_plain else f" (cannot be called: {why_not_callable(signature)})"
-    return f"- `{signature.name}`: {inputs} → {outputs}{reason}"
+def takes_one_string(signature: Signature) -> bool:
+    """Whether the only input is a string, which may be a serialized message or the bytes of a file."""
+    return [spec.dtype for spec in signature.inputs] == [dtypes.STRING]
 
 
 def has_compatible_form(dtype: DType) -> bool:
@@ -109,7 +94,3 @@ def are_supported(specs: tuple[TensorSpec, ...], is_supported: Callable[[DType],
 def has_form(signature: Signature, is_supported: Callable[[DType], bool]) -> bool:
     """Whether all inputs and outputs are of supported dtypes."""
     return are_supported((*signature.inputs, *signature.outputs), is_supported)
-
-
-def _tensor(spec: TensorSpec) -> str:
-    return f"`{spec.name}` {spec}" + (" (has a default)" if spec.has_default else "")

@@ -8,41 +8,39 @@ from functools import partial
 from typing import Final
 
 from gateway.api.advice import worked_example
-from gateway.api.advice.advisor import Advisor, Refused, foreign_bytes, foreign_object, signature_for_file
-from gateway.api.advice.foreign_body import ForeignBody
+from gateway.api.advice.advisor import Advisor, Refused
+from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
 from gateway.api.json_body import JsonBody
-from gateway.api.samples.model import DocumentedModel, has_form, has_strict_form
+from gateway.api.samples.bodies import simple_body
+from gateway.api.samples.model import DocumentedModel, has_form, has_strict_form, takes_one_string
 from gateway.codec.elements import Array
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _ARRAYS: Final = "npy and npz have every dtype"
 
 
-async def unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
-    """The body ``data`` is no JSON."""
-    return await _explained(advisor, refused, foreign_bytes(refused.call, data))
+async def unread_body(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
+    """For the body ``data``, which is no JSON object."""
+    return await _explained(advisor, refused, foreign_bytes(data, refused.call.media_type))
 
 
-async def unfit(advisor: Advisor, refused: Refused, sent: JsonBody[dict[str, Array]]) -> GatewayError:
-    """The JSON ``sent`` does not fit."""
+async def unfit_body(advisor: Advisor, refused: Refused, sent: JsonBody[dict[str, Array]]) -> GatewayError:
+    """For ``sent``, which is JSON and does not fit."""
     if not isinstance(sent.document, dict):
-        return await _explained(advisor, refused, foreign_bytes(refused.call, sent.data))
-    foreign = foreign_object(refused.call, sent.document, sent.data)
-    known = await advisor.known(refused.call, refused.model)
-    names = {spec.name for spec in known.default.inputs} if known and known.default else set()
+        return await unread_body(advisor, refused, sent.data)
+    foreign = foreign_object(sent.document, sent.data, refused.call.media_type)
+    model = await advisor.documented(refused)
+    names = {spec.name for spec in model.default.inputs} if model and model.default else set()
     if foreign is None or names & sent.document.keys():
         return refused.error
     return await _explained(advisor, refused, foreign)
 
 
-async def without_form(advisor: Advisor, refused: Refused) -> GatewayError:
-    """A tensor has no form in JSON."""
-    return await advisor.explained(refused, DEFAULT_SIGNATURE, None, _arrays)
-
-
-async def unknown(advisor: Advisor, refused: Refused) -> GatewayError:
-    """The model has no default signature."""
+async def unanswered(advisor: Advisor, refused: Refused) -> GatewayError:
+    """For a tensor without a form in JSON (Unimplemented), or a model without a default signature."""
+    if isinstance(refused.error, Unimplemented):
+        return await advisor.explained(refused, DEFAULT_SIGNATURE, None, _array_lines)
     return await _explained(advisor, refused, None)
 
 
@@ -50,24 +48,19 @@ async def _explained(advisor: Advisor, refused: Refused, foreign: ForeignBody | 
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_lines, foreign=foreign))
 
 
-def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody | None) -> Iterator[str]:
+def _lines(model: DocumentedModel, signature: Signature, *, foreign: ForeignBody | None) -> Iterator[str]:
     if signature.name != DEFAULT_SIGNATURE:
         yield f"/predict is for the signature {DEFAULT_SIGNATURE}; any other can be called under /v1"
-        yield worked_example.predict_program(known, signature)
-        return
-    if not has_form(signature, has_strict_form):
-        yield from _arrays(known, signature)
-        return
-    if foreign is not None and foreign.is_file and signature_for_file(known, signature) is signature:
-        yield worked_example.file(known, signature, _path(known), "")
-    yield worked_example.simple(known, signature)
+        yield worked_example.predict_program(model, signature)
+    elif not has_form(signature, has_strict_form):
+        yield from _array_lines(model, signature)
+    else:
+        if foreign is not None and foreign.is_file and takes_one_string(signature):
+            yield worked_example.file_example(model, signature, f"/predict/{model.in_path}", "")
+        yield worked_example.body_example(model, signature, simple_body(signature))
 
 
-def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:
+def _array_lines(model: DocumentedModel, signature: Signature) -> Iterator[str]:
     if signature.name == DEFAULT_SIGNATURE and not has_form(signature, has_strict_form):
         yield _ARRAYS
-        yield worked_example.arrays(known, signature, _path(known), is_example=True)
-
-
-def _path(known: DocumentedModel) -> str:
-    return f"/predict/{known.in_path}"
+        yield worked_example.arrays_example(model, signature, f"/predict/{model.in_path}", is_example=True)

@@ -13,19 +13,19 @@ from gateway.inference import dtypes
 from gateway.inference.signature import Prediction, Tensors
 
 
-def dump(prediction: Prediction, outputs: Tensors) -> bytes:
-    """The answer whose ``prediction`` is the ``value`` of ``outputs``. Raises as ``value``."""
+def dump_prediction(prediction: Prediction, outputs: Tensors) -> bytes:
+    """The answer, with ``outputs`` as its ``prediction``. Raises Unimplemented for a complex output."""
     answer = {
         "ok": True,
         "status": "success",
-        "prediction": value(outputs),
+        "prediction": prediction_value(outputs),
         "model": prediction.model,
         "model_version": str(prediction.version),
     }
     return orjson.dumps(answer, option=OPTIONS)
 
 
-def value(outputs: Tensors) -> Any:
+def prediction_value(outputs: Tensors) -> Any:
     """What orjson writes for ``outputs``: the bare value of one output, or an object of several.
 
     Numbers that are not finite are null. Raises Unimplemented for a complex output.

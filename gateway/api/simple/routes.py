@@ -2,28 +2,26 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from gateway.api import arrays, memory
 from gateway.api.advice.advisor import Advisor, Refused
 from gateway.api.body import Bodies
 from gateway.api.errors import JSON
-from gateway.api.json_body import Form, JsonBody, Known
+from gateway.api.json_body import JsonBody, Known
 from gateway.api.memory import Memory
 from gateway.api.routes import Route
-from gateway.api.simple import advice, answer, body, typed_body
+from gateway.api.simple import advice
+from gateway.api.simple.answer import dump_prediction
+from gateway.api.simple.body import FORM
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
-from gateway.errors import InvalidArgument, NotFound, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.inference.suggestions import listed, refuse_composite
 from gateway.telemetry.trace import Trace
-
-FORM: Final[Form[dict[str, Array]]] = Form(typed_body.decoder, body.accept, body.load, strict=True)
-"""How a /predict body is read."""
 
 
 class Simple:
@@ -54,39 +52,36 @@ class Simple:
 
     async def predict(self, call: Call, model: str = "") -> Answer:
         """The answer to POST /predict, or to /predict/<model>."""
-        asked = ModelRef(model or self._default_model or self._only())
+        started_s = time.monotonic()
+        asked = ModelRef(model or self._default_model or self._only_model())
         trace = call.trace = Trace(asked.name, DEFAULT_SIGNATURE)
+        load, sent = await arrays.received(call, self._bodies, is_example=True), None
+        if load is None:
+            sent = await self._read(call, asked)
+            load = sent.load
+        example = _Example(load)
+        call.parse_s = time.monotonic() - started_s
         try:
-            return await self._predict(call, asked, trace)
-        except Unimplemented as error:
-            raise await advice.without_form(self._advisor, Refused(call, error, asked)) from None
-        except InvalidArgument as error:
-            if trace.version is None or trace.is_known:
-                raise
-            raise await advice.unknown(self._advisor, Refused(call, error, asked)) from None
+            return await self._answered(call, asked, trace, example, len(sent.data if sent else call.body))
+        except (InvalidArgument, Unimplemented) as error:
+            raise await self._explained(Refused(call, error, asked), trace, None if example.fits else sent) from None
 
-    def _only(self) -> str:
+    def _only_model(self) -> str:
         models = self._catalog.configured()
         if len(models) == 1:
             return models[0].name
         served = f"; served are: {listed(model.name for model in models)}" if models else ""
         raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
-    async def _predict(self, call: Call, model: ModelRef, trace: Trace) -> Answer:
-        started_s = time.monotonic()
-        sent, size = None, len(call.body)
-        load = await arrays.received(call, self._bodies, is_example=True)
-        if load is None:
-            sent = await self._read(call, model)
-            load, size = sent.load, len(sent.data)
-        call.parse_s = time.monotonic() - started_s
-        example = _Example(load)
+    async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
+        data = await self._bodies.read_strictly(call)
         try:
-            prediction = await self._predictor.predict(model, trace, self._memory.running(size, example.build), call.deadline)
+            return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
-            if example.fits or sent is None:
-                raise
-            raise await advice.unfit(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unread_body(self._advisor, Refused(call, error, model), data) from None
+
+    async def _answered(self, call: Call, model: ModelRef, trace: Trace, example: "_Example", size: int) -> Answer:
+        prediction = await self._predictor.predict(model, trace, self._memory.running(size, example.build), call.deadline)
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
         outputs = {
@@ -94,12 +89,13 @@ class Simple:
         }
         return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
 
-    async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
-        data = await self._bodies.read_strictly(call)
-        try:
-            return await self._memory.run(len(data), JsonBody, self._known, model, data)
-        except InvalidArgument as error:
-            raise await advice.unread(self._advisor, Refused(call, error, model), data) from None
+    async def _explained(self, refused: Refused, trace: Trace, unfit: JsonBody[dict[str, Array]] | None) -> GatewayError:
+        """The error, with what there is instead. ``unfit``: the body, if it does not fit the signature."""
+        if isinstance(refused.error, InvalidArgument) and unfit is not None:
+            return await advice.unfit_body(self._advisor, refused, unfit)
+        if isinstance(refused.error, Unimplemented) or (trace.version is not None and not trace.is_known):
+            return await advice.unanswered(self._advisor, refused)
+        return refused.error
 
 
 class _Example:
@@ -128,4 +124,4 @@ def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
     in_arrays = arrays.answer(call, outputs)
     if in_arrays is not None:
         return in_arrays
-    return Answer(200, answer.dump(prediction, outputs), [("Content-Type", JSON)])
+    return Answer(200, dump_prediction(prediction, outputs), [("Content-Type", JSON)])

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from gateway.api.advice import foreign_body, worked_example
-from gateway.api.advice.advisor import Advisor, Lines, Refused, foreign_bytes, foreign_object, signature_for_file
-from gateway.api.advice.foreign_body import ForeignBody
+from gateway.api.advice.advisor import Advisor, Lines, Refused, signature_for_file
+from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
 from gateway.api.json_body import JsonBody
 from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
@@ -24,17 +24,16 @@ _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
-    foreign = foreign_bytes(refused.call, data)
+    foreign = foreign_bytes(data, refused.call.media_type)
     lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
 async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: JsonBody[PredictBody]) -> GatewayError:
     """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
-    foreign = foreign_object(refused.call, sent.document, sent.data)
-    if foreign is not None and foreign.route == foreign_body.V1:
-        foreign = None
-    foreign = foreign or foreign_body.misspelt(sent.document)
+    foreign = foreign_object(sent.document, sent.data, refused.call.media_type)
+    if foreign is None or foreign is foreign_body.TFSERVING:
+        foreign = foreign_body.misspelt_key(sent.document)
     lines = partial(_predict_lines, path=refused.call.path, is_row=rows.KEY in sent.document)
     return await advisor.explained(refused, name, foreign, lines)
 
@@ -63,9 +62,9 @@ async def examples_misread(
 ) -> GatewayError:
     """For ``verb``: the body ``data``, which is ``document`` if it is JSON, has no examples."""
     is_object = isinstance(document, dict)
-    call = refused.call
-    foreign = foreign_object(call, document, data) if is_object else foreign_bytes(call, data)
-    if foreign is not None and foreign.route == foreign_body.CLASSIFY:
+    media_type = refused.call.media_type
+    foreign = foreign_object(document, data, media_type) if is_object else foreign_bytes(data, media_type)
+    if foreign is foreign_body.EXAMPLES:
         foreign = None
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
 
@@ -92,8 +91,8 @@ def _predict_lines(
     yield f"{suggestions.cut(signature.name)} takes {suggestions.tensors(signature.inputs)}"
     of_file = signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
-        yield worked_example.file(known, of_file, path, rows.KEY)
-    yield worked_example.predict(known, signature, path)
+        yield worked_example.file_example(known, of_file, path, rows.KEY)
+    yield worked_example.predict_example(known, signature, path)
 
 
 def _column_lines(
@@ -101,25 +100,25 @@ def _column_lines(
 ) -> Iterator[str]:
     without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != count]
     yield f"{suggestions.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
-    yield worked_example.predict(known, signature, path, by_columns=True)
+    yield worked_example.predict_example(known, signature, path, by_columns=True)
 
 
 def _dtype_lines(known: DocumentedModel, signature: Signature, *, path: str) -> Iterator[str]:
     without_form = [spec for spec in signature.outputs if not has_compatible_form(spec.dtype)]
     if without_form:
         yield _elsewhere(without_form)
-        yield worked_example.predict(known, signature, path)
+        yield worked_example.predict_example(known, signature, path)
 
 
 def _array_lines(known: DocumentedModel, signature: Signature, *, path: str, reason: str) -> Iterator[str]:
     yield reason
-    yield worked_example.arrays(known, signature, path)
+    yield worked_example.arrays_example(known, signature, path)
 
 
 def _example_lines(known: DocumentedModel, signature: Signature, *, verb: ExampleVerb) -> Iterator[str]:
     suited = [other for other in known.signatures if other in known.of_method(verb) or suggestions.takes_examples(other, verb)]
     if suited:
-        yield worked_example.examples(known, suited[0], verb)
+        yield worked_example.tf_example(known, suited[0], verb)
         return
     yield f"{suggestions.cut(known.name)} has no signature for :{verb}; {suggestions.cut(signature.name)} is for :predict"
     yield worked_example.predict_program(known, signature)

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from hypothesis import strategies as st
 
-from gateway.api.simple import answer
+from gateway.api.simple.answer import prediction_value
 from gateway.codec.datatypes import datatype_of
 from gateway.codec.json_output import OPTIONS
 from gateway.inference import dtypes
@@ -254,4 +254,4 @@ def as_bytes(draw, text):
 
 def dump_simple(outputs) -> bytes:
     """The value of ``prediction`` in a /predict answer, as it stands there."""
-    return orjson.dumps(answer.value(outputs), option=OPTIONS)
+    return orjson.dumps(prediction_value(outputs), option=OPTIONS)

@@ -7,9 +7,8 @@ import pytest
 
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.simple import body as simple_body
-from gateway.api.simple import typed_body as simple_typed
-from gateway.api.simple.routes import FORM as SIMPLE
+from gateway.api.simple.body import FORM as SIMPLE
+from gateway.api.simple.body import accept_example, example_decoder
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT
@@ -67,8 +66,8 @@ def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
-    assert simple_typed.decoder(model)(text.encode()) is not None
-    assert simple_body.accept(parse_json(text.encode()), model) is not None
+    assert example_decoder(model)(text.encode()) is not None
+    assert accept_example(parse_json(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
@@ -80,7 +79,7 @@ def test_every_dtype_with_a_form_has_a_decoder_for_predict(dtype):
 @pytest.mark.parametrize("dtype", bodies.WITH_FORM, ids=str)
 def test_every_dtype_with_a_form_has_a_decoder_for_simple_bodies(dtype):
     body = f'{{"data": [{ELEMENT.get(dtype, "1")}]}}'.encode()
-    assert simple_typed.decoder(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
+    assert example_decoder(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
 
 
 LARGE = {
@@ -103,7 +102,7 @@ def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
     hollowed = parse_large_json(json.dumps({name: PIXELS[0].tolist()}).encode())
-    assert np.array_equal(simple_body.accept(hollowed, IMAGE)["x"], PIXELS)
+    assert np.array_equal(accept_example(hollowed, IMAGE)["x"], PIXELS)
 
 
 @pytest.mark.parametrize("data", [PIXELS.tolist(), PIXELS.ravel().tolist()], ids=["nested", "flat"])
@@ -118,7 +117,7 @@ def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
     block = read_number_block(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
-    assert simple_body.accept({"data": block}, model)["x"].dtype == dtype.numpy
+    assert accept_example({"data": block}, model)["x"].dtype == dtype.numpy
 
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.simple.routes import FORM as SIMPLE
+from gateway.api.simple.body import FORM as SIMPLE
 from gateway.api.tfserving import body
 from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec.json_text import parse_json

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from gateway.api.advice import foreign_body
+from gateway.api.advice.foreign_body import foreign_bytes
 from gateway.backend.stubs import DataType
 from tests.gateway.api.advice.test_advice import answer_to, example, message
 from tests.gateway.fake_serving import FLOATS, Version, signature
@@ -171,8 +171,8 @@ def test_an_image_for_a_model_of_numbers_is_to_be_decoded(client):
 def test_looking_at_a_hostile_body_costs_little(piece):
     """The patterns are linear: a body of 4096 bytes that nearly fits is given up at once, or the suite's time limit ends it."""
     for _ in range(20):
-        foreign_body.of_bytes(piece * 4096 + b"]", "")
-        foreign_body.of_bytes(piece * 4096 + b"{", "text/plain")
+        foreign_bytes(piece * 4096 + b"]", "")
+        foreign_bytes(piece * 4096 + b"{", "text/plain")
 
 
 def test_the_names_of_what_was_sent_get_into_no_remedy(client):

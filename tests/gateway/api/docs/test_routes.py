@@ -8,18 +8,18 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gateway.api.docs import tfserving
-from gateway.api.docs.document import Limits, Served
-from gateway.api.docs.routes import LiveDocument
+from gateway.api.docs.openapi import Limits, Served, openapi_json
 from gateway.api.tfserving import path as tfserving_path
 from gateway.inference.status import ModelStatus
-from tests.event_loop import on_loop
 from tests.gateway.fake_serving import Version, signature
 from tests.waiting import wait_for
 
 DT_FLOAT, DT_INT32 = 1, 3
 FILES = ("/docs/<name>",)
 """Of the page, which is documented."""
+
+WHICH = ("", "/versions/{version}", "/labels/{label}")
+"""How a path of that dialect says which version of a model it means."""
 
 SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable"}
 
@@ -52,7 +52,7 @@ def test_every_route_of_the_tensorflow_serving_dialect_is_documented(client):
     """Its one view parses the path: the forms of it are those of its parser, and each is understood there."""
     [verbs] = re.findall(r":\(\?P<verb>([a-z|]+)\)", tfserving_path._PATTERNS["POST"].pattern)
     ends = {"": "get", "/metadata": "get"} | {f":{verb}": "post" for verb in verbs.split("|")}
-    expected = {(f"/v1/models/{{model}}{which}{end}", method) for which in tfserving.WHICH for end, method in ends.items()}
+    expected = {(f"/v1/models/{{model}}{which}{end}", method) for which in WHICH for end, method in ends.items()}
     paths = document(client)["paths"]
     found = {
         (path, method)
@@ -94,13 +94,13 @@ def test_the_document_says_which_signatures_are_not_joined_and_why(client):
     )
 
 
-@on_loop
-async def test_the_document_is_made_once_for_one_state():
-    live = LiveDocument(Limits(max_body_bytes=1, timeout_s=1.0, non_finite="null"))
+def test_the_document_is_made_once_for_one_state():
+    limits = Limits(max_body_bytes=1, timeout_s=1.0, non_finite="null")
     served = Served((), (ModelStatus("m", problem="away"),), "")
-    first = await live.of(served)
-    assert await live.of(dataclasses.replace(served)) is first
-    assert await live.of(dataclasses.replace(served, default="m")) is not first
+    first = openapi_json(served, limits)
+    assert openapi_json(dataclasses.replace(served), limits) is first
+    assert openapi_json(dataclasses.replace(served, default="m"), limits) is not first
+    assert openapi_json(dataclasses.replace(served, not_joined={"m": {"s": "why"}}), limits) is not first
 
 
 def test_the_document_tells_the_limits(make_client, config_file):
@@ -143,6 +143,14 @@ def test_snippets_are_json_for_those_who_ask_and_text_for_others(client):
     assert text.content_type == "text/plain; charset=utf-8"
     for snippet in as_json["snippets"]:
         assert snippet["code"] in text.text
+
+
+def test_snippets_of_a_signature_without_outputs_are_those_that_need_none(client):
+    declared = signature({"x": (DT_FLOAT, [-1])}, {})
+    client.fake.models["quiet"] = {1: Version(signatures={"serving_default": declared})}
+    text = client.get("/docs/models/quiet").text
+    assert "/predict/quiet" in text
+    assert "tritonclient" not in text
 
 
 def test_snippets_are_for_the_address_that_the_client_used(client):

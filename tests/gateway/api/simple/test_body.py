@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gateway.api.simple.body import load
+from gateway.api.simple.body import load_example
 from gateway.codec.json_text import parse_json
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes
@@ -66,7 +66,7 @@ def assert_holds(tensor, dtype, values, shape):
 
 @pytest.mark.parametrize(("dtype", "text", "values"), STRICT, ids=ids(STRICT))
 def test_simple_takes_every_value_that_the_dtype_holds(dtype, text, values):
-    loaded = load(parse_json(f'{{"data": {text}}}'.encode()), signature(x=(dtype, (None, None))))
+    loaded = load_example(parse_json(f'{{"data": {text}}}'.encode()), signature(x=(dtype, (None, None))))
     assert_holds(loaded["x"], dtype, values, (1, len(values)))
 
 
@@ -78,13 +78,13 @@ def test_every_dtype_is_covered():
 @pytest.mark.parametrize("dtype", [COMPLEX64, dtypes.COMPLEX128], ids=str)
 def test_simple_says_that_complex_has_no_form(dtype):
     with pytest.raises(Unimplemented, match=f"^the input x is {dtype}, which has no JSON form$"):
-        load({"x": 1}, signature(x=(dtype, None)))
+        load_example({"x": 1}, signature(x=(dtype, None)))
 
 
 def test_dtype_that_is_no_array_is_refused_like_complex():
     model = signature(x=(DType("resource", None), ()))
     with pytest.raises(Unimplemented, match=r"^the input x is resource, which has no JSON form$"):
-        load({"x": 1}, model)
+        load_example({"x": 1}, model)
 
 
 X = signature(x=(INT32, (None, 3)))
@@ -117,7 +117,7 @@ SIMPLE_SHAPES = [
 
 @pytest.mark.parametrize(("document", "model", "expected"), SIMPLE_SHAPES, ids=str)
 def test_simple_body_is_one_example_and_gets_the_batch_dimension_that_is_free(document, model, expected):
-    assert {name: tensor.shape for name, tensor in load(document, model).items()} == expected
+    assert {name: tensor.shape for name, tensor in load_example(document, model).items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_simple_body_is_one_example_and_gets_the_batch_dimension_that_is_free(do
 )
 def test_an_input_may_have_any_name(name):
     model = Signature("s", "tensorflow/serving/predict", (TensorSpec(name, INT32, (None,)),), ())
-    assert load({name: 7}, model)[name].tolist() == [7]
+    assert load_example({name: 7}, model)[name].tolist() == [7]
     with pytest.raises(InvalidArgument) as refusal:
-        load({name: 7.5}, model)
+        load_example({name: 7.5}, model)
     assert refusal.value.problems[0].pointer == "/" + name.replace("/", "~1")

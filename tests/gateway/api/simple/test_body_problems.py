@@ -3,7 +3,7 @@
 
 import pytest
 
-from gateway.api.simple.body import load
+from gateway.api.simple.body import load_example
 from gateway.codec.json_text import parse_json
 from gateway.errors import InvalidArgument
 from gateway.inference.dtypes import (
@@ -98,7 +98,7 @@ SIMPLE = [
 
 def refused(model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse_json(body.encode(), strict=True), model)
+        load_example(parse_json(body.encode(), strict=True), model)
     return refusal.value
 
 
