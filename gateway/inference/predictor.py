@@ -84,7 +84,8 @@ class Predictor:
             prediction = await self._call(request, signature, inputs)
         else:
             question = Question(request.model, served, signature.name, inputs, request.outputs)
-            prediction = await _ask(self._cache, question, request, partial(self._call, request, signature, inputs))
+            call = partial(self._call, request, signature, inputs)
+            prediction = await self._cache.answer(question, trace, request.deadline, call)
         trace.version = prediction.version
         return prediction
 
@@ -123,16 +124,6 @@ def signature_of(served: ServedModel, name: str) -> Signature:
         text = f'Serving signature name: "{suggestions.cut(name)}" not found in signature def'
         raise suggestions.with_hint(InvalidArgument(text), suggestions.no_signature(name, served))
     return signature
-
-
-async def _ask(
-    cache: PredictionCache, question: Question, request: _Request, call: Callable[[], Awaitable[Prediction]]
-) -> Prediction:
-    try:
-        return await cache.answer(question, request.deadline, call)
-    finally:
-        request.trace.cache = question.outcome
-        request.trace.queue_s += question.waited_s
 
 
 def _differ(one: ServedModel, other: ServedModel, signature: str) -> bool:
