@@ -11,7 +11,7 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.backend import Backend
 from gateway.inference.batching.difference import first_difference
-from gateway.inference.batching.probe_rows import PROBE_COUNT, PROBE_KINDS, probe_rows
+from gateway.inference.batching.probe_rows import PROBE_KINDS, probe_rows
 from gateway.inference.batching.queue import Entry
 from gateway.inference.batching.record import Kind, Record
 from gateway.inference.batching.records import Records
@@ -66,7 +66,9 @@ class Comparisons:
     def compare_larger(self, kind: Kind, entries: Iterable[Entry]) -> None:
         """Call requests of two batches together, so that later batches may have as many rows."""
         if self._records.of(kind).most_trials and not self._is_busy:
-            fitting = self._fitting(_answered(entries))
+            answered = _answered(entries)
+            ends = itertools.accumulate(entry.rows for entry in answered)
+            fitting = [entry for entry, end in zip(answered, ends, strict=True) if end <= self._max_rows]
             self._start(kind, partial(self._compare_together, kind, fitting, itertools.repeat(_NOTHING)))
 
     async def close(self) -> None:
@@ -113,36 +115,28 @@ class Comparisons:
             return True
         is_conclusive = False
         try:
-            entries, shared = await self._call_beside(kind, entries, next(beside))
+            shared = await self._call_together(kind, entries, _rows_beside(entries, next(beside)))
             is_conclusive = await self._judge(kind, entries, _answers(entries), shared)
         finally:
             if not is_conclusive:
                 record.pause_trials()
         return is_conclusive
 
-    async def _call_beside(self, kind: Kind, entries: list[Entry], turn: int) -> tuple[list[Entry], Prediction]:
-        """The shared answer to the entries, which it returns too: one of them may be in the call twice."""
-        if turn < PROBE_KINDS and _rows(entries) + PROBE_COUNT <= self._max_rows:
-            shared = await self._call_beside_probes(kind, entries, turn)
-            if shared is not None:
-                return entries, shared
-        if turn == _FIRST_AGAIN:
-            # A model that sorts the rows, or drops equal ones, may by chance answer a few requests right; with one of them
-            # twice it cannot. One that reverses them may then, so not every trial has one twice.
-            entries = self._fitting([*entries, entries[0]])
-        return entries, await self._call(kind, _joined(entries), entries)
-
-    async def _call_beside_probes(self, kind: Kind, entries: list[Entry], probe_kind: int) -> Prediction | None:
-        """The rows of the entries, called beside probe rows; None when the model refuses such rows."""
-        inputs, count = _joined(entries), _rows(entries)
-        try:
-            shared = await self._call(kind, joined_rows([inputs, probe_rows(inputs, probe_kind)]), entries)
-        except (Unavailable, DeadlineExceeded):
-            raise
-        except GatewayError:
-            return None
-        self._records.note_answer(kind, shared, count + PROBE_COUNT)
-        return replace(shared, outputs={name: array[:count] for name, array in shared.outputs.items() if array.ndim})
+    async def _call_together(self, kind: Kind, entries: list[Entry], beside: Tensors) -> Prediction:
+        """The answer to the entries in one call, with the rows ``beside`` if they fit and the model takes them."""
+        inputs, count = _joined(entries), _row_count(entries)
+        total = count + max((len(array) for array in beside.values()), default=0)
+        if count < total <= self._max_rows:
+            try:
+                shared = await self._call(kind, joined_rows([inputs, beside]), entries)
+            except (Unavailable, DeadlineExceeded):
+                raise
+            except GatewayError:
+                pass
+            else:
+                self._records.note_answer(kind, shared, total)
+                return replace(shared, outputs={name: array[:count] for name, array in shared.outputs.items() if array.ndim})
+        return await self._call(kind, inputs, entries)
 
     async def _compare_alone(self, kind: Kind, entries: Sequence[Entry], shared: Prediction) -> bool:
         alone = [await self._call(kind, entry.inputs, [entry]) for entry in entries]
@@ -167,17 +161,20 @@ class Comparisons:
             record.count_proof(sum(sizes))
         return True
 
-    def _fitting(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The first entries, as far as they have ``max_rows`` rows together."""
-        ends = itertools.accumulate(entry.rows for entry in entries)
-        return [entry for entry, end in zip(entries, ends, strict=True) if end <= self._max_rows]
-
 
 def _is_of_use(record: Record, entries: Sequence[Entry]) -> bool:
     """Whether a shared call of the entries can show something that is not known."""
-    if len(entries) < 2 or record.knows(_rows(entries)) or rows_are_equal(_joined(entries)):
+    if len(entries) < 2 or record.knows(_row_count(entries)) or rows_are_equal(_joined(entries)):
         return False
     return _output_bytes(_answers(entries)) <= MOST_BYTES
+
+
+def _rows_beside(entries: Sequence[Entry], turn: int) -> Tensors:
+    if turn < PROBE_KINDS:
+        return probe_rows(_joined(entries), turn)
+    # A model that sorts the rows, or drops equal ones, may by chance answer a few requests right; with one of them twice it
+    # cannot. One that reverses them may then, so not every trial has one twice.
+    return entries[0].inputs if turn == _FIRST_AGAIN else {}
 
 
 def _answers(entries: Iterable[Entry]) -> list[Prediction]:
@@ -188,7 +185,7 @@ def _answered(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.answer is not None]
 
 
-def _rows(entries: Iterable[Entry]) -> int:
+def _row_count(entries: Iterable[Entry]) -> int:
     return sum(entry.rows for entry in entries)
 
 

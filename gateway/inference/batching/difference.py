@@ -68,34 +68,23 @@ def _compared(shared: "npt.NDArray[Any]", parts: "Sequence[npt.NDArray[Any]]") -
         if part.dtype != shared.dtype:
             return f"it is {shared.dtype} in a shared call and {part.dtype} alone"
     lone = np.concatenate(parts)
-    tolerance = TOLERANCES.get(shared.dtype)
-    is_different = shared != lone if tolerance is None else _is_far(shared, lone, tolerance)
+    is_different, by = _compared_values(shared, lone)
     if not is_different.any():
         return None
     row = int(np.argwhere(is_different)[0][0])
-    by = "" if tolerance is None else _by(shared, lone, is_different)
     return f"row {row + 1} of {len(shared)} in a shared call differs{by} from the same row alone"
 
 
-def _is_far(one: "npt.NDArray[Any]", other: "npt.NDArray[Any]", tolerance: float) -> "npt.NDArray[np.bool_]":
-    """Where two arrays differ by more than the tolerance. NaN equals NaN, an infinity only itself."""
-    one, other = _wide(one), _wide(other)
-    with np.errstate(over="ignore"):
-        is_close = np.isclose(one, other, rtol=0, atol=tolerance * _largest(one, other), equal_nan=True)
-    return np.asarray(~is_close)
-
-
-def _by(one: "npt.NDArray[Any]", other: "npt.NDArray[Any]", is_different: "npt.NDArray[np.bool_]") -> str:
-    one, other = _wide(one), _wide(other)
+def _compared_values(shared: "npt.NDArray[Any]", lone: "npt.NDArray[Any]") -> tuple["npt.NDArray[np.bool_]", str]:
+    """Where two arrays differ, and by how much in the first place. NaN equals NaN, an infinity only itself."""
+    tolerance = TOLERANCES.get(shared.dtype)
+    if tolerance is None:
+        return np.asarray(shared != lone), ""
+    dtype = _WIDER.get(shared.dtype, shared.dtype)
+    one, other = shared.astype(dtype), lone.astype(dtype)
     with np.errstate(invalid="ignore", over="ignore"):
-        gap = np.abs(one - other)[is_different][0]
-    return f" by {gap:.3g}, where the largest value is {_largest(one, other):.3g},"
-
-
-def _wide(array: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
-    wider = _WIDER.get(array.dtype)
-    return array if wider is None else array.astype(wider)
-
-
-def _largest(*arrays: "npt.NDArray[Any]") -> float:
-    return max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in arrays)
+        gaps = np.abs(one - other)
+        largest = max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in (one, other))
+        is_different = ~np.isclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True)
+    by = f" by {gaps[is_different][0]:.3g}, where the largest value is {largest:.3g}," if is_different.any() else ""
+    return is_different, by

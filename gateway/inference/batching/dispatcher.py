@@ -83,6 +83,7 @@ class Dispatcher:
             self._forget_if_unused(queue)
         elif entry.is_alone:
             queue.alone -= 1
+            entry.is_alone = False
             self._trials.leave(queue, entry)
             self._look_at(queue, "next")
 

@@ -21,7 +21,8 @@ class Entry:
     """One request of ``rows`` rows. ``outcome`` is settled once, unless its waiter was cancelled before.
 
     - ``answer``: None when the request has none yet, got an error or was given up.
-    - ``is_waiting`` in its queue; ``is_alone``: it was told that it is to be called alone; ``trial``: its part in a comparison.
+    - ``is_waiting`` in its queue; ``is_alone``: it was told to be called alone, and that call has not ended.
+    - ``trial``: the entries that are called alone and will be compared together, itself included.
     - ``was_returned``: another version answered its batch than was meant, and it waits once more.
     """
 
@@ -30,7 +31,7 @@ class Entry:
     deadline: Deadline
     outcome: asyncio.Future[Outcome]
     answer: Prediction | None = None
-    trial: "Trial | None" = None
+    trial: "list[Entry] | None" = None
     is_waiting: bool = False
     is_alone: bool = False
     was_returned: bool = False
@@ -43,14 +44,6 @@ class Entry:
             self.outcome.set_result(outcome)
             if isinstance(outcome, Prediction):
                 self.answer = outcome
-
-
-@dataclass(slots=True, eq=False)
-class Trial:
-    """Requests that are called alone and would have shared a call, in their order."""
-
-    entries: list[Entry] = field(default_factory=list)
-    unanswered: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +67,7 @@ class Queue:
     limited: list[Entry] = field(default_factory=list)
     hold: asyncio.TimerHandle | None = None
     trials: int = 0
-    open_trial: Trial | None = None
+    open_trial: list[Entry] | None = None
 
     @property
     def is_unused(self) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from gateway.inference.batching.comparisons import MOST_BYTES, Comparisons
-from gateway.inference.batching.queue import Entry, Queue, Trial
+from gateway.inference.batching.queue import Entry, Queue
 from gateway.inference.batching.record import Record
 
 # Trials that one worker holds at a time, and requests that take part in one. A new version is proven sooner with several small
@@ -35,26 +35,24 @@ class Trials:
         if trial is None or not self._has_place(trial, entry):
             if queue.trials >= record.most_trials or self._held >= _MOST_TRIALS:
                 return
-            trial = queue.open_trial = Trial()
+            trial = queue.open_trial = []
             queue.trials += 1
             self._held += 1
-        trial.entries.append(entry)
-        trial.unanswered += 1
+        trial.append(entry)
         entry.trial = trial
 
     def leave(self, queue: Queue, entry: Entry) -> None:
-        """A lone call has ended. If this makes its trial whole, that is compared."""
+        """A lone call has ended, and ``is_alone`` no more. If this makes its trial whole, that is compared."""
         trial, entry.trial = entry.trial, None
         if trial is None:
             return
         if queue.open_trial is trial:
             queue.open_trial = None
-        trial.unanswered -= 1
-        if not trial.unanswered:
-            self._comparisons.compare_trial(queue.kind, trial.entries, partial(self._end, queue))
+        if not any(other.is_alone for other in trial):
+            self._comparisons.compare_trial(queue.kind, trial, partial(self._end, queue))
 
-    def _has_place(self, trial: Trial, entry: Entry) -> bool:
-        entries = [*trial.entries, entry]
+    def _has_place(self, trial: list[Entry], entry: Entry) -> bool:
+        entries = [*trial, entry]
         is_small = sum(map(_input_bytes, entries)) <= MOST_BYTES and sum(entry.rows for entry in entries) <= self._max_rows
         return is_small and len(entries) <= _MOST_REQUESTS
 
