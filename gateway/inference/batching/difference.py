@@ -81,7 +81,7 @@ def _compared_values(shared: "npt.NDArray[Any]", lone: "npt.NDArray[Any]") -> tu
     if tolerance is None:
         return np.asarray(shared != lone), ""
     dtype = _WIDER.get(shared.dtype, shared.dtype)
-    one, other = shared.astype(dtype), lone.astype(dtype)
+    one, other = shared.astype(dtype, copy=False), lone.astype(dtype, copy=False)
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = np.abs(one - other)
         largest = max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in (one, other))

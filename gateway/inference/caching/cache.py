@@ -14,17 +14,16 @@ Always holds: the answer is one that the same call would have given.
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, Unavailable
 from gateway.inference.caching.key import tensors_key
 from gateway.inference.caching.store import CacheKey, CacheStore, read_only_prediction
 from gateway.inference.caching.versions import AnsweredVersions
-from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
+from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.inference.single_flight import Abandoned, SingleFlight
 from gateway.telemetry import metrics
 from gateway.telemetry.trace import Trace
@@ -40,13 +39,12 @@ class CacheOutcome(StrEnum):
     SHARED = "shared"  # the call of another that asked the same
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A prediction that is asked for: from ``served``, which ``model`` is taken to mean."""
 
     model: ModelRef
     served: ServedModel
-    signature: str
+    signature: Signature
     inputs: Tensors
     outputs: tuple[str, ...]
 
@@ -92,7 +90,7 @@ class PredictionCache:
             DeadlineExceeded: the call that this one shared did not end in time.
             GatewayError: whatever ``call`` raises.
         """
-        key = (id(question.served), question.signature, question.outputs, tensors_key(question.inputs))
+        key = (id(question.served), question.signature.name, question.outputs, tensors_key(question.inputs))
         trace.cache = CacheOutcome.MISS
         try:
             while True:

@@ -11,7 +11,7 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, Unavailable
 from gateway.inference.caching.cache import PredictionCache, Question
 from gateway.inference.caching.store import CacheLimits, CacheStore
-from gateway.inference.signature import ModelRef, Prediction, ServedModel
+from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature
 from gateway.telemetry.trace import Trace
 from tests.event_loop import on_loop, until
 
@@ -48,7 +48,7 @@ class FakeBackend:
         number = question.model.version or self.latest
         x = question.inputs["x"]
         failure = self.failures.pop(0) if self.failures else None
-        self.calls.append((number, question.signature, x.tolist(), question.outputs))
+        self.calls.append((number, question.signature.name, x.tolist(), question.outputs))
         try:
             async with asyncio.timeout(deadline.remaining_s()):
                 await self.gate.wait()
@@ -59,7 +59,7 @@ class FakeBackend:
             raise failure
         y = x if x.dtype.hasobject else x + number
         batch = np.concatenate([y, np.zeros((10_000, *y.shape[1:]), y.dtype)])
-        return Prediction(question.model.name, number, question.signature, {"y": batch[: len(y)]}, 0.25, self.is_shared)
+        return Prediction(question.model.name, number, question.signature.name, {"y": batch[: len(y)]}, 0.25, self.is_shared)
 
 
 class Clock:
@@ -88,7 +88,7 @@ class Callers:
 
     async def ask(self, x=1.0, model=LATEST, name="serving_default", outputs=(), timeout_s=10.0):
         x = x if isinstance(x, np.ndarray) else np.array([x])
-        question = Question(model, self.catalog.served(model), name, {"x": x}, outputs)
+        question = Question(model, self.catalog.served(model), Signature(name, "p", (), ()), {"x": x}, outputs)
         trace, deadline = Trace(model.name, name), Deadline.after(timeout_s)
         try:
             return trace, await self.cache.answer(question, trace, deadline, lambda: self.backend.predict(question, deadline))
