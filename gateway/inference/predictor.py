@@ -115,7 +115,7 @@ def signature_of(served: ServedModel, name: str) -> Signature:
     signature = served.signatures.get(name)
     if signature is None:
         # Words of tensorflow_serving/util/json_tensor.cc and its callers.
-        text = f'Serving signature name: "{suggestions.cut(name)}" not found in signature def'
+        text = f'Serving signature name: "{suggestions.short_name(name)}" not found in signature def'
         raise suggestions.with_hint(InvalidArgument(text), suggestions.no_signature(name, served))
     return signature
 
