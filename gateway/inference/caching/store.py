@@ -88,10 +88,6 @@ class CacheStore:
         """What the answers of all models take."""
         return int(sum(entries.currsize for entries in self._models.values()))
 
-    def entries(self, model: str) -> int:
-        """How many answers of a model are kept."""
-        return len(self._models[model])
-
     def get(self, key: CacheKey, model: str) -> Prediction | None:
         """The answer that is kept under ``key``."""
         try:
