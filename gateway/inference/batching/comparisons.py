@@ -91,8 +91,8 @@ class Comparisons:
             task.add_done_callback(self._tasks.discard)
 
     async def _run(self, kind: Kind, compare: Callable[[], Awaitable[bool]], on_end: Callable[[], None]) -> None:
-        """Make a comparison when it is its turn. One that failed, or had answers of two versions, shows nothing."""
-        is_conclusive = False
+        """Make a comparison when it is its turn. After one that failed, or had answers of two versions, there is a pause."""
+        record, is_conclusive = self._records.of(kind), False
         try:
             async with self._place:
                 is_conclusive = await compare()
@@ -100,27 +100,17 @@ class Comparisons:
             pass
         except Exception:  # no request waits for it, so none would tell
             log.exception("batch.trial_failed", model=kind.model.name, signature=kind.signature.name)
-        finally:
-            on_end()
         if not is_conclusive:
+            record.pause_trials()
             metrics.BATCH_PROOFS.labels(kind.model.name, "inconclusive").inc()
+        on_end()
 
     async def _compare_together(self, kind: Kind, entries: list[Entry], beside: Iterator[int]) -> bool:
-        """Compare a shared call with the requests' answers, if that is of use; False when it was and shows nothing.
-
-        Raises as ``Backend.predict``. There is a pause after a comparison that failed or shows nothing.
-        """
-        record = self._records.of(kind)
-        if not _is_of_use(record, entries):
+        """Compare a shared call with the requests' answers, if that is of use."""
+        if not _is_of_use(self._records.of(kind), entries):
             return True
-        is_conclusive = False
-        try:
-            shared = await self._call_together(kind, entries, _rows_beside(entries, next(beside)))
-            is_conclusive = await self._judge(kind, entries, _answers(entries), shared)
-        finally:
-            if not is_conclusive:
-                record.pause_trials()
-        return is_conclusive
+        shared = await self._call_together(kind, entries, _rows_beside(entries, next(beside)))
+        return await self._judge(kind, entries, _answers(entries), shared)
 
     async def _call_together(self, kind: Kind, entries: list[Entry], beside: Tensors) -> Prediction:
         """The answer to the entries in one call, with the rows ``beside`` if they fit and the model takes them."""
