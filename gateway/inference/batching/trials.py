@@ -29,11 +29,12 @@ class Trials:
 
     def enter(self, queue: Queue, entry: Entry, record: Record) -> None:
         """A lone call begins, which is counted in ``queue.alone``: it takes part in a trial if there is a place for it."""
-        if queue.alone < 2 or record.knows(entry.rows) or _input_bytes(entry) > MOST_BYTES:
+        if queue.alone < 2 or record.knows(entry.rows):
             return
         trial = queue.open_trial
-        if trial is None or not self._has_place(trial, entry):
-            if queue.trials >= record.most_trials or self._held >= _MOST_TRIALS:
+        if trial is None or not self._may_be_a_trial([*trial, entry]):
+            may_begin = queue.trials < record.most_trials and self._held < _MOST_TRIALS
+            if not may_begin or not self._may_be_a_trial([entry]):
                 return
             trial = queue.open_trial = []
             queue.trials += 1
@@ -51,16 +52,12 @@ class Trials:
         if not any(other.is_alone for other in trial):
             self._comparisons.compare_trial(queue.kind, trial, partial(self._end, queue))
 
-    def _has_place(self, trial: list[Entry], entry: Entry) -> bool:
-        entries = [*trial, entry]
-        is_small = sum(map(_input_bytes, entries)) <= MOST_BYTES and sum(entry.rows for entry in entries) <= self._max_rows
-        return is_small and len(entries) <= _MOST_REQUESTS
+    def _may_be_a_trial(self, entries: list[Entry]) -> bool:
+        if len(entries) > _MOST_REQUESTS or sum(entry.rows for entry in entries) > self._max_rows:
+            return False
+        return sum(array.nbytes for entry in entries for array in entry.inputs.values()) <= MOST_BYTES
 
     def _end(self, queue: Queue) -> None:
         queue.trials -= 1
         self._held -= 1
         self._on_end()
-
-
-def _input_bytes(entry: Entry) -> int:
-    return sum(array.nbytes for array in entry.inputs.values())
