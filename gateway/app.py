@@ -28,7 +28,7 @@ from gateway.backend.model_config import ModelConfigFile
 from gateway.call import Answer
 from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.limits import BatchLimits
-from gateway.inference.batching.record import Records
+from gateway.inference.batching.records import Records
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore

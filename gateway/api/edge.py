@@ -12,7 +12,7 @@ from gateway.api.errors import InternalError
 from gateway.call import Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
-from gateway.inference.suggestions import cut
+from gateway.inference.suggestions import short_name
 from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
 from gateway.telemetry.refusals import Refusals
@@ -125,7 +125,7 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     if trace is not None:
         fields["model"] = trace.model
         fields["version"] = trace.version
-        fields["signature"] = cut(trace.signature)
+        fields["signature"] = short_name(trace.signature)
         fields["rows"] = trace.rows
         fields["parse_ms"] = _ms(call.parse_s + trace.build_s)
         fields["queue_ms"] = _ms(trace.queue_s)

@@ -124,4 +124,4 @@ class Catalog:
             return await question
         except (NotFound, InvalidArgument) as error:
             labels = () if self._config_file is None else self._config_file.labels.get(model.name, ())
-            raise suggestions.not_found(error, model, suggestions.Known(self.models(), labels)) from None
+            raise suggestions.not_found(error, model, self.models(), labels) from None

@@ -25,7 +25,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.waiting: deque[asyncio.Future[bool]] = deque()  # the result says whether it is a slot, or the deadline has passed
+        self.waiting: deque[asyncio.Future[None]] = deque()
 
 
 class CallLimit:
@@ -73,48 +73,36 @@ class CallLimit:
             calls = self._by_model[name] = _Calls()
         if calls.in_flight < self._most:
             calls.in_flight += 1
-        else:
+        elif len(calls.waiting) < self._most * _WAITING_FOR_EACH:
             await self._wait(name, calls, deadline)
-        return calls
-
-    async def _wait(self, name: str, calls: _Calls, deadline: Deadline) -> None:
-        if len(calls.waiting) >= self._most * _WAITING_FOR_EACH:
+        else:
             metrics.MODEL_CALL_REFUSALS.inc()
             error = Unavailable("too many calls of the model are waiting")
             raise error.decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", self._most)
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[bool] = loop.create_future()
-        timer = loop.call_later(deadline.remaining_s(), _give, turn, False)
+        return calls
+
+    async def _wait(self, name: str, calls: _Calls, deadline: Deadline) -> None:
+        turn = asyncio.get_running_loop().create_future()
         calls.waiting.append(turn)
-        has_slot = False
         try:
-            has_slot = await turn
-        except asyncio.CancelledError:
-            # The slot may have been given at the very moment: then another call has it.
-            if turn.done() and not turn.cancelled() and turn.result():
-                self._end(name, calls)
-                has_slot = True
-            raise
-        finally:
-            timer.cancel()
-            if not has_slot and turn in calls.waiting:
+            async with asyncio.timeout(deadline.remaining_s()):
+                await turn
+        except BaseException as error:
+            if turn in calls.waiting:
                 calls.waiting.remove(turn)
-        if not has_slot:
-            raise deadline.exceeded()
+            elif not turn.cancelled():
+                self._end(name, calls)  # the slot was given at the very moment
+            if isinstance(error, TimeoutError):
+                raise deadline.exceeded() from None
+            raise
 
     def _end(self, name: str, calls: _Calls) -> None:
         """A call has ended: its slot goes to the first that waits."""
         while calls.waiting:
-            if _give(calls.waiting.popleft(), True):
+            turn = calls.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
                 return
         calls.in_flight -= 1
         if not calls.in_flight:
             del self._by_model[name]
-
-
-def _give(turn: "asyncio.Future[bool]", is_slot: bool) -> bool:
-    """Whether the call still waited."""
-    if turn.done():
-        return False
-    turn.set_result(is_slot)
-    return True

@@ -43,22 +43,6 @@ STRING = DType("string", np.dtype(object))
 COMPLEX64 = DType("complex64", np.dtype(np.complex64))
 COMPLEX128 = DType("complex128", np.dtype(np.complex128))
 
-DTYPES = (
-    FLOAT,
-    DOUBLE,
-    HALF,
-    BFLOAT16,
-    INT8,
-    INT16,
-    INT32,
-    INT64,
-    UINT8,
-    UINT16,
-    UINT32,
-    UINT64,
-    BOOL,
-    STRING,
-    COMPLEX64,
-    COMPLEX128,
-)
+INTEGERS = (INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64)
+DTYPES = (FLOAT, DOUBLE, HALF, BFLOAT16, *INTEGERS, BOOL, STRING, COMPLEX64, COMPLEX128)
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}

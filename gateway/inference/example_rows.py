@@ -6,8 +6,6 @@ them alone, if the model refuses some). An output that has another number of row
 holds for as long as the version is served, in all workers.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -17,8 +15,11 @@ import numpy.typing as npt
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
 from gateway.inference.backend import Backend
-from gateway.inference.batching.comparison import NOT_ROWS, Difference
-from gateway.inference.batching.record import Records
+from gateway.inference.batching.difference import NOT_ROWS, Difference
+from gateway.inference.batching.probe_rows import filled_rows
+from gateway.inference.batching.record import ServedSignature
+from gateway.inference.batching.records import Records
+from gateway.inference.batching.rows import outputs_without_rows
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.single_flight import SingleFlight
 
@@ -33,116 +34,85 @@ _TIMES: Final = (1, 2, 3, 4, 7)
 _MOST_BYTES: Final = 8 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """An example of a version and signature to be found out about; ``batched`` names its inputs that have a row."""
-
-    key: tuple[str, int, str]
-    signature: Signature
-    inputs: Tensors
-    batched: frozenset[str]
-    deadline: Deadline
-
-    def behind(self, turns: list[int]) -> Tensors:
-        """The inputs with the rows ``turns`` before the example."""
-        return {name: _behind(array, turns) if name in self.batched else array for name, array in self.inputs.items()}
-
-
 class ExampleRows:
     """Knows the outputs of each version and signature that got an example."""
 
     def __init__(self, backend: Backend, records: Records) -> None:
         self._backend = backend
         self._records = records
-        self._known: dict[tuple[str, int, str], frozenset[str]] = {}
-        self._questions: SingleFlight[frozenset[str] | None] = SingleFlight()
+        self._known: dict[ServedSignature, frozenset[str]] = {}
+        self._questions: SingleFlight[frozenset[str]] = SingleFlight()
 
     async def of(self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline) -> frozenset[str]:
         """The outputs of ``prediction``, which answered the one example in ``inputs``, whose dimension 0 counts examples."""
-        key = (prediction.model, prediction.version, signature.name)
+        key = ServedSignature(prediction.model, prediction.version, signature.name)
         known = self._known.get(key)
         if known is None:
-            find_out = partial(self._find_out, prediction, signature, inputs, deadline)
-            known = await self._questions.ask(key, deadline, find_out)
-            if known is None:
-                known = _declared(signature)
-            else:
-                self._known[key] = known
-        for name in known - _of_one_row(prediction.outputs):
+            declared = _declared_outputs(signature)
+            find_out = partial(self._find_out, key, signature, declared & prediction.outputs.keys(), inputs, deadline)
+            try:
+                known = self._known[key] = await self._questions.ask(key, deadline, find_out)
+            except Unavailable:
+                known = declared  # until the next example
+        of_one_row = prediction.outputs.keys() - outputs_without_rows(prediction.outputs, 1)
+        for name in known - of_one_row:
             self._refuse(key, name)
         self._records.take_news()
-        return (known - self._records.without_rows(*key)) & _of_one_row(prediction.outputs)
+        return (known - self._records.without_rows(key)) & of_one_row
 
     def forget(self, model: str, version: int) -> None:
         """Forget a version that is no longer served."""
         for key in [key for key in self._known if key[:2] == (model, version)]:
-            self._known.pop(key, None)
+            del self._known[key]
 
     async def _find_out(
-        self, prediction: Prediction, signature: Signature, inputs: Tensors, deadline: Deadline
-    ) -> frozenset[str] | None:
-        """The outputs that may hold rows, once it is noted which of them do not; None if that cannot be found out now."""
-        key = (prediction.model, prediction.version, signature.name)
-        declared = _declared(signature) & prediction.outputs.keys()
-        if not declared:
-            return frozenset()
-        batched = [spec.name for spec in signature.inputs if spec.has_free_batch and spec.name in inputs]
-        if sum(inputs[name].nbytes for name in batched) * sum(_TIMES) > _MOST_BYTES:
+        self, key: ServedSignature, signature: Signature, declared: frozenset[str], inputs: Tensors, deadline: Deadline
+    ) -> frozenset[str]:
+        """Give back ``declared``, once it is noted which of them do not hold rows. Raises Unavailable."""
+        probed = _probed_inputs(signature, inputs)
+        if not declared or sum(inputs[name].nbytes for name in probed) * sum(_TIMES) > _MOST_BYTES:
             return declared
-        question = _Question(key, signature, inputs, frozenset(batched), deadline)
-        together = [turn for turn, times in enumerate(_TIMES) for _ in range(times)]
+
+        async def is_accepted(turns: list[int]) -> bool:
+            """Note what shows when the rows ``turns`` are before the example; whether the model accepts them."""
+            among = {name: _behind(array, turns) if name in probed else array for name, array in inputs.items()}
+            try:
+                found = await self._backend.predict(ModelRef(*key[:2]), signature, among, (), deadline)
+            except (Unavailable, DeadlineExceeded):
+                raise
+            except GatewayError:
+                return False
+            for name in declared.intersection(outputs_without_rows(found.outputs, len(turns) + 1)):
+                self._refuse(key, name)
+            return True
+
         try:
-            if not await self._ask(question, together):
+            if not await is_accepted([turn for turn, times in enumerate(_TIMES) for _ in range(times)]):
                 for turn in range(len(_TIMES)):
-                    await self._ask(question, [turn])
-        except Unavailable:
-            return None
+                    await is_accepted([turn])
         except DeadlineExceeded:
-            # A model that is so slow is not asked again.
-            return declared
+            pass  # a model that is so slow is not asked again
         return declared
 
-    async def _ask(self, question: "_Question", turns: list[int]) -> bool:
-        """Call the model with the rows ``turns`` before the example and note what shows; whether the model accepted them."""
-        model, signature = ModelRef(*question.key[:2]), question.signature
-        try:
-            found = await self._backend.predict(model, signature, question.behind(turns), (), question.deadline)
-        except (Unavailable, DeadlineExceeded):
-            raise
-        except GatewayError:
-            return False
-        for name in _declared(signature) & found.outputs.keys():
-            if _rows(found.outputs[name]) != len(turns) + 1:
-                self._refuse(question.key, name)
-        return True
-
-    def _refuse(self, key: tuple[str, int, str], output: str) -> None:
+    def _refuse(self, key: ServedSignature, output: str) -> None:
         """Requests for such a signature are never joined either, and all workers know."""
-        self._records.refuse(*key, Difference(output, NOT_ROWS))
+        self._records.refuse(key, Difference(output, NOT_ROWS))
 
 
-def _declared(signature: Signature) -> frozenset[str]:
+def _declared_outputs(signature: Signature) -> frozenset[str]:
     """The outputs that may hold rows by their declaration; none if no input does."""
     if not any(spec.has_free_batch for spec in signature.inputs):
         return frozenset()
     return frozenset(spec.name for spec in signature.outputs if spec.may_count_rows)
 
 
-def _of_one_row(outputs: Mapping[str, "npt.NDArray[Any]"]) -> frozenset[str]:
-    return frozenset(name for name, array in outputs.items() if _rows(array) == 1)
-
-
-def _rows(array: "npt.NDArray[Any] | None") -> int | None:
-    return len(array) if array is not None and array.ndim else None
+def _probed_inputs(signature: Signature, inputs: Tensors) -> frozenset[str]:
+    return frozenset(spec.name for spec in signature.inputs if spec.has_free_batch and spec.name in inputs)
 
 
 def _behind(example: "npt.NDArray[Any]", turns: list[int]) -> "npt.NDArray[Any]":
     """``example``, of one row, behind rows that no client sent."""
-    rows = np.empty((len(turns) + 1, *example.shape[1:]), example.dtype)
-    for position, turn in enumerate(turns):
-        rows[position] = _value(example, turn)
-    rows[-1:] = example
-    return rows
+    return np.concatenate([filled_rows(example, [_value(example, turn) for turn in turns]), example])
 
 
 def _value(example: "npt.NDArray[Any]", turn: int) -> bytes | int:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -20,17 +19,6 @@ _LOOK_AGAIN_S = 0.25
 
 BuildInputs: TypeAlias = Callable[[Signature], Awaitable[Tensors]]
 """Makes the tensors of a request for a signature. Raises GatewayError."""
-
-
-@dataclass(slots=True)
-class _Request:
-    """What ``Predictor.predict`` was given."""
-
-    model: ModelRef
-    trace: Trace
-    build: BuildInputs
-    deadline: Deadline
-    outputs: tuple[str, ...]
 
 
 class Predictor:
@@ -55,12 +43,11 @@ class Predictor:
             GatewayError: whatever ``build``, the catalog or the backend raise.
             InvalidArgument: the version has no such signature.
         """
-        request = _Request(model, trace, build, deadline, outputs)
         served = await self._catalog.served(model, deadline)
         try:
-            prediction = await self._attempt(request, served)
+            prediction = await self._attempt(model, trace, build, deadline, served, outputs=outputs)
         except (InvalidArgument, FailedPrecondition):
-            current = await self._replaced(request, served)
+            current = await self._replaced(model, served, trace.signature, deadline)
             if current is None:
                 raise
         else:
@@ -69,50 +56,58 @@ class Predictor:
             current = await self._catalog.served(ModelRef(prediction.model, prediction.version), deadline)
             if not _differ(current, served, trace.signature):
                 return prediction
-        return await self._attempt(request, current)
+        return await self._attempt(model, trace, build, deadline, current, outputs=outputs)
 
-    async def _attempt(self, request: _Request, served: ServedModel) -> Prediction:
-        trace = request.trace
+    async def _attempt(
+        self,
+        model: ModelRef,
+        trace: Trace,
+        build: BuildInputs,
+        deadline: Deadline,
+        served: ServedModel,
+        *,
+        outputs: tuple[str, ...],
+    ) -> Prediction:
         trace.version = served.version
         signature = signature_of(served, trace.signature)
         trace.is_known = True
         started_s = time.perf_counter()
-        inputs = await request.build(signature)
+        inputs = await build(signature)
         trace.build_s += time.perf_counter() - started_s
         trace.rows = _rows(inputs)
-        if self._cache is None or request.model.name not in self._cache:
-            prediction = await self._call(request, signature, inputs)
+        question = Question(model, served, signature, inputs, outputs)
+        if self._cache is None or model.name not in self._cache:
+            prediction = await self._call(question, trace, deadline)
         else:
-            question = Question(request.model, served, signature.name, inputs, request.outputs)
-            prediction = await _ask(self._cache, question, request, partial(self._call, request, signature, inputs))
+            prediction = await self._cache.answer(question, trace, deadline, partial(self._call, question, trace, deadline))
         trace.version = prediction.version
         return prediction
 
-    async def _call(self, request: _Request, signature: Signature, inputs: Tensors) -> Prediction:
-        trace = request.trace
+    async def _call(self, question: Question, trace: Trace, deadline: Deadline) -> Prediction:
+        model, _, signature, inputs, outputs = question
         started_s = time.perf_counter()
         queue_s = 0.0
         try:
-            prediction = await self._backend.predict(request.model, signature, inputs, request.outputs, request.deadline)
+            prediction = await self._backend.predict(model, signature, inputs, outputs, deadline)
             queue_s = prediction.queue_s
         except NotFound:
-            self._catalog.note_missing(request.model)
+            self._catalog.note_missing(model)
             raise
         finally:
             trace.queue_s += queue_s
             trace.backend_s += time.perf_counter() - started_s - queue_s
         return prediction
 
-    async def _replaced(self, request: _Request, served: ServedModel) -> ServedModel | None:
+    async def _replaced(self, model: ModelRef, served: ServedModel, signature: str, deadline: Deadline) -> ServedModel | None:
         """The version that has taken the place of ``served`` and differs in the signature, if there is one."""
-        if request.model.version is not None:
+        if model.version is not None:
             return None
         try:
-            current = await self._catalog.refreshed(request.model, request.deadline.at_most(_LOOK_AGAIN_S))
+            current = await self._catalog.refreshed(model, deadline.at_most(_LOOK_AGAIN_S))
         except GatewayError:
             # The caller has its answer already: the refusal of the request.
             return None
-        return current if _differ(current, served, request.trace.signature) else None
+        return current if _differ(current, served, signature) else None
 
 
 def signature_of(served: ServedModel, name: str) -> Signature:
@@ -120,19 +115,9 @@ def signature_of(served: ServedModel, name: str) -> Signature:
     signature = served.signatures.get(name)
     if signature is None:
         # Words of tensorflow_serving/util/json_tensor.cc and its callers.
-        text = f'Serving signature name: "{suggestions.cut(name)}" not found in signature def'
+        text = f'Serving signature name: "{suggestions.short_name(name)}" not found in signature def'
         raise suggestions.with_hint(InvalidArgument(text), suggestions.no_signature(name, served))
     return signature
-
-
-async def _ask(
-    cache: PredictionCache, question: Question, request: _Request, call: Callable[[], Awaitable[Prediction]]
-) -> Prediction:
-    try:
-        return await cache.answer(question, request.deadline, call)
-    finally:
-        request.trace.cache = question.outcome
-        request.trace.queue_s += question.waited_s
 
 
 def _differ(one: ServedModel, other: ServedModel, signature: str) -> bool:

@@ -7,6 +7,7 @@ first of the tasks that wait for it makes the next one: no task fails because an
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from gateway.deadline import Deadline
@@ -24,7 +25,7 @@ class SharedCall(Generic[Result]):
 
     def __init__(self) -> None:
         # An error is the future's result and not its exception, which asyncio would log if no task waited for it.
-        self._outcome: asyncio.Future[Result | Exception] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Result | Exception] = asyncio.get_running_loop().create_future()
         self.waiting = 0
 
     async def outcome(self, deadline: Deadline) -> Result:
@@ -35,23 +36,19 @@ class SharedCall(Generic[Result]):
             DeadlineExceeded: the call did not end before ``deadline``.
             Exception: a copy of the error that the call raised.
         """
-        await self.ended(deadline)
-        outcome = self._outcome.result()
+        await self.end(deadline)
+        outcome = self.future.result()
         if isinstance(outcome, Exception):
             # Each task puts its own traceback on what it raises.
             raise copy.copy(outcome)
         return outcome
 
-    def end(self, outcome: Result | Exception) -> None:
-        """Give ``outcome`` to all tasks that wait."""
-        self._outcome.set_result(outcome)
-
-    async def ended(self, deadline: Deadline) -> None:
+    async def end(self, deadline: Deadline) -> None:
         """Return when the call has ended, whatever came of it. Raises DeadlineExceeded when that is not before ``deadline``."""
         self.waiting += 1
         try:
             # Unlike wait_for, this leaves the future alone when this task is cancelled or its time is up.
-            done, _ = await asyncio.wait((self._outcome,), timeout=deadline.remaining_s())
+            done, _ = await asyncio.wait((self.future,), timeout=deadline.remaining_s())
         finally:
             self.waiting -= 1
         if not done:
@@ -92,7 +89,7 @@ class SingleFlight(Generic[Result]):
             raise
         finally:
             del self._calls[key]
-            shared.end(outcome)
+            shared.future.set_result(outcome)
         return outcome
 
     async def ask(self, key: Hashable, deadline: Deadline, call: Callable[[], Awaitable[Result]]) -> Result:
@@ -102,11 +99,9 @@ class SingleFlight(Generic[Result]):
             DeadlineExceeded: the call of another did not end before ``deadline``.
             Exception: whatever the call raises.
         """
-        while (shared := self.get(key)) is not None:
-            try:
+        while (shared := self._calls.get(key)) is not None:
+            with suppress(Abandoned):
                 return await shared.outcome(deadline)
-            except Abandoned:
-                continue
         return await self.lead(key, call)
 
     async def ask_anew(self, key: Hashable, deadline: Deadline, call: Callable[[], Awaitable[Result]]) -> Result:
@@ -114,7 +109,6 @@ class SingleFlight(Generic[Result]):
 
         A call that is under way may have been answered already, so this waits for its end and asks again.
         """
-        under_way = self.get(key)
-        if under_way is not None:
-            await under_way.ended(deadline)
+        if key in self._calls:
+            await self._calls[key].end(deadline)
         return await self.ask(key, deadline, call)

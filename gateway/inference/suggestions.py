@@ -4,7 +4,6 @@ import copy
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
@@ -29,25 +28,22 @@ _PARTS: Final = {
 _INTEGER_FOR_FLOAT: Final = "Data type: int64 but expected type: float"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a catalog remembers when something was not found: every model, and the labels in the server's config file."""
+def not_found(error: GatewayError, model: ModelRef, known: Sequence[ModelStatus], labels: Sequence[str] = ()) -> GatewayError:
+    """``error``, a backend's refusal to find ``model``, with what there is instead. Any other error is given back as it is.
 
-    models: Sequence[ModelStatus]
-    labels: Sequence[str] = ()
-
-
-def not_found(error: GatewayError, model: ModelRef, known: Known) -> GatewayError:
-    """``error``, a backend's refusal to find ``model``, with what there is instead. Any other error is given back as it is."""
+    ``known`` holds every model, and ``labels`` those that the server's config file has for this one.
+    """
     if isinstance(error, NotFound) or (isinstance(error, InvalidArgument) and model.label is not None):
-        return with_hint(error, _instead(model, known))
+        return with_hint(error, _instead(model, known, labels))
     return error
 
 
 def no_signature(name: str, served: ServedModel) -> str:
     """The signatures of a version that has none called ``name``."""
-    names = [known for known in served.signatures if not known.startswith("__")]
-    return f"Version {served.version} of {cut(served.name)} has: {_nearest_first(name, names)}"
+    names = sorted(known for known in served.signatures if not known.startswith("__"))
+    close = difflib.get_close_matches(short_name(name), names, n=3)
+    nearest_first = [*close, *(known for known in names if known not in close)]
+    return f"Version {served.version} of {short_name(served.name)} has: {listed_names(nearest_first)}"
 
 
 def wrong_examples(error: InvalidArgument, method: str, signature: str, served: ServedModel) -> GatewayError:
@@ -64,8 +60,10 @@ def wrong_examples(error: InvalidArgument, method: str, signature: str, served: 
         return error
     suited = [name for name, other in served.signatures.items() if takes_examples(other, method)]
     text = _PROTO_DUMP.sub(r"\1", error.message)
-    instead = f"For :{method} there {'are' if suited else 'is no other'}{': ' + listed(suited) if suited else ''}"
-    return InvalidArgument(f"{text} {_in_words(definition)}. {instead}", error.problems, error.omitted)
+    instead = f"For :{method} there {'are' if suited else 'is no other'}{': ' + listed_names(suited) if suited else ''}"
+    takes = f"{short_name(definition.name)} takes {listed_tensors(definition.inputs)}"
+    gives = f"gives {listed_tensors(definition.outputs)}"
+    return InvalidArgument(f"{text} {takes} and {gives}. {instead}", error.problems, error.omitted)
 
 
 def why_not_callable(signature: Signature, specs: Iterable[TensorSpec] | None = None) -> str:
@@ -93,14 +91,14 @@ def with_lines(error: GatewayError, lines: Iterable[str]) -> GatewayError:
     return _reworded(error, "\n".join([error.message, *lines]))
 
 
-def listed(names: Iterable[object]) -> str:
+def listed_names(names: Iterable[object]) -> str:
     """The first names, and how many more there are."""
-    every = [cut(str(name)) for name in names]
+    every = [short_name(str(name)) for name in names]
     more = f" and {len(every) - _MOST_NAMES} more" if len(every) > _MOST_NAMES else ""
     return (", ".join(every[:_MOST_NAMES]) or "none") + more
 
 
-def cut(name: str) -> str:
+def short_name(name: str) -> str:
     """A client's name, shortened if it is very long."""
     return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
 
@@ -114,38 +112,27 @@ def _reworded(error: GatewayError, message: str) -> GatewayError:
 def _composite(signature: Signature, spec: TensorSpec) -> str:
     is_input = spec in signature.inputs
     side, verb = ("input", "take") if is_input else ("output", "return")
-    what = f"the {side} {cut(spec.name)} of {cut(signature.name)} is a {spec}"
+    what = f"the {side} {short_name(spec.name)} of {short_name(signature.name)} is a {spec}"
     reason = "which cannot be sent to a server" if is_input else "which a server cannot give"
     return f"{what}, {reason}: {verb} {_PARTS[spec.composite]} as {side}s of their own, and export the model again"
 
 
-def _instead(model: ModelRef, known: Known) -> str:
-    status = next((status for status in known.models if status.name == model.name), None)
+def _instead(model: ModelRef, known: Sequence[ModelStatus], labels: Sequence[str]) -> str:
+    name = short_name(model.name)
+    status = next((status for status in known if status.name == model.name), None)
     if status is None:
-        return _models(model.name, [status.name for status in known.models if status.is_ready])
+        served = [status.name for status in known if status.is_ready]
+        close = difflib.get_close_matches(name, served, n=3)
+        return f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
     if not status.available:
-        return f"{cut(model.name)}: {'; '.join(status.problems)}"
-    versions = f"{cut(model.name)} has the versions: {listed(status.available)}"
-    return f"{versions}; labels in the server's config: {listed(known.labels)}" if model.label and known.labels else versions
+        return f"{name}: {'; '.join(status.problems)}"
+    versions = f"{name} has the versions: {listed_names(status.available)}"
+    return f"{versions}; labels in the server's config: {listed_names(labels)}" if model.label and labels else versions
 
 
-def _models(name: str, served: list[str]) -> str:
-    close = difflib.get_close_matches(cut(name), served, n=3)
-    return f"Did you mean {' or '.join(map(cut, close))}?" if close else f"Served are: {listed(served)}"
-
-
-def _nearest_first(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(cut(name), names, n=3)
-    return listed([*close, *sorted(set(names) - set(close))])
-
-
-def _in_words(signature: Signature) -> str:
-    return f"{cut(signature.name)} takes {tensors(signature.inputs)} and gives {tensors(signature.outputs)}"
-
-
-def tensors(specs: Sequence[TensorSpec]) -> str:
+def listed_tensors(specs: Sequence[TensorSpec]) -> str:
     """The names of tensors, each with its dtype and shape."""
-    return listed(f"{spec.name} ({spec})" for spec in specs)
+    return listed_names(f"{spec.name} ({spec})" for spec in specs)
 
 
 def takes_examples(signature: Signature, method: str) -> bool:

@@ -20,7 +20,7 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
-from gateway.inference.suggestions import listed, refuse_composite
+from gateway.inference.suggestions import listed_names, refuse_composite
 from gateway.telemetry.trace import Trace
 
 
@@ -70,7 +70,7 @@ class Simple:
         models = self._catalog.configured()
         if len(models) == 1:
             return models[0].name
-        served = f"; served are: {listed(model.name for model in models)}" if models else ""
+        served = f"; served are: {listed_names(model.name for model in models)}" if models else ""
         raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
     async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:

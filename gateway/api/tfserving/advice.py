@@ -84,11 +84,11 @@ def _predict_lines(
 ) -> Iterator[str]:
     bare = [spec for spec in signature.inputs if spec.shape == ()]
     if is_row and bare:
-        yield f"{suggestions.tensors(bare)}: one value for all rows; {_INSTEAD}"
+        yield f"{suggestions.listed_tensors(bare)}: one value for all rows; {_INSTEAD}"
     without_form = [spec for spec in (*signature.inputs, *signature.outputs) if not has_compatible_form(spec.dtype)]
     if without_form:
         yield _elsewhere(without_form)
-    yield f"{suggestions.cut(signature.name)} takes {suggestions.tensors(signature.inputs)}"
+    yield f"{suggestions.short_name(signature.name)} takes {suggestions.listed_tensors(signature.inputs)}"
     of_file = signature_for_file(known, signature) if foreign is not None and foreign.is_file else None
     if of_file is not None:
         yield worked_example.file_example(known, of_file, path, rows.KEY)
@@ -99,7 +99,7 @@ def _column_lines(
     known: DocumentedModel, signature: Signature, *, path: str, outputs: Tensors, count: int | None
 ) -> Iterator[str]:
     without = [spec for spec in signature.outputs if not outputs[spec.name].ndim or len(outputs[spec.name]) != count]
-    yield f"{suggestions.tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
+    yield f"{suggestions.listed_tensors(without or signature.outputs)}: not one row for each instance; {_INSTEAD}"
     yield worked_example.predict_example(known, signature, path, by_columns=True)
 
 
@@ -120,10 +120,11 @@ def _example_lines(known: DocumentedModel, signature: Signature, *, verb: Exampl
     if suited:
         yield worked_example.tf_example(known, suited[0], verb)
         return
-    yield f"{suggestions.cut(known.name)} has no signature for :{verb}; {suggestions.cut(signature.name)} is for :predict"
+    of_model, of_signature = suggestions.short_name(known.name), suggestions.short_name(signature.name)
+    yield f"{of_model} has no signature for :{verb}; {of_signature} is for :predict"
     yield worked_example.predict_program(known, signature)
 
 
 def _elsewhere(specs: list[TensorSpec]) -> str:
     or_v2 = " or /v2" if all(has_datatype(spec.dtype) for spec in specs) else ""
-    return f"no form in TensorFlow Serving's JSON: {suggestions.tensors(specs)}; use npy (application/x-npy){or_v2}"
+    return f"no form in TensorFlow Serving's JSON: {suggestions.listed_tensors(specs)}; use npy (application/x-npy){or_v2}"

@@ -48,7 +48,7 @@ class PredictDocument:
         fits = is_loaded and not (isinstance(error, InvalidArgument) and error.problems)
         if fits and isinstance(error, InvalidArgument) and self._signature is not None:
             return suggestions.with_lines(
-                error, [f"The request fits {suggestions.tensors(self._signature.inputs)}: {_MODELS_OWN}"]
+                error, [f"The request fits {suggestions.listed_tensors(self._signature.inputs)}: {_MODELS_OWN}"]
             )
         if trace.version is None or sent is None or fits:
             return error

@@ -3,7 +3,7 @@
 Always holds: a request's answer and its error never depend on what shared its batch.
 
 - Only requests of one key share a batch: model, version asked for, signature, shapes but for dimension 0, outputs.
-- They share one only once the signature has earned it (``record``), and get the rows of one only while it still has, in the
+- They share one only once the signature has earned it (``records``), and get the rows of one only while it still has, in the
   version that answered. All others are called alone (``trials``).
 - A batch that the backend refuses is halved until only those are refused that are refused alone. When an answer does not have
   one row for each row sent, each request is called alone.
@@ -22,14 +22,14 @@ from functools import lru_cache, partial
 from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 from gateway.inference.backend import Backend
-from gateway.inference.batching import rows as row_wise
-from gateway.inference.batching.batch_calls import BatchCalls
 from gateway.inference.batching.dispatcher import Dispatcher
 from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.queue import Entry
-from gateway.inference.batching.record import Kind, Record, Records
-from gateway.inference.batching.trials import Trials
+from gateway.inference.batching.record import Kind, ServedSignature
+from gateway.inference.batching.records import Records
+from gateway.inference.batching.rows import row_count
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
+from gateway.telemetry import metrics
 
 
 class Batcher:
@@ -41,10 +41,7 @@ class Batcher:
         self._records = records
         self._is_never_joined = lru_cache(1024)(partial(_matches, limits.never))
         self._kind = lru_cache(1024)(Kind)  # one value for equal ones, which are found sooner by it
-        self._trials = Trials(backend, records, limits.max_rows)
-        calls = BatchCalls(backend, records, self._trials, limits.max_rows, limits.sample_every)
-        self._dispatcher = Dispatcher(calls, records, limits)
-        self._trials.on_end = self._dispatcher.look_at_all
+        self._dispatcher = Dispatcher(backend, limits, records)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def predict(
@@ -52,12 +49,12 @@ class Batcher:
     ) -> Prediction:
         """As ``Backend.predict``, and Unavailable at once when the queue is full."""
         kind = self._kind(model, signature, outputs)
-        count = row_wise.count(signature, inputs)
+        count = row_count(signature, inputs)
         if count is None or count > self._max_rows or self._is_never_joined(model.name):
             return await self._backend.predict(model, signature, inputs, outputs, deadline)
         record = self._records.of(kind)
-        if self._is_alone(record, count):
-            return await self._trials.predict(kind, inputs, count, deadline)
+        if record.is_refused:
+            return await self._call_alone(kind, inputs, count, deadline)
         if self._loop is None:
             # Kept, because under Python 3.11 each look for it is a call of the system.
             self._loop = asyncio.get_running_loop()
@@ -66,7 +63,8 @@ class Batcher:
         try:
             outcome = await entry.outcome
             if outcome is None:
-                return await self._trials.predict(kind, inputs, count, deadline)
+                self._dispatcher.begin_alone(queue, entry)
+                outcome = entry.answer = await self._call_alone(kind, inputs, count, deadline)
         finally:
             self._dispatcher.leave(queue, entry)
         if isinstance(outcome, GatewayError):
@@ -78,18 +76,18 @@ class Batcher:
         """Why requests for this signature of a version are never joined; None when they are, or will be once it is proven."""
         if self._is_never_joined(served.name):
             return "GATEWAY_BATCH_OFF names the model"
-        return signature.not_joinable or self._records.verdict(served.name, served.version, signature.name)
+        return signature.not_joinable or self._records.verdict(ServedSignature(served.name, served.version, signature.name))
 
     async def close(self) -> None:
         """End the batches and comparisons that are under way. What still waits is called alone."""
-        await self._trials.close()
         await self._dispatcher.close()
 
-    def _is_alone(self, record: Record | None, count: int) -> bool:
-        """Whether a request of ``count`` rows has no batch to wait for: never, or not before larger calls were compared."""
-        if record is None:
-            return False
-        return count > record.most_rows if record.is_joined else self._records.is_refused(record)
+    async def _call_alone(self, kind: Kind, inputs: Tensors, count: int, deadline: Deadline) -> Prediction:
+        metrics.of_batches(kind.model.name).count_alone(count)
+        self._records.take_news()
+        prediction = await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
+        self._records.note_answer(kind, prediction, count)
+        return prediction
 
 
 def _matches(patterns: tuple[str, ...], name: str) -> bool:

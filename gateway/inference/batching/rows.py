@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from gateway.inference.signature import Signature, Tensors
 
-Layout: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+RowLayout: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """The names of tensors and their shapes without dimension 0."""
 
 
-def count(signature: Signature, inputs: Tensors) -> int | None:
+def row_count(signature: Signature, inputs: Tensors) -> int | None:
     """The rows of ``inputs``, or None when they cannot share a batch.
 
     They can when the signature may be joined (``Signature.not_joinable``), every input is given and fits its declaration, and
@@ -32,40 +32,39 @@ def count(signature: Signature, inputs: Tensors) -> int | None:
     return rows or None
 
 
-def layout(inputs: Tensors) -> Layout:
+def row_layout(inputs: Tensors) -> RowLayout:
     """What must be equal for the tensors of one signature to be joined: the shapes without dimension 0."""
     return tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
 
 
-def join(parts: Sequence[Tensors]) -> Tensors:
+def joined_rows(parts: Sequence[Tensors]) -> Tensors:
     """The rows of all parts, which have one layout, in their order."""
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def without_rows(outputs: Tensors, rows: int) -> list[str]:
+def split_rows(outputs: Tensors, sizes: Sequence[int]) -> list[Tensors] | None:
+    """The outputs taken apart into ``sizes`` rows each, or None when one of them has not one row for each row sent."""
+    if outputs_without_rows(outputs, sum(sizes)):
+        return None
+    ends = list(accumulate(sizes))
+    return [{name: array[end - size : end] for name, array in outputs.items()} for size, end in zip(sizes, ends, strict=True)]
+
+
+def outputs_without_rows(outputs: Tensors, rows: int) -> list[str]:
     """The outputs that have not one row for each of ``rows`` rows sent."""
     return [name for name, array in outputs.items() if not array.ndim or len(array) != rows]
 
 
-def are_equal(inputs: Tensors) -> bool:
+def rows_are_equal(inputs: Tensors) -> bool:
     """Whether all rows are the same, bit for bit."""
     return all(_has_one_row(array) for array in inputs.values())
 
 
 def _has_one_row(array: "npt.NDArray[Any]") -> bool:
     flat = array.reshape(len(array), -1)
-    if array.dtype.hasobject:
-        return bool((flat == flat[:1]).all())
-    # As plain bytes: two NaNs may be the same, and 0.0 and -0.0 are not.
-    plain = np.ascontiguousarray(flat).view(np.uint8).reshape(len(array), -1)
-    return bool((plain == plain[:1]).all())
-
-
-def split(outputs: Tensors, sizes: Sequence[int]) -> list[Tensors] | None:
-    """The outputs taken apart into ``sizes`` rows each, or None when one of them has not one row for each row sent."""
-    if without_rows(outputs, sum(sizes)):
-        return None
-    ends = list(accumulate(sizes))
-    return [{name: array[end - size : end] for name, array in outputs.items()} for size, end in zip(sizes, ends, strict=True)]
+    if not array.dtype.hasobject:
+        # As plain bytes: two NaNs may be the same, and 0.0 and -0.0 are not.
+        flat = np.ascontiguousarray(flat).view(np.uint8)
+    return bool((flat == flat[:1]).all())

@@ -50,6 +50,6 @@ class Timeouts:
         now_s = time.monotonic() + _TOLERANCE_S
         for entry in [entry for entry in self._entries if entry.deadline.at_s <= now_s]:
             self._entries.discard(entry)
-            entry.settle(entry.deadline.exceeded(), entry.state)
+            entry.settle(entry.deadline.exceeded())
         if self._entries:
             self._set_timer(min(entry.deadline.at_s for entry in self._entries))

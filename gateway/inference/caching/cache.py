@@ -14,19 +14,19 @@ Always holds: the answer is one that the same call would have given.
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, Unavailable
-from gateway.inference.caching import key as cache_key
-from gateway.inference.caching.store import CacheStore, Kept, Key, read_only
+from gateway.inference.caching.key import tensors_key
+from gateway.inference.caching.store import CacheKey, CacheStore, read_only_prediction
 from gateway.inference.caching.versions import AnsweredVersions
-from gateway.inference.signature import ModelRef, Prediction, ServedModel, Tensors
-from gateway.inference.single_flight import Abandoned, SharedCall, SingleFlight
+from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
+from gateway.inference.single_flight import Abandoned, SingleFlight
 from gateway.telemetry import metrics
+from gateway.telemetry.trace import Trace
 
 Call: TypeAlias = Callable[[], Awaitable[Prediction]]
 
@@ -39,20 +39,14 @@ class CacheOutcome(StrEnum):
     SHARED = "shared"  # the call of another that asked the same
 
 
-@dataclass(slots=True)
-class Question:
-    """A prediction that is asked for: from ``served``, which ``model`` is taken to mean. The rest is what became of it.
-
-    ``waited_s``: seconds spent on the calls of others.
-    """
+class Question(NamedTuple):
+    """A prediction that is asked for: from ``served``, which ``model`` is taken to mean."""
 
     model: ModelRef
     served: ServedModel
-    signature: str
+    signature: Signature
     inputs: Tensors
     outputs: tuple[str, ...]
-    outcome: CacheOutcome = CacheOutcome.MISS
-    waited_s: float = 0.0
 
 
 class PredictionCache:
@@ -72,7 +66,7 @@ class PredictionCache:
         self._take_news = take_news
         self._answered = AnsweredVersions()
         self._calls: SingleFlight[Prediction] = SingleFlight()
-        self._counts = {
+        self._counts: dict[tuple[str, str | None], Any] = {
             (model, outcome): metrics.CACHE_REQUESTS.labels(model, outcome)
             for model in store.models
             for outcome in CacheOutcome
@@ -82,84 +76,62 @@ class PredictionCache:
         """Whether answers of the model are kept."""
         return model in self._store.models
 
-    @property
-    def in_flight(self) -> int:
-        """Calls under way that may be shared."""
-        return len(self._calls)
-
-    @property
-    def waiting(self) -> int:
-        """Questions that wait for the call of another."""
-        return self._calls.waiting
-
     def forget(self, model: str) -> None:
         """Drop the answers of a model that were cut from batches: some of them may be wrong."""
         self._store.drop_shared(model)
 
-    async def answer(self, question: Question, deadline: Deadline, call: Call) -> Prediction:
+    async def answer(self, question: Question, trace: Trace, deadline: Deadline, call: Call) -> Prediction:
         """The answer to ``question`` about a model that is kept: from before, from another, or from ``call``.
 
-        Its outputs are read-only. Sets the outcome of ``question``, also when it raises.
+        Its outputs are read-only. Notes in ``trace``, also when it raises, where the answer came from (``CacheOutcome``) and
+        the time spent on the calls of others.
 
         Raises:
             DeadlineExceeded: the call that this one shared did not end in time.
             GatewayError: whatever ``call`` raises.
         """
-        key = (id(question.served), question.signature, question.outputs, cache_key.of(question.inputs))
+        key = (id(question.served), question.signature.name, question.outputs, tensors_key(question.inputs))
+        trace.cache = CacheOutcome.MISS
         try:
             while True:
                 with suppress(Abandoned):
-                    return await self._attempt(question, key, deadline, call)
+                    return await self._attempt(question, key, trace, deadline, call)
         finally:
-            self._counts[question.model.name, question.outcome].inc()
+            self._counts[question.model.name, trace.cache].inc()
 
-    async def _attempt(self, question: Question, key: Key, deadline: Deadline, call: Call) -> Prediction:
+    async def _attempt(self, question: Question, key: CacheKey, trace: Trace, deadline: Deadline, call: Call) -> Prediction:
         """As ``answer``. Raises Abandoned when the call that this one waited for was abandoned."""
-        answered_since, kept = self._look(question, key)
-        if kept is not None:
-            question.outcome = CacheOutcome.HIT
-            return kept
-        ask = partial(self._ask, question, key, call)
-        shared_key = (question.model.version, question.model.label, answered_since, key)
+        model = question.model
+        self._take_news()
+        latest = self._answered.latest(model)
+        if model.version is not None or (latest and latest.version == question.served.version):
+            kept = self._store.get(key, model.name)
+            if kept is not None:
+                trace.cache = CacheOutcome.HIT
+                return kept
+        ask = partial(self._ask, question, key, trace, call)
+        shared_key = (model.version, model.label, latest and latest.since, key)
         under_way = self._calls.get(shared_key)
         if under_way is None:
             return await self._calls.lead(shared_key, ask)
+        trace.cache = CacheOutcome.SHARED
+        started_s = time.perf_counter()
         try:
-            return await _outcome_of(under_way, question, deadline)
+            return await under_way.outcome(deadline)
         except (Abandoned, Unavailable, DeadlineExceeded):
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it may be the other request's own
             alone = ask()
+        finally:
+            trace.queue_s += time.perf_counter() - started_s
         return await alone
 
-    def _look(self, question: Question, key: Key) -> tuple[int | None, Prediction | None]:
-        """Since when the version that is meant is known to be the latest, and the answer that is kept."""
-        model = question.model
-        self._take_news()
-        answered = self._answered.latest(model)
-        kept = None
-        if model.version is not None or (answered and answered.version == question.served.version):
-            kept = self._store.get(key, model.name)
-        return None if answered is None else answered.since, kept
-
-    async def _ask(self, question: Question, key: Key, call: Call) -> Prediction:
+    async def _ask(self, question: Question, key: CacheKey, trace: Trace, call: Call) -> Prediction:
         """Make the call; keep its answer if it is of the version that was meant."""
-        question.outcome = CacheOutcome.MISS
+        trace.cache = CacheOutcome.MISS
         began = self._answered.now
         prediction = await call()
-        size = self._store.takes(key, prediction) if prediction.version == question.served.version else None
-        prediction = read_only(prediction, own=size is not None)
         self._answered.note(question.model, prediction.version, began)
-        if size is not None and self._trusts(prediction):
-            self._store.put(key, Kept(prediction, question.served, size))
-        return prediction
-
-
-async def _outcome_of(call: SharedCall[Prediction], question: Question, deadline: Deadline) -> Prediction:
-    """What the call of another that asks the same comes to. Raises as ``SharedCall.outcome``."""
-    question.outcome = CacheOutcome.SHARED
-    started_s = time.perf_counter()
-    try:
-        return await call.outcome(deadline)
-    finally:
-        question.waited_s += time.perf_counter() - started_s
+        if prediction.version == question.served.version and self._trusts(prediction):
+            return self._store.keep(key, question.served, prediction)
+        return read_only_prediction(prediction)

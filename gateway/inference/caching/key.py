@@ -19,12 +19,12 @@ Content: TypeAlias = bytes | tuple[bytes, ...]
 TensorsKey: TypeAlias = tuple[tuple[str, "np.dtype[Any]", tuple[int, ...], Content], ...]
 
 
-def of(inputs: Tensors) -> TensorsKey:
+def tensors_key(inputs: Tensors) -> TensorsKey:
     """The key of ``inputs``, whatever their order and memory layout; it shares no memory with them."""
     return tuple((name, inputs[name].dtype, inputs[name].shape, _content(inputs[name])) for name in sorted(inputs))
 
 
-def size(key: TensorsKey) -> int:
+def key_bytes(key: TensorsKey) -> int:
     """Bytes of the contents that a key holds."""
     return sum(len(content) if isinstance(content, bytes) else sum(map(len, content)) for *_, content in key)
 

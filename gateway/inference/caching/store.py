@@ -16,14 +16,13 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from cachetools import TTLCache
 
-from gateway.inference.caching import key as cache_key
-from gateway.inference.caching.key import TensorsKey
+from gateway.inference.caching.key import TensorsKey, key_bytes
 from gateway.inference.signature import Prediction, ServedModel
 from gateway.telemetry import metrics
 
 # The version as the catalog's own value of it, the signature's name, the wanted outputs, the inputs. The version goes by the
 # identity of that value: a version that leaves and comes back under its old number is another one.
-Key: TypeAlias = tuple[int, str, tuple[str, ...], TensorsKey]
+CacheKey: TypeAlias = tuple[int, str, tuple[str, ...], TensorsKey]
 
 # No answer takes more than this share of all bytes: a few such would empty the cache.
 _LARGEST_SHARE = 8
@@ -42,7 +41,7 @@ class CacheLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class _Kept:
     """An answer and the version that gave it, held so that no other value takes its identity; ``size`` in bytes."""
 
     prediction: Prediction
@@ -50,7 +49,7 @@ class Kept:
     size: int
 
 
-class _Entries(TTLCache[Key, Kept]):
+class _Entries(TTLCache[CacheKey, _Kept]):
     """The answers of one model, and its metrics."""
 
     def __init__(self, model: str, limits: CacheLimits, max_bytes: int, timer: Callable[[], float]) -> None:
@@ -89,35 +88,30 @@ class CacheStore:
         """What the answers of all models take."""
         return int(sum(entries.currsize for entries in self._models.values()))
 
-    def entries(self, model: str) -> int:
-        """How many answers of a model are kept."""
-        return len(self._models[model])
-
-    def get(self, key: Key, model: str) -> Prediction | None:
+    def get(self, key: CacheKey, model: str) -> Prediction | None:
         """The answer that is kept under ``key``."""
         try:
             return self._models[model][key].prediction
         except KeyError:
             return None
 
-    def takes(self, key: Key, prediction: Prediction) -> int | None:
-        """The bytes that keeping ``prediction`` takes, or None when it is too large to be kept."""
-        size = _size(key, prediction)
-        return size if size <= self._max_bytes // _LARGEST_SHARE else None
-
-    def put(self, key: Key, kept: Kept) -> None:
-        """Keep an answer of a size that ``takes`` gave."""
-        entries = self._models[kept.served.name]
+    def keep(self, key: CacheKey, served: ServedModel, prediction: Prediction) -> Prediction:
+        """Keep an answer of ``served``, unless it is too large or one is kept under ``key``; it is returned read-only."""
+        entries, size = self._models[served.name], _entry_bytes(key, prediction)
+        if size > self._max_bytes // _LARGEST_SHARE:
+            return read_only_prediction(prediction)
+        prediction = read_only_prediction(prediction, own=True)
         if key in entries:
-            return
+            return prediction
         if len(entries) >= entries.most_entries:
             entries.evict("entries")
-        while self.bytes_held + kept.size > self._max_bytes:
+        while self.bytes_held + size > self._max_bytes:
             largest = max(self._models.values(), key=attrgetter("currsize"))
             largest.evict("bytes")
             largest.measure()
-        entries[key] = kept
+        entries[key] = _Kept(prediction, served, size)
         entries.measure()
+        return prediction
 
     def drop_shared(self, model: str) -> None:
         """Give up the answers of a model that were cut from batches, if any of the model's are kept."""
@@ -129,7 +123,7 @@ class CacheStore:
         entries.measure()
 
 
-def read_only(prediction: Prediction, *, own: bool = False) -> Prediction:
+def read_only_prediction(prediction: Prediction, *, own: bool = False) -> Prediction:
     """The prediction with outputs that none of its readers can change; ``own``: in memory that is theirs alone.
 
     A row of a batch is a view on the whole batch, which must not live as long as an answer is kept.
@@ -140,9 +134,9 @@ def read_only(prediction: Prediction, *, own: bool = False) -> Prediction:
     return replace(prediction, outputs=MappingProxyType(outputs))
 
 
-def _size(key: Key, prediction: Prediction) -> int:
+def _entry_bytes(key: CacheKey, prediction: Prediction) -> int:
     tensors = len(key[-1]) + len(prediction.outputs)
-    contents = cache_key.size(key[-1]) + sum(map(_content_size, prediction.outputs.values()))
+    contents = key_bytes(key[-1]) + sum(map(_content_size, prediction.outputs.values()))
     return _ENTRY_BYTES + tensors * _TENSOR_BYTES + contents
 
 

@@ -4,13 +4,12 @@ The catalog may be a poll behind, and one reply may overtake another: so what a 
 after the version before it was known. For one event loop.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.inference.signature import ModelRef
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredVersion(NamedTuple):
     """A version, and the moment at which it was first heard of."""
 
     version: int
@@ -22,9 +21,9 @@ class AnsweredVersions:
 
     def __init__(self) -> None:
         self.now = 0
-        self._answered: dict[tuple[str, str | None], Answered] = {}
+        self._answered: dict[tuple[str, str | None], AnsweredVersion] = {}
 
-    def latest(self, model: ModelRef) -> Answered | None:
+    def latest(self, model: ModelRef) -> AnsweredVersion | None:
         """What the server last answered to ``model``; None when it has not been asked, or names its version."""
         return None if model.version is not None else self._answered.get((model.name, model.label))
 
@@ -32,17 +31,13 @@ class AnsweredVersions:
         """A call of ``model`` that began at the moment ``began`` was answered by ``version``."""
         if model.version is None:
             self._change(model.name, model.label, version, began)
-        if model.version is not None or model.label is not None:
-            self._note_newer(model.name, version, began)
-
-    def _note_newer(self, name: str, version: int, began: int) -> None:
-        """A call by number or label that is answered by a version above the latest has shown that the latest is another."""
-        known = self._answered.get((name, None))
-        if known is not None and version > known.version:
-            self._change(name, None, version, began)
+        latest = self._answered.get((model.name, None))
+        if latest is not None and version > latest.version:
+            # A call by number or label has shown that the latest version is another one.
+            self._change(model.name, None, version, began)
 
     def _change(self, name: str, label: str | None, version: int, began: int) -> None:
         known = self._answered.get((name, label))
         if known is None or (version != known.version and began >= known.since):
             self.now += 1
-            self._answered[name, label] = Answered(version, self.now)
+            self._answered[name, label] = AnsweredVersion(version, self.now)

@@ -8,8 +8,9 @@ import pytest
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.batching.comparison import NOT_ROWS, Difference
-from gateway.inference.batching.record import Records
+from gateway.inference.batching.difference import NOT_ROWS, Difference
+from gateway.inference.batching.record import ServedSignature
+from gateway.inference.batching.records import Records
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
@@ -165,7 +166,7 @@ def test_what_one_worker_finds_all_workers_know(tmp_path):
 
 def test_what_batches_have_shown_is_known():
     records = Records(8)
-    records.refuse("m", 1, "serving_default", Difference("y", NOT_ROWS))
+    records.refuse(ServedSignature("m", 1, "serving_default"), Difference("y", NOT_ROWS))
     model = Model(lambda x: x[:, 0])
     assert ask(ExampleRows(model, records), model, signature(), np.float32([1, 2])) == frozenset()
 

@@ -5,7 +5,7 @@ import pytest
 from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable
 from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus, VersionStatus
-from gateway.inference.suggestions import Known, listed, no_signature, not_found, with_hint
+from gateway.inference.suggestions import listed_names, no_signature, not_found, with_hint
 
 LOADED = VersionStatus(2, "AVAILABLE")
 BROKEN = VersionStatus(3, "END", "INVALID_ARGUMENT", "no graph")
@@ -36,18 +36,18 @@ MODELS = (status("digits", BROKEN, LOADED), status("dense", LOADED), status("bro
 )
 def test_what_is_not_found_is_answered_with_what_there_is(model, labels, hint):
     error = (InvalidArgument if model.label else NotFound)("upstream's words")
-    explained = not_found(error, model, Known(MODELS, labels))
+    explained = not_found(error, model, MODELS, labels)
     assert type(explained) is type(error)
     assert explained.message == f"upstream's words. {hint}"
 
 
 def test_nothing_served_is_said():
-    assert not_found(NotFound("no"), ModelRef("m"), Known(())).message == "no. Served are: none"
+    assert not_found(NotFound("no"), ModelRef("m"), ()).message == "no. Served are: none"
 
 
 @pytest.mark.parametrize(("error", "model"), [(Unavailable("away"), ModelRef("m")), (InvalidArgument("bad"), ModelRef("m", 1))])
 def test_other_errors_stay_as_they_are(error, model):
-    assert not_found(error, model, Known(MODELS)) is error
+    assert not_found(error, model, MODELS) is error
 
 
 def test_a_hint_keeps_the_problems_of_an_error():
@@ -58,9 +58,9 @@ def test_a_hint_keeps_the_problems_of_an_error():
 
 def test_hints_are_bounded_whatever_the_names():
     models = tuple(status(f"model{number}" + "x" * 5000, LOADED) for number in range(1000))
-    hint = not_found(NotFound("no"), ModelRef("y" * 5000), Known(models)).message
+    hint = not_found(NotFound("no"), ModelRef("y" * 5000), models).message
     assert len(hint) < 1100
-    assert "and 990 more" in listed(range(1000))
+    assert "and 990 more" in listed_names(range(1000))
 
 
 def test_the_signatures_of_a_version_are_told_nearest_first():

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gateway.inference import dtypes
+from gateway.inference.batching.record import ServedSignature
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 
 MODEL = ModelRef("m")
+VERSION_1 = ServedSignature("m", 1, "serving_default")
 
 
 def signature(*outputs, name="serving_default", x=(None, 2)):
@@ -88,3 +90,9 @@ class ModelBackend:
 
     def rows_called(self):
         return [len(x) for x in self.calls]
+
+
+def is_idle(batcher):
+    """Whether nothing waits, is called or is compared."""
+    dispatcher = batcher._dispatcher
+    return not (dispatcher._queues or dispatcher._tasks or dispatcher._comparisons._tasks)

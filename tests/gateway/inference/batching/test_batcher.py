@@ -15,10 +15,10 @@ import uvloop
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, Internal, InvalidArgument, NotFound, Setting, Unavailable
 from gateway.inference import dtypes
-from gateway.inference.batching import rows
 from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.limits import BatchLimits
-from gateway.inference.batching.record import Records
+from gateway.inference.batching.records import Records
+from gateway.inference.batching.rows import row_layout
 from gateway.inference.signature import ModelRef, Prediction, Signature, TensorSpec
 from tests.gateway.inference.event_loop import on_loop, turns, until
 
@@ -619,7 +619,7 @@ class Watched(FakeBackend):
         self.most = Counter()
 
     async def predict(self, model, signature, inputs, outputs, deadline):
-        key = (model, signature, rows.layout(inputs))
+        key = (model, signature, row_layout(inputs))
         self.in_flight[key] += 1
         self.most[key] = max(self.most[key], self.in_flight[key])
         try:

@@ -12,14 +12,16 @@ from gateway.errors import DeadlineExceeded, GatewayError, Internal, Unavailable
 from gateway.inference import dtypes
 from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.limits import BatchLimits
-from gateway.inference.batching.record import Records
+from gateway.inference.batching.records import Records
 from gateway.inference.signature import Prediction
 from tests.gateway.inference.batching.row_models import (
     CERTAIN,
     DEPENDENT,
     MODEL,
     SIGNATURE,
+    VERSION_1,
     ModelBackend,
+    is_idle,
     row_wise,
     signature,
 )
@@ -57,7 +59,7 @@ def ask_at_random(backend, sig, proofs=4, seed=9, calls=CALLS):
             return (await batcher.predict(MODEL, sig, {"x": x}, (), Deadline.after(30))).outputs
 
         answers = await ask_all(ask, sent)
-        await until(lambda: batcher._trials.is_idle)
+        await until(lambda: is_idle(batcher))
         await batcher.close()
         return list(zip(sent, answers, strict=True))
 
@@ -73,14 +75,14 @@ def test_a_model_whose_rows_depend_on_each_other_is_answered_as_alone(name):
         assert outputs.keys() == alone.keys()
         for output, array in alone.items():
             assert np.array_equal(outputs[output], array), name
-    assert records.verdict("m", 1, "serving_default")
+    assert records.verdict(VERSION_1)
 
 
 def test_a_model_whose_rows_are_independent_is_joined_and_answered_as_alone():
     backend = ModelBackend()
     answered, records = ask_at_random(backend, SIGNATURE)
     assert all(np.array_equal(outputs["y"], row_wise(x)["y"]) for x, outputs in answered)
-    assert records.verdict("m", 1, "serving_default") is None
+    assert records.verdict(VERSION_1) is None
     assert len(backend.calls) < CALLS
 
 
@@ -91,7 +93,7 @@ def test_a_model_that_is_random_by_itself_stays_within_its_range():
     answered, records = ask_at_random(backend, SIGNATURE)
     for x, outputs in answered:
         assert ((outputs["y"] == 0) | (outputs["y"] == x * 2)).all()
-    assert "differs" in records.verdict("m", 1, "serving_default")
+    assert "differs" in records.verdict(VERSION_1)
     # Two comparisons may be under way at a time.
     assert sum(len(call) > 4 for call in backend.calls) <= 2
 
@@ -139,7 +141,7 @@ def test_floats_may_differ_by_another_order_of_summation_and_no_more(dtype, nois
         return {"y": (x.astype(np.float64) * (1 + noise * (len(x) % 2))).astype(dtype)}
 
     _, records = ask_at_random(ModelBackend(run), SIGNATURE)
-    assert (records.verdict("m", 1, "serving_default") is None) == is_joined
+    assert (records.verdict(VERSION_1) is None) == is_joined
 
 
 @on_loop
@@ -154,11 +156,11 @@ async def test_a_model_that_changes_its_behaviour_is_noticed_by_the_sample(caplo
         return await batcher.predict(MODEL, SIGNATURE, {"x": x}, (), Deadline.after(30))
 
     await ask_all(ask, range(400))
-    assert records.verdict("m", 1, "serving_default") is None
+    assert records.verdict(VERSION_1) is None
     backend.run = lambda x: {"y": x * len(x)}
     with caplog.at_level(logging.WARNING):
         await ask_all(ask, range(2000))
-    assert "differs" in records.verdict("m", 1, "serving_default")
+    assert "differs" in records.verdict(VERSION_1)
     await batcher.close()
 
 
@@ -168,7 +170,7 @@ def test_without_proofs_requests_are_joined_at_once_and_a_missing_row_still_ends
     assert len(backend.calls) < CALLS
     sig, run = DEPENDENT["found"]
     answered, records = ask_at_random(ModelBackend(run), sig, proofs=0)
-    assert records.verdict("m", 1, "serving_default") == "output y: not one row for each input row"
+    assert records.verdict(VERSION_1) == "output y: not one row for each input row"
     assert len(answered) == CALLS
 
 
@@ -217,6 +219,5 @@ async def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_
     # Both ways were taken: some versions earned their batches before the next one came.
     assert {is_shared for _, is_shared in outcomes} == {True, False, None}
     assert 5 < backend.version < 400
-    await until(lambda: batcher._trials.is_idle and not batcher._dispatcher._tasks)
-    assert batcher._dispatcher._queues == {}
+    await until(lambda: is_idle(batcher))
     await batcher.close()

@@ -12,13 +12,15 @@ from structlog.testing import capture_logs
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidArgument
-from gateway.inference.batching import dispatcher, probe_rows, trials
+from gateway.inference.batching import dispatcher, record
 from gateway.inference.batching.batcher import Batcher
-from gateway.inference.batching.comparison import Difference
+from gateway.inference.batching.difference import Difference
 from gateway.inference.batching.limits import BatchLimits
-from gateway.inference.batching.record import Kind, Records
+from gateway.inference.batching.probe_rows import PROBE_COUNT
+from gateway.inference.batching.record import Kind
+from gateway.inference.batching.records import Records
 from gateway.inference.signature import ModelRef
-from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, ModelBackend, signature
+from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, VERSION_1, ModelBackend, is_idle, signature
 from tests.gateway.inference.event_loop import on_loop, turns, until
 
 LIMITS = BatchLimits(max_rows=16, max_in_flight=1, max_queued_rows=1000)
@@ -57,7 +59,7 @@ class Clients:
 
     async def settle(self):
         """Wait until nothing is called or compared any more."""
-        await until(lambda: self.batcher._trials.is_idle and not self.batcher._dispatcher._tasks)
+        await until(lambda: is_idle(self.batcher))
 
 
 @pytest.fixture
@@ -85,14 +87,14 @@ async def asking(backend, proofs=2, **limits):
     yield clients
     await asyncio.gather(*clients.tasks, return_exceptions=True)
     await clients.settle()
-    assert clients.batcher._trials._gathering._held == 0
+    assert clients.batcher._dispatcher._trials._held == 0
     assert clients.batcher._dispatcher._queues == {}
     await clients.batcher.close()
 
 
 async def prove(clients, **named):
     """Let a signature earn its batches."""
-    for number in range(clients.records.proofs):
+    for number in range(clients.records._proofs):
         await clients.together([number], [number + 10], [number + 20], **named)
         await clients.settle()
 
@@ -165,7 +167,7 @@ async def test_requests_that_wait_for_a_proof_are_called_alone_when_the_verdict_
         backend.gate.set()
         assert [(await task).outputs["y"][0][0] for task in tasks] == list(range(30))
         assert not any([(await task).is_shared for task in tasks])
-        assert clients.records.verdict("m", 1, "serving_default")
+        assert clients.records.verdict(VERSION_1)
 
 
 @on_loop
@@ -175,7 +177,7 @@ async def test_no_request_waits_long_for_a_proof_that_does_not_come(backend):
         await held(clients, 30)
         await until(lambda: len(backend.calls) == 20)
         await clients.queued(20)
-        assert clients.batcher._trials.is_idle is False
+        assert not is_idle(clients.batcher)
         backend.gate.set()
 
 
@@ -231,7 +233,7 @@ async def test_the_requests_that_would_have_been_joined_are_called_together_once
     async with asking(backend) as clients:
         answers = await clients.together([1], [2, 3], [4])
         await clients.settle()
-        assert backend.rows_called() == [1, 2, 1, 3 + probe_rows.COUNT]
+        assert backend.rows_called() == [1, 2, 1, 3 + PROBE_COUNT]
         assert np.array_equal(backend.calls[-1][:3, 0], [2, 3, 4])
         assert not any(answer.is_shared for answer in answers)
 
@@ -265,10 +267,10 @@ async def test_a_dependence_that_the_requests_do_not_show_is_found_beside_other_
     async with asking(backend, proofs=8) as clients:
         backend.run = run
         for _ in range(before + 1):
-            assert clients.records.verdict("m", 1, "serving_default") is None
+            assert clients.records.verdict(VERSION_1) is None
             await clients.together([0], [1], [2])
             await clients.settle()
-        assert "differs" in clients.records.verdict("m", 1, "serving_default")
+        assert "differs" in clients.records.verdict(VERSION_1)
 
 
 @on_loop
@@ -334,7 +336,7 @@ async def test_batches_grow_to_what_waits_when_every_second_one_takes_all_that_i
 
 @on_loop
 async def test_a_larger_call_that_the_model_refuses_is_not_tried_again_for_a_while(backend, monkeypatch):
-    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(record, "_FIRST_PAUSE_S", 60.0)
     run = backend.predict
 
     async def small(model, sig, inputs, outputs, deadline):
@@ -432,7 +434,7 @@ async def test_a_difference_ends_it_for_this_signature_of_this_version(backend):
         backend.run = lambda x: {"y": np.cumsum(x, axis=0)}
         await clients.together([1], [2], [3])
         await clients.settle()
-        assert "differs" in clients.records.verdict("m", 1, "serving_default")
+        assert "differs" in clients.records.verdict(VERSION_1)
         backend.run = lambda x: {"y": x}
         before = len(backend.calls)
         for _ in range(4):
@@ -536,7 +538,7 @@ async def test_rows_of_a_batch_are_not_handed_out_before_the_version_that_answer
 
         def roll_out():
             backend.version, backend.run = 2, first_three
-            clients.records.count_proof(clients.records.answered(Kind(ModelRef("m", 2), SIGNATURE, ()), 2), 8)
+            clients.records.answered(Kind(ModelRef("m", 2), SIGNATURE, ()), 2).count_proof(8)
 
         answers = await answered_by_another(clients, roll_out)
         assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
@@ -550,7 +552,7 @@ async def test_rows_of_a_batch_are_not_handed_out_when_there_is_a_verdict_by_the
 
         def refuse():
             backend.run = first_three
-            clients.records.refuse("m", 1, "serving_default", Difference("y", "differs"))
+            clients.records.refuse(VERSION_1, Difference("y", "differs"))
 
         answers = await answered_by_another(clients, refuse)
         assert [answer.outputs["y"][0][0] for answer in answers] == [4, 7, 10, 13]
@@ -647,10 +649,10 @@ async def test_comparisons_that_are_under_way_or_wait_end_with_the_batcher_and_n
     await comparing.wait()
     with capture_logs() as events:
         await clients.batcher.close()
-        assert clients.batcher._trials._comparisons.is_idle
+        assert not clients.batcher._dispatcher._comparisons._tasks
         # And no further one begins.
         await clients.together([1], [2], [3])
-        assert clients.batcher._trials._comparisons.is_idle
+        assert not clients.batcher._dispatcher._comparisons._tasks
     assert events == []
     assert caplog.records == []
 
@@ -692,7 +694,7 @@ async def test_proofs_count_for_each_set_of_fetched_outputs(backend):
         two = signature(*[(name, *SIGNATURE.outputs[0].__getstate__()[1:3]) for name in "yz"])
         await prove(clients, sig=two, outputs=("y",))
         assert clients.records.of(Kind(MODEL, two, ("y",))).is_joined
-        assert clients.records.of(Kind(MODEL, two, ())) is None
+        assert not clients.records.of(Kind(MODEL, two, ())).is_joined
         await clients.together([1], [2], [3], sig=two)
         await clients.settle()
         assert clients.records.of(Kind(MODEL, two, ())).proofs_left == 1
@@ -708,7 +710,7 @@ async def test_a_version_asked_for_by_number_has_what_the_latest_has_proven(back
 
 @on_loop
 async def test_an_error_is_no_verdict_and_the_next_trial_waits_a_while(backend, monkeypatch):
-    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(record, "_FIRST_PAUSE_S", 60.0)
     async with asking(backend) as clients:
         backend.error = InvalidArgument("only one row at a time")
         for _ in range(3):
@@ -716,13 +718,13 @@ async def test_an_error_is_no_verdict_and_the_next_trial_waits_a_while(backend, 
             await clients.settle()
         # Once beside probe rows, and once without them.
         assert sum(rows > 1 for rows in backend.rows_called()) == 2
-        assert clients.records.verdict("m", 1, "serving_default") is None
+        assert clients.records.verdict(VERSION_1) is None
         assert not clients.records.of(KIND).is_joined
 
 
 @on_loop
 async def test_after_an_error_a_signature_can_still_be_proven(backend, monkeypatch):
-    monkeypatch.setattr(trials, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(record, "_FIRST_PAUSE_S", 0.0)
     async with asking(backend) as clients:
         backend.error = InvalidArgument("out of memory")
         await clients.together([1], [2], [3])
@@ -735,14 +737,14 @@ async def test_after_an_error_a_signature_can_still_be_proven(backend, monkeypat
 @on_loop
 async def test_pauses_grow_to_their_bound(backend):
     async with asking(backend) as clients:
-        record = clients.records.answered(KIND, 1)
+        known = clients.records.answered(KIND, 1)
         pauses = []
         for _ in range(14):
-            clients.batcher._trials._note_no_verdict(record, "m")
-            pauses.append(record.next_trial_s - time.monotonic())
-        assert pauses[0] <= trials._FIRST_PAUSE_S
+            known.pause_trials()
+            pauses.append(known.next_trial_s - time.monotonic())
+        assert pauses[0] <= record._FIRST_PAUSE_S
         assert all(later > 1.5 * pause for pause, later in pairwise(pauses[:9]))
-        assert max(pauses) <= trials._LONGEST_PAUSE_S
+        assert max(pauses) <= record._LONGEST_PAUSE_S
 
 
 @on_loop
@@ -758,9 +760,9 @@ async def test_a_shared_call_that_times_out_is_no_verdict(backend):
         backend.predict = never_together
         await clients.together([1], [2], [3])
         await clients.settle()
-        record = clients.records.of(KIND)
-        assert (record.proofs_left, record.failed_trials) == (2, 1)
-        assert clients.records.verdict("m", 1, "serving_default") is None
+        known = clients.records.of(KIND)
+        assert (known.proofs_left, known.failed_trials) == (2, 1)
+        assert clients.records.verdict(VERSION_1) is None
 
 
 @on_loop
@@ -776,8 +778,8 @@ async def test_answers_of_two_versions_are_no_verdict(backend):
         backend.predict = newer_together
         await clients.together([1], [2], [3])
         await clients.settle()
-        assert clients.records.verdict("m", 1, "serving_default") is None
-        assert clients.records.verdict("m", 2, "serving_default") is None
+        assert clients.records.verdict(VERSION_1) is None
+        assert clients.records.verdict(VERSION_1._replace(version=2)) is None
 
 
 @on_loop
@@ -819,7 +821,7 @@ async def test_models_that_are_switched_off_are_never_joined(backend):
         for _ in range(3):
             await clients.together([1], [2], [3])
         assert backend.rows_called() == [1] * 9
-        assert clients.records.of(KIND) is None
+        assert not clients.records._by_kind
 
 
 @on_loop
@@ -835,5 +837,5 @@ async def test_a_sample_is_compared_after_it_was_answered(backend):
         backend.run = lambda x: {"y": x * len(x)}
         backend.gate.set()
         assert [(await task).is_shared for task in tasks] == [False, True, True]
-        await until(lambda: clients.records.verdict("m", 1, "serving_default"))
+        await until(lambda: clients.records.verdict(VERSION_1))
         assert backend.rows_called() == [1, 2, 1, 1]

@@ -11,7 +11,8 @@ from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, Unavailable
 from gateway.inference.caching.cache import PredictionCache, Question
 from gateway.inference.caching.store import CacheLimits, CacheStore
-from gateway.inference.signature import ModelRef, Prediction, ServedModel
+from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature
+from gateway.telemetry.trace import Trace
 from tests.event_loop import on_loop, until
 
 LATEST = ModelRef("m")
@@ -47,7 +48,7 @@ class FakeBackend:
         number = question.model.version or self.latest
         x = question.inputs["x"]
         failure = self.failures.pop(0) if self.failures else None
-        self.calls.append((number, question.signature, x.tolist(), question.outputs))
+        self.calls.append((number, question.signature.name, x.tolist(), question.outputs))
         try:
             async with asyncio.timeout(deadline.remaining_s()):
                 await self.gate.wait()
@@ -58,7 +59,7 @@ class FakeBackend:
             raise failure
         y = x if x.dtype.hasobject else x + number
         batch = np.concatenate([y, np.zeros((10_000, *y.shape[1:]), y.dtype)])
-        return Prediction(question.model.name, number, question.signature, {"y": batch[: len(y)]}, 0.25, self.is_shared)
+        return Prediction(question.model.name, number, question.signature.name, {"y": batch[: len(y)]}, 0.25, self.is_shared)
 
 
 class Clock:
@@ -69,7 +70,7 @@ class Clock:
 
 
 class Callers:
-    """Asks the cache, here or in tasks of their own; every call gives its question and its outcome."""
+    """Asks the cache, here or in tasks of their own; every call gives its trace and its outcome."""
 
     def __init__(self, max_bytes=1 << 20):
         self.catalog, self.backend, self.clock = FakeCatalog(), FakeBackend(), Clock()
@@ -87,18 +88,18 @@ class Callers:
 
     async def ask(self, x=1.0, model=LATEST, name="serving_default", outputs=(), timeout_s=10.0):
         x = x if isinstance(x, np.ndarray) else np.array([x])
-        question = Question(model, self.catalog.served(model), name, {"x": x}, outputs)
-        deadline = Deadline.after(timeout_s)
+        question = Question(model, self.catalog.served(model), Signature(name, "p", (), ()), {"x": x}, outputs)
+        trace, deadline = Trace(model.name, name), Deadline.after(timeout_s)
         try:
-            return question, await self.cache.answer(question, deadline, lambda: self.backend.predict(question, deadline))
+            return trace, await self.cache.answer(question, trace, deadline, lambda: self.backend.predict(question, deadline))
         except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-            return question, error
+            return trace, error
 
     async def how(self, *args, **kwargs):
         """Where the answer came from, and which version gave it."""
-        question, outcome = await self.ask(*args, **kwargs)
+        trace, outcome = await self.ask(*args, **kwargs)
         assert isinstance(outcome, Prediction), outcome
-        return question.outcome, outcome.version
+        return trace.cache, outcome.version
 
     def start(self, *args, **kwargs):
         return asyncio.create_task(self.ask(*args, **kwargs))
@@ -106,9 +107,9 @@ class Callers:
     async def hold(self, count, *args, **kwargs):
         """A call that the gate holds, and ``count - 1`` more that ask the same and wait for it."""
         self.backend.gate.clear()
-        calls, waiting = len(self.backend.calls), self.cache.waiting
+        calls, waiting = len(self.backend.calls), self.cache._calls.waiting
         tasks = [self.start(*args, **kwargs) for _ in range(count)]
-        await until(lambda: len(self.backend.calls) == calls + 1 and self.cache.waiting == waiting + count - 1)
+        await until(lambda: len(self.backend.calls) == calls + 1 and self.cache._calls.waiting == waiting + count - 1)
         return tasks
 
 
@@ -117,7 +118,7 @@ async def calling(**kwargs):
     callers = Callers(**kwargs)
     yield callers
     callers.backend.gate.set()
-    await until(lambda: callers.cache.in_flight == 0)
+    await until(lambda: len(callers.cache._calls) == 0)
 
 
 async def finished(tasks):
@@ -128,10 +129,10 @@ async def finished(tasks):
 async def test_the_same_question_is_answered_without_a_call():
     async with calling() as callers:
         _, first = await callers.ask(3.0)
-        question, second = await callers.ask(3.0)
+        trace, second = await callers.ask(3.0)
         assert first.outputs["y"].tolist() == second.outputs["y"].tolist() == [4.0]
         assert len(callers.backend.calls) == 1
-        assert (question.outcome, question.waited_s) == ("hit", 0.0)
+        assert (trace.cache, trace.queue_s) == ("hit", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -244,11 +245,11 @@ async def test_identical_questions_that_come_together_share_one_call():
     async with calling() as callers:
         tasks = await callers.hold(8)
         callers.backend.gate.set()
-        questions, predictions = zip(*await finished(tasks), strict=True)
+        traces, predictions = zip(*await finished(tasks), strict=True)
         assert len(callers.backend.calls) == 1
-        assert [question.outcome for question in questions] == ["miss"] + ["shared"] * 7
+        assert [trace.cache for trace in traces] == ["miss"] + ["shared"] * 7
         assert {prediction.outputs["y"].tolist()[0] for prediction in predictions} == {2.0}
-        assert all(question.waited_s > 0.0 for question in questions[1:])
+        assert all(trace.queue_s > 0.0 for trace in traces[1:])
 
 
 @on_loop
@@ -258,7 +259,7 @@ async def test_different_questions_do_not_wait_for_each_other():
         waiting = callers.start(2.0)
         await until(lambda: len(callers.backend.calls) == 2)
         callers.backend.gate.set()
-        assert (await waiting)[0].outcome == "miss"
+        assert (await waiting)[0].cache == "miss"
 
 
 @pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition, Internal, ResourceExhausted])
@@ -270,7 +271,7 @@ async def test_an_error_is_not_kept_and_those_that_waited_ask_for_themselves(err
         callers.backend.gate.set()
         (_, first), *rest = await finished(tasks)
         assert isinstance(first, error)
-        assert [(question.outcome, outcome.version) for question, outcome in rest] == [("miss", 1)] * 4
+        assert [(trace.cache, outcome.version) for trace, outcome in rest] == [("miss", 1)] * 4
         assert await callers.how() == ("hit", 1)
 
 
@@ -305,13 +306,13 @@ async def test_a_caller_with_little_time_does_not_take_the_others_down():
         hasty = callers.start(timeout_s=0.3)
         await until(lambda: len(callers.backend.calls) == 1)
         others = [callers.start() for _ in range(5)]
-        await until(lambda: callers.cache.waiting == 5)
+        await until(lambda: callers.cache._calls.waiting == 5)
         assert isinstance((await hasty)[1], DeadlineExceeded)
         await until(lambda: len(callers.backend.calls) == 2)
-        await until(lambda: callers.cache.waiting == 4)
+        await until(lambda: callers.cache._calls.waiting == 4)
         callers.backend.gate.set()
         outcomes = await finished(others)
-        assert sorted(question.outcome for question, _ in outcomes) == ["miss"] + ["shared"] * 4
+        assert sorted(trace.cache for trace, _ in outcomes) == ["miss"] + ["shared"] * 4
         assert {outcome.version for _, outcome in outcomes} == {1}
         assert len(callers.backend.calls) == 2
 
@@ -320,10 +321,10 @@ async def test_a_caller_with_little_time_does_not_take_the_others_down():
 async def test_one_that_waits_has_a_deadline_of_its_own():
     async with calling() as callers:
         tasks = await callers.hold(3)
-        question, outcome = await callers.ask(timeout_s=0.05)
+        trace, outcome = await callers.ask(timeout_s=0.05)
         assert isinstance(outcome, DeadlineExceeded)
         assert "50 ms" in outcome.message
-        assert (question.outcome, callers.cache.waiting) == ("shared", 2)
+        assert (trace.cache, callers.cache._calls.waiting) == ("shared", 2)
         callers.backend.gate.set()
         assert [outcome.version for _, outcome in await finished(tasks)] == [1, 1, 1]
 
@@ -341,12 +342,12 @@ async def test_a_caller_that_is_cancelled_leaves_the_call_to_the_next():
     async with calling() as callers:
         first, *rest = await callers.hold(5)
         first.cancel()
-        await until(lambda: len(callers.backend.calls) == 2 and callers.cache.waiting == 3)
+        await until(lambda: len(callers.backend.calls) == 2 and callers.cache._calls.waiting == 3)
         callers.backend.gate.set()
         outcomes = await finished(rest)
         assert first.cancelled()
         assert [outcome.version for _, outcome in outcomes] == [1] * 4
-        assert sorted(question.outcome for question, _ in outcomes) == ["miss"] + ["shared"] * 3
+        assert sorted(trace.cache for trace, _ in outcomes) == ["miss"] + ["shared"] * 3
         assert len(callers.backend.calls) == 2
 
 
@@ -355,9 +356,9 @@ async def test_one_that_waits_and_is_cancelled_is_noticed_by_nobody():
     async with calling() as callers:
         first, second, third = await callers.hold(3)
         second.cancel()
-        await until(lambda: callers.cache.waiting == 1)
+        await until(lambda: callers.cache._calls.waiting == 1)
         callers.backend.gate.set()
-        assert [(question.outcome, outcome.version) for question, outcome in await finished([first, third])] == [
+        assert [(trace.cache, outcome.version) for trace, outcome in await finished([first, third])] == [
             ("miss", 1),
             ("shared", 1),
         ]
@@ -476,7 +477,7 @@ async def test_an_answer_of_another_version_than_the_catalogs_is_not_kept_as_if_
     async with calling() as callers:
         callers.backend.latest = 2
         assert await callers.how() == ("miss", 2)
-        assert callers.store.entries("m") == 0
+        assert len(callers.store._models["m"]) == 0
         assert await callers.how(model=ModelRef("m", version=1)) == ("miss", 1)
 
 

@@ -176,6 +176,6 @@ async def test_every_answer_and_every_error_is_the_requests_own(seed):
     assert run.server.latest["a"] > 1
     assert run.cancelled > 10
     assert len(run.words) == len(set(run.words)), "one request was told the failure of another"
-    assert (run.cache.in_flight, run.cache.waiting) == (0, 0)
+    assert (len(run.cache._calls), run.cache._calls.waiting) == (0, 0)
     assert run.store.bytes_held <= MAX_BYTES
-    assert all(run.store.entries(name) <= 30 for name in "ab")
+    assert all(len(run.store._models[name]) <= 30 for name in "ab")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.inference import dtypes
-from gateway.inference.caching import key as cache_key
+from gateway.inference.caching.key import EXACT_BYTES, key_bytes, tensors_key
 
 SMALL, LARGE = 3, 3000
 WITH_ARRAYS = [dtype for dtype in dtypes.DTYPES if dtype.numpy is not None]
@@ -17,7 +17,7 @@ def tensor(dtype, size):
 
 
 def key(array):
-    return cache_key.of({"x": array})
+    return tensors_key({"x": array})
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -71,8 +71,8 @@ def test_a_shape_without_members_still_counts(size):
 
 def test_names_count_and_their_order_does_not():
     a, b = np.zeros(1, np.float32), np.ones(1, np.float32)
-    assert cache_key.of({"a": a, "b": b}) == cache_key.of({"b": b, "a": a})
-    assert len({cache_key.of(inputs) for inputs in ({"a": a, "b": b}, {"a": b, "b": a}, {"a": a}, {"b": a}, {})}) == 5
+    assert tensors_key({"a": a, "b": b}) == tensors_key({"b": b, "a": a})
+    assert len({tensors_key(inputs) for inputs in ({"a": a, "b": b}, {"a": b, "b": a}, {"a": a}, {"b": a}, {})}) == 5
 
 
 @pytest.mark.parametrize("dtype", WITH_ARRAYS, ids=str)
@@ -81,8 +81,8 @@ def test_a_key_keeps_no_tensor_alive_and_stays_small(dtype):
     before = key(array)
     array[0] = array[1]
     assert key(array) != before
-    assert cache_key.size(before) <= cache_key.EXACT_BYTES
+    assert key_bytes(before) <= EXACT_BYTES
 
 
 def test_a_key_knows_its_bytes():
-    assert cache_key.size(cache_key.of({"a": np.zeros(5, np.float32), "b": np.array([b"abc", b""], object)})) == 23
+    assert key_bytes(tensors_key({"a": np.zeros(5, np.float32), "b": np.array([b"abc", b""], object)})) == 23

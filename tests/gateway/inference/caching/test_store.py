@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.inference.caching import key as cache_key
-from gateway.inference.caching.store import CacheLimits, CacheStore, Kept, read_only
+from gateway.inference.caching.key import tensors_key
+from gateway.inference.caching.store import CacheLimits, CacheStore, read_only_prediction
 from gateway.inference.signature import Prediction, ServedModel
 
 ENTRY = 1500  # about what an answer of one number takes, in bytes
@@ -31,15 +31,11 @@ class Shop:
         self.store = CacheStore({model: CacheLimits(*limit) for model, limit in limits.items()}, max_bytes, self.clock)
 
     def key(self, model, number):
-        return (id(self.served[model]), "s", (), cache_key.of({"x": np.array([number])}))
+        return (id(self.served[model]), "s", (), tensors_key({"x": np.array([number])}))
 
     def put(self, model, number, size=1):
-        key = self.key(model, number)
         prediction = Prediction(model, 1, "s", {"y": np.full(size, number % 256, np.uint8)})
-        taken = self.store.takes(key, prediction)
-        if taken is not None:
-            self.store.put(key, Kept(read_only(prediction, own=True), self.served[model], taken))
-        return taken
+        self.store.keep(self.key(model, number), self.served[model], prediction)
 
     def get(self, model, number):
         kept = self.store.get(self.key(model, number), model)
@@ -60,7 +56,7 @@ def test_an_answer_is_kept_for_its_seconds_and_not_longer_for_being_asked():
     assert shop.get("m", 7) == 7
     shop.clock.now_s += 0.1
     assert shop.get("m", 7) is None
-    assert (shop.store.entries("m"), shop.store.bytes_held) == (0, 0)
+    assert (len(shop.store._models["m"]), shop.store.bytes_held) == (0, 0)
 
 
 def test_each_model_has_its_own_seconds():
@@ -134,17 +130,18 @@ def test_room_that_expired_answers_took_is_free_again():
 
 def test_an_answer_above_an_eighth_of_the_bytes_is_not_kept():
     shop = Shop(80_000, m=(10, 60.0))
-    assert shop.put("m", 1, 10_001) is None
-    assert shop.put("m", 2, 10_000 - ENTRY) is not None
+    shop.put("m", 1, 10_001)
+    shop.put("m", 2, 10_000 - ENTRY)
     assert shop.kept("m", range(3)) == [2]
 
 
 def test_strings_count_with_their_contents():
-    shop = Shop(m=(10, 60.0))
-    key = shop.key("m", 1)
-    sizes = [
-        shop.store.takes(key, Prediction("m", 1, "s", {"y": np.array([b"x" * length] * 3, object)})) for length in (0, 1000)
-    ]
+    sizes = []
+    for length in (0, 1000):
+        shop = Shop(m=(10, 60.0))
+        texts = Prediction("m", 1, "s", {"y": np.array([b"x" * length] * 3, object)})
+        shop.store.keep(shop.key("m", 1), shop.served["m"], texts)
+        sizes.append(shop.store.bytes_held)
     assert sizes[1] - sizes[0] == 3000
 
 
@@ -158,7 +155,7 @@ def test_the_bytes_that_are_counted_are_about_those_that_are_taken(size):
         shop.put("m", number, size)
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert shop.store.entries("m") == entries
+    assert len(shop.store._models["m"]) == entries
     assert 0.7 < shop.store.bytes_held / taken < 1.5
 
 
@@ -173,7 +170,9 @@ def test_the_gauges_tell_what_is_held():
 def test_what_readers_get_cannot_be_changed_and_is_no_view_on_a_batch():
     batch = np.arange(1000.0)
     prediction = Prediction("m", 1, "s", {"y": batch[3:4]})
-    kept, shared = read_only(prediction, own=True), read_only(prediction)
+    shop = Shop(m=(10, 60.0))
+    kept, shared = shop.store.keep(shop.key("m", 3), shop.served["m"], prediction), read_only_prediction(prediction)
+    assert shop.store.get(shop.key("m", 3), "m") is kept
     assert kept.outputs["y"].base is None
     for reader in (kept, shared):
         with pytest.raises(ValueError, match="read-only"):

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from gateway.inference.batching import rows
+from gateway.inference.batching.rows import outputs_without_rows
 from gateway.inference.signature import Tensors
 
 TOLERANCES: Final = {
@@ -41,7 +41,7 @@ class Difference:
         return f"output {self.output}: {self.how}"
 
 
-def difference(shared: Tensors, alone: Sequence[Tensors], sizes: Sequence[int]) -> Difference | None:
+def first_difference(shared: Tensors, alone: Sequence[Tensors], sizes: Sequence[int]) -> Difference | None:
     """The first difference between the outputs of a shared call and those of its members; None when there is none.
 
     ``alone`` holds the outputs of each member's own call, in the order of the members, and ``sizes`` the rows of each.
@@ -58,7 +58,7 @@ def difference(shared: Tensors, alone: Sequence[Tensors], sizes: Sequence[int]) 
 
 def _counted(shared: "npt.NDArray[Any]", parts: "Sequence[npt.NDArray[Any]]", sizes: Sequence[int]) -> str | None:
     pairs = [(shared, sum(sizes)), *zip(parts, sizes, strict=True)]
-    return NOT_ROWS if any(rows.without_rows({"": array}, size) for array, size in pairs) else None
+    return NOT_ROWS if any(outputs_without_rows({"": array}, size) for array, size in pairs) else None
 
 
 def _compared(shared: "npt.NDArray[Any]", parts: "Sequence[npt.NDArray[Any]]") -> str | None:
@@ -68,36 +68,23 @@ def _compared(shared: "npt.NDArray[Any]", parts: "Sequence[npt.NDArray[Any]]") -
         if part.dtype != shared.dtype:
             return f"it is {shared.dtype} in a shared call and {part.dtype} alone"
     lone = np.concatenate(parts)
-    tolerance = TOLERANCES.get(shared.dtype)
-    is_different = shared != lone if tolerance is None else _is_far(shared, lone, tolerance)
+    is_different, by = _compared_values(shared, lone)
     if not is_different.any():
         return None
     row = int(np.argwhere(is_different)[0][0])
-    by = "" if tolerance is None else _by(shared, lone, is_different)
     return f"row {row + 1} of {len(shared)} in a shared call differs{by} from the same row alone"
 
 
-def _is_far(one: "npt.NDArray[Any]", other: "npt.NDArray[Any]", tolerance: float) -> "npt.NDArray[np.bool_]":
-    """Where two arrays differ by more than the tolerance. NaN equals NaN, an infinity only itself."""
-    one, other = _wide(one), _wide(other)
+def _compared_values(shared: "npt.NDArray[Any]", lone: "npt.NDArray[Any]") -> tuple["npt.NDArray[np.bool_]", str]:
+    """Where two arrays differ, and by how much in the first place. NaN equals NaN, an infinity only itself."""
+    tolerance = TOLERANCES.get(shared.dtype)
+    if tolerance is None:
+        return np.asarray(shared != lone), ""
+    dtype = _WIDER.get(shared.dtype, shared.dtype)
+    one, other = shared.astype(dtype, copy=False), lone.astype(dtype, copy=False)
     with np.errstate(invalid="ignore", over="ignore"):
-        is_same = (one == other) | (np.isnan(one) & np.isnan(other))
-        is_close = np.abs(one - other) <= tolerance * max(_largest(one), _largest(other))
-    return np.asarray(~(is_same | (is_close & np.isfinite(one) & np.isfinite(other))))
-
-
-def _by(one: "npt.NDArray[Any]", other: "npt.NDArray[Any]", is_different: "npt.NDArray[np.bool_]") -> str:
-    one, other = _wide(one), _wide(other)
-    with np.errstate(invalid="ignore", over="ignore"):
-        gap = np.abs(one - other)[is_different][0]
-    return f" by {gap:.3g}, where the largest value is {max(_largest(one), _largest(other)):.3g},"
-
-
-def _wide(array: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
-    wider = _WIDER.get(array.dtype)
-    return array if wider is None else array.astype(wider)
-
-
-def _largest(array: "npt.NDArray[Any]") -> float:
-    finite = array[np.isfinite(array)]
-    return float(np.abs(finite).max()) if finite.size else 0.0
+        gaps = np.abs(one - other)
+        largest = max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in (one, other))
+        is_different = ~np.isclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True)
+    by = f" by {gaps[is_different][0]:.3g}, where the largest value is {largest:.3g}," if is_different.any() else ""
+    return is_different, by

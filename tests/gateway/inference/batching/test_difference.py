@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from gateway.inference import dtypes
-from gateway.inference.batching.comparison import NOT_ROWS, TOLERANCES, difference
+from gateway.inference.batching.difference import NOT_ROWS, TOLERANCES, first_difference
 
 NAN, INF = np.nan, np.inf
 
 
 def compare(shared, *alone):
     sizes = [len(part) if part.ndim else 1 for part in alone]
-    found = difference({"y": shared}, [{"y": part} for part in alone], sizes)
+    found = first_difference({"y": shared}, [{"y": part} for part in alone], sizes)
     return found and found.how
 
 
@@ -71,12 +71,12 @@ def test_a_difference_is_told(arrays, how):
 
 
 def test_a_lone_answer_without_one_row_for_each_row_sent_is_a_difference():
-    found = difference({"y": np.arange(2)}, [{"y": np.arange(2)}, {"y": np.arange(0)}], [1, 1])
+    found = first_difference({"y": np.arange(2)}, [{"y": np.arange(2)}, {"y": np.arange(0)}], [1, 1])
     assert str(found) == f"output y: {NOT_ROWS}"
 
 
 def test_an_output_that_comes_only_sometimes_is_a_difference():
-    found = difference({"y": np.arange(2)}, [{"y": np.arange(1)}, {"z": np.arange(1)}], [1, 1])
+    found = first_difference({"y": np.arange(2)}, [{"y": np.arange(1)}, {"z": np.arange(1)}], [1, 1])
     assert str(found) == "output y: is not always given"
 
 

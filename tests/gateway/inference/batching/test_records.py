@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.inference.batching.comparison import NOT_ROWS, Difference
-from gateway.inference.batching.record import Kind, Records
+from gateway.inference.batching.difference import NOT_ROWS, Difference
+from gateway.inference.batching.record import Kind
+from gateway.inference.batching.records import Records
 from gateway.inference.batching.verdict_file import VerdictFile
 from gateway.inference.signature import ModelRef, Prediction
-from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, signature
+from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, VERSION_1, signature
 
 KIND = Kind(MODEL, SIGNATURE, ())
 FOUND = Difference("y", NOT_ROWS)
@@ -27,13 +28,13 @@ def workers(tmp_path):
 
 def refuse(records, found=FOUND, record=None):
     record = record or proven(records)
-    records.refuse(record.model, record.version, record.signature, found)
+    records.refuse(record.key, found)
 
 
 def proven(records, kind=KIND, version=1):
     record = records.answered(kind, version)
     while not record.is_joined:
-        records.count_proof(record, 8)
+        record.count_proof(8)
     return record
 
 
@@ -46,7 +47,7 @@ def test_a_verdict_is_told_once_in_the_log_and_reaches_every_worker(workers):
         other.take_news()
         refuse(other, record=theirs)
     assert not theirs.is_joined
-    assert other.verdict("m", 1, "serving_default") == "output y: not one row for each input row"
+    assert other.verdict(VERSION_1) == "output y: not one row for each input row"
     assert [event for event in events if event["event"] == "batch.not_joined"] == [
         {
             "event": "batch.not_joined",
@@ -66,7 +67,7 @@ def test_a_worker_that_starts_later_knows_the_verdicts(workers, tmp_path):
     later = Records(1, VerdictFile(tmp_path / "verdicts"))
     later.take_news()
     assert not later.answered(KIND, 1).is_joined
-    later.count_proof(later.answered(KIND, 1), 8)
+    later.answered(KIND, 1).count_proof(8)
     assert not later.answered(KIND, 1).is_joined
     later.close()
 
@@ -92,8 +93,8 @@ def test_a_version_that_left_and_came_back_starts_anew_in_every_worker(workers):
     other.take_news()
     one.forget("m", 1)
     for records in workers:
-        assert records.verdict("m", 1, "serving_default") is None
-        assert records.of(KIND) is None
+        assert records.verdict(VERSION_1) is None
+        assert not records.of(KIND).is_joined
         assert records.answered(KIND, 1).proofs_left == 1
 
 
@@ -112,7 +113,7 @@ def test_a_version_that_one_worker_saw_leave_starts_anew_in_all(workers):
     one.forget("m", 1)
     other.take_news()
     assert not theirs.is_joined
-    assert other.of(KIND) is None
+    assert not other.of(KIND).is_joined
 
 
 def test_every_output_without_rows_is_known_to_all_workers(workers):
@@ -122,15 +123,15 @@ def test_every_output_without_rows_is_known_to_all_workers(workers):
     refuse(one, Difference("w", "differs"), one.of(KIND))
     other.take_news()
     for records in workers:
-        assert records.without_rows("m", 1, "serving_default") == {"y", "z"}
-        assert records.verdict("m", 1, "serving_default") == str(FOUND)
+        assert records.without_rows(VERSION_1) == {"y", "z"}
+        assert records.verdict(VERSION_1) == str(FOUND)
 
 
 def test_requests_are_joined_up_to_the_rows_that_were_compared():
     records = Records(2)
     record = records.answered(KIND, 1)
     for rows in (3, 5, 4):
-        records.count_proof(record, rows)
+        record.count_proof(rows)
     assert (record.is_joined, record.most_rows) == (True, 5)
     assert Records(0).answered(KIND, 1).most_rows > 10**6
 
@@ -154,7 +155,7 @@ def test_kinds_are_bounded_and_a_verdict_outlives_them(monkeypatch):
     for number in range(5000):
         records.answered(Kind(ModelRef("m", label=str(number)), SIGNATURE, ()), 1)
     assert len(records._by_kind) <= 4096
-    assert records.of(KIND) is None
+    assert not records.of(KIND).is_joined
     refuse(records, record=record)
     assert not records.answered(KIND, 1).is_joined
 
@@ -165,8 +166,8 @@ def test_a_disk_that_is_full_costs_no_verdict(workers):
             raise OSError(28, "No space left on device")
 
     records = workers[0]
-    records.shared.__class__ = Full
+    records._shared.__class__ = Full
     with capture_logs() as events:
         refuse(records)
-    assert records.verdict("m", 1, "serving_default")
+    assert records.verdict(VERSION_1)
     assert events[-1]["event"] == "batch.verdict_not_shared"
