@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError, Unavailable
 from gateway.server.limits import Limits
-from gateway.server.received import ReceivedBodies
+from gateway.server.received import ReceivedBodies, Upload
 from gateway.server.response import FAILURE, date_of
 
 _SWEEP_S: Final = 0.1
@@ -17,7 +17,7 @@ _SWEEP_S: Final = 0.1
 log = logging.getLogger("gateway.server")
 
 
-class Connection(Protocol):
+class Connection(Upload, Protocol):
     """A client's connection, as the worker sees it. ``expires_s`` is a time of the loop's clock."""
 
     expires_s: float
@@ -49,7 +49,7 @@ class Connections:
         self.answer = answer
         self.limits = limits
         self.is_draining = is_draining
-        self.bodies = ReceivedBodies.within(limits)
+        self.bodies = ReceivedBodies(limits)
         self.open: set[Connection] = set()
         self.in_work = 0
         self.date = date_of(time.time())

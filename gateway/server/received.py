@@ -10,53 +10,34 @@ _LEAST_BOUND_BYTES: Final = 64 << 20
 class Upload(Protocol):
     """A connection that receives a large body."""
 
-    def pause(self) -> None:
-        """Read nothing more until ``resume``. A second call does nothing."""
-
-    def resume(self) -> None:
-        """Read on."""
+    def hold_up(self, is_held_up: bool) -> None:
+        """Receive nothing more until told otherwise, or go on. A second call with the same value does nothing."""
 
 
 class ReceivedBodies:
     """Counts the bytes of bodies that were received and not yet answered.
 
-    While they are more than ``bound_bytes``, the uploads are paused, all but the one that has been large for the longest time:
-    it ends or times out, and then it is the next one's turn. Small bodies are counted and never paused.
+    The bound leaves room for four of the largest bodies, and is at least 64 MiB. While there is more, the uploads are held up,
+    all but the one that has been large for the longest time: it ends or times out, and then it is the next one's turn. Small
+    bodies are counted and never held up.
     """
 
-    def __init__(self, bound_bytes: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.bytes = 0
-        self._bound_bytes = bound_bytes
+        self._bound_bytes = max(4 * limits.max_body_bytes, _LEAST_BOUND_BYTES)
         self._uploads: dict[Upload, None] = {}  # the oldest first
-        self._paused = False
+        self._is_over = False
 
-    @classmethod
-    def within(cls, limits: Limits) -> "ReceivedBodies":
-        """With room for four of the largest bodies, and at least 64 MiB."""
-        return cls(max(4 * limits.max_body_bytes, _LEAST_BOUND_BYTES))
-
-    def add(self, size: int) -> None:
-        """So many bytes were received; or, below zero, are held no longer."""
-        self.bytes += size
-        if (self.bytes > self._bound_bytes) != self._paused:
-            self._paused = not self._paused
-            self._settle()
-
-    def begin(self, upload: Upload) -> None:
-        """The body that ``upload`` receives has become large."""
-        self._uploads[upload] = None
-        if self._paused and len(self._uploads) > 1:
-            upload.pause()
-
-    def end(self, upload: Upload) -> None:
-        """``upload`` receives no large body any more."""
-        if upload in self._uploads:
-            del self._uploads[upload]
-            self._settle()
-
-    def _settle(self) -> None:
-        for place, upload in enumerate(self._uploads):
-            if self._paused and place:
-                upload.pause()
-            else:
-                upload.resume()
+    def count(self, upload: Upload, added_bytes: int, *, is_large: bool) -> None:
+        """``upload`` holds so many bytes more (fewer, below zero). ``is_large``: it is receiving a large body."""
+        self.bytes += added_bytes
+        is_over = self.bytes > self._bound_bytes
+        if is_over == self._is_over and is_large == (upload in self._uploads):
+            return
+        self._is_over = is_over
+        if is_large:
+            self._uploads[upload] = None
+        else:
+            self._uploads.pop(upload, None)
+        for place, one in enumerate(self._uploads):
+            one.hold_up(is_over and place > 0)
