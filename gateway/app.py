@@ -153,7 +153,7 @@ class Gateway:
 class WorkerParts:
     """The gateway as our own server has it: predictions and probes on the worker's event loop, the rest by Flask in threads."""
 
-    def __init__(self, settings: Settings, is_draining: Callable[[], bool], metrics_dir: str) -> None:
+    def __init__(self, settings: Settings, metrics_dir: str, is_draining: Callable[[], bool]) -> None:
         self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)
         self._front = Front(
             gateway.routes.find, gateway.edge.answer, gateway.flask(self._run), gateway.edge.refuse, settings.max_in_flight

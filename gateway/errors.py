@@ -1,36 +1,8 @@
-"""Everything that can go wrong with a request, as one tree.
-
-::
-
-    GatewayError
-    ├── InvalidArgument        400  the request does not fit the model's signature; carries every Problem
-    ├── FailedPrecondition     400  the model cannot answer such a request
-    ├── OutOfRange             400
-    ├── Unauthenticated        401
-    ├── PermissionDenied       403
-    ├── NotFound               404  no such model, version or route
-    ├── MethodNotAllowed       405  carries the methods that are allowed
-    ├── RequestTimeout         408  the HTTP request did not arrive in time
-    ├── AlreadyExists          409
-    ├── Aborted                409
-    ├── PayloadTooLarge        413  the HTTP body is over the limit
-    ├── UriTooLong             414  the target of the HTTP request is over the limit
-    ├── ExpectationFailed      417  the HTTP request expects what this server does not do
-    ├── ResourceExhausted      429
-    ├── HeaderFieldsTooLarge   431  the head of the HTTP request is over the limits
-    ├── Cancelled              499  the client went away
-    ├── Unknown                500
-    ├── Internal               500
-    ├── DataLoss               500
-    ├── Unimplemented          501
-    ├── Unavailable            503  carries when to try again
-    └── DeadlineExceeded       504
+"""Everything that can go wrong with a request: a GatewayError of one of the classes below, in the order of their HTTP statuses.
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
 TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones: 405, 408,
-413, 414, 417 and 431.
-Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the error says which
-(``decided_by``), for the operator's log.
+413, 414, 417 and 431. Each dialect renders the errors in its own form (``api/errors.py``).
 """
 
 from collections.abc import Iterable, Sequence
@@ -89,8 +61,7 @@ class GatewayError(Exception):
 class InvalidArgument(GatewayError):
     """Raised when a request does not fit: ``problems`` lists what is wrong, ``omitted`` counts those left out of the list."""
 
-    http_status = 400
-    code = "INVALID_ARGUMENT"
+    http_status, code = 400, "INVALID_ARGUMENT"
 
     def __init__(self, message: str, problems: Sequence[Problem] = (), omitted: int = 0) -> None:
         super().__init__(message)
@@ -101,43 +72,37 @@ class InvalidArgument(GatewayError):
 class FailedPrecondition(GatewayError):
     """Raised when the server's state does not allow the request, such as a signature that the model does not have."""
 
-    http_status = 400
-    code = "FAILED_PRECONDITION"
+    http_status, code = 400, "FAILED_PRECONDITION"
 
 
 class OutOfRange(GatewayError):
     """Raised when an operation of the model went past its valid range."""
 
-    http_status = 400
-    code = "OUT_OF_RANGE"
+    http_status, code = 400, "OUT_OF_RANGE"
 
 
 class Unauthenticated(GatewayError):
     """Raised when the caller is not known."""
 
-    http_status = 401
-    code = "UNAUTHENTICATED"
+    http_status, code = 401, "UNAUTHENTICATED"
 
 
 class PermissionDenied(GatewayError):
     """Raised when the caller is known but may not do this."""
 
-    http_status = 403
-    code = "PERMISSION_DENIED"
+    http_status, code = 403, "PERMISSION_DENIED"
 
 
 class NotFound(GatewayError):
     """Raised when there is no such model, version or route."""
 
-    http_status = 404
-    code = "NOT_FOUND"
+    http_status, code = 404, "NOT_FOUND"
 
 
 class MethodNotAllowed(GatewayError):
     """Raised when the route exists for other methods, which ``allowed`` names."""
 
-    http_status = 405
-    code = "METHOD_NOT_ALLOWED"
+    http_status, code = 405, "METHOD_NOT_ALLOWED"
 
     def __init__(self, message: str, allowed: Iterable[str]) -> None:
         super().__init__(message)
@@ -147,99 +112,85 @@ class MethodNotAllowed(GatewayError):
 class RequestTimeout(GatewayError):
     """Raised when the client takes too long to send its request."""
 
-    http_status = 408
-    code = "REQUEST_TIMEOUT"
+    http_status, code = 408, "REQUEST_TIMEOUT"
 
 
 class AlreadyExists(GatewayError):
     """Raised when the backend was asked to make something that exists."""
 
-    http_status = 409
-    code = "ALREADY_EXISTS"
+    http_status, code = 409, "ALREADY_EXISTS"
 
 
 class Aborted(GatewayError):
     """Raised when the backend gave the request up for another one."""
 
-    http_status = 409
-    code = "ABORTED"
+    http_status, code = 409, "ABORTED"
 
 
 class PayloadTooLarge(GatewayError):
     """Raised when the HTTP body is over the configured limit."""
 
-    http_status = 413
-    code = "PAYLOAD_TOO_LARGE"
+    http_status, code = 413, "PAYLOAD_TOO_LARGE"
 
 
 class UriTooLong(GatewayError):
     """Raised when the target of an HTTP request, its path and query, is over the limit."""
 
-    http_status = 414
-    code = "URI_TOO_LONG"
+    http_status, code = 414, "URI_TOO_LONG"
 
 
 class ExpectationFailed(GatewayError):
     """Raised when the Expect header of an HTTP request names something other than 100-continue."""
 
-    http_status = 417
-    code = "EXPECTATION_FAILED"
+    http_status, code = 417, "EXPECTATION_FAILED"
 
 
 class ResourceExhausted(GatewayError):
     """Raised when a quota or the backend's memory is used up."""
 
-    http_status = 429
-    code = "RESOURCE_EXHAUSTED"
+    http_status, code = 429, "RESOURCE_EXHAUSTED"
 
 
 class HeaderFieldsTooLarge(GatewayError):
     """Raised when the head of an HTTP request has too many bytes or too many fields."""
 
-    http_status = 431
-    code = "HEADER_FIELDS_TOO_LARGE"
+    http_status, code = 431, "HEADER_FIELDS_TOO_LARGE"
 
 
 class Cancelled(GatewayError):
     """Raised when the call was cancelled before it ended, such as by a client that went away."""
 
-    http_status = 499
-    code = "CANCELLED"
+    http_status, code = 499, "CANCELLED"
 
 
 class Unknown(GatewayError):
     """Raised when the backend failed without saying of what kind."""
 
-    http_status = 500
-    code = "UNKNOWN"
+    http_status, code = 500, "UNKNOWN"
 
 
 class Internal(GatewayError):
     """Raised when an invariant is broken, here or in the backend."""
 
-    http_status = 500
-    code = "INTERNAL"
+    http_status, code = 500, "INTERNAL"
 
 
 class DataLoss(GatewayError):
     """Raised when the backend lost or could not read data."""
 
-    http_status = 500
-    code = "DATA_LOSS"
+    http_status, code = 500, "DATA_LOSS"
 
 
 class Unimplemented(GatewayError):
     """Raised when neither the gateway nor the backend can do this, such as a dtype that has no JSON form."""
 
-    http_status = 501
-    code = "UNIMPLEMENTED"
+    http_status, code = 501, "UNIMPLEMENTED"
 
 
 class Unavailable(GatewayError):
     """Raised when the backend cannot be reached, or too much waits for it; ``retry_after_s`` says when to try again."""
 
-    http_status = 503
-    code = "UNAVAILABLE"
+    http_status, code = 503, "UNAVAILABLE"
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
@@ -249,5 +200,4 @@ class Unavailable(GatewayError):
 class DeadlineExceeded(GatewayError):
     """Raised when the request's time is used up."""
 
-    http_status = 504
-    code = "DEADLINE_EXCEEDED"
+    http_status, code = 504, "DEADLINE_EXCEEDED"

@@ -80,13 +80,13 @@ class Connections:
             for connection in [one for one in self.open if one.expires_s <= now_s]:
                 connection.expire()
 
-    async def drain(self, within_s: float) -> None:
-        """Let the connections end, and abort those that have not after ``within_s`` seconds."""
+    async def drain(self, within_s: float, is_in_a_hurry: Callable[[], bool]) -> None:
+        """Let the connections end. Those that have not after ``within_s`` seconds, or in a hurry, are aborted."""
         loop = asyncio.get_running_loop()
         for connection in list(self.open):
             connection.let_go()
         until_s = loop.time() + within_s
-        while self.open and loop.time() < until_s:
+        while self.open and loop.time() < until_s and not is_in_a_hurry():
             await asyncio.sleep(_SWEEP_S)
         await self.abort()
 
