@@ -119,7 +119,7 @@ class Gateway:
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
-        ops = Ops(catalog, readiness, self.edge, partial(metrics.render, metrics_dir))
+        ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, Home(catalog), ops)
         table = [route for room in rooms for route in room.routes()]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
@@ -137,7 +137,7 @@ class Gateway:
         await self._client.close()
         self._records.close()
         self.memory.close()
-        self.edge.close()
+        self.edge.metrics.close()
         logs.flush()
 
     def flask(self, run: Run) -> Flask:

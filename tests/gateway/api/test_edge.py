@@ -142,12 +142,12 @@ async def test_refusals_are_counted_before_the_metrics_are_read_and_told_before_
     before = metrics.REFUSALS._value.get()
     for number in range(1, 4):
         edge.refuse(call(), Unavailable("too many"))
-        edge.flush()
+        edge.metrics.write()
         assert metrics.REFUSALS._value.get() == before + number
     assert told() == 1  # of the first; the others wait for the end of a second
-    edge.close()
+    edge.metrics.close()
     assert told() == 1
-    edge.close()
+    edge.metrics.close()
     assert told() == 0
 
 
