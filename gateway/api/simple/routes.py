@@ -95,7 +95,7 @@ class Simple:
         return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
 
     async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
-        data = await self._bodies.read_strictly(call)
+        data = await self._bodies.read(call, is_strict=True)
         try:
             return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:
