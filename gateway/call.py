@@ -40,7 +40,7 @@ class Call:
     parse_s: float = 0.0
     error_code: str | None = None
     setting: Setting | None = None
-    when_answered: list[Callable[[], None]] | None = None
+    when_answered: tuple[Callable[[], None], ...] = ()
     id: str = field(init=False)
     deadline: Deadline = field(init=False)
 

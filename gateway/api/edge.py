@@ -55,7 +55,7 @@ class Edge:
             answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))
         finally:
             self.metrics.leave()
-            for work in call.when_answered or ():
+            for work in call.when_answered:
                 work()
         self._finish(call, answer)
         return answer
@@ -77,7 +77,9 @@ class Edge:
         total_s = time.monotonic() - call.complete_s
         trace = call.trace
         if trace is not None:
-            self._measure(trace, answer.status, total_s)
+            labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
+            rows = trace.rows if answer.status == 200 and trace.rows is not None else 0
+            self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
         _log(call, trace, answer.status, total_s)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
@@ -90,11 +92,6 @@ class Edge:
                 headers.append(("X-Model-Version", str(trace.version)))
             if trace.cache is not None:
                 headers.append(("X-Cache", trace.cache))
-
-    def _measure(self, trace: Trace, status: int, total_s: float) -> None:
-        labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
-        rows = trace.rows if status == 200 and trace.rows is not None else 0
-        self.metrics.add(Prediction(labels, status, total_s, trace.backend_s, rows))
 
 
 def id_of(call: Call) -> str:

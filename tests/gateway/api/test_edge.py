@@ -63,12 +63,12 @@ async def test_what_a_call_holds_is_given_back_however_it_ends():
     ends: list[str] = []
 
     async def cancelled(call: Call) -> Answer:
-        call.when_answered = [lambda: ends.append("cancelled")]
+        call.when_answered += (lambda: ends.append("cancelled"),)
         await asyncio.sleep(60)
         raise AssertionError
 
     async def refused(call: Call) -> Answer:
-        call.when_answered = [lambda: ends.append("refused")]
+        call.when_answered += (lambda: ends.append("refused"),)
         raise NotFound("it is gone")
 
     edge = Edge(1)
