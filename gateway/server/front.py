@@ -80,10 +80,9 @@ def environ_of(call: Call) -> dict[str, Any]:
     The target as it was sent is ``RAW_URI`` and ``REQUEST_URI``, as gunicorn and uWSGI have it.
     """
     target = f"{call.path}?{call.query}" if call.query else call.path
-    environ: dict[str, Any] = {
-        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in call.headers.items() if name not in _NOT_HTTP
-    }
-    environ |= {
+    fields = {name.upper().replace("-", "_"): value for name, value in call.headers.items() if name not in _NOT_HTTP}
+    return {
+        **{f"HTTP_{name}": value for name, value in fields.items()},
         "REQUEST_METHOD": call.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(call.path).decode("latin-1"),
@@ -106,4 +105,3 @@ def environ_of(call: Call) -> dict[str, Any]:
         "wsgi.run_once": False,
         ENVIRON_KEY: call,
     }
-    return environ

@@ -44,13 +44,9 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Called by gunicorn: its own sources of configuration stay out."""
-        for name, value in self._gunicorn_config().items():
-            self.cfg.set(name, value)
-
-    def _gunicorn_config(self) -> dict[str, Any]:
+        """Called by gunicorn: nothing else configures it, neither its command line nor a file."""
         config = self._config
-        return {
+        values: dict[str, Any] = {
             "bind": [_bind_address(config.host, config.port)],
             "workers": config.workers or usual_workers(_cores()),
             "worker_class": LoopWorker,
@@ -60,14 +56,13 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "loglevel": config.log_level.lower(),
             "when_ready": _let_ctrl_c_be_a_stop,
             "post_fork": self._post_fork,
-            "child_exit": self._child_exit,
+            "child_exit": lambda arbiter, worker: self._worker_died(worker.pid),
         }
+        for name, value in values.items():
+            self.cfg.set(name, value)
 
     def _post_fork(self, arbiter: Arbiter, worker: LoopWorker) -> None:
         worker.configure(self._config, self._max_connections, self._make_parts, arbiter.SIG_QUEUE)
-
-    def _child_exit(self, arbiter: Arbiter, worker: LoopWorker) -> None:
-        self._worker_died(worker.pid)
 
 
 def _let_ctrl_c_be_a_stop(arbiter: Arbiter) -> None:
