@@ -21,9 +21,9 @@ log = logging.getLogger("gateway.server")
 
 
 class Acceptor:
-    """Lets clients in, at most ``max_connections`` at a time; the others wait in the listening sockets' queues.
+    """Accepts clients, at most ``max_connections`` at a time; the others wait in the listening sockets' queues.
 
-    Without a file for a further connection it waits a moment, and says so once until there are files again.
+    When no file is left for a further connection, it waits a moment and logs this once until there are files again.
     """
 
     def __init__(

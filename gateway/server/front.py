@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _THREADS: Final = 16
-# The server sets these itself. Of HEAD, which has no body to measure, the application's length is the one that is told.
+# The server sets these itself, but for the length in an answer to HEAD, which has no body to measure.
 _OF_THE_SERVER: Final = frozenset(("content-length", "date", "connection", "server"))
 _NOT_HTTP: Final = frozenset(("content-type", "content-length", "transfer-encoding", "expect"))
 
@@ -62,7 +62,7 @@ class Front:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Begin nothing more in the threads, and let those end that work."""
+        """Begin nothing more in the threads. Those that work are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

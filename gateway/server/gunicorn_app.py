@@ -1,7 +1,7 @@
 """The gateway under gunicorn: one process watches, the workers answer.
 
-gunicorn is configured here and nowhere else. On SIGTERM the whole stops in order and exits with 0. SIGINT does the same, and a
-second one ends it within seconds.
+gunicorn is configured here and nowhere else. On SIGTERM or SIGINT the gateway answers what is in flight and exits with 0; a
+second SIGINT ends it within seconds.
 """
 
 import logging

@@ -40,7 +40,6 @@ class RequestReader:
         self._client = client
         self._refusal = refusal
         self._parser = httptools.HttpRequestParser(self)
-        self._replays = False
         self._request: Request | None = None  # the one whose body is being read
         self._target = b""
         self._fields: Fields = []
@@ -111,9 +110,7 @@ class RequestReader:
         """llhttp stops behind the head of such a request. Another parser reads on, with the body if there is one."""
         self._parser = httptools.HttpRequestParser(self)
         if self._request is not None:
-            self._replays = True
             self._parser.feed_data(framing_head(self._fields))
-            self._replays = False
 
     def _bound_wire_bytes(self, size: int) -> None:
         """Bound what comes between the parts that are counted one by one: names, values, sizes of chunks, trailers."""
@@ -147,11 +144,12 @@ class RequestReader:
         self._body = b""
         self.size = 0
 
-    # What llhttp calls. An error that is raised here ends ``feed_data``.
+    # What llhttp calls. An error that is raised here ends ``feed_data``. Once a head was read it is never read again, though
+    # ``_ignore_upgrade`` makes llhttp begin with another one.
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if not self._replays:
+        if self._request is None:
             self.is_receiving = True
             self._target = b""
             self._fields = []
@@ -159,7 +157,7 @@ class RequestReader:
 
     def on_url(self, piece: bytes) -> None:
         """A piece of the target."""
-        if self._replays:
+        if self._request is not None:
             return
         self._target += piece
         if len(self._target) > TARGET_BYTES:
@@ -176,7 +174,7 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        if self._replays:
+        if self._request is not None:
             return
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()

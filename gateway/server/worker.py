@@ -1,7 +1,7 @@
 """The gunicorn worker: one event loop, its clients, its heartbeat, and an orderly end.
 
-On SIGTERM a worker first says that it is not ready, so that load balancers which ask ``/readyz`` turn away. Then it stops
-accepting, ends what is in flight and exits. A worker whose parent has died does the same by itself.
+On SIGTERM a worker first says that it is not ready, so that load balancers that ask ``/readyz`` send no more requests. Then it
+stops accepting, answers what is in flight and exits. A worker whose parent has died does the same by itself.
 """
 
 import asyncio

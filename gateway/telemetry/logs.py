@@ -42,14 +42,6 @@ def logger(name: str) -> FilteringBoundLogger:
     return structlog.get_logger(part=name)  # type: ignore[no-any-return]
 
 
-def _render(event: EventDict) -> bytes:
-    try:
-        return orjson.dumps(event, default=repr)
-    except TypeError:
-        # An integer beyond 64 bits, or text that is no Unicode.
-        return json.dumps(event, default=repr).encode()
-
-
 def _to_line(logger: object, method: str, event: EventDict) -> bytes:
     """The line of ``event``: structlog's only processor here, because every request has such an event."""
     # structlog keeps the word for itself where a logger is made.
@@ -60,7 +52,10 @@ def _to_line(logger: object, method: str, event: EventDict) -> bytes:
     event["time"] = f"{_second(second)}.{int(part_s * 1e6):06d}Z"
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
-    return _render(event)
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:  # an integer beyond 64 bits, or text that is no Unicode
+        return json.dumps(event, default=repr).encode()
 
 
 @lru_cache(maxsize=1)

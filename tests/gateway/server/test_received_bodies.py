@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.server.connections import ReceivedBodies
 from gateway.server.limits import Limits
-from gateway.server.received import ReceivedBodies
 
 BOUND = 64 << 20
 
