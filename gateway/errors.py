@@ -115,6 +115,11 @@ class PayloadTooLarge(GatewayError, http_status=413, code="PAYLOAD_TOO_LARGE"):
     """Raised when the HTTP body is over the configured limit."""
 
 
+def body_too_large(limit: int, what: str = "the body is over") -> PayloadTooLarge:
+    """The error for a body of more than ``limit`` bytes, the most that it may have."""
+    return PayloadTooLarge(f"{what} the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
+
+
 class UriTooLong(GatewayError, http_status=414, code="URI_TOO_LONG"):
     """Raised when the target of an HTTP request, its path and query, is over the limit."""
 
@@ -157,6 +162,11 @@ class Unavailable(GatewayError, http_status=503, code="UNAVAILABLE"):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+def too_many_in_work(limit: int) -> Unavailable:
+    """The error for a request beyond the ``limit`` of those that one worker handles at a time."""
+    return Unavailable("too many requests are in work here").decided_by("GATEWAY_MAX_IN_FLIGHT", limit)
 
 
 class DeadlineExceeded(GatewayError, http_status=504, code="DEADLINE_EXCEEDED"):

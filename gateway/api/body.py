@@ -6,7 +6,7 @@ from typing import Final
 from gateway.api.memory import SMALL_BYTES, Memory
 from gateway.call import Call
 from gateway.codec.problems import cut
-from gateway.errors import InvalidArgument, PayloadTooLarge
+from gateway.errors import InvalidArgument, PayloadTooLarge, body_too_large
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _ENCODINGS: Final = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
@@ -71,17 +71,12 @@ def inflate(data: bytes, limit: int, window: int = _GZIP) -> bytes:
     except zlib.error as error:
         raise _not_as_encoded("it is damaged, or something else") from error
     if len(inflated) > limit:
-        raise too_large(limit, "the body inflates to more than")
+        raise body_too_large(limit, "the body inflates to more than")
     if not member.eof:
         raise _not_as_encoded("it ends too early")
     if member.unused_data:
         raise _not_as_encoded("bytes follow its end")
     return inflated
-
-
-def too_large(limit: int, what: str = "the body is over") -> PayloadTooLarge:
-    """The error for a body of more than ``limit`` bytes, the most that it may have."""
-    return PayloadTooLarge(f"{what} the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
 
 
 def _not_as_encoded(reason: str) -> InvalidArgument:

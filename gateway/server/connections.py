@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from gateway.call import Answer, Call
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, Unavailable, too_many_in_work
 from gateway.server.limits import Limits
 from gateway.server.response import FAILURE
 
@@ -98,9 +98,7 @@ class Connections:
     def one_too_many(self) -> Unavailable | None:
         """The error for a further request, if there are as many in work as there may be."""
         limit = self.limits.max_in_flight
-        if self.in_work < limit:
-            return None
-        return Unavailable("too many requests are in work here").decided_by("GATEWAY_MAX_IN_FLIGHT", limit)
+        return None if self.in_work < limit else too_many_in_work(limit)
 
     async def watch(self) -> None:
         """Close what takes too long, until cancelled."""

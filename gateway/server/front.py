@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.test import run_wsgi_app
 
 from gateway.call import ENVIRON_KEY, Answer, Call, Handler
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, too_many_in_work
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -53,8 +53,7 @@ class Front:
         if handler is not None:
             return await self._edge_answer(call, handler)
         if self._waiting >= self._max_waiting:
-            error = Unavailable("too many requests are in work here")
-            return self._refuse(call, error.decided_by("GATEWAY_MAX_IN_FLIGHT", self._max_waiting))
+            return self._refuse(call, too_many_in_work(self._max_waiting))
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run, self._application, call)

@@ -10,7 +10,7 @@ from typing import Final
 
 import httptools
 
-from gateway.errors import GatewayError, HeaderFieldsTooLarge, InvalidArgument, PayloadTooLarge, RequestTimeout, UriTooLong
+from gateway.errors import GatewayError, HeaderFieldsTooLarge, InvalidArgument, RequestTimeout, UriTooLong, body_too_large
 from gateway.server.limits import CHUNK_BYTES, CHUNKING_BYTES, FIELDS, HEAD_BYTES, SMALL_BODY_BYTES, TARGET_BYTES, Limits
 from gateway.server.request import Fields, Request, framing_head, head_too_large, read_head, read_partial_head
 
@@ -181,7 +181,7 @@ class RequestReader:
         request = read_head(method, self._target, version, self._fields, keeps=parser.should_keep_alive())
         self._request = request
         if request.length is not None and request.length > self._limits.max_body_bytes:
-            raise self._body_too_large()
+            raise body_too_large(self._limits.max_body_bytes)
         if request.length is None or request.length > SMALL_BODY_BYTES:
             error = self._refusal()
             if error is not None:
@@ -202,7 +202,7 @@ class RequestReader:
         self.size += len(piece)
         self.held_bytes += len(piece)
         if self.size > self._limits.max_body_bytes:
-            raise self._body_too_large()
+            raise body_too_large(self._limits.max_body_bytes)
 
     def on_message_complete(self) -> None:
         """The request is whole. One that asks for an upgrade is not, if it has a body: llhttp leaves it to others."""
@@ -212,10 +212,6 @@ class RequestReader:
         # llhttp takes a ``Connection: close`` among the trailers for one of the head.
         request.keeps = request.keeps and parser.should_keep_alive()
         self._add(request, bytes(self._body))
-
-    def _body_too_large(self) -> PayloadTooLarge:
-        limit = self._limits.max_body_bytes
-        return PayloadTooLarge(f"the body is over the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
 
 
 def _cause(error: BaseException) -> GatewayError:
