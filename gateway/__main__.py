@@ -29,7 +29,7 @@ class StartError(click.ClickException):
     exit_code = 1
 
     def show(self, file: object = None) -> None:
-        """Print the reasons, each on a line of its own."""
+        """Print each reason on one line."""
         for line in self.message.splitlines():
             click.echo(f"gateway: {line}", err=True)
 
@@ -59,7 +59,7 @@ def _settings() -> Settings:
 
 
 def _serve(current: Settings) -> None:
-    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn has handlers of its own
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn sets its handlers
         signal.signal(stop, _leave)
     _check_model_config(current.model_config_file)
     certificate = _certificate(current)

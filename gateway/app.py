@@ -1,4 +1,4 @@
-"""create_app(): wires the parts. The only module that knows them all."""
+"""create_app(): builds the application from its parts. The only module that knows them all."""
 
 import asyncio
 import os
@@ -151,7 +151,7 @@ class Gateway:
 
 
 class WorkerParts:
-    """The gateway as our own server has it: predictions and probes on the worker's event loop, the rest by Flask in threads."""
+    """The gateway under our own server: the worker's event loop answers predictions and probes, Flask in threads the rest."""
 
     def __init__(self, settings: Settings, metrics_dir: str, is_draining: Callable[[], bool]) -> None:
         self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)

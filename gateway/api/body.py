@@ -29,7 +29,7 @@ class Bodies:
         Raises:
             PayloadTooLarge: what the body inflates to is over the limit.
             Unavailable: too many large bodies are in work.
-            InvalidArgument: the body is no gzip. Upstream takes it for empty then, and says so; so does this text.
+            InvalidArgument: the body is not compressed as the field says. The message is upstream's, which takes it for empty.
         """
         encoding = call.headers.get("content-encoding")
         window = None if encoding is None else _window(encoding.lower(), is_strict)
