@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +17,8 @@ from typing import NoReturn
 import click
 
 from gateway import settings
+from gateway.server.limits import Limits
+from gateway.server.tls import CertificateFiles
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry import logs
 
@@ -27,7 +29,7 @@ class StartError(click.ClickException):
     exit_code = 1
 
     def show(self, file: object = None) -> None:
-        """Print the reasons, each on a line of its own."""
+        """Print each reason on one line."""
         for line in self.message.splitlines():
             click.echo(f"gateway: {line}", err=True)
 
@@ -57,34 +59,32 @@ def _settings() -> Settings:
 
 
 def _serve(current: Settings) -> None:
-    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn has handlers of its own
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn sets its handlers
         signal.signal(stop, _leave)
-    _check_model_config(current)
-    _check_certificate(current)
+    _check_model_config(current.model_config_file)
+    certificate = _certificate(current)
     _check_port(current.host, current.port)
     logs.configure(current.log_level)
     # gRPC's own chatter is no event of ours; must be set before its import.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    metrics_dir = Path(tempfile.mkdtemp(prefix="gateway-metrics-"))
-    # prometheus_client looks at the variable when it is imported, which the server's import does.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+    metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-")
+    # prometheus_client looks at the variable when it is imported, which the app's import does.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
     owner = os.getpid()
     try:
-        _run(current, str(metrics_dir))
+        _run(current, certificate, metrics_dir)
     finally:
         # Workers leave through here too.
         if os.getpid() == owner:
             shutil.rmtree(metrics_dir, ignore_errors=True)
 
 
-def _run(current: Settings, metrics_dir: str) -> NoReturn:
+def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: str) -> NoReturn:
     from prometheus_client import multiprocess  # noqa: PLC0415
 
     from gateway.app import WorkerParts  # noqa: PLC0415
-    from gateway.server.gunicorn_app import ServerConfig, serve  # noqa: PLC0415
-    from gateway.server.limits import Limits  # noqa: PLC0415
-    from gateway.server.process import give_large_blocks_back  # noqa: PLC0415
-    from gateway.server.tls import CertificateFiles  # noqa: PLC0415
+    from gateway.server.gunicorn_app import serve  # noqa: PLC0415
+    from gateway.server.worker import ServerConfig  # noqa: PLC0415
 
     config = ServerConfig(
         host=current.host,
@@ -94,41 +94,36 @@ def _run(current: Settings, metrics_dir: str) -> NoReturn:
         drain_delay_s=current.drain_delay_ms / 1000,
         graceful_timeout_s=current.graceful_timeout_s,
         log_level=current.log_level,
-        tls=CertificateFiles(current.tls_cert, current.tls_key) if current.tls_cert and current.tls_key else None,
+        tls=certificate,
     )
-
-    def make_parts(is_draining: Callable[[], bool]) -> WorkerParts:
-        give_large_blocks_back()
-        return WorkerParts(current, is_draining, metrics_dir)
-
-    serve(config, make_parts, multiprocess.mark_process_dead)
+    serve(config, partial(WorkerParts, current, metrics_dir), multiprocess.mark_process_dead)
 
 
 def _leave(sig: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _check_model_config(current: Settings) -> None:
+def _check_model_config(path: Path | None) -> None:
+    if path is None:
+        return
     from gateway.backend.model_config import ModelConfigError, ModelConfigFile  # noqa: PLC0415
 
-    if current.model_config_file is None:
-        return
     try:
-        ModelConfigFile(current.model_config_file)
+        ModelConfigFile(path)
     except ModelConfigError as error:
         raise StartError(f"GATEWAY_MODEL_CONFIG_FILE: {error}") from error
 
 
-def _check_certificate(current: Settings) -> None:
-    from gateway.server.tls import CertificateFiles  # noqa: PLC0415
-
+def _certificate(current: Settings) -> CertificateFiles | None:
     if current.tls_cert is None or current.tls_key is None:
-        return
+        return None
+    certificate = CertificateFiles(current.tls_cert, current.tls_key)
     try:
-        CertificateFiles(current.tls_cert, current.tls_key).context()
+        certificate.context()
     except (OSError, ValueError) as error:
         files = f"GATEWAY_TLS_CERT={current.tls_cert} GATEWAY_TLS_KEY={current.tls_key}"
         raise StartError(f"{files}: expected a PEM certificate and its key without a password: {error}") from error
+    return certificate
 
 
 def _check_port(host: str, port: int) -> None:

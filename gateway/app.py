@@ -1,4 +1,4 @@
-"""create_app(): wires the parts. The only module that knows them all."""
+"""create_app(): builds the application from its parts. The only module that knows them all."""
 
 import asyncio
 import os
@@ -118,7 +118,7 @@ class Gateway:
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
-        ops = Ops(catalog, readiness, self.edge, partial(metrics.render, metrics_dir))
+        ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops)
         table = [route for room in rooms for route in room.routes()]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
@@ -136,7 +136,7 @@ class Gateway:
         await self._client.close()
         self._records.close()
         self.memory.close()
-        self.edge.close()
+        self.edge.metrics.close()
         logs.flush()
 
     def flask(self, run: Run) -> Flask:
@@ -150,9 +150,9 @@ class Gateway:
 
 
 class WorkerParts:
-    """The gateway as our own server has it: predictions and probes on the worker's event loop, the rest by Flask in threads."""
+    """The gateway under our own server: the worker's event loop answers predictions and probes, Flask in threads the rest."""
 
-    def __init__(self, settings: Settings, is_draining: Callable[[], bool], metrics_dir: str) -> None:
+    def __init__(self, settings: Settings, metrics_dir: str, is_draining: Callable[[], bool]) -> None:
         self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)
         self._front = Front(
             gateway.routes.find, gateway.edge.answer, gateway.flask(self._run), gateway.edge.refuse, settings.max_in_flight

@@ -1,11 +1,9 @@
 """The value of ``GATEWAY_CACHE``: the models whose answers are kept, how many of each, and for how long."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError
 
 EXPECTED = "name:entries:seconds for each model, such as digits:1000:60s,dense:500:2.5s"
 MOST_ENTRIES = 10_000_000
@@ -24,18 +22,14 @@ class CachedModel:
     seconds: float
 
 
-class CachedModels(fields.Field[tuple[CachedModel, ...]]):
-    """The models in the order in which they stand in the text. Refuses with what is wrong with which of them."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> tuple[CachedModel, ...]:
-        models = tuple(_model(part.strip()) for part in value.split(","))
-        names = [model.name for model in models]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValidationError(f"named twice: {', '.join(sorted(twice))}")
-        return models
+def cached_models(text: str) -> tuple[CachedModel, ...]:
+    """The models in the order in which they stand in ``text``. Raises ValidationError: what is wrong with which of them."""
+    models = tuple(_model(part.strip()) for part in text.split(","))
+    names = [model.name for model in models]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValidationError(f"named twice: {', '.join(sorted(twice))}")
+    return models
 
 
 def _model(text: str) -> CachedModel:

@@ -1,6 +1,7 @@
 """A request and a reply of HTTP as values: all that the server and the routes share."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, TypeAlias
 
 from gateway.deadline import Deadline
@@ -11,6 +12,7 @@ ENVIRON_KEY: Final = "gateway.call"
 """The key of a WSGI environment under which our own server gives the call that it was made from."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """A request that has come whole, and what is known of it while it is answered.
 
@@ -25,52 +27,22 @@ class Call:
     as to give back what the call holds. ``error_code`` and ``setting`` are those of the error that answers it.
     """
 
-    __slots__ = (
-        "body",
-        "client",
-        "complete_s",
-        "deadline",
-        "error_code",
-        "headers",
-        "id",
-        "method",
-        "parse_s",
-        "path",
-        "query",
-        "scheme",
-        "setting",
-        "trace",
-        "when_answered",
-    )
-
-    id: str
-    deadline: Deadline
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        complete_s: float,
-        scheme: str = "http",
-        client: str = "",
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = body
-        self.complete_s = complete_s
-        self.scheme = scheme
-        self.client = client
-        self.trace: Trace | None = None
-        self.parse_s = 0.0
-        self.error_code: str | None = None
-        self.setting: Setting | None = None
-        self.when_answered: list[Callable[[], None]] | None = None
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    _: KW_ONLY
+    complete_s: float
+    scheme: str = "http"
+    client: str = ""
+    trace: Trace | None = None
+    parse_s: float = 0.0
+    error_code: str | None = None
+    setting: Setting | None = None
+    when_answered: tuple[Callable[[], None], ...] = ()
+    id: str = field(init=False)
+    deadline: Deadline = field(init=False)
 
     @property
     def media_type(self) -> str:

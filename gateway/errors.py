@@ -1,36 +1,8 @@
-"""Everything that can go wrong with a request, as one tree.
-
-::
-
-    GatewayError
-    ├── InvalidArgument        400  the request does not fit the model's signature; carries every Problem
-    ├── FailedPrecondition     400  the model cannot answer such a request
-    ├── OutOfRange             400
-    ├── Unauthenticated        401
-    ├── PermissionDenied       403
-    ├── NotFound               404  no such model, version or route
-    ├── MethodNotAllowed       405  carries the methods that are allowed
-    ├── RequestTimeout         408  the HTTP request did not arrive in time
-    ├── AlreadyExists          409
-    ├── Aborted                409
-    ├── PayloadTooLarge        413  the HTTP body is over the limit
-    ├── UriTooLong             414  the target of the HTTP request is over the limit
-    ├── ExpectationFailed      417  the HTTP request expects what this server does not do
-    ├── ResourceExhausted      429
-    ├── HeaderFieldsTooLarge   431  the head of the HTTP request is over the limits
-    ├── Cancelled              499  the client went away
-    ├── Unknown                500
-    ├── Internal               500
-    ├── DataLoss               500
-    ├── Unimplemented          501
-    ├── Unavailable            503  carries when to try again
-    └── DeadlineExceeded       504
+"""Everything that can go wrong with a request: a GatewayError of one of the classes below, in the order of their HTTP statuses.
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
 TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones: 405, 408,
-413, 414, 417 and 431.
-Each dialect renders the tree in its own shape (``api/errors.py``). Where a setting decided the refusal, the error says which
-(``decided_by``), for the operator's log.
+413, 414, 417 and 431. Each dialect renders the errors in its own form (``api/errors.py``).
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,6 +48,10 @@ class GatewayError(Exception):
     code: ClassVar[str] = "INTERNAL"
     setting: Setting | None = None
 
+    def __init_subclass__(cls, http_status: int | None = None, code: str | None = None) -> None:
+        cls.http_status = http_status or cls.http_status
+        cls.code = code or cls.code
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
@@ -86,11 +62,8 @@ class GatewayError(Exception):
         return self
 
 
-class InvalidArgument(GatewayError):
+class InvalidArgument(GatewayError, http_status=400, code="INVALID_ARGUMENT"):
     """Raised when a request does not fit: ``problems`` lists what is wrong, ``omitted`` counts those left out of the list."""
-
-    http_status = 400
-    code = "INVALID_ARGUMENT"
 
     def __init__(self, message: str, problems: Sequence[Problem] = (), omitted: int = 0) -> None:
         super().__init__(message)
@@ -98,156 +71,103 @@ class InvalidArgument(GatewayError):
         self.omitted = omitted
 
 
-class FailedPrecondition(GatewayError):
+class FailedPrecondition(GatewayError, http_status=400, code="FAILED_PRECONDITION"):
     """Raised when the server's state does not allow the request, such as a signature that the model does not have."""
 
-    http_status = 400
-    code = "FAILED_PRECONDITION"
 
-
-class OutOfRange(GatewayError):
+class OutOfRange(GatewayError, http_status=400, code="OUT_OF_RANGE"):
     """Raised when an operation of the model went past its valid range."""
 
-    http_status = 400
-    code = "OUT_OF_RANGE"
 
-
-class Unauthenticated(GatewayError):
+class Unauthenticated(GatewayError, http_status=401, code="UNAUTHENTICATED"):
     """Raised when the caller is not known."""
 
-    http_status = 401
-    code = "UNAUTHENTICATED"
 
-
-class PermissionDenied(GatewayError):
+class PermissionDenied(GatewayError, http_status=403, code="PERMISSION_DENIED"):
     """Raised when the caller is known but may not do this."""
 
-    http_status = 403
-    code = "PERMISSION_DENIED"
 
-
-class NotFound(GatewayError):
+class NotFound(GatewayError, http_status=404, code="NOT_FOUND"):
     """Raised when there is no such model, version or route."""
 
-    http_status = 404
-    code = "NOT_FOUND"
 
-
-class MethodNotAllowed(GatewayError):
+class MethodNotAllowed(GatewayError, http_status=405, code="METHOD_NOT_ALLOWED"):
     """Raised when the route exists for other methods, which ``allowed`` names."""
-
-    http_status = 405
-    code = "METHOD_NOT_ALLOWED"
 
     def __init__(self, message: str, allowed: Iterable[str]) -> None:
         super().__init__(message)
         self.allowed = tuple(allowed)
 
 
-class RequestTimeout(GatewayError):
+class RequestTimeout(GatewayError, http_status=408, code="REQUEST_TIMEOUT"):
     """Raised when the client takes too long to send its request."""
 
-    http_status = 408
-    code = "REQUEST_TIMEOUT"
 
-
-class AlreadyExists(GatewayError):
+class AlreadyExists(GatewayError, http_status=409, code="ALREADY_EXISTS"):
     """Raised when the backend was asked to make something that exists."""
 
-    http_status = 409
-    code = "ALREADY_EXISTS"
 
-
-class Aborted(GatewayError):
+class Aborted(GatewayError, http_status=409, code="ABORTED"):
     """Raised when the backend gave the request up for another one."""
 
-    http_status = 409
-    code = "ABORTED"
 
-
-class PayloadTooLarge(GatewayError):
+class PayloadTooLarge(GatewayError, http_status=413, code="PAYLOAD_TOO_LARGE"):
     """Raised when the HTTP body is over the configured limit."""
 
-    http_status = 413
-    code = "PAYLOAD_TOO_LARGE"
+
+def body_too_large(limit: int, what: str = "the body is over") -> PayloadTooLarge:
+    """The error for a body of more than ``limit`` bytes, the most that it may have."""
+    return PayloadTooLarge(f"{what} the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
 
 
-class UriTooLong(GatewayError):
+class UriTooLong(GatewayError, http_status=414, code="URI_TOO_LONG"):
     """Raised when the target of an HTTP request, its path and query, is over the limit."""
 
-    http_status = 414
-    code = "URI_TOO_LONG"
 
-
-class ExpectationFailed(GatewayError):
+class ExpectationFailed(GatewayError, http_status=417, code="EXPECTATION_FAILED"):
     """Raised when the Expect header of an HTTP request names something other than 100-continue."""
 
-    http_status = 417
-    code = "EXPECTATION_FAILED"
 
-
-class ResourceExhausted(GatewayError):
+class ResourceExhausted(GatewayError, http_status=429, code="RESOURCE_EXHAUSTED"):
     """Raised when a quota or the backend's memory is used up."""
 
-    http_status = 429
-    code = "RESOURCE_EXHAUSTED"
 
-
-class HeaderFieldsTooLarge(GatewayError):
+class HeaderFieldsTooLarge(GatewayError, http_status=431, code="HEADER_FIELDS_TOO_LARGE"):
     """Raised when the head of an HTTP request has too many bytes or too many fields."""
 
-    http_status = 431
-    code = "HEADER_FIELDS_TOO_LARGE"
 
-
-class Cancelled(GatewayError):
+class Cancelled(GatewayError, http_status=499, code="CANCELLED"):
     """Raised when the call was cancelled before it ended, such as by a client that went away."""
 
-    http_status = 499
-    code = "CANCELLED"
 
-
-class Unknown(GatewayError):
+class Unknown(GatewayError, http_status=500, code="UNKNOWN"):
     """Raised when the backend failed without saying of what kind."""
 
-    http_status = 500
-    code = "UNKNOWN"
 
-
-class Internal(GatewayError):
+class Internal(GatewayError, http_status=500, code="INTERNAL"):
     """Raised when an invariant is broken, here or in the backend."""
 
-    http_status = 500
-    code = "INTERNAL"
 
-
-class DataLoss(GatewayError):
+class DataLoss(GatewayError, http_status=500, code="DATA_LOSS"):
     """Raised when the backend lost or could not read data."""
 
-    http_status = 500
-    code = "DATA_LOSS"
 
-
-class Unimplemented(GatewayError):
+class Unimplemented(GatewayError, http_status=501, code="UNIMPLEMENTED"):
     """Raised when neither the gateway nor the backend can do this, such as a dtype that has no JSON form."""
 
-    http_status = 501
-    code = "UNIMPLEMENTED"
 
-
-class Unavailable(GatewayError):
+class Unavailable(GatewayError, http_status=503, code="UNAVAILABLE"):
     """Raised when the backend cannot be reached, or too much waits for it; ``retry_after_s`` says when to try again."""
-
-    http_status = 503
-    code = "UNAVAILABLE"
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class DeadlineExceeded(GatewayError):
-    """Raised when the request's time is used up."""
+def too_many_in_work(limit: int) -> Unavailable:
+    """The error for a request beyond the ``limit`` of those that one worker handles at a time."""
+    return Unavailable("too many requests are in work here").decided_by("GATEWAY_MAX_IN_FLIGHT", limit)
 
-    http_status = 504
-    code = "DEADLINE_EXCEEDED"
+
+class DeadlineExceeded(GatewayError, http_status=504, code="DEADLINE_EXCEEDED"):
+    """Raised when the request's time is used up."""

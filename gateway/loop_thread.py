@@ -1,9 +1,9 @@
-"""The event loop of a process whose server of WSGI has none: it runs in a thread of its own."""
+"""The event loop of a process whose WSGI server has none: it runs in a thread."""
 
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -14,9 +14,9 @@ _pid = 0
 
 
 def _running() -> asyncio.AbstractEventLoop:
-    """The loop of this process, which starts with the first use. A process that was forked since has one of its own.
+    """The loop of this process, which starts with the first use; a forked process starts another.
 
-    It is never closed: gRPC calls from a thread of its own into every loop that it has seen.
+    It is never closed: a thread of gRPC calls into every loop that it has seen.
     """
     global _loop, _pid  # noqa: PLW0603 - a process has one
     with _lock:
@@ -33,7 +33,7 @@ class LoopThread:
     ``start`` is called there before the first of them, once in each process, and ``close`` by ``close``.
     """
 
-    def __init__(self, start: Callable[[], None], close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, start: Callable[[], None], close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._start = start
         self._close = close
         self._lock = threading.Lock()
@@ -51,11 +51,8 @@ class LoopThread:
     def close(self) -> None:
         """End what ``start`` began in this process."""
         if self._pid == os.getpid():
-            asyncio.run_coroutine_threadsafe(self._closed(), _running()).result()
+            asyncio.run_coroutine_threadsafe(self._close(), _running()).result()
             self._pid = 0
 
     async def _started(self) -> None:
         self._start()
-
-    async def _closed(self) -> None:
-        await self._close()

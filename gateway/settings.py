@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from gateway import cache_setting
-from gateway.cache_setting import CachedModel, CachedModels
+from gateway.cache_setting import CachedModel, cached_models
 
 PREFIX: Final = "GATEWAY_"
 
@@ -34,21 +34,12 @@ class SettingsError(Exception):
     """Raised when the environment does not make valid settings; the message has one line for each problem."""
 
 
-class _Path(fields.Field[Path]):
-    """The path of a file."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Path:
-        return Path(value)
-
-
-class _Patterns(fields.Field[tuple[str, ...]]):
+def _patterns(text: str) -> tuple[str, ...]:
     """Names or patterns of models with commas between them."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> tuple[str, ...]:
-        patterns = tuple(part.strip() for part in value.split(","))
-        if not all(_PATTERN.fullmatch(pattern) for pattern in patterns):
-            raise ValidationError("not a list of patterns")
-        return patterns
+    patterns = tuple(part.strip() for part in text.split(","))
+    if not all(_PATTERN.fullmatch(pattern) for pattern in patterns):
+        raise ValidationError("not a list of patterns")
+    return patterns
 
 
 def _setting(field: fields.Field[Any], meaning: str, expected: str) -> Any:
@@ -71,7 +62,7 @@ def _choice(default: str, choices: tuple[str, ...], meaning: str) -> Any:
 
 
 def _path(meaning: str) -> Any:
-    return _setting(_Path(load_default=None), meaning, "the path of a file")
+    return _setting(fields.Function(deserialize=Path, load_default=None), meaning, "the path of a file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +124,12 @@ class Settings:
         1000, "One shared call in so many is compared again after it was answered; 0: none is.", 0, 1_000_000_000
     )
     batch_off: tuple[str, ...] = _setting(
-        _Patterns(load_default=()),
+        fields.Function(deserialize=_patterns, load_default=()),
         "Models that are never joined, by name or pattern: `found,experimental-*`.",
         "names of models or patterns with * ? [], with commas between them",
     )
     cache: tuple[CachedModel, ...] = _setting(
-        CachedModels(load_default=()),
+        fields.Function(deserialize=cached_models, load_default=()),
         "The models whose answers are kept, how many and for how long: `digits:1000:60s,dense:500:2.5s`. Empty: none.",
         cache_setting.EXPECTED,
     )
@@ -170,9 +161,8 @@ _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
 _SCHEMA: Final = Schema.from_dict({name: field.metadata["field"] for name, field in _FIELDS.items()})()
 
 
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """What there is to tell about one setting: its variable, the default as text, and its meaning in Markdown."""
+class SettingRow(NamedTuple):
+    """One setting as it is documented: its variable, the default as text, and its meaning in Markdown."""
 
     variable: str
     default: str
@@ -207,7 +197,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 def _problem(key: str, value: str, why: list[str]) -> str:
     if key in _FIELDS:
         metadata = _FIELDS[key].metadata
-        which = f" ({'; '.join(why)})" if isinstance(metadata["field"], CachedModels) else ""
+        which = f" ({'; '.join(why)})" if key == "cache" else ""
         return f"{_variable(key)}={value!r}: expected {metadata['expected']}{which}"
     if key in _REMOVED:
         return f"{_variable(key)}: this setting was removed: {_REMOVED[key]}"

@@ -1,4 +1,4 @@
-"""The address of the gateway as the client of a request has it, for the programs that an answer shows."""
+"""The address under which the client of a request reached the gateway, for the programs that an answer shows."""
 
 import re
 from typing import Final
@@ -10,6 +10,6 @@ _FALLBACK: Final = "http://localhost:8080"
 
 
 def of_gateway(call: Call) -> str:
-    """``http://host:port`` as the request has it. A malformed host is not repeated, because it would end up in programs."""
+    """``http://host:port``, by the scheme and ``Host`` of ``call``; a malformed host is not repeated, as programs run it."""
     host = call.headers.get("host", "")
     return f"{call.scheme}://{host}" if _HOST.fullmatch(host) else _FALLBACK

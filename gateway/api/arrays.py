@@ -1,16 +1,18 @@
 """Bodies of arrays instead of JSON, both ways: npy for one tensor, npz for tensors by name.
 
-``received`` reads a request by its Content-Type, ``answer`` writes its answer by its Accept. The dtypes are the signature's
-own: nothing is cast, and numbers keep every bit.
+``received`` reads a request by its Content-Type, ``answer`` writes its answer by its Accept. The dtypes are those of the
+signature: nothing is cast, and numbers keep every bit.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api.body import Bodies
+from gateway.api.tensor_field import example_dims
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.codec.npy import decode_npy, encode_npy
@@ -30,50 +32,37 @@ _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
 async def received(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
-    """A function that makes tensors of the body of ``call``, as ``read`` gives it; None if the body is not one of arrays."""
-    if call.headers.get("content-type", "") in _MOST_SENT or not is_sent(call.media_type):
+    """A function that makes tensors of the body of ``call``, as ``read`` does; None if the body is not one of arrays."""
+    if call.headers.get("content-type", "") in _MOST_SENT or call.media_type not in _FORMATS:
         return None
     data = await bodies.read(call, is_json=False)
-    return read(data, call.media_type, bodies.limit, is_example=is_example)
+    return partial(read, data, _FORMATS[call.media_type], bodies.limit, is_example)
 
 
 def answer(call: Call, outputs: Tensors) -> Answer | None:
     """The answer to ``call`` as ``write`` makes it; None if the client prefers JSON."""
     accept = call.headers.get("accept", "")
-    media_type = None if accept in _MOST_ACCEPT else wanted(parse_accept_header(accept, MIMEAccept))
-    if media_type is None:
+    if accept in _MOST_ACCEPT:
         return None
-    return Answer(200, write(outputs, media_type), [("Content-Type", media_type)])
+    best = parse_accept_header(accept, MIMEAccept).best_match([_JSON, *_FORMATS], default=_JSON)
+    if best not in _FORMATS:
+        return None
+    return Answer(200, write(outputs, _FORMATS[best]), [("Content-Type", _FORMATS[best])])
 
 
-def is_sent(mimetype: str) -> bool:
-    """Whether a body of this Content-Type (without its parameters) is one of arrays."""
-    return mimetype in _FORMATS
-
-
-def wanted(accept: MIMEAccept) -> str | None:
-    """NPY or NPZ if the client prefers it to JSON, otherwise None."""
-    best = accept.best_match([_JSON, *_FORMATS], default=_JSON)
-    return _FORMATS.get(best)
-
-
-def read(data: bytes, mimetype: str, limit: int, *, is_example: bool) -> Callable[[Signature], Tensors]:
-    """A function that makes the tensors for a signature of the body ``data``, whose arrays may have ``limit`` bytes in all.
+def read(data: bytes, media_type: str, limit: int, is_example: bool, signature: Signature) -> Tensors:
+    """The tensors for ``signature`` in a body of NPY or NPZ, whose arrays may have ``limit`` bytes in all.
 
     ``is_example``: the arrays are one example. Their shapes must be as declared, without a free dimension 0, which is added.
-    Otherwise they are whole tensors, whose shapes are not checked. The function raises InvalidArgument with every problem.
+    Otherwise they are whole tensors, whose shapes are not checked. Raises InvalidArgument with every problem.
     """
-
-    def build(signature: Signature) -> Tensors:
-        problems = Problems()
-        files = _named(data, signature) if _FORMATS[mimetype] == NPY else _unpacked(data, signature, limit, problems)
-        specs = {spec.name: spec for spec in signature.inputs}
-        tensors = {name: _array(file, specs[name], place, is_example, problems) for name, (file, place) in files.items()}
-        if problems.count:
-            raise problems.summary()
-        return {name: array for name, array in tensors.items() if array is not None}
-
-    return build
+    problems = Problems()
+    files = _named(data, signature) if media_type == NPY else _unpacked(data, signature, limit, problems)
+    specs = {spec.name: spec for spec in signature.inputs}
+    tensors = {name: _array(file, specs[name], place, is_example, problems) for name, (file, place) in files.items()}
+    if problems.count:
+        raise problems.summary()
+    return {name: array for name, array in tensors.items() if array is not None}
 
 
 def write(outputs: Tensors, media_type: str) -> bytes:
@@ -126,13 +115,9 @@ def _array(file: bytes, spec: TensorSpec, place: tuple[str, ...], is_example: bo
         return None
     if not is_example:
         return array
-    batch = (1,) if spec.has_free_batch else ()
-    if not spec.fits((*batch, *array.shape)):
-        problems.note(place, f"an array of shape {_example_shape(spec)}", f"shape {list(array.shape)}")
+    shape = (1, *array.shape) if spec.has_free_batch else array.shape
+    if not spec.fits(shape):
+        sizes = ", ".join("any" if size is None else str(size) for size in example_dims(spec) or ())
+        problems.note(place, f"an array of shape [{sizes}]", f"shape {list(array.shape)}")
         return None
-    return array.reshape((*batch, *array.shape))
-
-
-def _example_shape(spec: TensorSpec) -> str:
-    sizes = (spec.shape or ())[1 if spec.has_free_batch else 0 :]
-    return "[" + ", ".join("any" if size is None else str(size) for size in sizes) + "]"
+    return array.reshape(shape)

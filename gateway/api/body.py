@@ -6,16 +6,10 @@ from typing import Final
 from gateway.api.memory import SMALL_BYTES, Memory
 from gateway.call import Call
 from gateway.codec.problems import cut_text
-from gateway.errors import InvalidArgument, PayloadTooLarge
+from gateway.errors import InvalidArgument, PayloadTooLarge, body_too_large
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
-_ENCODINGS: Final[dict[str, int | None]] = {
-    "": None,
-    "identity": None,
-    "gzip": _GZIP,
-    "x-gzip": _GZIP,
-    "deflate": zlib.MAX_WBITS,
-}
+_ENCODINGS: Final = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
 class Bodies:
@@ -25,35 +19,22 @@ class Bodies:
         self._memory = memory
         self.limit = limit
 
-    async def read(self, call: Call, *, is_json: bool = True) -> bytes:
+    async def read(self, call: Call, *, is_json: bool = True, is_strict: bool = False) -> bytes:
         """The body of ``call``; if ``is_json``, it holds its share of the bodies in work (see ``Memory``).
 
         A ``Content-Encoding`` that contains ``gzip`` is undone and any other is ignored, as ``net_http`` of TensorFlow Serving
-        does. The inflated body has the limit of any body, so that a small one cannot take memory without bound.
+        does. If ``is_strict``, ``deflate`` is undone too, and another encoding is refused by name. The inflated body has the
+        limit of any body, so that a small one cannot take memory without bound.
 
         Raises:
             PayloadTooLarge: what the body inflates to is over the limit.
             Unavailable: too many large bodies are in work.
-            InvalidArgument: the body is no gzip. Upstream takes it for empty then, and says so; so does this text.
+            InvalidArgument: the body is not compressed as the field says. The message is upstream's, which takes it for empty.
         """
         encoding = call.headers.get("content-encoding")
-        if encoding is not None and "gzip" in encoding.lower():
-            return await self._inflated(call, _GZIP)
-        if is_json and len(call.body) > SMALL_BYTES:
-            await self._memory.hold(call, len(call.body))
-        return call.body
-
-    async def read_strictly(self, call: Call, *, is_json: bool = True) -> bytes:
-        """What ``read`` gives, for dialects that need not follow upstream: ``deflate`` is undone too, and another encoding is
-        refused by name."""
-        encoding = call.headers.get("content-encoding")
-        if encoding is not None:
-            encoding = encoding.strip().lower()
-            if encoding not in _ENCODINGS:
-                raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut_text(encoding, 40)}")
-            window = _ENCODINGS[encoding]
-            if window is not None:
-                return await self._inflated(call, window)
+        window = None if encoding is None else _window(encoding.lower(), is_strict)
+        if window is not None:
+            return await self._inflated(call, window)
         if is_json and len(call.body) > SMALL_BYTES:
             await self._memory.hold(call, len(call.body))
         return call.body
@@ -72,27 +53,32 @@ class Bodies:
         return data
 
 
+def _window(encoding: str, is_strict: bool) -> int | None:
+    """What ``zlib`` needs to know of ``encoding``; None if it is ignored, or is none."""
+    if not is_strict:
+        return _GZIP if "gzip" in encoding else None
+    encoding = encoding.strip()
+    if encoding not in _ENCODINGS:
+        raise InvalidArgument(f"Content-Encoding: expected gzip, deflate or none, got {cut_text(encoding, 40)}")
+    return _ENCODINGS[encoding]
+
+
 def inflate(data: bytes, limit: int, window: int = _GZIP) -> bytes:
     """What the one compressed member ``data`` holds, at most ``limit`` bytes. Raises as ``Bodies.read``."""
     member = zlib.decompressobj(window)
     try:
         inflated = member.decompress(data, limit + 1)
     except zlib.error as error:
-        raise _is_not_what_it_says("it is damaged, or something else") from error
+        raise _not_as_encoded("it is damaged, or something else") from error
     if len(inflated) > limit:
-        raise too_large(limit, "the body inflates to more than")
+        raise body_too_large(limit, "the body inflates to more than")
     if not member.eof:
-        raise _is_not_what_it_says("it ends too early")
+        raise _not_as_encoded("it ends too early")
     if member.unused_data:
-        raise _is_not_what_it_says("bytes follow its end")
+        raise _not_as_encoded("bytes follow its end")
     return inflated
 
 
-def too_large(limit: int, what: str = "the body is over") -> PayloadTooLarge:
-    """The error for a body of more than ``limit`` bytes, the most that it may have."""
-    return PayloadTooLarge(f"{what} the limit of {limit} bytes").decided_by("GATEWAY_MAX_BODY_BYTES", limit)
-
-
-def _is_not_what_it_says(reason: str) -> InvalidArgument:
+def _not_as_encoded(reason: str) -> InvalidArgument:
     text = "JSON Parse error: The document is empty: as its Content-Encoding has it, it cannot be read"
     return InvalidArgument(f"{text} ({reason})")

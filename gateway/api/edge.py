@@ -15,8 +15,7 @@ from gateway.errors import Cancelled, GatewayError, Unavailable
 from gateway.inference.suggestions import short_name
 from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
-from gateway.telemetry.refusals import Refusals
-from gateway.telemetry.request_metrics import Labels, Prediction, Tally
+from gateway.telemetry.request_metrics import Labels, Prediction, RequestMetrics
 from gateway.telemetry.trace import Trace
 
 log = logger("request")
@@ -36,24 +35,13 @@ class Edge:
     def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = ()) -> None:
         self._timeout_s = timeout_s
         self._tfserving_headers = tfserving_headers
-        self._tally = Tally()
-        self._refusals = Refusals()
-
-    def flush(self) -> None:
-        """Write the metrics that are not written yet."""
-        self._tally.write()
-        self._refusals.write()
-
-    def close(self) -> None:
-        """Write the metrics and the count of refusals that are not written yet."""
-        self._tally.write()
-        self._refusals.close()
+        self.metrics = RequestMetrics()
 
     async def answer(self, call: Call, handler: Handler) -> Answer:
         """What ``handler`` answers to ``call``, or the error that it raises, as an answer. Raises only CancelledError."""
         call.id = id_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
-        self._tally.enter()
+        self.metrics.enter()
         try:
             answer = await handler(call)
         except GatewayError as error:
@@ -66,8 +54,8 @@ class Edge:
             log.exception("request.failed", id=call.id, path=call.path)
             answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))
         finally:
-            self._tally.leave()
-            for work in call.when_answered or ():
+            self.metrics.leave()
+            for work in call.when_answered:
                 work()
         self._finish(call, answer)
         return answer
@@ -78,7 +66,7 @@ class Edge:
         answer = _refused(call, error)
         if isinstance(error, Unavailable):
             # Under overload there are thousands of them: they are counted, and logged together once a second.
-            self._refusals.count(error.setting)
+            self.metrics.refuse(error.setting)
             self._add_headers(call, answer)
         else:
             self._finish(call, answer)
@@ -89,7 +77,9 @@ class Edge:
         total_s = time.monotonic() - call.complete_s
         trace = call.trace
         if trace is not None:
-            self._measure(trace, answer.status, total_s)
+            labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
+            rows = trace.rows if answer.status == 200 and trace.rows is not None else 0
+            self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
         _log(call, trace, answer.status, total_s)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
@@ -102,11 +92,6 @@ class Edge:
                 headers.append(("X-Model-Version", str(trace.version)))
             if trace.cache is not None:
                 headers.append(("X-Cache", trace.cache))
-
-    def _measure(self, trace: Trace, status: int, total_s: float) -> None:
-        labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
-        rows = trace.rows if status == 200 and trace.rows is not None else 0
-        self._tally.add(Prediction(labels, status, total_s, trace.backend_s, rows))
 
 
 def id_of(call: Call) -> str:

@@ -45,10 +45,19 @@ def is_tfserving(path: str) -> bool:
 
 
 def render(error: GatewayError, path: str) -> bytes:
-    """The error body in the dialect of ``path``."""
+    """The error body in the dialect of ``path``.
+
+    Under ``/v1/`` and ``/v2`` it is an object with the key ``error``, as TensorFlow Serving and the Open Inference Protocol
+    have it; ``/predict`` and every route that belongs to no other dialect have a longer one.
+    """
     routed = _as_routed(path)
-    is_openinference = routed == "/v2" or routed.startswith("/v2/")
-    return message_json(error) if is_tfserving(path) or is_openinference else simple_json(error)
+    if is_tfserving(path) or routed == "/v2" or routed.startswith("/v2/"):
+        return orjson.dumps({"error": error.message})
+    document: dict[str, Any] = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message}
+    document["details"] = error.problems if isinstance(error, errors.InvalidArgument) else []
+    if isinstance(error, errors.InvalidArgument) and error.omitted:
+        document["omitted"] = error.omitted
+    return orjson.dumps(document)
 
 
 def _as_routed(path: str) -> str:
@@ -57,29 +66,9 @@ def _as_routed(path: str) -> str:
     return f"/{plain.lstrip('/')}" if plain.startswith("//") else plain
 
 
-def message_json(error: GatewayError) -> bytes:
-    """The error body of TensorFlow Serving's REST port and of the Open Inference Protocol: an object with the key ``error``."""
-    return orjson.dumps({"error": error.message})
-
-
-def simple_json(error: GatewayError) -> bytes:
-    """The error body of ``/predict`` and of every route that belongs to no other dialect."""
-    document: dict[str, object] = {"ok": False, "status": "error", "error": _simple_code(error), "message": error.message}
-    document["details"] = _details(error)
-    if isinstance(error, errors.InvalidArgument) and error.omitted:
-        document["omitted"] = error.omitted
-    return orjson.dumps(document)
-
-
 def _simple_code(error: GatewayError) -> str:
     if isinstance(error, InternalError):
         return "INTERNAL_ERROR"
     if error.http_status >= 500:
         return "PREDICT_FAILED"
     return _SIMPLE_CODES.get(error.http_status, error.code)
-
-
-def _details(error: GatewayError) -> list[dict[str, str]]:
-    if not isinstance(error, errors.InvalidArgument):
-        return []
-    return [{"pointer": problem.pointer, "expected": problem.expected, "got": problem.got} for problem in error.problems]

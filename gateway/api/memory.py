@@ -110,9 +110,14 @@ class Memory:
         """
         shares = self._large if json_bytes > LARGE_BYTES else self._medium
         if not await shares.take(json_bytes, call.deadline):
-            raise self._too_many(shares, call.deadline)
+            error = Unavailable("too many large bodies are in work")
+            if shares is self._large:
+                raise error.decided_by("GATEWAY_MAX_BODY_BYTES", shares.total)
+            # The other bound is no setting: how long a request waits for its share is one.
+            error.setting = call.deadline.exceeded().setting
+            raise error
         held = Held(shares, json_bytes)
-        when_answered(call, held.give_back)
+        call.when_answered += (held.give_back,)
         return held
 
     async def run(
@@ -127,22 +132,7 @@ class Memory:
         """A function that does ``work`` as ``run`` does."""
         return partial(self.run, size, work)
 
-    def _too_many(self, shares: Shares, deadline: Deadline) -> Unavailable:
-        error = Unavailable("too many large bodies are in work")
-        if shares is self._large:
-            return error.decided_by("GATEWAY_MAX_BODY_BYTES", shares.total)
-        # The other bound is no setting: how long a request waits for its share is one.
-        error.setting = deadline.exceeded().setting
-        return error
-
 
 def size(tensors: Mapping[str, "npt.NDArray[Any]"]) -> int:
     """Bytes of all of ``tensors``; a string counts as the reference to it."""
     return sum([array.nbytes for array in tensors.values()])
-
-
-def when_answered(call: Call, work: Callable[[], None]) -> None:
-    """Do ``work`` when ``call`` is answered."""
-    if call.when_answered is None:
-        call.when_answered = []
-    call.when_answered.append(work)

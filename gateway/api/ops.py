@@ -5,22 +5,24 @@ from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.api.edge import Edge
 from gateway.api.errors import json_answer
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
+from gateway.telemetry.request_metrics import RequestMetrics
 
 
 class Ops:
     """The operational handlers."""
 
-    def __init__(self, catalog: Catalog, readiness: Readiness, edge: Edge, render_metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self, catalog: Catalog, readiness: Readiness, request_metrics: RequestMetrics, render_metrics: Callable[[], bytes]
+    ) -> None:
         self._catalog = catalog
         self._readiness = readiness
-        self._edge = edge
+        self._request_metrics = request_metrics
         self._render_metrics = render_metrics
 
     def routes(self) -> list[Route]:
@@ -44,7 +46,7 @@ class Ops:
 
     async def metrics(self, call: Call) -> Answer:
         """Every metric, of all workers: their files are read in a thread."""
-        self._edge.flush()
+        self._request_metrics.write()
         text = await asyncio.to_thread(self._render_metrics)
         return Answer(200, text, [("Content-Type", CONTENT_TYPE_LATEST)])
 

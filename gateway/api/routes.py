@@ -13,11 +13,10 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import Map, Rule
 
-from gateway.api import body
 from gateway.api.edge import Edge
 from gateway.api.errors import InternalError, is_tfserving
 from gateway.call import ENVIRON_KEY, Answer, Call, Handler
-from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotFound
+from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotFound, body_too_large
 
 _REMEMBERED_PATHS: Final = 1024
 _REMEMBERED_LENGTH: Final = 200  # of a path
@@ -106,7 +105,7 @@ class Routes:
             allowed = sorted(error.valid_methods or ())
             return MethodNotAllowed(f"{path} takes {', '.join(allowed)}, not {call.method}", allowed)
         if isinstance(error, RequestEntityTooLarge):
-            return body.too_large(self._max_body_bytes)
+            return body_too_large(self._max_body_bytes)
         if isinstance(error, InternalServerError):  # Flask has logged it
             return InternalError("something went wrong here; the log knows more")
         return InvalidArgument(error.description or error.name)

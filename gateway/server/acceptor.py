@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from gateway.server.connections import Connections
 
@@ -21,9 +21,9 @@ log = logging.getLogger("gateway.server")
 
 
 class Acceptor:
-    """Lets clients in, at most ``max_connections`` at a time; the others wait in the listening sockets' queues.
+    """Accepts clients, at most ``max_connections`` at a time; the others wait in the listening sockets' queues.
 
-    Without a file for a further connection it waits a moment, and says so once until there are files again.
+    When no file is left for a further connection, it waits a moment and logs this once until there are files again.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Acceptor:
         """Begin to let clients in."""
         for listener in self._listeners:
             listener.setblocking(False)
-            self._loop.add_reader(listener, self._on_readable, listener)
+            self._listen(listener)
 
     async def close(self) -> None:
         """Let those in that wait already, as far as there is room, and close the sockets: later clients are refused.
@@ -91,23 +91,23 @@ class Acceptor:
         return True
 
     async def _let_in(self, sock: socket.socket) -> None:
-        wait: dict[str, Any] = {"ssl_handshake_timeout": _HANDSHAKE_S} if self._tls else {}
+        timeout_s = _HANDSHAKE_S if self._tls else None
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, sock, ssl=self._tls, **wait)
+            await self._loop.connect_accepted_socket(self._make_protocol, sock, ssl=self._tls, ssl_handshake_timeout=timeout_s)
         except (OSError, ssl.SSLError):  # the client has gone, or speaks no TLS
             sock.close()
 
     def _run_short(self, listener: socket.socket, error: OSError) -> None:
         if not self._is_short_of_files:
-            self._is_short_of_files = True
             log.error("no connection can be accepted: %s", error.strerror)
+        self._is_short_of_files = True
         self._pause(listener)
 
     def _pause(self, listener: socket.socket) -> None:
         if not self._is_closed:
             self._loop.remove_reader(listener)
-            self._loop.call_later(_PAUSE_S, self._go_on, listener)
+            self._loop.call_later(_PAUSE_S, self._listen, listener)
 
-    def _go_on(self, listener: socket.socket) -> None:
+    def _listen(self, listener: socket.socket) -> None:
         if not self._is_closed:
             self._loop.add_reader(listener, self._on_readable, listener)

@@ -11,13 +11,13 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.test import run_wsgi_app
 
 from gateway.call import ENVIRON_KEY, Answer, Call, Handler
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, too_many_in_work
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _THREADS: Final = 16
-# The server sets these itself. Of HEAD, which has no body to measure, the application's length is the one that is told.
+# The server sets these itself, but for the length in an answer to HEAD, which has no body to measure.
 _OF_THE_SERVER: Final = frozenset(("content-length", "date", "connection", "server"))
 _NOT_HTTP: Final = frozenset(("content-type", "content-length", "transfer-encoding", "expect"))
 
@@ -53,8 +53,7 @@ class Front:
         if handler is not None:
             return await self._edge_answer(call, handler)
         if self._waiting >= self._max_waiting:
-            error = Unavailable("too many requests are in work here")
-            return self._refuse(call, error.decided_by("GATEWAY_MAX_IN_FLIGHT", self._max_waiting))
+            return self._refuse(call, too_many_in_work(self._max_waiting))
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run, self._application, call)
@@ -62,7 +61,7 @@ class Front:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Begin nothing more in the threads, and let those end that work."""
+        """Begin nothing more in the threads. Those that work are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -80,10 +79,9 @@ def environ_of(call: Call) -> dict[str, Any]:
     The target as it was sent is ``RAW_URI`` and ``REQUEST_URI``, as gunicorn and uWSGI have it.
     """
     target = f"{call.path}?{call.query}" if call.query else call.path
-    environ: dict[str, Any] = {
-        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in call.headers.items() if name not in _NOT_HTTP
-    }
-    environ |= {
+    fields = {name.upper().replace("-", "_"): value for name, value in call.headers.items() if name not in _NOT_HTTP}
+    return {
+        **{f"HTTP_{name}": value for name, value in fields.items()},
         "REQUEST_METHOD": call.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(call.path).decode("latin-1"),
@@ -106,4 +104,3 @@ def environ_of(call: Call) -> dict[str, Any]:
         "wsgi.run_once": False,
         ENVIRON_KEY: call,
     }
-    return environ

@@ -1,7 +1,7 @@
 """The gateway under gunicorn: one process watches, the workers answer.
 
-gunicorn is configured here and nowhere else. On SIGTERM the whole stops in order and exits with 0. SIGINT does the same, and a
-second one ends it within seconds.
+gunicorn is configured here and nowhere else. On SIGTERM or SIGINT the gateway answers what is in flight and exits with 0; a
+second SIGINT ends it within seconds.
 """
 
 import logging
@@ -9,7 +9,6 @@ import math
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -17,37 +16,18 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from gateway.server.limits import Limits
 from gateway.server.process import raise_file_limit
-from gateway.server.tls import CertificateFiles
-from gateway.server.worker import IsDraining, LoopWorker, Parts, WorkerConfig
+from gateway.server.worker import LoopWorker, MakeParts, ServerConfig
 
 # A worker ends by itself when its time is up. gunicorn kills one that has not.
 _KILL_AFTER_S: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
-    """What the server is told.
-
-    ``workers``: how many processes; 0 for one for every two cores. For the rest see ``WorkerConfig``.
-    """
-
-    host: str
-    port: int
-    workers: int
-    limits: Limits
-    drain_delay_s: float
-    graceful_timeout_s: int
-    log_level: str = "INFO"
-    tls: CertificateFiles | None = None
-
-
-def serve(config: ServerConfig, make_parts: Callable[[IsDraining], Parts], worker_died: Callable[[int], None]) -> NoReturn:
+def serve(config: ServerConfig, make_parts: MakeParts, worker_died: Callable[[int], None]) -> NoReturn:
     """Serve until told to stop. Raises SystemExit.
 
-    ``make_parts`` is called in each worker, after the fork, with a function that says whether the worker stops. ``worker_died``
-    is called with the number of each worker process that has ended.
+    ``make_parts`` is called in each worker, after the fork; ``worker_died`` with the number of each worker process that has
+    ended.
     """
     Arbiter(GatewayServer(config, make_parts, worker_died)).run()
     raise SystemExit(0)
@@ -56,24 +36,17 @@ def serve(config: ServerConfig, make_parts: Callable[[IsDraining], Parts], worke
 class GatewayServer(BaseApplication):  # type: ignore[misc]
     """gunicorn's application, which is its configuration here."""
 
-    def __init__(
-        self, config: ServerConfig, make_parts: Callable[[IsDraining], Parts], worker_died: Callable[[int], None]
-    ) -> None:
+    def __init__(self, config: ServerConfig, make_parts: MakeParts, worker_died: Callable[[int], None]) -> None:
         self._config = config
+        self._make_parts = make_parts
         self._worker_died = worker_died
-        self._worker_config = WorkerConfig(
-            config.limits, config.drain_delay_s, config.graceful_timeout_s, raise_file_limit(), config.tls, make_parts
-        )
+        self._max_connections = raise_file_limit()
         super().__init__()
 
     def load_config(self) -> None:
-        """Called by gunicorn: its own sources of configuration stay out."""
-        for name, value in self._gunicorn_config().items():
-            self.cfg.set(name, value)
-
-    def _gunicorn_config(self) -> dict[str, Any]:
+        """Called by gunicorn: nothing else configures it, neither its command line nor a file."""
         config = self._config
-        return {
+        values: dict[str, Any] = {
             "bind": [_bind_address(config.host, config.port)],
             "workers": config.workers or usual_workers(_cores()),
             "worker_class": LoopWorker,
@@ -83,14 +56,13 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "loglevel": config.log_level.lower(),
             "when_ready": _let_ctrl_c_be_a_stop,
             "post_fork": self._post_fork,
-            "child_exit": self._child_exit,
+            "child_exit": lambda arbiter, worker: self._worker_died(worker.pid),
         }
+        for name, value in values.items():
+            self.cfg.set(name, value)
 
     def _post_fork(self, arbiter: Arbiter, worker: LoopWorker) -> None:
-        worker.configure(self._worker_config, arbiter.SIG_QUEUE)
-
-    def _child_exit(self, arbiter: Arbiter, worker: LoopWorker) -> None:
-        self._worker_died(worker.pid)
+        worker.configure(self._config, self._max_connections, self._make_parts, arbiter.SIG_QUEUE)
 
 
 def _let_ctrl_c_be_a_stop(arbiter: Arbiter) -> None:

@@ -4,8 +4,8 @@ import ctypes
 import resource
 from typing import Final
 
-# Of one worker, as far as the limit of open files lets it have them: more clients than it serves, because one that waits
-# outside cannot be told to come later.
+# Clients of one worker, as far as the limit of open files allows. They are more than it serves at a time, because a client that
+# is not let in cannot be told to come later.
 _CONNECTIONS: Final = 16_384
 _OTHER_FILES: Final = 512
 
@@ -32,8 +32,8 @@ def raise_file_limit() -> int:
 def give_large_blocks_back() -> None:
     """Map each block from 4 MiB on by itself, and keep at most 32 MiB at the heap's end, in this process from now on.
 
-    glibc maps large blocks until the first is freed. Afterwards it keeps those of up to 32 MiB for later, each thread its own:
-    a worker that has seen many bodies would hold a gigabyte of nothing. Other C libraries stay as they are.
+    glibc maps large blocks until the first is freed. Afterwards each thread keeps free blocks of up to 32 MiB for later: a
+    worker that has seen many bodies would hold a gigabyte of unused memory. Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

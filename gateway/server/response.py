@@ -1,7 +1,6 @@
 """An answer as the bytes that a client receives."""
 
 from collections.abc import Sequence
-from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -19,21 +18,14 @@ def encode(answer: Answer, *, date: str, keeps: bool, is_head: bool) -> bytes:
 
     Raises ValueError when a header's name or value would break the head, or is not Latin-1.
     """
-    fields = _fields(answer.headers)
-    body, status = answer.body, answer.status
+    fields, status = _fields(answer.headers), answer.status
+    may_have_body = status not in _WITHOUT_BODY
+    # An application that answers HEAD without a body may have told the length.
+    is_told = is_head and any(name.lower() == "content-length" for name, _ in answer.headers)
+    length = f"Content-Length: {len(answer.body)}\r\n" if may_have_body and not is_told else ""
     connection = "keep-alive" if keeps else "close"
-    if is_head or status in _WITHOUT_BODY:
-        length = "" if status in _WITHOUT_BODY or _has_length(answer.headers) else f"Content-Length: {len(body)}\r\n"
-        body = b""
-    else:
-        length = f"Content-Length: {len(body)}\r\n"
     head = f"{_status_line(status)}Server: gateway\r\nDate: {date}\r\nConnection: {connection}\r\n{length}{fields}\r\n"
-    return head.encode("latin-1") + body
-
-
-def date_of(second: float) -> str:
-    """A point in time, in seconds since the epoch, as HTTP writes it."""
-    return formatdate(second, usegmt=True)
+    return head.encode("latin-1") + (answer.body if may_have_body and not is_head else b"")
 
 
 def _fields(headers: Sequence[tuple[str, str]]) -> str:
@@ -41,11 +33,6 @@ def _fields(headers: Sequence[tuple[str, str]]) -> str:
     if fields.count("\n") != len(headers) or fields.count("\r") != len(headers):
         raise ValueError("a header of an answer has an end of line in it")
     return fields
-
-
-def _has_length(headers: Sequence[tuple[str, str]]) -> bool:
-    """Whether an application that answered HEAD without a body has told the length."""
-    return any(name.lower() == "content-length" for name, _ in headers)
 
 
 @lru_cache(maxsize=128)

@@ -22,7 +22,8 @@ class CertificateFiles:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let ``context`` show the certificate. Raises OSError and ssl.SSLError when the files are not what they should be."""
-        context.load_cert_chain(self.certificate, self.key, password=_no_password)
+        # Without the empty password OpenSSL would ask at the terminal for that of an encrypted key.
+        context.load_cert_chain(self.certificate, self.key, password=lambda: "")
 
     def context(self) -> ssl.SSLContext:
         """A server's context, for TLS 1.2 and later. Raises as ``load_into``."""
@@ -32,14 +33,6 @@ class CertificateFiles:
         self.load_into(context)
         return context
 
-    def marks(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes when one of the files does; empty while one is missing."""
-        try:
-            found = [os.stat(path) for path in (self.certificate, self.key)]
-        except OSError:
-            return ()
-        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)
-
 
 class Renewal:
     """Loads changed files into the context that is in use. New connections see the new certificate."""
@@ -47,7 +40,7 @@ class Renewal:
     def __init__(self, files: CertificateFiles, context: ssl.SSLContext) -> None:
         self._files = files
         self._context = context
-        self._seen = files.marks()
+        self._seen = self._marks()
 
     async def watch(self, every_s: float = _LOOK_EVERY_S) -> None:
         """Look at the files every ``every_s`` seconds, until cancelled."""
@@ -56,8 +49,8 @@ class Renewal:
             self.look()
 
     def look(self) -> None:
-        """Load the files if they have changed. Files that do not fit are told in the log, and the old certificate stays."""
-        marks = self._files.marks()
+        """Load the files if they have changed. Files that do not fit are logged, and the old certificate stays."""
+        marks = self._marks()
         if not marks or marks == self._seen:
             return
         self._seen = marks
@@ -69,7 +62,10 @@ class Renewal:
             return
         log.warning("a new certificate is in use")
 
-
-def _no_password() -> str:
-    """Without this an encrypted key would make OpenSSL ask at the terminal."""
-    return ""
+    def _marks(self) -> list[tuple[int, int, int]]:
+        """What changes when one of the files does; empty while one is missing."""
+        try:
+            found = [os.stat(path) for path in (self._files.certificate, self._files.key)]
+        except OSError:
+            return []
+        return [(one.st_mtime_ns, one.st_size, one.st_ino) for one in found]

@@ -1,7 +1,7 @@
 """The gunicorn worker: one event loop, its clients, its heartbeat, and an orderly end.
 
-On SIGTERM a worker first says that it is not ready, so that load balancers which ask ``/readyz`` turn away. Then it stops
-accepting, ends what is in flight and exits. A worker whose parent has died does the same by itself.
+On SIGTERM a worker first says that it is not ready, so that load balancers that ask ``/readyz`` send no more requests. Then it
+stops accepting, answers what is in flight and exits. A worker whose parent has died does the same by itself.
 """
 
 import asyncio
@@ -9,8 +9,7 @@ import gc
 import os
 import signal
 import ssl
-from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,12 +38,10 @@ IsDraining: TypeAlias = Callable[[], bool]
 class Parts(Protocol):
     """What answers the requests of one worker. It is made after the fork, and lives on the worker's event loop."""
 
-    @property
-    def front_answer(self) -> Callable[[Call], Awaitable[Answer]]:
-        """Answers a whole request; it raises nothing."""
+    async def front_answer(self, call: Call, /) -> Answer:
+        """The answer to a whole request; it raises nothing."""
 
-    @property
-    def refuse(self) -> Callable[[Call, GatewayError], Answer]:
+    def refuse(self, call: Call, error: GatewayError, /) -> Answer:
         """The answer to a request that the server refuses, of which the body and more may be missing."""
 
     async def start(self) -> None:
@@ -54,33 +51,42 @@ class Parts(Protocol):
         """End the work; the loop runs for the last time."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """What a worker is told, besides gunicorn's own configuration.
+MakeParts: TypeAlias = Callable[[IsDraining], Parts]
+"""Makes the parts of a worker. The argument says whether the worker has been told to stop."""
 
-    ``drain_delay_s``: how long a worker that is told to stop goes on accepting, as not ready. ``graceful_timeout_s``: how long
-    what is in flight may take then. ``max_connections``: clients that are let in at a time.
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What the server is told.
+
+    - ``workers``: how many processes; 0 for one for every two cores.
+    - ``drain_delay_s``: how long a worker that is told to stop goes on accepting, as not ready.
+    - ``graceful_timeout_s``: how long what is in flight may take then.
     """
 
+    host: str
+    port: int
+    workers: int
     limits: Limits
     drain_delay_s: float
-    graceful_timeout_s: float
-    max_connections: int
-    tls: CertificateFiles | None
-    make_parts: Callable[[IsDraining], Parts]
+    graceful_timeout_s: int
+    log_level: str = "INFO"
+    tls: CertificateFiles | None = None
 
 
 class LoopWorker(Worker):  # type: ignore[misc]
     """A worker that answers all its clients on one event loop. ``configure`` is called after the fork."""
 
-    def configure(self, config: WorkerConfig, pending_signals: Any) -> None:
+    def configure(self, config: ServerConfig, max_connections: int, make_parts: MakeParts, pending_signals: Any) -> None:
         """Take the configuration, and the queue of signals that came before this process was a worker."""
         self._config = config
+        self._max_connections = max_connections
+        self._make_parts = make_parts
         self._pending_signals = pending_signals
         self._is_draining = False
         self._told_to_stop = asyncio.Event()
         self._delay_ends = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._is_in_a_hurry = False
 
     def init_signals(self) -> None:
         """Listen to signals. Ctrl-C goes to the arbiter too, which tells its workers what to do."""
@@ -99,7 +105,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         """Make what answers the requests, and start it. An error here ends the gateway, and is not tried again."""
         give_large_blocks_back()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._parts = self._config.make_parts(lambda: self._is_draining)
+        self._parts = self._make_parts(lambda: self._is_draining)
         self._tls: ssl.SSLContext | None = self._config.tls.context() if self._config.tls else None
         self._runner.run(self._parts.start())
         # What is there now stays: a collection that looks through all of it would stop every request for some 50 ms.
@@ -119,10 +125,9 @@ class LoopWorker(Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, self._begin_to_stop)
         loop.add_signal_handler(signal.SIGQUIT, self._stop_at_once)
         connections = Connections(parts.front_answer, parts.refuse, config.limits, lambda: self._is_draining)
+        listeners = [listener.sock for listener in self.sockets]
         protocol = partial(HttpProtocol, connections, loop)
-        acceptor = Acceptor(
-            [listener.sock for listener in self.sockets], connections, protocol, config.max_connections, self._tls
-        )
+        acceptor = Acceptor(listeners, connections, protocol, self._max_connections, self._tls)
         tasks = [loop.create_task(self._beat()), loop.create_task(connections.watch())]
         if config.tls is not None and self._tls is not None:
             tasks.append(loop.create_task(Renewal(config.tls, self._tls).watch()))
@@ -132,21 +137,12 @@ class LoopWorker(Worker):  # type: ignore[misc]
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._delay_ends.wait(), config.drain_delay_s)
             await acceptor.close()
-            await self._drain(loop, connections)
+            await connections.drain(config.graceful_timeout_s, lambda: self._is_in_a_hurry)
         finally:
             for task in tasks:
                 task.cancel()
             with suppress(TimeoutError):
                 await asyncio.wait_for(parts.close(), _CLOSE_WITHIN_S)
-
-    async def _drain(self, loop: AbstractEventLoop, connections: Connections) -> None:
-        draining = loop.create_task(connections.drain(self._config.graceful_timeout_s))
-        hurrying = loop.create_task(self._hurry.wait())
-        await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
-        hurrying.cancel()
-        if not draining.done():
-            draining.cancel()
-            await connections.abort()
 
     async def _beat(self) -> None:
         """Tell the arbiter that the worker lives, and notice when the arbiter does not."""
@@ -168,4 +164,4 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def _stop_at_once(self) -> None:
         self._begin_to_stop()
         self._delay_ends.set()
-        self._hurry.set()
+        self._is_in_a_hurry = True

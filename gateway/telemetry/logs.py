@@ -1,14 +1,14 @@
 """Structured logs: events with fields, one JSON line each on stderr.
 
-Standard-library loggers (gunicorn, grpc) are rendered the same way. Any module may log through ``logger``.
+The events of standard-library loggers (gunicorn, grpc) are rendered the same way. Any module may log through ``logger``.
 
-What is only information may be written a moment later, together with more of it: writing is what a line costs most.
+Events of the levels debug and info may be written a moment later and together, because writing is the larger part of what a
+line costs.
 """
 
 import atexit
 import json
 import logging
-import logging.config
 import os
 import sys
 import threading
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger
 
 from gateway.telemetry.soon import soon
 
@@ -37,39 +37,13 @@ def _note_pid() -> None:
 os.register_at_fork(after_in_child=_note_pid)
 
 
-def _add_pid(logger: object, method: str, event: EventDict) -> EventDict:
-    event["pid"] = _pid
-    return event
-
-
-def _add_time(logger: object, method: str, event: EventDict) -> EventDict:
-    event["time"] = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-    return event
-
-
-_SHARED: tuple[Processor, ...] = (
-    structlog.processors.add_log_level,
-    _add_pid,
-    _add_time,
-    structlog.processors.format_exc_info,
-)
-
-
 def logger(name: str) -> FilteringBoundLogger:
     """The logger of one part, such as ``backend``."""
     return structlog.get_logger(part=name)  # type: ignore[no-any-return]
 
 
-def _render(event: EventDict, default: Any = None, **_: Any) -> bytes:
-    try:
-        return orjson.dumps(event, default=repr)
-    except TypeError:
-        # An integer beyond 64 bits, or text that is no Unicode.
-        return json.dumps(event, default=repr).encode()
-
-
-def _finish(logger: object, method: str, event: EventDict) -> bytes:
-    """All that ``_SHARED`` and a renderer do, in one step, because every request has such an event."""
+def _to_line(logger: object, method: str, event: EventDict) -> bytes:
+    """The line of ``event``: structlog's only processor here, because every request has such an event."""
     # structlog keeps the word for itself where a logger is made.
     event["logger"] = event.pop("part")
     event["level"] = method
@@ -78,7 +52,10 @@ def _finish(logger: object, method: str, event: EventDict) -> bytes:
     event["time"] = f"{_second(second)}.{int(part_s * 1e6):06d}Z"
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
-    return _render(event)
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:  # an integer beyond 64 bits, or text that is no Unicode
+        return json.dumps(event, default=repr).encode()
 
 
 @lru_cache(maxsize=1)
@@ -97,9 +74,8 @@ class Lines:
     def write(self, line: bytes) -> None:
         """Write ``line`` now, behind those that waited."""
         with self._lock:
-            lines, self._later = [*self._later, line, b""], []
-            self._file.write(b"\n".join(lines))
-            self._file.flush()
+            self._later.append(line)
+        self.flush()
 
     def write_later(self, line: bytes) -> None:
         """Write ``line`` in a moment, with those of others; at once if no event loop runs here and nothing waits."""
@@ -130,41 +106,32 @@ def write_request(level: str, fields: dict[str, Any]) -> None:
         getattr(logger("request"), level)("request", **fields)
     elif _LEVELS[level] >= _least_level:
         fields["part"] = fields["event"] = "request"
-        _lines.write_later(_finish(None, level, fields))
+        _lines.write_later(_to_line(None, level, fields))
 
 
-def _render_text(event: EventDict, **arguments: Any) -> str:
-    return _render(event, **arguments).decode()
+class JsonFormatter(logging.Formatter):
+    """Renders a record of the standard library's logging as the same kind of line."""
 
-
-def logging_config(level: str) -> dict[str, Any]:
-    """The ``logging.config.dictConfig`` under which every standard-library logger writes JSON lines to stderr."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "json": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [structlog.stdlib.add_logger_name, *_SHARED],
-                "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    structlog.processors.JSONRenderer(serializer=_render_text),
-                ],
-            }
-        },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
-        "root": {"handlers": ["stderr"], "level": level},
-    }
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        event: EventDict = {"event": record.getMessage(), "part": record.name}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        if record.stack_info:
+            event["stack_info"] = record.stack_info
+        return _to_line(None, record.levelname.lower(), event).decode()
 
 
 def configure(level: str) -> None:
     """Send every log event of this process to stderr as JSON, from ``level`` (a logging level's name) up."""
-    logging.config.dictConfig(logging_config(level))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     global _lines, _least_level  # noqa: PLW0603 - the process has one log
     _least_level = logging.getLevelNamesMapping()[level]
     _lines = lines = Lines(sys.stderr.buffer)
     structlog.configure(
-        processors=[_finish],
+        processors=[_to_line],
         wrapper_class=structlog.make_filtering_bound_logger(_least_level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,

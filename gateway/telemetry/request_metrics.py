@@ -1,15 +1,22 @@
-"""What predictions add to the metrics, added up for a moment: under load each number is then written once for many requests."""
+"""What requests add to the metrics, added up for a moment: under load each number is then written once for many requests."""
 
+import asyncio
+import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import prometheus_client
 
+from gateway.errors import Setting
 from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
 from gateway.telemetry.soon import soon
+
+log = logger("request")
+
+_TELL_S: Final = 1.0
 
 
 class Labels(NamedTuple):
@@ -30,14 +37,21 @@ class Prediction(NamedTuple):
     rows: int
 
 
-class Tally:
-    """Adds predictions to the metrics, and shows how many requests are in flight. For one event loop."""
+class RequestMetrics:
+    """Adds requests to the metrics, and shows how many are in flight. For one event loop.
+
+    Refusals are requests that no handler sees, such as under overload. They are logged together, at most once a second.
+    """
 
     def __init__(self) -> None:
-        self._pending: list[Prediction] = []
+        self._predictions: list[Prediction] = []
         self._in_flight = 0
-        self._shown = 0  # of those in flight
+        self._shown_in_flight = 0
+        self._refused = 0
+        self._unlogged: Counter[Setting | None] = Counter()
+        self._logged_s = float("-inf")
         self._is_due = False
+        self._log_is_due = False
 
     def enter(self) -> None:
         """A request begins."""
@@ -51,8 +65,19 @@ class Tally:
 
     def add(self, prediction: Prediction) -> None:
         """Count ``prediction``."""
-        self._pending.append(prediction)
+        self._predictions.append(prediction)
         self._write_soon()
+
+    def refuse(self, setting: Setting | None) -> None:
+        """Count a refusal, which ``setting`` decided."""
+        self._refused += 1
+        self._unlogged[setting] += 1
+        self._write_soon()
+
+    def close(self) -> None:
+        """Write and log what is still to be."""
+        self.write()
+        self._log_refusals()
 
     def _write_soon(self) -> None:
         if not self._is_due:
@@ -60,42 +85,52 @@ class Tally:
             soon(self.write)
 
     def write(self) -> None:
-        """Count all that were added."""
+        """Write all that was counted."""
         self._is_due = False
-        if self._in_flight != self._shown:
-            self._shown = self._in_flight
-            metrics.IN_FLIGHT.set(self._shown)
-        pending, self._pending = self._pending, []
+        if self._in_flight != self._shown_in_flight:
+            self._shown_in_flight = self._in_flight
+            metrics.IN_FLIGHT.set(self._in_flight)
+        if self._refused:
+            self._write_refusals()
+        predictions, self._predictions = self._predictions, []
         by_labels: dict[Labels, list[Prediction]] = {}
-        for prediction in pending:
+        for prediction in predictions:
             by_labels.setdefault(prediction.labels, []).append(prediction)
-        for labels, predictions in by_labels.items():
-            _of_model(labels).count(predictions)
+        for labels, some in by_labels.items():
+            _write_predictions(labels, some)
+
+    def _write_refusals(self) -> None:
+        metrics.REFUSALS.inc(self._refused)
+        self._refused = 0
+        left_s = self._logged_s + _TELL_S - time.monotonic()
+        if left_s <= 0:
+            self._log_refusals()
+        elif not self._log_is_due:
+            self._log_is_due = True
+            asyncio.get_running_loop().call_later(left_s, self._log_refusals)
+
+    def _log_refusals(self) -> None:
+        self._log_is_due = False
+        self._logged_s = time.monotonic()
+        for setting, count in self._unlogged.items():
+            log.warning("requests.refused", count=count, **(setting.as_fields() if setting else {}))
+        self._unlogged.clear()
 
 
-class _OfModel:
-    """The metrics of one model, version and signature, looked up once."""
-
-    def __init__(self, labels: Labels) -> None:
-        self._labels = labels
-        self._request_seconds = metrics.REQUEST_SECONDS.labels(*labels)
-        self._backend_seconds = metrics.BACKEND_SECONDS.labels(*labels)
-        self._rows = metrics.ROWS.labels(*labels)
-
-    def count(self, predictions: list[Prediction]) -> None:
-        """Add what these predictions add."""
-        for status, number in Counter([prediction.status for prediction in predictions]).items():
-            _requests(self._labels, status).inc(number)
-        observe_all(self._request_seconds, [prediction.total_s for prediction in predictions])
-        observe_all(self._backend_seconds, [prediction.backend_s for prediction in predictions if prediction.backend_s])
-        rows = sum([prediction.rows for prediction in predictions])
-        if rows:
-            self._rows.inc(rows)
+def _write_predictions(labels: Labels, predictions: list[Prediction]) -> None:
+    request_seconds, backend_seconds, row_count = _of_model(labels)
+    for status, number in Counter([prediction.status for prediction in predictions]).items():
+        _requests(labels, status).inc(number)
+    observe_all(request_seconds, [prediction.total_s for prediction in predictions])
+    observe_all(backend_seconds, [prediction.backend_s for prediction in predictions if prediction.backend_s])
+    rows = sum([prediction.rows for prediction in predictions])
+    if rows:
+        row_count.inc(rows)
 
 
 @lru_cache(maxsize=4096)
-def _of_model(labels: Labels) -> _OfModel:
-    return _OfModel(labels)
+def _of_model(labels: Labels) -> tuple[prometheus_client.Histogram, prometheus_client.Histogram, prometheus_client.Counter]:
+    return metrics.REQUEST_SECONDS.labels(*labels), metrics.BACKEND_SECONDS.labels(*labels), metrics.ROWS.labels(*labels)
 
 
 @lru_cache(maxsize=4096)
@@ -110,9 +145,5 @@ def observe_all(histogram: prometheus_client.Histogram, amounts: list[float]) ->
             histogram.observe(amount)
         return
     histogram._sum.inc(sum(amounts))
-    for bucket, number in _counted(histogram._upper_bounds, amounts):
+    for bucket, number in Counter([bisect_left(histogram._upper_bounds, amount) for amount in amounts]).items():
         histogram._buckets[bucket].inc(number)
-
-
-def _counted(upper_bounds: list[float], amounts: list[float]) -> Iterable[tuple[int, int]]:
-    return Counter([bisect_left(upper_bounds, amount) for amount in amounts]).items()

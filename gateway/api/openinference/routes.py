@@ -112,7 +112,7 @@ class OpenInference:
         started_s = time.monotonic()
         model = await self._model_ref(call, name, version) if version else ModelRef(name)
         trace = call.trace = Trace(name, DEFAULT_SIGNATURE)
-        sent = await self._bodies.read_strictly(call, is_json=False)
+        sent = await self._bodies.read(call, is_json=False, is_strict=True)
         json_bytes = json_length(call.headers.get(_HEADER_LENGTH), len(sent))
         size = len(sent) if json_bytes is None else json_bytes
         if size > memory.SMALL_BYTES:
@@ -150,7 +150,7 @@ class OpenInference:
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""
         entries = [entry for status in self._catalog.models() for entry in _index_entries(status)]
-        is_ready_only = form.wants_only_ready(await self._bodies.read_strictly(call))
+        is_ready_only = form.wants_only_ready(await self._bodies.read(call, is_strict=True))
         return json_answer([entry for entry in entries if entry["state"] == "READY"] if is_ready_only else entries)
 
     async def change_repository(self, call: Call, name: str, action: str) -> Answer:

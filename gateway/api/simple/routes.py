@@ -74,7 +74,7 @@ class Simple:
         raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
     async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:
-        data = await self._bodies.read_strictly(call)
+        data = await self._bodies.read(call, is_strict=True)
         try:
             return await self._memory.run(len(data), JsonBody, self._known, model, data)
         except InvalidArgument as error:

@@ -1,5 +1,6 @@
 """Bodies of arrays: npy and npz, in and out, without trust in what they say of themselves."""
 
+import asyncio
 import io
 import struct
 import zipfile
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
 
 from gateway.api import arrays
 from gateway.api.arrays import NPY, NPZ
+from gateway.api.body import Bodies
+from gateway.call import Call
 from gateway.codec.npy import decode_npy, encode_npy
 from gateway.codec.npz import pack_npz, unpack_npz
 from gateway.codec.raw_tensor import Unreadable
@@ -48,7 +49,11 @@ def described(descr="<f4", order="False", shape="(1, 2)"):
 
 
 def read(body, model, mimetype=NPY, *, is_example=False, limit=LIMIT):
-    return arrays.read(body, mimetype, limit, is_example=is_example)(model)
+    return arrays.read(body, mimetype, limit, is_example, model)
+
+
+def call(**headers):
+    return Call("POST", "/predict", "", headers, b"", complete_s=0.0)
 
 
 def outcome(call):
@@ -379,14 +384,16 @@ def test_a_name_that_is_there_twice_is_told():
     ],
 )
 def test_arrays_are_only_for_those_who_prefer_them(accept, expected):
-    assert arrays.wanted(parse_accept_header(accept, MIMEAccept)) == expected
+    answer = arrays.answer(call(accept=accept), {"y": X})
+    assert (dict(answer.headers)["Content-Type"] if answer else None) == expected
 
 
 @pytest.mark.parametrize("mimetype", ["", "application/json", "application/octet-stream", "text/plain"])
 def test_other_bodies_are_none_of_arrays(mimetype):
-    assert not arrays.is_sent(mimetype)
-    assert arrays.is_sent(NPY)
-    assert arrays.is_sent(NPZ)
+    bodies = Bodies(None, LIMIT)
+    assert asyncio.run(arrays.received(call(**{"content-type": mimetype}), bodies, is_example=False)) is None
+    for known in (NPY, NPZ):
+        assert asyncio.run(arrays.received(call(**{"content-type": known}), bodies, is_example=False))
 
 
 def test_outputs_are_written():

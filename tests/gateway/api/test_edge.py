@@ -63,12 +63,12 @@ async def test_what_a_call_holds_is_given_back_however_it_ends():
     ends: list[str] = []
 
     async def cancelled(call: Call) -> Answer:
-        call.when_answered = [lambda: ends.append("cancelled")]
+        call.when_answered += (lambda: ends.append("cancelled"),)
         await asyncio.sleep(60)
         raise AssertionError
 
     async def refused(call: Call) -> Answer:
-        call.when_answered = [lambda: ends.append("refused")]
+        call.when_answered += (lambda: ends.append("refused"),)
         raise NotFound("it is gone")
 
     edge = Edge(1)
@@ -142,12 +142,12 @@ async def test_refusals_are_counted_before_the_metrics_are_read_and_told_before_
     before = metrics.REFUSALS._value.get()
     for number in range(1, 4):
         edge.refuse(call(), Unavailable("too many"))
-        edge.flush()
+        edge.metrics.write()
         assert metrics.REFUSALS._value.get() == before + number
     assert told() == 1  # of the first; the others wait for the end of a second
-    edge.close()
+    edge.metrics.close()
     assert told() == 1
-    edge.close()
+    edge.metrics.close()
     assert told() == 0
 
 

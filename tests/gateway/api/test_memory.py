@@ -27,7 +27,7 @@ def call(timeout_s: float = 20.0) -> Call:
 
 
 def answered(call: Call) -> None:
-    for work in call.when_answered or ():
+    for work in call.when_answered:
         work()
 
 

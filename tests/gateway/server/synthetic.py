@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError
-from gateway.server.gunicorn_app import ServerConfig, serve
+from gateway.server.gunicorn_app import serve
 from gateway.server.limits import Limits
 from gateway.server.tls import CertificateFiles
+from gateway.server.worker import ServerConfig
 
 LARGE = 3_000_000
 LONG = 300_000

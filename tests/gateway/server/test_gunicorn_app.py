@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from gateway.server import gunicorn_app
-from gateway.server.gunicorn_app import GatewayServer, ServerConfig, usual_workers
+from gateway.server.gunicorn_app import GatewayServer, usual_workers
 from gateway.server.limits import Limits
 from gateway.server.process import raise_file_limit
-from gateway.server.worker import LoopWorker
+from gateway.server.worker import LoopWorker, ServerConfig
 
 
 def configured(**changes: object):

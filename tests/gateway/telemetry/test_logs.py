@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import logging.config
 import os
 import re
 import subprocess
@@ -167,7 +166,7 @@ def line_of(method: str = "info", level: int = logging.DEBUG, **fields: Any) -> 
     file = File()
     logger = structlog.wrap_logger(
         Lines(file),
-        processors=[logs._finish],
+        processors=[logs._to_line],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         part="backend",
     )
@@ -196,17 +195,25 @@ def test_an_event_has_its_fields(method):
     assert document == expected | {"model": "digits", "version": 2}
 
 
-@pytest.mark.parametrize("method", LEVELS)
-def test_an_event_is_what_the_steps_one_by_one_make_of_it(method):
-    """As every library's events are rendered."""
-    step_by_step: dict[str, Any] = {"event": "a", "fields": [1, None]}
-    name = LEVELS[method]
-    for step in logs._SHARED:
-        step_by_step = step(None, name, step_by_step)
-    in_one: dict[str, Any] = json.loads(logs._finish(None, name, {"event": "a", "fields": [1, None], "part": "backend"}))
-    assert TIME.fullmatch(in_one.pop("time"))
-    assert TIME.fullmatch(step_by_step.pop("time"))
-    assert in_one == step_by_step | {"logger": "backend"}
+def test_an_event_of_a_library_has_the_fields_of_our_own():
+    records = []
+    library = logging.Logger("library")
+    library.addHandler(logging.Handler())
+    library.handlers[0].emit = records.append  # type: ignore[method-assign]
+    library.warning("of %s", "another")
+    document = json.loads(logs.JsonFormatter().format(records[0]))
+    assert TIME.fullmatch(document.pop("time"))
+    assert document == {"logger": "library", "level": "warning", "pid": os.getpid(), "event": "of another"}
+
+
+def test_an_error_of_a_library_is_told_with_its_trace():
+    try:
+        int("of a test")
+    except ValueError:
+        record = logging.LogRecord("library", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
+    document = json.loads(logs.JsonFormatter().format(record))
+    assert document["exception"].endswith("ValueError: invalid literal for int() with base 10: 'of a test'")
+    assert "Traceback" in document["exception"]
 
 
 def test_an_error_is_told_with_its_trace():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from gateway.telemetry import metrics
-from gateway.telemetry.request_metrics import Labels, Prediction, Tally, observe_all
+from gateway.telemetry.request_metrics import Labels, Prediction, RequestMetrics, observe_all
 from tests.event_loop import on_loop, until
 
 BOUNDS = (0.001, 0.0025, 0.01, 1.0, 10.0)
@@ -78,7 +78,7 @@ def refused(labels: Labels) -> Prediction:
 
 
 def test_without_a_loop_a_prediction_counts_at_once():
-    labels, tally = Labels("tally_at_once", "1", "serving_default"), Tally()
+    labels, tally = Labels("tally_at_once", "1", "serving_default"), RequestMetrics()
     tally.add(ok(labels))
     once = {"ok": 1, "refused": 0, "seconds": 0.5, "requests": 1, "quick": 1, "calls": 1, "call_seconds": 0.25, "rows": 3}
     assert numbers(labels) == once
@@ -88,7 +88,7 @@ def test_without_a_loop_a_prediction_counts_at_once():
 
 @on_loop
 async def test_on_a_loop_predictions_count_together_in_a_moment():
-    labels, other, tally = Labels("tally_loop", "1", "a"), Labels("tally_loop", "1", "b"), Tally()
+    labels, other, tally = Labels("tally_loop", "1", "a"), Labels("tally_loop", "1", "b"), RequestMetrics()
     for _ in range(2):
         tally.add(ok(labels))
         tally.add(refused(labels))
@@ -104,7 +104,7 @@ async def test_on_a_loop_predictions_count_together_in_a_moment():
 
 @on_loop
 async def test_predictions_that_are_written_before_their_moment_are_counted_once():
-    labels, tally = Labels("tally_early", "1", "serving_default"), Tally()
+    labels, tally = Labels("tally_early", "1", "serving_default"), RequestMetrics()
     tally.add(ok(labels))
     tally.write()
     assert numbers(labels)["ok"] == 1
@@ -114,7 +114,7 @@ async def test_predictions_that_are_written_before_their_moment_are_counted_once
 
 @on_loop
 async def test_the_requests_in_flight_are_shown_in_a_moment():
-    tally = Tally()
+    tally = RequestMetrics()
     for _ in range(3):
         tally.enter()
     await until(lambda: REGISTRY.get_sample_value("gateway_in_flight_requests") == 3)
