@@ -8,8 +8,7 @@ from gateway.api.docs.infer_schemas import FLAG, SIZE
 from gateway.api.docs.json_schema import TEXT, Json, array, record
 from gateway.api.docs.path_items import Operation
 from gateway.api.docs.responses import JSON, answer, not_ready, refusals
-from gateway.api.openinference.form import SIGNATURE_NAME
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH, SIGNATURE_NAME
 from gateway.api.samples import bodies
 from gateway.api.samples.model import DocumentedModel
 from gateway.codec import datatypes

@@ -10,7 +10,8 @@ import numpy as np
 import orjson
 
 from gateway.api.errors import JSON
-from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, RequestedOutput
+from gateway.api.openinference.form import HEADER_LENGTH
+from gateway.api.openinference.request import InferRequest, RequestedOutput
 from gateway.call import Answer
 from gateway.codec import b64, datatypes, raw_tensor
 from gateway.codec.elements import Array
@@ -30,7 +31,7 @@ def render(request: InferRequest, prediction: Prediction) -> Answer:
         Unimplemented: the protocol has no datatype for an output.
         Internal: the model server left out an output.
     """
-    wanted = request.outputs() or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
+    wanted = request.outputs or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
     binary: list[bytes | memoryview] = []
     outputs = [_described(output, _tensor(prediction, output.name), binary) for output in wanted]
     document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}

@@ -16,7 +16,7 @@ from gateway.api.errors import json_answer
 from gateway.api.memory import Memory
 from gateway.api.openinference import advice, form
 from gateway.api.openinference.answer import render
-from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
+from gateway.api.openinference.request import InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
@@ -33,7 +33,7 @@ SERVER_NAME: Final = "serving-gateway"
 SERVER_VERSION: Final = "0.1.0"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository")
 
-_HEADER_LENGTH: Final = HEADER_LENGTH.lower()
+_HEADER_LENGTH: Final = form.HEADER_LENGTH.lower()
 _INT64_MAX: Final = 2**63 - 1
 _PLATFORM: Final = "tensorflow_savedmodel"
 _STATES: Final = {"AVAILABLE": "READY", "START": "LOADING", "LOADING": "LOADING", "UNLOADING": "UNLOADING"}
@@ -129,7 +129,7 @@ class OpenInference:
             raise await self._explained(call, error, trace, request, sent) from None
 
     async def _answered(self, call: Call, model: ModelRef, trace: Trace, request: InferRequest, size: int) -> Answer:
-        wanted = tuple(dict.fromkeys([output.name for output in request.outputs()]))
+        wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
         build = self._memory.running(size, request.tensors)
         prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
         return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)

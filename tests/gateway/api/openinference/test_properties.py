@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 from gateway.codec import datatypes, raw_tensor
 from gateway.inference import dtypes
 from tests.gateway.api.arrays import PROTOCOL, bits, identity, objects, tensors
