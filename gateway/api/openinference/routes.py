@@ -21,7 +21,7 @@ from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.codec import datatypes
-from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
@@ -124,28 +124,16 @@ class OpenInference:
         trace.signature = request.signature
         call.parse_s = time.monotonic() - started_s
         try:
-            return await self._answered(call, model, trace, request, len(sent))
+            wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
+            build = self._memory.running(len(sent), request.tensors)
+            prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
+            return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
         except (InvalidArgument, Unimplemented) as error:
-            raise await self._explained(call, error, trace, request, sent) from None
-
-    async def _answered(self, call: Call, model: ModelRef, trace: Trace, request: InferRequest, size: int) -> Answer:
-        wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
-        build = self._memory.running(size, request.tensors)
-        prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
-        return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
-
-    async def _explained(
-        self, call: Call, error: GatewayError, trace: Trace, request: InferRequest, sent: bytes
-    ) -> GatewayError:
-        """``error``, with what there is instead. What the catalog refuses says so already."""
-        if trace.version is None:
-            return error
-        refused = Refused(call, error, ModelRef(trace.model, trace.version))
-        if not trace.is_known:
-            return await advice.unknown(self._advisor, refused)
-        if isinstance(error, Unimplemented):
-            return await advice.without_form(self._advisor, refused, trace.signature)
-        return await advice.unfit(self._advisor, refused, trace.signature, request.document, sent)
+            if trace.version is None:
+                raise  # what the catalog refuses says already what there is instead
+            raise await advice.unfit(
+                self._advisor, Refused(call, error, ModelRef(name, trace.version)), trace, request.document, sent
+            ) from None
 
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""

@@ -1,23 +1,17 @@
-"""Decoded bodies of :predict -> tensors. ``accept`` recognises the common body; ``load`` decides what is accepted.
+"""Decoded bodies of :predict -> tensors. ``accept`` decides what is accepted, and ``load`` also says why a body is not.
 
 The order of checks and the texts are those of ``FillPredictRequestFromJson`` in ``util/json_tensor.cc``.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from gateway.api.tfserving import columns, rows
-from gateway.codec import b64
-from gateway.codec.elements import Array, element
-from gateway.codec.json_text import dump
-from gateway.codec.nested_lists import complete, to_array
-from gateway.codec.number_block import NumberBlock
+from gateway.api.tfserving.wording import unlike
+from gateway.codec.elements import Array
 from gateway.codec.problems import cut
-from gateway.errors import InvalidArgument
-from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from gateway.errors import GatewayError, InvalidArgument
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 SIGNATURE_KEY: Final = "signature_name"
 _NAME_LENGTH: Final = 500  # of a signature, in messages and logs; what is longer is no signature's name
@@ -38,89 +32,50 @@ def names_signature(document: Any) -> bool:
 
 def signature_name(document: Any) -> str:
     """The signature that a TensorFlow Serving body asks for; the default one where it names none. Raises InvalidArgument."""
-    if not isinstance(document, dict):
-        raise _unlike(document, "Is not object")
-    name = document.get(SIGNATURE_KEY, "")
-    if not isinstance(name, str):
-        raise _unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
-    return cut(name, _NAME_LENGTH) or DEFAULT_SIGNATURE
+    if names_signature(document):
+        return cut(document.get(SIGNATURE_KEY, ""), _NAME_LENGTH) or DEFAULT_SIGNATURE
+    if isinstance(document, dict):
+        raise unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
+    raise unlike(document, "Is not object")
 
 
 def accept(document: Any, signature: Signature) -> PredictBody | None:
-    """The tensors of a plainly good :predict body, or None. Whatever it accepts ``load`` accepts, as the same tensors.
+    """The tensors of a :predict body, which may hold NumberBlocks; None if it is refused.
 
-    The document may hold NumberBlocks.
+    Declared shapes are not checked, other keys are ignored, and a signature's default values are not used, as upstream does.
     """
-    if not names_signature(document) or not signature.inputs:
+    if not names_signature(document) or not signature.inputs or (rows.KEY in document) == (columns.KEY in document):
         return None
-    key, *others = [name for name in document if name != SIGNATURE_KEY] or [""]
-    read = {rows.KEY: _rows, columns.KEY: _columns}.get(key)
-    tensors = None if read is None or others else read(document[key], signature.inputs)
-    return None if tensors is None else PredictBody(row=key == rows.KEY, tensors=tensors)
+    is_row = rows.KEY in document
+    module = rows if is_row else columns
+    tensors = module.tensors(document[module.KEY], signature.inputs)
+    return None if tensors is None else PredictBody(is_row, tensors)
 
 
 def load(document: Any, signature: Signature) -> PredictBody:
-    """The tensors of a :predict body.
+    """As ``accept``, for a document without NumberBlocks.
 
-    Declared shapes are not checked, other keys are ignored, and a signature's default values are not used, as upstream does.
-    Raises InvalidArgument, whose message begins with upstream's text and which lists every problem, or Unimplemented.
+    Raises InvalidArgument, whose message begins with upstream's text and which lists every problem; or, in the columnar format,
+    Unimplemented for a dtype that has no JSON form.
     """
-    signature_name(document)
+    accepted = accept(document, signature)
+    if accepted is None:
+        raise _refusal(document, signature)
+    return accepted
+
+
+def _refusal(document: Any, signature: Signature) -> GatewayError:
+    name = signature_name(document)
     if not signature.inputs:
-        named = signature_name(document) if document.get(SIGNATURE_KEY) else "DEFAULT"
-        raise InvalidArgument(f"Failed to get input map for signature: {named}")
-    if rows.KEY in document:
-        return PredictBody(row=True, tensors=rows.to_tensors(_instances(document), signature))
-    if columns.KEY in document:
-        return PredictBody(row=False, tensors=columns.to_tensors(document[columns.KEY], signature))
-    raise InvalidArgument(f"Missing '{columns.KEY}' or '{rows.KEY}' key")
-
-
-def _instances(document: Mapping[str, Any]) -> list[Any]:
+        return InvalidArgument(f"Failed to get input map for signature: {name if document.get(SIGNATURE_KEY) else 'DEFAULT'}")
+    if rows.KEY not in document:
+        if columns.KEY not in document:
+            return InvalidArgument(f"Missing '{columns.KEY}' or '{rows.KEY}' key")
+        return columns.refusal(document[columns.KEY], signature.inputs)
     if columns.KEY in document:
         keys = f"'{columns.KEY}' or '{rows.KEY}' keys to exist "
-        raise _unlike(document, f"Not formatted correctly expecting only one of {keys}")
+        return unlike(document, f"Not formatted correctly expecting only one of {keys}")
     instances = document[rows.KEY]
     if not isinstance(instances, list):
-        raise _unlike(document, f"Expecting '{rows.KEY}' to be an list/array")
-    if not instances:
-        raise _unlike(document, f"No values in '{rows.KEY}' array")
-    return instances
-
-
-def _unlike(document: Any, text: str) -> InvalidArgument:
-    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
-
-
-def _rows(instances: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
-    is_list = isinstance(instances, list) and bool(instances)
-    if isinstance(instances, NumberBlock) or (is_list and not b64.is_object(instances[0])):
-        return _only(instances, specs)
-    names = {spec.name for spec in specs}
-    if not is_list or not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
-        return None
-    return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
-
-
-def _columns(inputs: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
-    if b64.is_object(inputs):
-        return complete((spec.name, _tensor(inputs[spec.name], spec) if spec.name in inputs else None) for spec in specs)
-    return _only(inputs, specs)
-
-
-def _only(value: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Array] | None:
-    return complete([(specs[0].name, _tensor(value, specs[0]))]) if len(specs) == 1 else None
-
-
-def _tensor(value: Any, spec: TensorSpec) -> Array | None:
-    return to_array(value, element(spec.dtype, strict=False))
-
-
-def _column(values: list[Any], spec: TensorSpec) -> Array | None:
-    """The tensor of the values of one input over all instances."""
-    if not any(isinstance(value, NumberBlock) for value in values):
-        return _tensor(values, spec)
-    arrays = [array for array in (_tensor(value, spec) for value in values) if array is not None]
-    if len(arrays) < len(values) or len({array.shape for array in arrays}) > 1:
-        return None
-    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
+        return unlike(document, f"Expecting '{rows.KEY}' to be an list/array")
+    return rows.refusal(instances, signature.inputs) if instances else unlike(document, f"No values in '{rows.KEY}' array")

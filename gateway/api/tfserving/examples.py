@@ -5,14 +5,12 @@ number with a point or an exponent is a float, any other an integer, as are true
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.api.tfserving.wording import json_type
+from gateway.api.tfserving.wording import json_type, unlike
 from gateway.codec import b64, raw_text
-from gateway.codec.json_text import dump
 from gateway.codec.problems import MISSING, Problems, cut
 from gateway.errors import InvalidArgument
 from gateway.inference.examples import Example, Examples, Feature, Kind
@@ -34,13 +32,10 @@ def load(document: Mapping[str, Any]) -> Examples:
 
     Raises InvalidArgument: upstream's text for its first problem, then every problem with its place.
     """
-    context = _example(document[CONTEXT_KEY]) if CONTEXT_KEY in document else None
-    if context is None and CONTEXT_KEY in document:
+    context = _example(document.get(CONTEXT_KEY, {}))
+    if context is None or any(_example(item) is None for item in _items(document)):
         raise _refusal(document)
-    items = _items(document)
-    if any(_example(item) is None for item in items):
-        raise _refusal(document)
-    return Examples(_Items(items), context)
+    return Examples(_Items(document[KEY]), context if CONTEXT_KEY in document else None)
 
 
 class _Items(Sequence[Example]):
@@ -59,16 +54,12 @@ class _Items(Sequence[Example]):
 def _items(document: Mapping[str, Any]) -> list[Any]:
     items = document.get(KEY, MISSING)
     if items is MISSING:
-        raise _unlike(document, f"When method is classify, key '{KEY}' is expected and was not found")
+        raise unlike(document, f"When method is classify, key '{KEY}' is expected and was not found")
     if not isinstance(items, list):
-        raise _unlike(document, f"Expecting '{KEY}' value to be an list/array")
+        raise unlike(document, f"Expecting '{KEY}' value to be an list/array")
     if not items:
-        raise _unlike(document, f"'{KEY}' value is an empty array")
+        raise unlike(document, f"'{KEY}' value is an empty array")
     return items
-
-
-def _unlike(document: Any, text: str) -> InvalidArgument:
-    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
 
 
 def _example(value: Any) -> Example | None:
@@ -114,8 +105,7 @@ def _decoded(item: dict[str, Any]) -> bytes:
     return b64.decode(item[b64.KEY])
 
 
-@dataclass(frozen=True, slots=True)
-class _Misfit:
+class _Misfit(NamedTuple):
     """One thing that is wrong: upstream's text for it, where it is, what should be there, what is."""
 
     text: str

@@ -7,58 +7,64 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from gateway.api.tensor_field import InvalidTensors, load
+import numpy as np
+
 from gateway.api.tfserving import wording
+from gateway.api.tfserving.columns import only_tensor, to_tensor
 from gateway.codec import b64
 from gateway.codec.elements import Array, Element, element
-from gateway.codec.nested_lists import find_problems
+from gateway.codec.nested_lists import complete, find_problems
+from gateway.codec.number_block import NumberBlock
 from gateway.codec.problems import MISSING, Problems, cut, pointer
-from gateway.errors import GatewayError, InvalidArgument, Problem
-from gateway.inference.signature import Signature
+from gateway.errors import InvalidArgument, Problem
+from gateway.inference.signature import TensorSpec
 
 KEY = "instances"
 
 
-def to_tensors(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    """The tensors of a non-empty list of examples, by input name, with one shared dimension 0.
+def tensors(instances: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | None:
+    """The tensors of a list of examples, by input name, with one shared dimension 0; None if anything is wrong."""
+    if isinstance(instances, NumberBlock):
+        return only_tensor(instances, specs) if instances.shape[0] else None
+    if not isinstance(instances, list) or not instances:
+        return None
+    if not b64.is_object(instances[0]):
+        return only_tensor(instances, specs)
+    names = {spec.name for spec in specs}
+    if not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+        return None
+    return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
 
-    Raises InvalidArgument: upstream's text for its first problem, then every problem.
-    """
+
+def refusal(instances: Sequence[Any], specs: Sequence[TensorSpec]) -> InvalidArgument:
+    """Why a non-empty list makes no tensors: upstream's text for its first problem, then every problem."""
+    kinds = {spec.name: element(spec.dtype, strict=False) for spec in specs}
     if b64.is_object(instances[0]):
-        return _from_objects(instances, signature)
-    if len(signature.inputs) > 1:
-        raise InvalidArgument(
+        columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
+        problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
+        row = _row_of(problems.kept[0])
+        first = wording.of_named_instance(row, instances[row], instances[0], kinds)
+    elif len(specs) > 1:
+        return InvalidArgument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
         )
-    return _from_values(instances, signature)
+    else:
+        (kind,) = kinds.values()
+        problems = Problems()
+        problems.extend(find_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
+        row = _row_of(problems.kept[0])
+        first = wording.of_plain_instance(row, instances[row], instances[0], kind)
+    return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")
 
 
-def _from_values(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    name = signature.inputs[0].name
-    try:
-        return load(signature, {name: instances}, strict=False)
-    except InvalidTensors:
-        pass
-    kind = element(signature.inputs[0].dtype, strict=False)
-    problems = Problems()
-    problems.extend(find_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
-    row = _row_of(problems.kept[0])
-    raise _refused(problems, wording.of_plain_instance(row, instances[row], instances[0], kind))
-
-
-def _from_objects(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    names = {spec.name for spec in signature.inputs}
-    if all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
-        columns = {name: [instance[name] for instance in instances] for name in names}
-        try:
-            return load(signature, columns, strict=False)
-        except InvalidTensors:
-            pass
-    kinds = {spec.name: element(spec.dtype, strict=False) for spec in signature.inputs}
-    columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
-    problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
-    row = _row_of(problems.kept[0])
-    raise _refused(problems, wording.of_named_instance(row, instances[row], instances[0], kinds))
+def _column(values: list[Any], spec: TensorSpec) -> Array | None:
+    """The tensor of the values of one input over all instances."""
+    if not any(isinstance(value, NumberBlock) for value in values):
+        return to_tensor(values, spec)
+    arrays = [array for array in (to_tensor(value, spec) for value in values) if array is not None]
+    if len(arrays) < len(values) or len({array.shape for array in arrays}) > 1:
+        return None
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problems:
@@ -97,7 +103,3 @@ def _in_instances(inner: str, rows: Sequence[int], name: str) -> str:
 def _row_of(problem: Problem) -> int:
     steps = problem.pointer.split("/")
     return int(steps[2]) if len(steps) > 2 else 0
-
-
-def _refused(problems: Problems, first: GatewayError | None) -> InvalidArgument:
-    return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")

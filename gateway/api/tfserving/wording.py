@@ -18,6 +18,11 @@ from gateway.inference import dtypes
 _TYPE_NAMES: Final = {bool: "True", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"}
 
 
+def unlike(document: Any, text: str) -> InvalidArgument:
+    """The refusal of a whole ``document``, which ``text`` says why."""
+    return InvalidArgument(f"JSON Value: {dump(document)} {text}")
+
+
 def of_tensor(value: Any, kind: Element) -> GatewayError | None:
     """Why ``value`` is no tensor of ``kind`` elements, or None if it is one (``FillTensorProto``)."""
     shape = shape_of(value)
