@@ -4,7 +4,7 @@ Whatever ``decode`` accepts, the form accepts too, with the same members.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Required, TypedDict
 
 import msgspec
@@ -77,12 +77,12 @@ def _quotes_of_request(request: _Request) -> int:
     return count
 
 
-def _quotes_of_parameters(members: Mapping[str, Any], known: Mapping[str, Callable[[Any], bool]]) -> int:
+def _quotes_of_parameters(members: Mapping[str, Any], known: Mapping[str, form.Member]) -> int:
     parameters = members.get("parameters")
     if not parameters:
         return 0
-    for name, fits in known.items():
-        if name in parameters and not fits(parameters[name]):
+    for name, member in known.items():
+        if name in parameters and not member.fits(parameters[name]):
             raise ValueError("a parameter that does not have its meaning")
     return _quotes(parameters)
 

@@ -28,7 +28,6 @@ _MOST_COMPARED: Final = 100  # characters of an unknown name that are compared w
 _SELF: Final = "_schema"  # under which marshmallow tells what is wrong with the object itself
 
 Path: TypeAlias = tuple[str | int, ...]
-Fits: TypeAlias = Callable[[Any], bool]
 
 
 def is_countable(shape: Sequence[int]) -> bool:
@@ -56,7 +55,7 @@ def _is_shape(value: Any) -> bool:
 class Member(fields.Field[Any]):
     """A JSON value that ``fits``. An optional one may be null unless ``is_null_allowed`` says no."""
 
-    def __init__(self, noun: str, fits: Fits, *, required: bool = False, is_null_allowed: bool = True) -> None:
+    def __init__(self, noun: str, fits: Callable[[Any], bool], *, required: bool = False, is_null_allowed: bool = True) -> None:
         self.fits = fits
         messages: dict[str, Any] = dict.fromkeys(("required", "null", "invalid"), noun)
         super().__init__(required=required, allow_none=is_null_allowed and not required, error_messages=messages)
@@ -85,76 +84,45 @@ def _not_served() -> Member:
     return Member("nothing, as this extension is not served here", lambda _: False, is_null_allowed=False)
 
 
-class _Object(Schema):
+def _schema(members: Mapping[str, fields.Field[Any]], noun: str = "an object") -> Schema:
     # ``read`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
-    class Meta:
-        unknown = EXCLUDE
-
-    error_messages = {"type": "an object"}  # noqa: RUF012 - marshmallow's way to set them
-
-
-class _TensorParameters(_Object):
-    classification = _not_served()
-    shared_memory_region = _not_served()
+    schema = Schema.from_dict(dict(members))(unknown=EXCLUDE)
+    schema.error_messages["type"] = noun
+    return schema
 
 
-class _InputParameters(_TensorParameters):
-    binary_data_size = Member("a number of bytes", _is_size)
+def _object(members: Mapping[str, Member]) -> fields.Nested:
+    return fields.Nested(_schema(members), allow_none=True)
 
 
-class _OutputParameters(_TensorParameters):
-    binary_data = _flag()
+# The parameters that have a meaning here.
+_OF_TENSORS: Final = {"classification": _not_served(), "shared_memory_region": _not_served()}
+INPUT_PARAMETERS: Final = _OF_TENSORS | {BINARY_SIZE: Member("a number of bytes", _is_size)}
+OUTPUT_PARAMETERS: Final = _OF_TENSORS | {"binary_data": _flag()}
+REQUEST_PARAMETERS: Final = {"binary_data_output": _flag(), SIGNATURE_NAME: _text()}
 
-
-class _RequestParameters(_Object):
-    binary_data_output = _flag()
-    signature_name = _text()
-
-
-class Input(_Object):
-    """One of ``inputs``; its data is passed on as it is."""
-
-    name = _text(required=True)
-    datatype = _text(required=True)
-    shape = Member(f"a list of up to {MAX_RANK} sizes", _is_shape, required=True)
-    parameters = fields.Nested(_InputParameters, allow_none=True)
-    data = fields.Raw(allow_none=True)
-
-
-class Output(_Object):
-    """One of ``outputs``: a tensor that the client wants."""
-
-    name = _text(required=True)
-    parameters = fields.Nested(_OutputParameters, allow_none=True)
-
-
-class Request(_Object):
-    """The request, without the members of its lists. KServe's client repeats the path's ``model_name`` there."""
-
-    error_messages = {"type": "an inference request, which is an object"}  # noqa: RUF012
-    id = _text()
-    model_name = _text()
-    parameters = fields.Nested(_RequestParameters, allow_none=True)
-    inputs = _tensors("tensors", required=True)
-    outputs = _tensors("outputs")
-
-
-class _RepositoryIndex(_Object):
-    ready = _flag()
-
-
-def _fits_by_name(schema: _Object) -> dict[str, Fits]:
-    return {name: field.fits for name, field in schema.fields.items() if isinstance(field, Member)}
-
-
-REQUEST: Final = Request()
-INPUT: Final = Input()
-OUTPUT: Final = Output()
-
-# The parameters that have a meaning here, by name, and what they may be.
-REQUEST_PARAMETERS: Final = _fits_by_name(_RequestParameters())
-INPUT_PARAMETERS: Final = _fits_by_name(_InputParameters())
-OUTPUT_PARAMETERS: Final = _fits_by_name(_OutputParameters())
+# The data of an input is passed on as it is; the members of lists are read by themselves.
+INPUT: Final = _schema(
+    {
+        "name": _text(required=True),
+        "datatype": _text(required=True),
+        "shape": Member(f"a list of up to {MAX_RANK} sizes", _is_shape, required=True),
+        "parameters": _object(INPUT_PARAMETERS),
+        "data": fields.Raw(allow_none=True),
+    }
+)
+OUTPUT: Final = _schema({"name": _text(required=True), "parameters": _object(OUTPUT_PARAMETERS)})
+REQUEST: Final = _schema(
+    {
+        "id": _text(),
+        "model_name": _text(),  # KServe's client repeats that of the path
+        "parameters": _object(REQUEST_PARAMETERS),
+        "inputs": _tensors("tensors", required=True),
+        "outputs": _tensors("outputs"),
+    },
+    "an inference request, which is an object",
+)
+_REPOSITORY_INDEX: Final = _schema({"ready": _flag()})
 
 
 def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
@@ -184,7 +152,7 @@ def wants_only_ready(body: bytes) -> bool:
     if not body:
         return False
     problems = Problems()
-    members = read(_RepositoryIndex(), json_text.parse(body, strict=True), (), problems)
+    members = read(_REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
     if problems.count:
         raise problems.invalid_argument("this is no request for the index:")
     return bool(members.get("ready"))

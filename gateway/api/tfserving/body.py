@@ -3,6 +3,7 @@
 The order of checks and the texts are those of ``FillPredictRequestFromJson`` in ``util/json_tensor.cc``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from gateway.api.tfserving.wording import unlike
 from gateway.codec.elements import Array
 from gateway.codec.problems import cut
 from gateway.errors import GatewayError, InvalidArgument
-from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors
+from gateway.inference.suggestions import refuse_composite
 
 SIGNATURE_KEY: Final = "signature_name"
 _NAME_LENGTH: Final = 500  # of a signature, in messages and logs; what is longer is no signature's name
@@ -23,6 +25,30 @@ class PredictBody:
 
     row: bool
     tensors: dict[str, Array]
+
+
+class PredictDocument:
+    """One body, which ``load`` makes into tensors for a signature. How it did is needed again for the answer. Not thread-safe.
+
+    ``signature`` and ``body``: the signature that tensors were last asked for, and what was made for it; None: nothing yet.
+    """
+
+    def __init__(self, load: Callable[[Signature], PredictBody]) -> None:
+        self._load = load
+        self.signature: Signature | None = None
+        self.body: PredictBody | None = None
+
+    def build(self, signature: Signature) -> Tensors:
+        """The tensors for ``signature``. Raises what ``load`` raises, and Unimplemented for one with composite tensors."""
+        refuse_composite(signature)
+        self.signature, self.body = signature, None
+        self.body = self._load(signature)
+        return self.body.tensors
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it came in row format."""
+        return self.body is not None and self.body.row
 
 
 def names_signature(document: Any) -> bool:

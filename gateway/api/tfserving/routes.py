@@ -21,9 +21,8 @@ from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.advice import ExampleVerb
 from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
-from gateway.api.tfserving.body import PredictBody
+from gateway.api.tfserving.body import PredictBody, PredictDocument
 from gateway.api.tfserving.path import ModelPath
-from gateway.api.tfserving.predict_document import PredictDocument
 from gateway.call import Answer, Call
 from gateway.codec import json_text
 from gateway.codec.json_output import NonFinite
@@ -33,7 +32,7 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.examples import Examples
 from gateway.inference.predictor import Predictor
-from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.trace import Trace
 
@@ -90,9 +89,11 @@ class TfServing:
             case "predict":
                 return await self._predict(call, target.model)
             case "classify":
-                return await self._classify(call, target.model)
+                classes = await self._examined(call, target.model, "classify", self._examples.classify)
+                return _json(dump_classifications(classes, self._non_finite))
             case "regress":
-                return await self._regress(call, target.model)
+                values = await self._examined(call, target.model, "regress", self._examples.regress)
+                return _json(dump_regressions(values, self._non_finite))
             case "":
                 return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
@@ -103,7 +104,8 @@ class TfServing:
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
         load = await arrays.received(call, self._bodies, is_example=False)
         if load is not None:
-            return await self._predict_arrays(call, model, trace, load)
+            document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
+            return await self._answered(call, model, trace, document, None)
         data = await self._bodies.read(call)
         try:
             sent = await self._memory.run(len(data), JsonBody, self._known, model, data)
@@ -113,42 +115,26 @@ class TfServing:
         call.parse_s = time.monotonic() - started_s
         return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
 
-    async def _predict_arrays(self, call: Call, model: ModelRef, trace: Trace, load: Callable[[Signature], Tensors]) -> Answer:
-        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
-        return await self._answered(call, model, trace, document, None)
-
     async def _answered(
         self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
     ) -> Answer:
+        """``sent``: the JSON of ``document``; None: it is arrays."""
         build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
         try:
             prediction = await self._predictor.predict(model, trace, build, call.deadline)
         except (InvalidArgument, Unimplemented) as error:
-            raise await document.explained(self._advisor, Refused(call, error, model), trace, sent) from None
-        is_row = document.is_row
+            raise await advice.predict_unfit(self._advisor, Refused(call, error, model), trace, document, sent) from None
+        outputs, is_row = prediction.outputs, document.is_row
         try:
-            return await self._memory.run(memory.size(prediction.outputs), self._dump, call, prediction, is_row)
+            return await self._memory.run(memory.size(outputs), self._dump, call, outputs, is_row)
         except (InvalidArgument, OutOfRange) as error:
+            by_version = ModelRef(model.name, prediction.version)
             raise await advice.predict_unanswered(
-                self._advisor,
-                Refused(call, error, ModelRef(model.name, prediction.version)),
-                trace.signature,
-                prediction.outputs,
-                is_row=is_row,
+                self._advisor, Refused(call, error, by_version), trace.signature, outputs, is_row=is_row
             ) from None
 
-    def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
-        outputs = prediction.outputs
-        in_arrays = arrays.answer(call, outputs)
-        return in_arrays or _json(dump_predict(outputs, is_row, self._non_finite))
-
-    async def _classify(self, call: Call, model: ModelRef) -> Answer:
-        answer = await self._examined(call, model, "classify", self._examples.classify)
-        return _json(dump_classifications(answer, self._non_finite))
-
-    async def _regress(self, call: Call, model: ModelRef) -> Answer:
-        answer = await self._examined(call, model, "regress", self._examples.regress)
-        return _json(dump_regressions(answer, self._non_finite))
+    def _dump(self, call: Call, outputs: Tensors, is_row: bool) -> Answer:
+        return arrays.answer(call, outputs) or _json(dump_predict(outputs, is_row, self._non_finite))
 
     async def _examined(
         self,
