@@ -148,14 +148,13 @@ def _load(inputs: Sequence[Mapping[str, Any]], binary: memoryview, signature: Si
 
 
 def _requested(outputs: Any, default: bool) -> tuple[RequestedOutput, ...]:
-    """The outputs that have a name."""
+    """The outputs that are objects, in a request that may have any problem; one without a name gets an empty one."""
     requested = []
     for output in outputs if isinstance(outputs, list) else ():
-        name = output.get("name") if isinstance(output, dict) else None
-        if isinstance(name, str):
-            parameters = output.get("parameters")
+        if isinstance(output, dict):
+            name, parameters = output.get("name"), output.get("parameters")
             binary = parameters.get("binary_data") if isinstance(parameters, dict) else None
-            requested.append(RequestedOutput(name, default if binary is None else binary))
+            requested.append(RequestedOutput(name if isinstance(name, str) else "", default if binary is None else binary))
     return tuple(requested)
 
 

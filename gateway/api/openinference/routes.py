@@ -25,7 +25,7 @@ from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
-from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.status import ModelStatus
 from gateway.inference.suggestions import refuse_composite
 from gateway.telemetry.trace import Trace
 
@@ -86,7 +86,7 @@ class OpenInference:
         """The metadata of a model: its versions, and the tensors of a signature."""
         model = await self._model_ref(call, name, version)
         served = await self._catalog.served(model, call.deadline)
-        signature = signature_of(served, _query(call, form.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
+        signature = signature_of(served, parse_qs(call.query).get(form.SIGNATURE_NAME, [DEFAULT_SIGNATURE])[0])
         refuse_composite(signature)
         versions = (await self._catalog.status(ModelRef(model.name), call.deadline)).available
         answer = json_answer(
@@ -151,22 +151,16 @@ class OpenInference:
         if not version:
             return ModelRef(name)
         if not (version.isascii() and version.isdigit()):
-            return await self._labelled(call, ModelRef(name, label=version))
+            model = ModelRef(name, label=version)
+            try:
+                await self._catalog.served(model, call.deadline)
+            except InvalidArgument as error:
+                raise NotFound(f"{name} has no version or label {version}: {error.message}") from error
+            return model
         significant = version.lstrip("0") or "0"
         if len(significant) > 19 or int(significant) > _INT64_MAX:
             raise NotFound(f"no version of {name} has a number beyond {_INT64_MAX}")
         return ModelRef(name, int(significant))
-
-    async def _labelled(self, call: Call, model: ModelRef) -> ModelRef:
-        try:
-            await self._catalog.served(model, call.deadline)
-        except InvalidArgument as error:
-            raise NotFound(f"{model.name} has no version or label {model.label}: {error.message}") from error
-        return model
-
-
-def _query(call: Call, name: str) -> str:
-    return parse_qs(call.query).get(name, [""])[0]
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
@@ -184,14 +178,10 @@ def _index_entries(model: ModelStatus) -> list[dict[str, str]]:
             "name": model.name,
             "version": str(version.version),
             "state": _STATES.get(version.state, "UNAVAILABLE"),
-            "reason": _reason(version),
+            "reason": f"{version.error_code}: {version.error_message}" if version.has_failed else "",
         }
         for version in model.versions
     ]
-
-
-def _reason(version: VersionStatus) -> str:
-    return f"{version.error_code}: {version.error_message}" if version.has_failed else ""
 
 
 def _readiness(names: dict[str, str], reasons: list[str]) -> Answer:

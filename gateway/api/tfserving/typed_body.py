@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import SIGNATURE_KEY, PredictBody
 from gateway.codec import b64, typed
-from gateway.codec.elements import Array, element
+from gateway.codec.elements import element
 from gateway.codec.typed import NAME_QUOTES, Value
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
@@ -28,8 +28,8 @@ def decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
     # An object with the one member b64 is a value, whatever the inputs are called.
     if not values or values.keys() == {b64.KEY}:
         return typed.first_of(())
-    plain = [_Plain(*next(iter(values.items())))] if len(values) == 1 else []
-    return typed.first_of([*plain, _Named(values)])
+    plain = [_plain(*only) for only in values.items()] if len(values) == 1 else []
+    return typed.first_of([*plain, _named(values)])
 
 
 def _envelope(document: dict[str, Any]) -> tuple[str, Any, int]:
@@ -41,47 +41,40 @@ def _envelope(document: dict[str, Any]) -> tuple[str, Any, int]:
     return key, value, NAME_QUOTES if named is None else 3 * NAME_QUOTES
 
 
-class _Plain:
-    """The only input, as the value of 'instances' or of 'inputs' itself."""
+def _plain(name: str, value: Value) -> Callable[[bytes], PredictBody]:
+    """What decodes the only input, as the value of 'instances' or of 'inputs' itself."""
+    in_rows = {rows.KEY: value.with_free_batch.type} if value.dims else {}
+    decoder = typed.decoder({SIGNATURE_KEY: str, columns.KEY: value.type} | in_rows)
 
-    def __init__(self, name: str, value: Value) -> None:
-        self._name, self._value = name, value
-        in_rows = {rows.KEY: value.with_free_batch.type} if value.dims else {}
-        self._decoder = typed.decoder({SIGNATURE_KEY: str, columns.KEY: value.type} | in_rows)
-
-    def __call__(self, body: bytes) -> PredictBody:
-        key, given, envelope = _envelope(self._decoder.decode(body))
-        array, quotes = self._value.array(given)
+    def decode(body: bytes) -> PredictBody:
+        key, given, envelope = _envelope(decoder.decode(body))
+        array, quotes = value.array(given)
         typed.check_quotes(body, envelope + quotes)
         if key == rows.KEY and not given:
             raise ValueError("no instances")
-        return PredictBody(row=key == rows.KEY, tensors={self._name: array})
+        return PredictBody(row=key == rows.KEY, tensors={name: array})
+
+    return decode
 
 
-class _Named:
-    """Objects of inputs: a list of them, or one of whole tensors."""
+def _named(values: Mapping[str, Value]) -> Callable[[bytes], PredictBody]:
+    """What decodes objects of inputs: a list of them, or one of whole tensors."""
+    members = {SIGNATURE_KEY: str, columns.KEY: typed.object_of({name: value.type for name, value in values.items()})}
+    if all(value.dims for value in values.values()):
+        members[rows.KEY] = list[typed.object_of({name: value.row.type for name, value in values.items()})]  # type: ignore[misc]
+    decoder = typed.decoder(members)
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = values
-        members = {SIGNATURE_KEY: str, columns.KEY: typed.object_of({name: value.type for name, value in values.items()})}
-        if all(value.dims for value in values.values()):
-            members[rows.KEY] = list[typed.object_of({name: value.row.type for name, value in values.items()})]  # type: ignore[misc]
-        self._decoder = typed.decoder(members)
-
-    def __call__(self, body: bytes) -> PredictBody:
-        key, given, envelope = _envelope(self._decoder.decode(body))
-        names = NAME_QUOTES * len(self._values)
-        if key == columns.KEY:
-            return PredictBody(row=False, tensors=self._tensors(body, given, envelope + names))
-        if not given:
+    def decode(body: bytes) -> PredictBody:
+        key, given, needed = _envelope(decoder.decode(body))
+        is_row = key == rows.KEY
+        if is_row and not given:
             raise ValueError("no instances")
-        by_input = {name: [instance[name] for instance in given] for name in self._values}
-        return PredictBody(row=True, tensors=self._tensors(body, by_input, envelope + names * len(given)))
-
-    def _tensors(self, body: bytes, given: Mapping[str, Any], needed: int) -> dict[str, Array]:
+        needed += NAME_QUOTES * len(values) * (len(given) if is_row else 1)
         tensors = {}
-        for name, value in self._values.items():
-            tensors[name], quotes = value.array(given[name])
+        for name, value in values.items():
+            tensors[name], quotes = value.array([instance[name] for instance in given] if is_row else given[name])
             needed += quotes
         typed.check_quotes(body, needed)
-        return tensors
+        return PredictBody(is_row, tensors)
+
+    return decode

@@ -38,7 +38,9 @@ def of_named_instance(
     if not b64.is_object(instance):
         return InvalidArgument(f"Expecting object but got list at item {index} of input list")
     for name, value in instance.items():
-        problem = _of_item(value, name, first.get(name, value), kinds)
+        problem: GatewayError | None = InvalidArgument(f"JSON object: does not have named input: {cut(name, 200)}")
+        if name in kinds:
+            problem = _of_value(value, first.get(name, value), kinds[name])
         if problem:
             return _in_instances(f"{index} key: {cut(name, 200)}", problem)
     if instance.keys() != kinds.keys():
@@ -52,22 +54,19 @@ def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> I
     """Why an element of 'instances' that should be a value or a list does not fit; ``first`` is the one at index 0."""
     if b64.is_object(instance):
         return InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
-    problem = of_tensor(instance, kind) or _of_other_shape(shape_of(instance), shape_of(first))
+    problem = _of_value(instance, first, kind)
     return _in_instances(str(index), problem) if problem else None
 
 
-def _of_item(value: Any, name: str, first: Any, kinds: Mapping[str, Element]) -> GatewayError | None:
-    if name not in kinds:
-        return InvalidArgument(f"JSON object: does not have named input: {cut(name, 200)}")
-    return of_tensor(value, kinds[name]) or _of_other_shape(shape_of(value), shape_of(first))
-
-
-def _of_other_shape(shape: tuple[int, ...], first: tuple[int, ...]) -> InvalidArgument | None:
-    if math.prod(shape) != math.prod(first):
-        return InvalidArgument(f"Expecting tensor size: {math.prod(first)} but got: {math.prod(shape)}")
-    if shape != first:
-        return InvalidArgument(f"Expecting shape {_text(first)} but got: {_text(shape)}")
-    return None
+def _of_value(value: Any, first: Any, kind: Element) -> GatewayError | None:
+    """Why ``value`` is no tensor of ``kind`` elements, or does not have the shape of ``first``."""
+    problem = of_tensor(value, kind)
+    if problem:
+        return problem
+    shape, expected = shape_of(value), shape_of(first)
+    if math.prod(shape) != math.prod(expected):
+        return InvalidArgument(f"Expecting tensor size: {math.prod(expected)} but got: {math.prod(shape)}")
+    return InvalidArgument(f"Expecting shape {_text(expected)} but got: {_text(shape)}") if shape != expected else None
 
 
 def _in_instances(place: str, problem: GatewayError) -> InvalidArgument:
