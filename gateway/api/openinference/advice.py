@@ -19,12 +19,12 @@ from gateway.telemetry.trace import Trace
 _ARRAYS: Final = "npy and npz have every dtype, under /v1"
 
 
-async def unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
+async def unread_request(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """The refusal of the body ``data``, which is no JSON object."""
     return await _explained(advisor, refused, DEFAULT_SIGNATURE, foreign_bytes(refused.call, data))
 
 
-async def unfit(advisor: Advisor, refused: Refused, trace: Trace, document: Any, data: bytes) -> GatewayError:
+async def unfit_request(advisor: Advisor, refused: Refused, trace: Trace, document: Any, data: bytes) -> GatewayError:
     """The refusal of the body ``data``, which is the JSON object ``document`` (None: raw data), by a version that is known."""
     if not trace.is_known:
         return await _explained(advisor, refused, DEFAULT_SIGNATURE, None)

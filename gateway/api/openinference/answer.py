@@ -24,7 +24,7 @@ _BINARY: Final = ("Content-Type", "application/octet-stream")
 _WIDENED: Final = (dtypes.HALF, dtypes.BFLOAT16)
 
 
-def render(request: InferRequest, prediction: Prediction) -> Answer:
+def infer_answer(request: InferRequest, prediction: Prediction) -> Answer:
     """The outputs that ``request`` asked for, in its order, or all of them by name.
 
     Raises:

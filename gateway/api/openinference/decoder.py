@@ -1,6 +1,6 @@
 """The common inference request, checked and decoded in one step. For any other, the form decides what is accepted.
 
-Whatever ``decode`` accepts, the form accepts too, with the same members.
+Whatever ``decode_request`` accepts, the form accepts too, with the same members.
 """
 
 import math
@@ -43,7 +43,7 @@ class _Request(TypedDict, total=False):
 _DECODER: Final = msgspec.json.Decoder(_Request)
 
 
-def decode(text: bytes) -> dict[str, Any] | None:
+def decode_request(text: bytes) -> dict[str, Any] | None:
     """The request that ``text`` holds, with NumberBlocks for large lists of numbers; None if only the form can tell."""
     try:
         document = large_json.parse(text, strict=True)

@@ -85,7 +85,7 @@ def _not_served() -> Member:
 
 
 def _schema(members: Mapping[str, fields.Field[Any]], noun: str = "an object") -> Schema:
-    # ``read`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
+    # ``read_members`` tells unknown members: marshmallow would make an error of each of the million that a hostile body has.
     schema = Schema.from_dict(dict(members))(unknown=EXCLUDE)
     schema.error_messages["type"] = noun
     return schema
@@ -125,7 +125,7 @@ REQUEST: Final = _schema(
 _REPOSITORY_INDEX: Final = _schema({"ready": _flag()})
 
 
-def read(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
+def read_members(schema: Schema, value: Any, path: Path, problems: Problems) -> dict[str, Any]:
     """The members of ``value``, which stands at ``path``, that fit ``schema``; every other problem goes to ``problems``.
 
     Of the parameters only those that have a meaning here are given.
@@ -152,7 +152,7 @@ def wants_only_ready(body: bytes) -> bool:
     if not body:
         return False
     problems = Problems()
-    members = read(_REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
+    members = read_members(_REPOSITORY_INDEX, json_text.parse(body, strict=True), (), problems)
     if problems.count:
         raise problems.invalid_argument("this is no request for the index:")
     return bool(members.get("ready"))

@@ -35,7 +35,7 @@ class Reading:
 
         Raises InvalidArgument with every problem: those of the form, then the outputs, then the inputs.
         """
-        members = form.read(form.REQUEST, self.document, (), self._problems)
+        members = form.read_members(form.REQUEST, self.document, (), self._problems)
         outputs = {spec.name: spec for spec in self.signature.outputs}
         for _ in self._declared("outputs", members.get("outputs") or (), form.OUTPUT, outputs):
             pass
@@ -43,7 +43,7 @@ class Reading:
         tensors = self._inputs(members.get("inputs", ()), missing)
         for spec in missing.values() if "inputs" in members else ():
             if not spec.has_default:
-                expected = f"an input {cut(spec.name, _MAX_NAMES)}, {tensor.declared(spec)}"
+                expected = f"an input {cut(spec.name, _MAX_NAMES)}, {tensor.spec_text(spec)}"
                 self._problems.note(("inputs",), expected, "nothing")
         if self._problems.count:
             raise self._problems.invalid_argument(f"the request does not fit the signature {self.signature.name}:")
@@ -57,11 +57,11 @@ class Reading:
             size = tensor.binary_size(members)
             binary = None if size is None else self.binary[at : at + size]
             at += size or 0
-            array = None if spec is None else tensor.load(members, binary, spec)
+            array = None if spec is None else tensor.input_tensor(members, binary, spec)
             if array is not None:
                 tensors[members["name"]] = array
             elif spec is not None:
-                tensor.explain(members, path, binary, spec, self._problems)
+                tensor.explain_input(members, path, binary, spec, self._problems)
         if self._problems.room and at != len(self.binary):
             end = f"{at} bytes of binary data after the JSON, whose length the header {form.HEADER_LENGTH} gives"
             self._problems.note((), end, f"{len(self.binary)} bytes")
@@ -79,7 +79,7 @@ class Reading:
             if not self._problems.room:
                 return
             path = (kind, index)
-            members = form.read(schema, item, path, self._problems)
+            members = form.read_members(schema, item, path, self._problems)
             name = members.get("name")
             spec = None if name is None else specs.pop(name, None)
             if name is not None and spec is None:

@@ -59,7 +59,7 @@ class InferRequest:
         self._json = body if json_bytes is None else body[:json_bytes]
         self._binary = memoryview(body)[len(self._json) :]
         self._is_raw = json_bytes == 0
-        request = _RAW if self._is_raw else decoder.decode(self._json)
+        request = _RAW if self._is_raw else decoder.decode_request(self._json)
         self._is_decoded = request is not None
         self._request: Any = _document(self._json, is_whole=json_bytes is None) if request is None else request
         parameters = self._request.get("parameters")
@@ -96,7 +96,7 @@ class InferRequest:
 
     def _tensors(self, signature: Signature) -> dict[str, Array]:
         if self._is_raw:
-            described, binary = tensor.of_raw_body(signature, self._binary)
+            described, binary = tensor.raw_body_input(signature, self._binary)
             request = {"inputs": [described]}
             return _load(request["inputs"], binary, signature) or Reading(request, binary, signature).tensors()
         if self._is_decoded:
@@ -125,7 +125,7 @@ def _document(text: bytes, *, is_whole: bool) -> dict[str, Any]:
     if isinstance(document, dict):
         return document
     problems = Problems()
-    form.read(form.REQUEST, document, (), problems)
+    form.read_members(form.REQUEST, document, (), problems)
     raise problems.invalid_argument(_NO_REQUEST)
 
 
@@ -138,7 +138,7 @@ def _load(inputs: Sequence[Mapping[str, Any]], binary: memoryview, signature: Si
         name, size = given["name"], tensor.binary_size(given)
         spec = specs.pop(name, None)
         data = None if size is None else binary[at : at + size]
-        array = None if spec is None else tensor.load(given, data, spec)
+        array = None if spec is None else tensor.input_tensor(given, data, spec)
         if array is None:
             return None
         tensors[name] = array

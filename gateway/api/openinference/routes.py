@@ -15,7 +15,7 @@ from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
 from gateway.api.memory import Memory
 from gateway.api.openinference import advice, form
-from gateway.api.openinference.answer import render
+from gateway.api.openinference.answer import infer_answer
 from gateway.api.openinference.request import InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
@@ -120,18 +120,18 @@ class OpenInference:
         try:
             request = await self._memory.run(size, InferRequest, sent, json_bytes)
         except InvalidArgument as error:
-            raise await advice.unread(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unread_request(self._advisor, Refused(call, error, model), sent) from None
         trace.signature = request.signature
         call.parse_s = time.monotonic() - started_s
         try:
             wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
             build = self._memory.running(len(sent), request.tensors)
             prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
-            return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
+            return await self._memory.run(memory.size(prediction.outputs), infer_answer, request, prediction)
         except (InvalidArgument, Unimplemented) as error:
             if trace.version is None:
                 raise  # what the catalog refuses says already what there is instead
-            raise await advice.unfit(
+            raise await advice.unfit_request(
                 self._advisor, Refused(call, error, ModelRef(name, trace.version)), trace, request.document, sent
             ) from None
 

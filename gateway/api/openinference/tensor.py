@@ -27,7 +27,7 @@ def binary_size(members: Mapping[str, Any]) -> int | None:
     return parameters.get(BINARY_SIZE) if parameters else None
 
 
-def load(members: Mapping[str, Any], binary: memoryview | None, spec: TensorSpec) -> Array | None:
+def input_tensor(members: Mapping[str, Any], binary: memoryview | None, spec: TensorSpec) -> Array | None:
     """The tensor of an input, as ``spec`` declares it, or None if it does not fit.
 
     ``binary``: its bytes; None: its data is JSON.
@@ -44,7 +44,9 @@ def load(members: Mapping[str, Any], binary: memoryview | None, spec: TensorSpec
         return None
 
 
-def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, spec: TensorSpec, problems: Problems) -> None:
+def explain_input(
+    members: Mapping[str, Any], path: Path, binary: memoryview | None, spec: TensorSpec, problems: Problems
+) -> None:
     """Add to ``problems`` every reason why the input at ``path`` does not fit ``spec``.
 
     The data is held against the shape and the datatype that are given with it, and those against the declaration, so that one
@@ -68,7 +70,7 @@ def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, s
         problems.extend(find_problems(data, element(dtype, strict=True), dims), lambda inner: pointer(place) + inner)
 
 
-def declared(spec: TensorSpec) -> str:
+def spec_text(spec: TensorSpec) -> str:
     """The datatype and shape of ``spec`` as the protocol writes them: ``FP32 [-1, 2]``."""
     return f"{datatypes.name_of(spec.dtype)} {shape_text(spec)}"
 
@@ -78,7 +80,7 @@ def shape_text(spec: TensorSpec) -> str:
     return "of any shape" if spec.shape is None else str([-1 if size is None else size for size in spec.shape])
 
 
-def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
+def raw_body_input(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
     """The only input as JSON would describe it, and its data as binary tensor data, for a body that is nothing but its data.
 
     Triton's binary tensor data extension: what the JSON would say is taken from the signature; the one size that may be free
@@ -87,7 +89,7 @@ def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any],
     """
     needed = [spec for spec in signature.inputs if not spec.has_default]
     if len(needed) != 1 or needed[0].shape is None or needed[0].shape.count(None) > 1:
-        inputs = "; ".join(f"{spec.name}, {declared(spec)}" for spec in needed[:20]) or "none"
+        inputs = "; ".join(f"{spec.name}, {spec_text(spec)}" for spec in needed[:20]) or "none"
         raise InvalidArgument(f"a body without JSON is for one input with one free size at most; the inputs are: {inputs}")
     (spec,) = needed
     if spec.dtype == dtypes.STRING:

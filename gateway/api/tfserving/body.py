@@ -1,4 +1,4 @@
-"""Decoded bodies of :predict -> tensors. ``accept`` decides what is accepted, and ``load`` also says why a body is not.
+"""Decoded bodies of :predict -> tensors, or every reason why there are none.
 
 The order of checks and the texts are those of ``FillPredictRequestFromJson`` in ``util/json_tensor.cc``.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.api.tfserving import columns, rows
-from gateway.api.tfserving.wording import unlike
+from gateway.api.tfserving.wording import document_refusal
 from gateway.codec.elements import Array
 from gateway.codec.problems import cut
 from gateway.errors import GatewayError, InvalidArgument
@@ -28,9 +28,9 @@ class PredictBody:
 
 
 class PredictDocument:
-    """One body, which ``load`` makes into tensors for a signature. How it did is needed again for the answer. Not thread-safe.
+    """One body, and what ``load`` made of it last: the answer and a refusal depend on that. Not thread-safe.
 
-    ``signature`` and ``body``: the signature that tensors were last asked for, and what was made for it; None: nothing yet.
+    ``signature`` is the one that tensors were last asked for, and ``body`` what was made for it; None: nothing yet.
     """
 
     def __init__(self, load: Callable[[Signature], PredictBody]) -> None:
@@ -47,7 +47,7 @@ class PredictDocument:
 
     @property
     def is_row(self) -> bool:
-        """Whether it came in row format."""
+        """Whether the body came in row format."""
         return self.body is not None and self.body.row
 
 
@@ -61,11 +61,11 @@ def signature_name(document: Any) -> str:
     if names_signature(document):
         return cut(document.get(SIGNATURE_KEY, ""), _NAME_LENGTH) or DEFAULT_SIGNATURE
     if isinstance(document, dict):
-        raise unlike(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
-    raise unlike(document, "Is not object")
+        raise document_refusal(document, f"not formatted correctly. '{SIGNATURE_KEY}' key must be a string value.")
+    raise document_refusal(document, "Is not object")
 
 
-def accept(document: Any, signature: Signature) -> PredictBody | None:
+def accept_predict_body(document: Any, signature: Signature) -> PredictBody | None:
     """The tensors of a :predict body, which may hold NumberBlocks; None if it is refused.
 
     Declared shapes are not checked, other keys are ignored, and a signature's default values are not used, as upstream does.
@@ -73,18 +73,20 @@ def accept(document: Any, signature: Signature) -> PredictBody | None:
     if not names_signature(document) or not signature.inputs or (rows.KEY in document) == (columns.KEY in document):
         return None
     is_row = rows.KEY in document
-    module = rows if is_row else columns
-    tensors = module.tensors(document[module.KEY], signature.inputs)
+    if is_row:
+        tensors = rows.row_tensors(document[rows.KEY], signature.inputs)
+    else:
+        tensors = columns.column_tensors(document[columns.KEY], signature.inputs)
     return None if tensors is None else PredictBody(is_row, tensors)
 
 
-def load(document: Any, signature: Signature) -> PredictBody:
-    """As ``accept``, for a document without NumberBlocks.
+def load_predict_body(document: Any, signature: Signature) -> PredictBody:
+    """As ``accept_predict_body``, for a document without NumberBlocks.
 
     Raises InvalidArgument, whose message begins with upstream's text and which lists every problem; or, in the columnar format,
     Unimplemented for a dtype that has no JSON form.
     """
-    accepted = accept(document, signature)
+    accepted = accept_predict_body(document, signature)
     if accepted is None:
         raise _refusal(document, signature)
     return accepted
@@ -97,11 +99,13 @@ def _refusal(document: Any, signature: Signature) -> GatewayError:
     if rows.KEY not in document:
         if columns.KEY not in document:
             return InvalidArgument(f"Missing '{columns.KEY}' or '{rows.KEY}' key")
-        return columns.refusal(document[columns.KEY], signature.inputs)
+        return columns.column_refusal(document[columns.KEY], signature.inputs)
     if columns.KEY in document:
         keys = f"'{columns.KEY}' or '{rows.KEY}' keys to exist "
-        return unlike(document, f"Not formatted correctly expecting only one of {keys}")
+        return document_refusal(document, f"Not formatted correctly expecting only one of {keys}")
     instances = document[rows.KEY]
     if not isinstance(instances, list):
-        return unlike(document, f"Expecting '{rows.KEY}' to be an list/array")
-    return rows.refusal(instances, signature.inputs) if instances else unlike(document, f"No values in '{rows.KEY}' array")
+        return document_refusal(document, f"Expecting '{rows.KEY}' to be an list/array")
+    if not instances:
+        return document_refusal(document, f"No values in '{rows.KEY}' array")
+    return rows.row_refusal(instances, signature.inputs)

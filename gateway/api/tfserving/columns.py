@@ -26,14 +26,14 @@ def to_tensor(value: Any, spec: TensorSpec) -> Array | None:
     return to_array(value, element(spec.dtype, strict=False))
 
 
-def tensors(inputs: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | None:
+def column_tensors(inputs: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | None:
     """The tensors by input name; None if anything is wrong. Names that the signature does not have are ignored."""
     if not b64.is_object(inputs):
         return only_tensor(inputs, specs)
     return complete((spec.name, to_tensor(inputs.get(spec.name, MISSING), spec)) for spec in specs)
 
 
-def refusal(inputs: Any, specs: Sequence[TensorSpec]) -> GatewayError:
+def column_refusal(inputs: Any, specs: Sequence[TensorSpec]) -> GatewayError:
     """Why there are no tensors: upstream's text for its first problem, then every problem."""
     is_named = b64.is_object(inputs)
     if not is_named and len(specs) > 1:
@@ -48,7 +48,7 @@ def refusal(inputs: Any, specs: Sequence[TensorSpec]) -> GatewayError:
         problems.extend(find_problems(value, kind), partial(add, place))
         if value is MISSING:
             first = first or InvalidArgument(f"Missing named input: {spec.name} in '{KEY}' object.")
-        first = first or wording.of_tensor(value, kind)
+        first = first or wording.tensor_refusal(value, kind)
     if isinstance(first, Unimplemented):
         return first
     return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")

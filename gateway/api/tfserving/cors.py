@@ -18,7 +18,7 @@ HEADERS: Final = (
 _SCHEMES: Final = ("http://", "https://")
 
 
-def preflight(call: Call) -> Answer | None:
+def preflight_answer(call: Call) -> Answer | None:
     """The answer to an OPTIONS request under /v1/; None for any other method. Raises Unimplemented for an unknown one."""
     if call.method not in METHODS:
         raise Unimplemented(f"{call.method} is no method of this dialect")

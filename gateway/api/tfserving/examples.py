@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.api.tfserving.wording import json_type, unlike
+from gateway.api.tfserving.wording import document_refusal, json_type
 from gateway.codec import b64, raw_text
 from gateway.codec.problems import MISSING, Problems, cut
 from gateway.errors import InvalidArgument
@@ -27,7 +27,7 @@ _INT64_MAX: Final = 2**63 - 1
 _NAME_LENGTH: Final = 200
 
 
-def load(document: Mapping[str, Any]) -> Examples:
+def load_examples(document: Mapping[str, Any]) -> Examples:
     """The examples of a body, and its context.
 
     Raises InvalidArgument: upstream's text for its first problem, then every problem with its place.
@@ -54,11 +54,11 @@ class _Items(Sequence[Example]):
 def _items(document: Mapping[str, Any]) -> list[Any]:
     items = document.get(KEY, MISSING)
     if items is MISSING:
-        raise unlike(document, f"When method is classify, key '{KEY}' is expected and was not found")
+        raise document_refusal(document, f"When method is classify, key '{KEY}' is expected and was not found")
     if not isinstance(items, list):
-        raise unlike(document, f"Expecting '{KEY}' value to be an list/array")
+        raise document_refusal(document, f"Expecting '{KEY}' value to be an list/array")
     if not items:
-        raise unlike(document, f"'{KEY}' value is an empty array")
+        raise document_refusal(document, f"'{KEY}' value is an empty array")
     return items
 
 

@@ -34,23 +34,23 @@ class ModelPath:
     subresource: str = ""
 
 
-def parse(method: str, path: str) -> ModelPath:
+def parse_path(method: str, path: str) -> ModelPath:
     """The model and the verb or subresource that ``method`` and ``path`` (percent escapes still in it, no query) ask for.
 
     Raises:
         InvalidArgument: nothing is served there, or the version does not fit an int64.
     """
-    return _parse(method, path) if len(path) <= _REMEMBERED_LENGTH else _parse.__wrapped__(method, path)
+    return _parse_path(method, path) if len(path) <= _REMEMBERED_LENGTH else _parse_path.__wrapped__(method, path)
 
 
 @lru_cache(maxsize=512)
-def _parse(method: str, path: str) -> ModelPath:
+def _parse_path(method: str, path: str) -> ModelPath:
     if method == "GET" and path.lower() == _ALL_MODELS:
         return ModelPath(ModelRef(""))
     pattern = _PATTERNS.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if match is None:
-        raise malformed(method, path)
+        raise malformed_request(method, path)
     version, label = match["version"], match["label"]
     number = None if version is None else _version(version)
     model = ModelRef(_decoded(match["name"]), number, None if label is None else _decoded(label))
@@ -58,7 +58,7 @@ def _parse(method: str, path: str) -> ModelPath:
     return ModelPath(model, captured.get("verb", ""), captured.get("subresource", ""))
 
 
-def malformed(method: str, path: str) -> InvalidArgument:
+def malformed_request(method: str, path: str) -> InvalidArgument:
     """The error for whatever is not one of the dialect's routes, methods included: this dialect has no 405."""
     return InvalidArgument(f"Malformed request: {method} {path}")
 

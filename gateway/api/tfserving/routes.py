@@ -17,12 +17,11 @@ from gateway.api.memory import Memory
 from gateway.api.readiness import listed
 from gateway.api.routes import Route
 from gateway.api.tfserving import advice, body, cors, typed_body
-from gateway.api.tfserving import examples as example_bodies
-from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.advice import ExampleVerb
 from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
 from gateway.api.tfserving.body import PredictBody, PredictDocument
-from gateway.api.tfserving.path import ModelPath
+from gateway.api.tfserving.examples import load_examples
+from gateway.api.tfserving.path import ModelPath, malformed_request, parse_path
 from gateway.call import Answer, Call
 from gateway.codec import json_text
 from gateway.codec.json_output import NonFinite
@@ -43,7 +42,9 @@ WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 
 _NAMING: Final = Naming(body.names_signature, body.signature_name)
 
-FORM: Final = Form(typed_body.decoder, body.accept, body.load, raw_strings=True, naming=_NAMING)
+FORM: Final = Form(
+    typed_body.predict_body_decoder, body.accept_predict_body, body.load_predict_body, raw_strings=True, naming=_NAMING
+)
 _JSON_HEADER: Final = ("Content-Type", JSON)
 
 
@@ -81,10 +82,10 @@ class TfServing:
     async def dispatch(self, call: Call, rest: str = "") -> Answer:
         """The answer to any call whose path begins with /v1/. What is behind that, ``rest``, is read from the path itself."""
         if call.method != "POST":
-            answer = cors.preflight(call)
+            answer = cors.preflight_answer(call)
             if answer is not None:
                 return answer
-        target = tfserving_path.parse(call.method, call.path)
+        target = parse_path(call.method, call.path)
         match target.verb:
             case "predict":
                 return await self._predict(call, target.model)
@@ -97,7 +98,7 @@ class TfServing:
             case "":
                 return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
-        raise tfserving_path.malformed(call.method, call.path)
+        raise malformed_request(call.method, call.path)
 
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
@@ -161,7 +162,7 @@ class TfServing:
         try:
             document = await self._memory.run(len(data), json_text.parse, data, raw_strings=True)
             trace.signature = body.signature_name(document)
-            examples = await self._memory.run(len(data), example_bodies.load, document)
+            examples = await self._memory.run(len(data), load_examples, document)
         except InvalidArgument as error:
             raise await advice.examples_misread(
                 self._advisor, Refused(call, error, model), verb, data, document=document

@@ -22,7 +22,7 @@ from gateway.inference.signature import TensorSpec
 KEY = "instances"
 
 
-def tensors(instances: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | None:
+def row_tensors(instances: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | None:
     """The tensors of a list of examples, by input name, with one shared dimension 0; None if anything is wrong."""
     if isinstance(instances, NumberBlock):
         return only_tensor(instances, specs) if instances.shape[0] else None
@@ -36,14 +36,14 @@ def tensors(instances: Any, specs: Sequence[TensorSpec]) -> dict[str, Array] | N
     return complete((spec.name, _column([instance[spec.name] for instance in instances], spec)) for spec in specs)
 
 
-def refusal(instances: Sequence[Any], specs: Sequence[TensorSpec]) -> InvalidArgument:
+def row_refusal(instances: Sequence[Any], specs: Sequence[TensorSpec]) -> InvalidArgument:
     """Why a non-empty list makes no tensors: upstream's text for its first problem, then every problem."""
     kinds = {spec.name: element(spec.dtype, strict=False) for spec in specs}
     if b64.is_object(instances[0]):
         columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
         problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
         row = _row_of(problems.kept[0])
-        first = wording.of_named_instance(row, instances[row], instances[0], kinds)
+        first = wording.named_instance_refusal(row, instances[row], instances[0], kinds)
     elif len(specs) > 1:
         return InvalidArgument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
@@ -53,7 +53,7 @@ def refusal(instances: Sequence[Any], specs: Sequence[TensorSpec]) -> InvalidArg
         problems = Problems()
         problems.extend(find_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
         row = _row_of(problems.kept[0])
-        first = wording.of_plain_instance(row, instances[row], instances[0], kind)
+        first = wording.plain_instance_refusal(row, instances[row], instances[0], kind)
     return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")
 
 

@@ -1,7 +1,6 @@
 """Decoders made from a signature: the bytes of a small :predict body -> tensors in one step.
 
-They check names, types and shapes, and give None for whatever they do not know, such as a tensor that has not the declared
-shape: what they accept ``body`` accepts, as the same tensors.
+They check names, types and shapes. What they accept, the module ``body`` accepts too, as the same tensors.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +18,10 @@ _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 
 
 @lru_cache(maxsize=_MAX_SIGNATURES)
-def decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
+def predict_body_decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
     """What decodes a :predict body in either format, for a body that is for the default signature.
 
-    It gives None for whatever it does not know, such as a tensor that has not the declared shape.
+    The decoder gives None for whatever it does not know, such as a tensor that does not have the declared shape.
     """
     values = typed.values([(spec.name, element(spec.dtype, strict=False), spec.shape) for spec in signature.inputs])
     # An object with the one member b64 is a value, whatever the inputs are called.

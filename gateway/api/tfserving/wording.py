@@ -18,12 +18,12 @@ from gateway.inference import dtypes
 _TYPE_NAMES: Final = {bool: "True", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"}
 
 
-def unlike(document: Any, text: str) -> InvalidArgument:
+def document_refusal(document: Any, text: str) -> InvalidArgument:
     """The refusal of a whole ``document``, which ``text`` says why."""
     return InvalidArgument(f"JSON Value: {dump(document)} {text}")
 
 
-def of_tensor(value: Any, kind: Element) -> GatewayError | None:
+def tensor_refusal(value: Any, kind: Element) -> GatewayError | None:
     """Why ``value`` is no tensor of ``kind`` elements, or None if it is one (``FillTensorProto``)."""
     shape = shape_of(value)
     if len(shape) > MAX_RANK:
@@ -31,7 +31,7 @@ def of_tensor(value: Any, kind: Element) -> GatewayError | None:
     return _fill(value, 0, shape, kind)
 
 
-def of_named_instance(
+def named_instance_refusal(
     index: int, instance: Any, first: Mapping[str, Any], kinds: Mapping[str, Element]
 ) -> InvalidArgument | None:
     """Why an element of 'instances' that should be an object does not fit; ``first`` is the one at index 0."""
@@ -50,7 +50,7 @@ def of_named_instance(
     return None
 
 
-def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> InvalidArgument | None:
+def plain_instance_refusal(index: int, instance: Any, first: Any, kind: Element) -> InvalidArgument | None:
     """Why an element of 'instances' that should be a value or a list does not fit; ``first`` is the one at index 0."""
     if b64.is_object(instance):
         return InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
@@ -60,7 +60,7 @@ def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> I
 
 def _of_value(value: Any, first: Any, kind: Element) -> GatewayError | None:
     """Why ``value`` is no tensor of ``kind`` elements, or does not have the shape of ``first``."""
-    problem = of_tensor(value, kind)
+    problem = tensor_refusal(value, kind)
     if problem:
         return problem
     shape, expected = shape_of(value), shape_of(first)

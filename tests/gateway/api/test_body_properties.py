@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from gateway.api.simple.body import load as load_simple
 from gateway.api.tfserving import wording
 from gateway.api.tfserving.answer import dump_predict
-from gateway.api.tfserving.body import load as load_predict
+from gateway.api.tfserving.body import load_predict_body as load_predict
 from gateway.codec.elements import element, encode, fits
 from gateway.codec.json_text import parse
 from gateway.codec.nested_lists import find_problems, to_array
@@ -122,7 +122,7 @@ def test_a_value_has_problems_exactly_if_it_is_no_tensor(value, kind, dims):
     assert (array is None) == (problems.count > 0)
     assert all(resolves(problem.pointer, value) for problem in problems.kept)
     if dims is None:
-        assert (array is None) == (wording.of_tensor(value, kind) is not None)
+        assert (array is None) == (wording.tensor_refusal(value, kind) is not None)
     elif array is not None:
         assert array.ndim == len(dims)
         assert all(size in (None, got) for size, got in zip(dims, array.shape, strict=True))

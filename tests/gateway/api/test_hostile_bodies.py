@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.api.simple.body import load as load_simple
-from gateway.api.tfserving.body import load as load_predict
+from gateway.api.tfserving.body import load_predict_body as load_predict
 from gateway.codec.json_text import parse
 from gateway.codec.problems import MAX_COUNTED, MAX_PROBLEMS
 from gateway.errors import InvalidArgument

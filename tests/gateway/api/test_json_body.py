@@ -62,8 +62,8 @@ SIMPLE_SMALL = [
 
 @pytest.mark.parametrize(("text", "model"), SMALL)
 def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
-    assert typed_body.decoder(model)(text.encode()) is not None
-    assert predict_body.accept(json_text.parse(text.encode()), model) is not None
+    assert typed_body.predict_body_decoder(model)(text.encode()) is not None
+    assert predict_body.accept_predict_body(json_text.parse(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
@@ -75,7 +75,7 @@ def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
 def test_every_dtype_with_a_form_has_a_decoder_for_predict(dtype):
     body = f'{{"instances": [[{ELEMENT.get(dtype, "1")}]]}}'.encode()
-    assert typed_body.decoder(signature(x=(dtype, (None, 1))))(body).tensors["x"].dtype == dtype.numpy
+    assert typed_body.predict_body_decoder(signature(x=(dtype, (None, 1))))(body).tensors["x"].dtype == dtype.numpy
 
 
 @pytest.mark.parametrize("dtype", bodies.WITH_FORM, ids=str)
@@ -98,7 +98,7 @@ LARGE = {
 def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
     hollowed = large_json.parse(dumps(document).encode(), raw_strings=True)
     assert count(hollowed) == 1
-    assert np.array_equal(predict_body.accept(hollowed, IMAGE).tensors["x"], PIXELS)
+    assert np.array_equal(predict_body.accept_predict_body(hollowed, IMAGE).tensors["x"], PIXELS)
 
 
 @pytest.mark.parametrize("name", ["data", "x"])
@@ -126,7 +126,7 @@ def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
     rows = [{"a": list(range(1000)), "b": 1}, {"a": list(range(1000, 2000)), "b": 2}]
     hollowed = large_json.parse(json.dumps({"instances": rows}).encode())
     assert count(hollowed) == 2
-    loaded = predict_body.accept(hollowed, AB)
+    loaded = predict_body.accept_predict_body(hollowed, AB)
     assert loaded.tensors["a"].ravel().tolist() == list(range(2000))
     assert loaded.tensors["b"].tolist() == [1, 2]
 

@@ -72,7 +72,7 @@ def test_an_example_is_what_the_dialects_take(dtype):
     for shape in (None, (), (None,), (3,), (None, 2), (2, None, 3)):
         one = model(signature([spec(dtype, shape)]))
         made = document(one)
-        for path, load in (("/v1/models/m:predict", predict_body.load), ("/predict/m", simple_body.load)):
+        for path, load in (("/v1/models/m:predict", predict_body.load_predict_body), ("/predict/m", simple_body.load)):
             for example in examples(made, path).values():
                 load(example["value"], one.signatures["serving_default"])
         assert bool(examples(made, "/v1/models/m:predict")) == element(dtype, strict=False).is_supported
@@ -204,7 +204,7 @@ NAMES = ["m", "any", "a b", "ä", "50%", "a/b", "a{b}", "a:b", "a?b", "x.y-z", "
 def test_models_of_any_name_have_paths_and_identifiers_of_their_own():
     made = document(*(model(signature([spec()]), name=name) for name in NAMES))
     paths = [path for path in made["paths"] if path.startswith("/v1/models/") and path.endswith(":predict")]
-    named = {tfserving_path.parse("POST", path).model.name for path in paths if "{" not in path}
+    named = {tfserving_path.parse_path("POST", path).model.name for path in paths if "{" not in path}
     assert named == set(NAMES)
     simple = {unquote(path.removeprefix("/predict/")) for path in made["paths"] if re.fullmatch(r"/predict/[^{]+", path)}
     assert simple == set(NAMES) - {"a/b"}, "a route that takes one segment cannot take that name"

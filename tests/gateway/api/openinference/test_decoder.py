@@ -42,11 +42,11 @@ COMMON = {
 @pytest.mark.parametrize("document", COMMON.values(), ids=COMMON.keys())
 def test_what_clients_send_is_decoded_in_one_step(document):
     for text in (json.dumps(document), json.dumps(document, separators=(",", ":")), json.dumps(document, indent=1)):
-        assert decoder.decode(text.encode()) is not None
+        assert decoder.decode_request(text.encode()) is not None
 
 
 def test_a_large_list_of_numbers_is_decoded_as_a_block():
-    (given,) = decoder.decode(json.dumps(COMMON["large"]).encode())["inputs"]
+    (given,) = decoder.decode_request(json.dumps(COMMON["large"]).encode())["inputs"]
     assert isinstance(given["data"], NumberBlock)
 
 
@@ -80,7 +80,7 @@ def test_nothing_that_is_not_strict_is_accepted(text, gap):
     if gap:
         given = f'{{"name": "g", "datatype": "FP32", "shape": [1000], "data": {gap}}}'
         text = text.replace('"inputs": []', f'"inputs": [{given}]').replace('"inputs": [{', f'"inputs": [{given}, {{', 1)
-    assert decoder.decode(text.encode()) is None
+    assert decoder.decode_request(text.encode()) is None
     try:
         document = json_text.parse(text.encode(), strict=True)
     except InvalidArgument:
@@ -91,11 +91,11 @@ def test_nothing_that_is_not_strict_is_accepted(text, gap):
 def read_by_the_form(document):
     """What the form makes of a request, with NumberBlocks or without; None if it has a problem."""
     problems = Problems()
-    members = form.read(form.REQUEST, document, (), problems)
+    members = form.read_members(form.REQUEST, document, (), problems)
     for item in members.get("inputs", ()):
-        form.read(form.INPUT, item, (), problems)
+        form.read_members(form.INPUT, item, (), problems)
     for item in members.get("outputs") or ():
-        form.read(form.OUTPUT, item, (), problems)
+        form.read_members(form.OUTPUT, item, (), problems)
     return None if problems.count else document
 
 
@@ -137,7 +137,7 @@ GOOD = st.fixed_dictionaries(
 @given(GOOD | DOCUMENTS, st.data())
 def test_what_is_decoded_in_one_step_has_the_form_and_the_same_members(document, data):
     text = data.draw(bodies.as_bytes(data.draw(bodies.damaged(json.dumps(document)))))
-    decoded = decoder.decode(text)
+    decoded = decoder.decode_request(text)
     if decoded is not None:
         assert members(decoded) == members(read_by_the_form(json_text.parse(text, strict=True)))
 
@@ -147,18 +147,18 @@ def test_what_has_no_quote_in_a_string_is_decoded_in_one_step(document):
     assert read_by_the_form(document) is not None
     text = json.dumps(document, ensure_ascii=False)
     if "\\" not in text:
-        assert members(decoder.decode(text.encode())) == members(document)
+        assert members(decoder.decode_request(text.encode())) == members(document)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "{", "[" * 100_000, '{"inputs": ' + "[" * 5000 + "]" * 5000 + "}"])
 def test_what_is_no_request_is_left_to_the_form(text):
-    assert decoder.decode(text.encode()) is None
+    assert decoder.decode_request(text.encode()) is None
 
 
 def test_a_number_beyond_64_bits_becomes_the_same_tensor_in_both_ways():
     model = signature(x=(dtypes.DOUBLE, (1,)))
     given = '{"name": "x", "datatype": "FP64", "shape": [1], "data": [123456789012345678901234567890]}'
     texts = [f'{{"id": {name}, "inputs": [{given}]}}'.encode() for name in ('"a"', r'"\\\""')]
-    assert [decoder.decode(text) is None for text in texts] == [False, True]
+    assert [decoder.decode_request(text) is None for text in texts] == [False, True]
     decoded, read = [InferRequest(text, None).tensors(model)["x"] for text in texts]
     assert decoded.tobytes() == read.tobytes()
