@@ -104,8 +104,7 @@ def _refusal(document: Any, signature: Signature) -> GatewayError:
         keys = f"'{columns.KEY}' or '{rows.KEY}' keys to exist "
         return document_refusal(document, f"Not formatted correctly expecting only one of {keys}")
     instances = document[rows.KEY]
-    if not isinstance(instances, list):
-        return document_refusal(document, f"Expecting '{rows.KEY}' to be an list/array")
-    if not instances:
-        return document_refusal(document, f"No values in '{rows.KEY}' array")
+    if not isinstance(instances, list) or not instances:
+        expected = f"No values in '{rows.KEY}' array" if instances == [] else f"Expecting '{rows.KEY}' to be an list/array"
+        return document_refusal(document, expected)
     return rows.row_refusal(instances, signature.inputs)
