@@ -33,7 +33,7 @@ def infer_answer(request: InferRequest, prediction: Prediction) -> Answer:
     """
     wanted = request.outputs or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
     binary: list[bytes | memoryview] = []
-    outputs = [_described(output, _tensor(prediction, output.name), binary) for output in wanted]
+    outputs = [_described(output, prediction.outputs.get(output.name), binary) for output in wanted]
     document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}
     if request.id is not None:
         document["id"] = request.id
@@ -44,14 +44,10 @@ def infer_answer(request: InferRequest, prediction: Prediction) -> Answer:
     return Answer(200, b"".join([header, *binary]), [_BINARY, (HEADER_LENGTH, str(len(header)))])
 
 
-def _tensor(prediction: Prediction, name: str) -> Array:
-    if name not in prediction.outputs:
-        raise Internal(f"the model server's answer lacks the output {name}")
-    return prediction.outputs[name]
-
-
-def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
+def _described(output: RequestedOutput, array: Array | None, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
+    if array is None:
+        raise Internal(f"the model server's answer lacks the output {output.name}")
     datatype = datatypes.NUMPY_NAMES.get(array.dtype)
     if datatype is None:
         dtype = datatypes.of_numpy(array.dtype)

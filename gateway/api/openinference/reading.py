@@ -1,6 +1,6 @@
 """An inference request that is read member by member: it is accepted after all, or refused with every problem in one answer.
 
-The sizes are those that the client gives, and are trusted nowhere: no array is made before they are known to agree.
+The client gives the sizes, and they are not trusted: no array is made before they are known to agree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

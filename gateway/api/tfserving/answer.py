@@ -72,7 +72,7 @@ def _dump(results: Any) -> bytes:
 
 
 def _plain(outputs: Tensors, key: str, non_finite: NonFinite) -> bytes | None:
-    """An object of ``key`` and the only output, if there is nothing about its dtype, its order or its numbers to look after."""
+    """An object of ``key`` and the only output; None if orjson alone would not write it as this dialect does."""
     if len(outputs) != 1:
         return None
     (array,) = outputs.values()

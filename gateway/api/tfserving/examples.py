@@ -1,7 +1,7 @@
 """A :classify or :regress body -> Examples, in TensorFlow Serving's order and words (``util/json_tensor.cc``).
 
-Every member of an example is a feature, and the JSON type of its values is its kind: strings and b64 objects are bytes, a
-number with a point or an exponent is a float, any other an integer, as are true and false. All values are of one kind.
+Every member of an example is a feature, and the JSON type of its values gives its kind: strings and b64 objects are bytes, a
+number with a point or an exponent is a float, and any other number, true and false are integers. All values are of one kind.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def load_examples(document: Mapping[str, Any]) -> Examples:
 
 
 class _Items(Sequence[Example]):
-    """The examples of ``items``, which are some, each made when it is asked for: all of them would take many times the body."""
+    """The examples of ``items``, each made when it is asked for: all of them would take many times the memory of the body."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items

@@ -1,7 +1,7 @@
 """/v1/...: TensorFlow Serving's REST dialect. A client of its REST port changes the address and nothing else.
 
-Never refuses what TensorFlow Serving would answer: names, dtypes and ragged lists are checked as it does, a shape that does
-not fit the declaration is forwarded, and only when the model then refuses does the answer also say what the signature expected.
+The dialect never refuses what TensorFlow Serving would answer: it checks names, dtypes and ragged lists in the same way, and
+forwards a shape that does not fit the declaration. If the model then refuses, the answer also says what the signature expected.
 """
 
 import time

@@ -1,6 +1,6 @@
 """The first reason to refuse a :predict body, in TensorFlow Serving's order and words (``util/json_tensor.cc``).
 
-Clients match on these texts. They are only looked for once a body is known not to fit, so that they cost the good ones nothing.
+Clients match on these texts. A text is only looked for after a body was refused, so that good bodies cost no more.
 """
 
 import math
