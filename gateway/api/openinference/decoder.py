@@ -46,10 +46,11 @@ _DECODER: Final = msgspec.json.Decoder(_Request)
 def decode_request(text: bytes) -> dict[str, Any] | None:
     """The request that ``text`` holds, with NumberBlocks for large lists of numbers; None if only the form can tell."""
     try:
-        document = large_json.parse(text, strict=True)
+        document: Any = large_json.parse(text, strict=True)
         request: Any = _DECODER.decode(text) if document is None else msgspec.convert(document, _Request)
-        # msgspec takes the last of two equal names, and drops unknown ones: each leaves quotation marks over.
-        return request if _quotes_of_text(text) == _quotes_of_request(request) else None
+        # msgspec drops unknown names, and the first of two equal ones: each leaves quotation marks over.
+        quotes = _quotes_of_text(text) if document is None else _quotes_of_request(document)
+        return request if quotes == _quotes_of_request(request) else None
     except _REFUSALS:
         return None
 
