@@ -78,7 +78,7 @@ class InvalidTensors(Exception):
         return problems
 
 
-def load(signature: Signature, inputs: Mapping[str, Any], *, strict: bool) -> dict[str, Array]:
+def load_tensors(signature: Signature, inputs: Mapping[str, Any], *, strict: bool) -> dict[str, Array]:
     """The tensors of ``inputs`` (JSON values by input name).
 
     Raises InvalidTensors. An unknown name is a problem if ``strict``, and is ignored otherwise.
@@ -103,7 +103,7 @@ def _schema(signature: Signature, strict: bool) -> Schema:
     tensors: dict[str, fields.Field[Any]] = {
         attribute: TensorField(spec, strict) for attribute, spec in _attributes(signature).items()
     }
-    # ``load`` reports unknown names: marshmallow would make an error of each, and a hostile body has a million.
+    # ``load_tensors`` reports unknown names: marshmallow would make an error of each, and a hostile body has a million.
     return Schema.from_dict(tensors)(unknown=EXCLUDE)
 
 

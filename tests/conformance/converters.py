@@ -26,7 +26,7 @@ def parse_predict(case: dict) -> None:
 
     def load():
         document = parse_json(values.body(case["request"]), raw_strings=True)
-        return body.signature_name(document), body.load(document, signature)
+        return body.signature_name(document), body.load_predict_body(document, signature)
 
     loaded = _unless_refused(load, case["expect"])
     if loaded is None:
@@ -52,7 +52,7 @@ def format_predict(case: dict) -> None:
 def parse_examples(case: dict) -> None:
     def load():
         document = parse_json(values.body(case["request"]), raw_strings=True)
-        return body.signature_name(document), example_bodies.load(document)
+        return body.signature_name(document), example_bodies.load_examples(document)
 
     loaded = _unless_refused(load, case["expect"])
     if loaded is None:
@@ -100,7 +100,7 @@ def status_map(case: dict) -> None:
 def path_parse(case: dict) -> None:
     expect = case["expect"]
     refusal = expect if expect["match"] else {"error": MALFORMED}
-    target = _unless_refused(lambda: tfserving_path.parse(case["method"], case["path"]), refusal)
+    target = _unless_refused(lambda: tfserving_path.parse_path(case["method"], case["path"]), refusal)
     if target is None:
         return
     assert (target.model.name, target.model.version, target.model.label) == (

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 
 DTYPES = st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.bool_, np.dtype("S3"), np.dtype("U2")]).map(np.dtype)
 KNOWN = {"model": "half_plus_two", "version": 1}

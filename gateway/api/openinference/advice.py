@@ -13,37 +13,29 @@ from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_
 from gateway.api.samples.bodies import infer_body
 from gateway.api.samples.model import DocumentedModel, has_form, takes_one_string
 from gateway.codec.datatypes import has_datatype
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
+from gateway.telemetry.trace import Trace
 
 _ARRAYS: Final = "npy and npz have every dtype, under /v1"
 
 
-async def unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
-    """The body ``data`` is no JSON object."""
+async def unread_request(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
+    """The refusal of the body ``data``, which is no JSON object."""
     return await _explained(advisor, refused, DEFAULT_SIGNATURE, foreign_bytes(data, refused.call.media_type))
 
 
-async def unfit(advisor: Advisor, refused: Refused, name: str, document: Any, data: bytes) -> GatewayError:
-    """The JSON object ``document`` (None: raw data) does not fit the signature ``name``.
-
-    ``data``: the whole body.
-    """
-    inputs = {} if document is None else document.get("inputs")
+async def unfit_request(advisor: Advisor, refused: Refused, trace: Trace, document: Any, data: bytes) -> GatewayError:
+    """The refusal of the body ``data``, which is the JSON object ``document`` (None: raw data), by a version that is known."""
+    if not trace.is_known:
+        return await _explained(advisor, refused, DEFAULT_SIGNATURE, None)
+    if isinstance(refused.error, Unimplemented):
+        return await advisor.explained(refused, trace.signature, None, _arrays)
+    inputs = None if document is None else document.get("inputs")
     if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
         return refused.error
     foreign = None if inputs == [] else foreign_object(document, data, refused.call.media_type)
-    return await _explained(advisor, refused, name, foreign)
-
-
-async def without_form(advisor: Advisor, refused: Refused, name: str) -> GatewayError:
-    """A tensor has no datatype."""
-    return await advisor.explained(refused, name, None, _arrays)
-
-
-async def unknown(advisor: Advisor, refused: Refused) -> GatewayError:
-    """There is no signature of the name that was asked for."""
-    return await _explained(advisor, refused, DEFAULT_SIGNATURE, None)
+    return await _explained(advisor, refused, trace.signature, foreign)
 
 
 async def _explained(advisor: Advisor, refused: Refused, name: str, foreign: ForeignBody | None) -> GatewayError:

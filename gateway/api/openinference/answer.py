@@ -10,9 +10,10 @@ import numpy as np
 import orjson
 
 from gateway.api.errors import JSON
-from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, RequestedOutput
+from gateway.api.openinference.form import HEADER_LENGTH
+from gateway.api.openinference.request import InferRequest, RequestedOutput
 from gateway.call import Answer
-from gateway.codec.b64 import b64_object
+from gateway.codec.b64 import string_or_b64
 from gateway.codec.datatypes import NUMPY_DATATYPES
 from gateway.codec.elements import Array, dtype_of
 from gateway.codec.raw_tensor import encode_raw_tensor
@@ -25,16 +26,16 @@ _BINARY: Final = ("Content-Type", "application/octet-stream")
 _WIDENED: Final = (dtypes.HALF, dtypes.BFLOAT16)
 
 
-def render(request: InferRequest, prediction: Prediction) -> Answer:
+def infer_answer(request: InferRequest, prediction: Prediction) -> Answer:
     """The outputs that ``request`` asked for, in its order, or all of them by name.
 
     Raises:
         Unimplemented: the protocol has no datatype for an output.
         Internal: the model server left out an output.
     """
-    wanted = request.outputs() or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
+    wanted = request.outputs or [RequestedOutput(name, request.binary_output) for name in sorted(prediction.outputs)]
     binary: list[bytes | memoryview] = []
-    outputs = [_described(output, _tensor(prediction, output.name), binary) for output in wanted]
+    outputs = [_described(output, prediction.outputs.get(output.name), binary) for output in wanted]
     document: dict[str, Any] = {"model_name": prediction.model, "model_version": str(prediction.version)}
     if request.id is not None:
         document["id"] = request.id
@@ -45,14 +46,10 @@ def render(request: InferRequest, prediction: Prediction) -> Answer:
     return Answer(200, b"".join([header, *binary]), [_BINARY, (HEADER_LENGTH, str(len(header)))])
 
 
-def _tensor(prediction: Prediction, name: str) -> Array:
-    if name not in prediction.outputs:
-        raise Internal(f"the model server's answer lacks the output {name}")
-    return prediction.outputs[name]
-
-
-def _described(output: RequestedOutput, array: Array, binary: list[bytes | memoryview]) -> dict[str, Any]:
+def _described(output: RequestedOutput, array: Array | None, binary: list[bytes | memoryview]) -> dict[str, Any]:
     """An output as JSON; its data is added to ``binary`` if it was asked for in that way."""
+    if array is None:
+        raise Internal(f"the model server's answer lacks the output {output.name}")
     datatype = NUMPY_DATATYPES.get(array.dtype)
     if datatype is None:
         raise Unimplemented(f"the output {output.name} is {dtype_of(array)}, for which the protocol has no datatype")
@@ -69,13 +66,6 @@ def _described(output: RequestedOutput, array: Array, binary: list[bytes | memor
 def _json_data(array: Array) -> Any:
     """A value that orjson writes as a flat list, with null for a number that is not finite."""
     if array.dtype == object:
-        return [_text(item) for item in array.flat]
+        return [string_or_b64(item) for item in array.flat]
     widened = array.astype(np.float32) if dtype_of(array) in _WIDENED else array
     return np.ascontiguousarray(widened).reshape(-1)
-
-
-def _text(item: bytes) -> str | dict[str, str]:
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        return b64_object(item)

@@ -1,16 +1,16 @@
 """A request for inference in the Open Inference Protocol: JSON, the binary data behind it, and the tensors they make together.
 
-A good request is decoded in one step. Only a request that is not recognised is looked at member by member, and either accepted
-after all or refused with every problem.
+A good request is decoded in one step. Only a request that is not recognised, or does not fit, is read member by member, and
+either accepted after all or refused with every problem.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from gateway.api.openinference import decoder, form, tensor
-from gateway.api.openinference.decoder import Input, Output, Request
-from gateway.api.openinference.refusal import Refusal
+from gateway.api.openinference.form import HEADER_LENGTH
+from gateway.api.openinference.reading import Reading
 from gateway.codec.datatypes import has_datatype
 from gateway.codec.elements import Array
 from gateway.codec.json_text import parse_json
@@ -19,11 +19,9 @@ from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 from gateway.inference.suggestions import refuse_composite
 
-HEADER_LENGTH: Final = form.HEADER_LENGTH
-
 _MAX_NAME: Final = 200  # characters of a signature's name in a message or a log
 _NO_REQUEST: Final = "this is no inference request:"
-_RAW: Final[dict[str, Any]] = {"binary_data_output": True}
+_RAW: Final[dict[str, Any]] = {"parameters": {"binary_data_output": True}}
 
 
 class RequestedOutput(NamedTuple):
@@ -44,7 +42,14 @@ def json_length(header_length: str | None, body_bytes: int) -> int | None:
 
 
 class InferRequest:
-    """One request. ``tensors`` may be asked for more than one signature. Not thread-safe."""
+    """One request. ``tensors`` may be asked for more than one signature. Not thread-safe.
+
+    Until ``tensors`` has found nothing wrong, the other members are what can be made out of the request.
+
+    ``id``: the client's own name for the request, or None. ``signature``: the one that the parameter ``signature_name`` asks
+    for. ``binary_output``: whether outputs that do not say otherwise are wanted as binary data. ``outputs``: those asked for,
+    in the client's order; none: all.
+    """
 
     def __init__(self, body: bytes, json_bytes: int | None) -> None:
         """``json_bytes`` of ``body`` are JSON (None: all), and behind them is binary data.
@@ -55,42 +60,23 @@ class InferRequest:
         self._json = body if json_bytes is None else body[:json_bytes]
         self._binary = memoryview(body)[len(self._json) :]
         self._is_raw = json_bytes == 0
-        self._request = Request([], parameters=_RAW) if self._is_raw else decoder.decode(self._json)
-        self._parameters: Mapping[str, Any] = (self._request.parameters if self._request is not None else None) or {}
-        self._outputs: tuple[RequestedOutput, ...] | None = None
-        self._refused: Any = None  # the document of a request that is None for its form
-        if self._request is None:
-            self._look(is_whole=json_bytes is None)
-
-    @property
-    def id(self) -> str | None:
-        """The client's own name for the request."""
-        return None if self._request is None else self._request.id
-
-    @property
-    def signature(self) -> str:
-        """The signature that the parameter ``signature_name`` asks for."""
-        name = self._parameters.get(form.SIGNATURE_NAME)
-        return cut_text(name, _MAX_NAME) if name else DEFAULT_SIGNATURE
+        request = _RAW if self._is_raw else decoder.decode_request(self._json)
+        self._is_decoded = request is not None
+        self._request: Any = _document(self._json, is_whole=json_bytes is None) if request is None else request
+        parameters = self._request.get("parameters")
+        if not isinstance(parameters, dict):
+            parameters = {}
+        name = parameters.get(form.SIGNATURE_NAME)
+        self.id: str | None = self._request.get("id")
+        self.signature = cut_text(name, _MAX_NAME) if name and isinstance(name, str) else DEFAULT_SIGNATURE
+        self.binary_output = bool(parameters.get("binary_data_output"))
+        outputs = self._request.get("outputs")
+        self.outputs = _requested(outputs, self.binary_output) if outputs else ()
 
     @property
     def document(self) -> Any:
-        """The JSON of a request that was refused, decoded; None for a body without JSON."""
-        if self._is_raw or self._refused is not None:
-            return self._refused
-        return parse_json(self._json, strict=True)
-
-    @property
-    def binary_output(self) -> bool:
-        """Whether outputs that do not say otherwise are wanted as binary data."""
-        return bool(self._parameters.get("binary_data_output"))
-
-    def outputs(self) -> tuple[RequestedOutput, ...]:
-        """The outputs asked for, in the client's order (none: all). Complete only once ``tensors`` has found nothing wrong."""
-        if self._outputs is None:
-            items = self._request.outputs if self._request is not None else None
-            self._outputs = tuple([_requested(item, self.binary_output) for item in items or ()])
-        return self._outputs
+        """The JSON of the request, with NumberBlocks if it was decoded; None for a body without JSON."""
+        return None if self._is_raw else self._request
 
     def tensors(self, signature: Signature) -> dict[str, Array]:
         """The input tensors, which fit ``signature``.
@@ -99,100 +85,78 @@ class InferRequest:
             InvalidArgument: the request does not fit; it holds every problem.
             Unimplemented: the protocol has no datatype for one of the tensors, or one of them is no plain tensor.
         """
-        has_datatypes = _has_datatypes(signature)
-        if not has_datatypes:
-            _refuse_unsupported(signature, signature.inputs)
-            refuse_composite(signature, self._named_outputs(signature))
+        if _has_datatypes(signature):
+            return self._tensors(signature)
+        outputs = {spec.name: spec for spec in signature.outputs}
+        wanted = [outputs[output.name] for output in self.outputs if output.name in outputs]
+        _refuse_unsupported(signature, signature.inputs)
+        refuse_composite(signature, wanted if self.outputs else signature.outputs)
         tensors = self._tensors(signature)
-        if tensors is None:
-            tensors = self._looked_at(signature)
-        if not has_datatypes:
-            _refuse_unsupported(signature, self._wanted(signature) or ())
+        _refuse_unsupported(signature, wanted if self.outputs else signature.outputs)
         return tensors
 
-    def _look(self, *, is_whole: bool) -> None:
-        """Read a request that was not recognised. ``is_whole``: no header says where the JSON ends.
-
-        If there is a problem with the form, the request stays None, and ``tensors`` tells the problem.
-        """
-        try:
-            document = self.document
-        except InvalidArgument as error:
-            raise _with_header(error) if is_whole else error from None
-        problems = Problems()
-        members = form.read(form.REQUEST, document, (), problems)
-        if not isinstance(document, dict):
-            raise problems.invalid_argument(_NO_REQUEST)
-        self._request = None if problems.count else decoder.load(document)
-        self._refused = document if self._request is None else None
-        self._parameters = members.get("parameters") or {}
-
-    def _looked_at(self, signature: Signature) -> dict[str, Array]:
-        """The tensors of a request that does not seem to fit, by its whole document. Raises InvalidArgument if it does not."""
-        if self._request is None or not decoder.has_blocks(self._request):
-            raise self._refusal(self.document, signature)
-        self._request = None  # before there is the whole of it beside
-        document = self.document
-        self._request = decoder.load(document)
-        tensors = self._tensors(signature)
-        if tensors is None:
-            raise self._refusal(document, signature)
-        return tensors
-
-    def _tensors(self, signature: Signature) -> dict[str, Array] | None:
-        """The tensors for ``signature``, or None if anything is wrong."""
-        if self._request is None or self._wanted(signature) is None:
-            return None
-        inputs, binary = self._request.inputs, self._binary
+    def _tensors(self, signature: Signature) -> dict[str, Array]:
         if self._is_raw:
-            described, binary = tensor.of_raw_body(signature, self._binary)
-            inputs = [Input(**described)]
-        return _load(inputs, binary, signature)
+            described, binary = tensor.raw_body_input(signature, self._binary)
+            request = {"inputs": [described]}
+            return _load(request["inputs"], binary, signature) or Reading(request, binary, signature).tensors()
+        if self._is_decoded:
+            tensors = _load(self._request["inputs"], self._binary, signature) if self._has_outputs(signature) else None
+            if tensors is not None:
+                return tensors
+            # NumberBlocks cannot be explained, and the form accepts numbers that no block is made of.
+            self._is_decoded, self._request = False, {}  # freed before the whole document is read
+            self._request = parse_json(self._json, strict=True)
+        return Reading(self._request, self._binary, signature).tensors()
 
-    def _wanted(self, signature: Signature) -> Sequence[TensorSpec] | None:
-        """The outputs asked for; None if ``signature`` does not have one of them, or if one is asked for twice."""
-        if not self.outputs():
-            return signature.outputs
-        specs = {spec.name: spec for spec in signature.outputs}
-        wanted = [specs.pop(output.name) for output in self.outputs() if output.name in specs]
-        return wanted if len(wanted) == len(self.outputs()) else None
-
-    def _named_outputs(self, signature: Signature) -> Sequence[TensorSpec]:
-        """The outputs that are asked for, in a request that may have any problem."""
-        outputs = [] if self._is_raw else self.document.get("outputs")
-        items = outputs if isinstance(outputs, list) else []
-        names = [item.get("name") for item in items if isinstance(item, dict)]
-        return [spec for spec in signature.outputs if spec.name in names] if names else signature.outputs
-
-    def _refusal(self, document: Any, signature: Signature) -> InvalidArgument:
-        binary = self._binary
-        if self._is_raw:
-            described, binary = tensor.of_raw_body(signature, self._binary)
-            document = {"inputs": [described]}
-        problems = Refusal(document, binary, signature).find()
-        return problems.invalid_argument(f"the request does not fit the signature {signature.name}:")
+    def _has_outputs(self, signature: Signature) -> bool:
+        """Whether ``signature`` has all outputs that are asked for, and none of them is asked for twice."""
+        if not self.outputs:
+            return True
+        names = {output.name for output in self.outputs}
+        return len(names) == len(self.outputs) and names <= {spec.name for spec in signature.outputs}
 
 
-def _load(inputs: Iterable[Input], binary: memoryview, signature: Signature) -> dict[str, Array] | None:
+def _document(text: bytes, *, is_whole: bool) -> dict[str, Any]:
+    """The JSON of a request. ``is_whole``: no header says where it ends. Raises InvalidArgument if it is no object."""
+    try:
+        document = parse_json(text, strict=True)
+    except InvalidArgument as error:
+        raise _with_header(error) if is_whole else error from None
+    if isinstance(document, dict):
+        return document
+    problems = Problems()
+    form.read_members(form.REQUEST, document, (), problems)
+    raise problems.invalid_argument(_NO_REQUEST)
+
+
+def _load(inputs: Sequence[Mapping[str, Any]], binary: memoryview, signature: Signature) -> dict[str, Array] | None:
     """The tensors of ``inputs``, each once and none missing, and all of ``binary`` used; or None."""
     specs = {spec.name: spec for spec in signature.inputs}
     tensors: dict[str, Array] = {}
     at = 0
     for given in inputs:
-        spec, size = specs.pop(given.name, None), decoder.binary_size(given)
+        name, size = given["name"], tensor.binary_size(given)
+        spec = specs.pop(name, None)
         data = None if size is None else binary[at : at + size]
-        array = None if spec is None else tensor.load(given, data, spec)
+        array = None if spec is None else tensor.input_tensor(given, data, spec)
         if array is None:
             return None
-        tensors[given.name] = array
+        tensors[name] = array
         at += size or 0
     is_complete = at == len(binary) and all(spec.has_default for spec in specs.values())
     return tensors if is_complete else None
 
 
-def _requested(output: Output, default: bool) -> RequestedOutput:
-    binary = output.parameters.get("binary_data") if output.parameters else None
-    return RequestedOutput(output.name, default if binary is None else binary)
+def _requested(outputs: Any, default: bool) -> tuple[RequestedOutput, ...]:
+    """The outputs that are objects, in a request that may have any problem; one without a name gets an empty one."""
+    requested = []
+    for output in outputs if isinstance(outputs, list) else ():
+        if isinstance(output, dict):
+            name, parameters = output.get("name"), output.get("parameters")
+            binary = parameters.get("binary_data") if isinstance(parameters, dict) else None
+            requested.append(RequestedOutput(name if isinstance(name, str) else "", default if binary is None else binary))
+    return tuple(requested)
 
 
 def _with_header(error: InvalidArgument) -> InvalidArgument:

@@ -15,17 +15,17 @@ from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
 from gateway.api.memory import Memory
 from gateway.api.openinference import advice, form
-from gateway.api.openinference.answer import render
-from gateway.api.openinference.request import HEADER_LENGTH, InferRequest, json_length
+from gateway.api.openinference.answer import infer_answer
+from gateway.api.openinference.request import InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.codec.datatypes import datatype_of
-from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
-from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.inference.status import ModelStatus
 from gateway.inference.suggestions import refuse_composite
 from gateway.telemetry.trace import Trace
 
@@ -33,7 +33,7 @@ SERVER_NAME: Final = "serving-gateway"
 SERVER_VERSION: Final = "0.1.0"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository")
 
-_HEADER_LENGTH: Final = HEADER_LENGTH.lower()
+_HEADER_LENGTH: Final = form.HEADER_LENGTH.lower()
 _INT64_MAX: Final = 2**63 - 1
 _PLATFORM: Final = "tensorflow_savedmodel"
 _STATES: Final = {"AVAILABLE": "READY", "START": "LOADING", "LOADING": "LOADING", "UNLOADING": "UNLOADING"}
@@ -86,7 +86,7 @@ class OpenInference:
         """The metadata of a model: its versions, and the tensors of a signature."""
         model = await self._model_ref(call, name, version)
         served = await self._catalog.served(model, call.deadline)
-        signature = signature_of(served, _query(call, form.SIGNATURE_NAME) or DEFAULT_SIGNATURE)
+        signature = signature_of(served, parse_qs(call.query).get(form.SIGNATURE_NAME, [DEFAULT_SIGNATURE])[0])
         refuse_composite(signature)
         versions = (await self._catalog.status(ModelRef(model.name), call.deadline)).available
         answer = json_answer(
@@ -120,32 +120,20 @@ class OpenInference:
         try:
             request = await self._memory.run(size, InferRequest, sent, json_bytes)
         except InvalidArgument as error:
-            raise await advice.unread(self._advisor, Refused(call, error, model), sent) from None
+            raise await advice.unread_request(self._advisor, Refused(call, error, model), sent) from None
         trace.signature = request.signature
         call.parse_s = time.monotonic() - started_s
         try:
-            return await self._answered(call, model, trace, request, len(sent))
+            wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
+            build = self._memory.running(len(sent), request.tensors)
+            prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
+            return await self._memory.run(memory.size(prediction.outputs), infer_answer, request, prediction)
         except (InvalidArgument, Unimplemented) as error:
-            raise await self._explained(call, error, trace, request, sent) from None
-
-    async def _answered(self, call: Call, model: ModelRef, trace: Trace, request: InferRequest, size: int) -> Answer:
-        wanted = tuple(dict.fromkeys([output.name for output in request.outputs()]))
-        build = self._memory.running(size, request.tensors)
-        prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
-        return await self._memory.run(memory.size(prediction.outputs), render, request, prediction)
-
-    async def _explained(
-        self, call: Call, error: GatewayError, trace: Trace, request: InferRequest, sent: bytes
-    ) -> GatewayError:
-        """``error``, with what there is instead. What the catalog refuses says so already."""
-        if trace.version is None:
-            return error
-        refused = Refused(call, error, ModelRef(trace.model, trace.version))
-        if not trace.is_known:
-            return await advice.unknown(self._advisor, refused)
-        if isinstance(error, Unimplemented):
-            return await advice.without_form(self._advisor, refused, trace.signature)
-        return await advice.unfit(self._advisor, refused, trace.signature, request.document, sent)
+            if trace.version is None:
+                raise  # what the catalog refuses says already what there is instead
+            raise await advice.unfit_request(
+                self._advisor, Refused(call, error, ModelRef(name, trace.version)), trace, request.document, sent
+            ) from None
 
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""
@@ -163,22 +151,16 @@ class OpenInference:
         if not version:
             return ModelRef(name)
         if not (version.isascii() and version.isdigit()):
-            return await self._labelled(call, ModelRef(name, label=version))
+            model = ModelRef(name, label=version)
+            try:
+                await self._catalog.served(model, call.deadline)
+            except InvalidArgument as error:
+                raise NotFound(f"{name} has no version or label {version}: {error.message}") from error
+            return model
         significant = version.lstrip("0") or "0"
         if len(significant) > 19 or int(significant) > _INT64_MAX:
             raise NotFound(f"no version of {name} has a number beyond {_INT64_MAX}")
         return ModelRef(name, int(significant))
-
-    async def _labelled(self, call: Call, model: ModelRef) -> ModelRef:
-        try:
-            await self._catalog.served(model, call.deadline)
-        except InvalidArgument as error:
-            raise NotFound(f"{model.name} has no version or label {model.label}: {error.message}") from error
-        return model
-
-
-def _query(call: Call, name: str) -> str:
-    return parse_qs(call.query).get(name, [""])[0]
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
@@ -196,14 +178,10 @@ def _index_entries(model: ModelStatus) -> list[dict[str, str]]:
             "name": model.name,
             "version": str(version.version),
             "state": _STATES.get(version.state, "UNAVAILABLE"),
-            "reason": _reason(version),
+            "reason": f"{version.error_code}: {version.error_message}" if version.has_failed else "",
         }
         for version in model.versions
     ]
-
-
-def _reason(version: VersionStatus) -> str:
-    return f"{version.error_code}: {version.error_message}" if version.has_failed else ""
 
 
 def _readiness(names: dict[str, str], reasons: list[str]) -> Answer:

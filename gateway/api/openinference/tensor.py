@@ -1,4 +1,7 @@
-"""One input of an inference request -> one tensor, held against its declaration. Nothing that does not fit gets through."""
+"""One input of an inference request -> one tensor, held against its declaration. Nothing that does not fit gets through.
+
+An input is given as the members that it has, each of the right form.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.api.openinference.decoder import Input
-from gateway.api.openinference.strictness import Path
+from gateway.api.openinference.form import BINARY_SIZE, Path
 from gateway.codec import datatypes, raw_tensor
 from gateway.codec.datatypes import datatype_of
 from gateway.codec.elements import Array, element
@@ -21,43 +23,56 @@ from gateway.inference.dtypes import DType
 from gateway.inference.signature import Signature, TensorSpec
 
 
-def load(given: Input, binary: memoryview | None, spec: TensorSpec) -> Array | None:
-    """The tensor of ``given``, as ``spec`` declares it, or None if it does not fit.
+def binary_size(members: Mapping[str, Any]) -> int | None:
+    """How many bytes of binary data an input has; None: its data is JSON."""
+    parameters = members.get("parameters")
+    return parameters.get(BINARY_SIZE) if parameters else None
+
+
+def input_tensor(members: Mapping[str, Any], binary: memoryview | None, spec: TensorSpec) -> Array | None:
+    """The tensor of an input, as ``spec`` declares it, or None if it does not fit.
 
     ``binary``: its bytes; None: its data is JSON.
     """
-    if given.datatype != datatype_of(spec.dtype) or not spec.fits(given.shape):
+    shape, data = members.get("shape"), members.get("data")
+    if members.get("datatype") != datatype_of(spec.dtype) or shape is None or not spec.fits(shape):
         return None
     if binary is None:
-        dims = _dims(given.data, given.shape)
-        array = None if given.data is None else lists_to_array(given.data, element(spec.dtype, strict=True), dims)
-        return None if array is None else array.reshape(given.shape)
+        array = None if data is None else lists_to_array(data, element(spec.dtype, strict=True), _dims(data, shape))
+        return None if array is None else array.reshape(shape)
     try:
-        return decode_raw_tensor(binary, spec.dtype, given.shape) if given.data is None else None
+        return decode_raw_tensor(binary, spec.dtype, shape) if data is None else None
     except raw_tensor.Unreadable:
         return None
 
 
-def explain(members: Mapping[str, Any], path: Path, binary: memoryview | None, spec: TensorSpec, problems: Problems) -> None:
-    """Add to ``problems`` every reason why an input does not fit ``spec``.
+def explain_input(
+    members: Mapping[str, Any], path: Path, binary: memoryview | None, spec: TensorSpec, problems: Problems
+) -> None:
+    """Add to ``problems`` every reason why the input at ``path`` does not fit ``spec``.
 
-    ``members``: those of the input at ``path`` that are well formed. The data is held against the shape and the datatype that
-    are given with it, and those against the declaration, so that one mistake is told once. That a member is missing, or that
-    the body ends before the tensor, is for the caller to tell.
+    The data is held against the shape and the datatype that are given with it, and those against the declaration, so that one
+    mistake is told once. That a member is missing, or that the body ends before the tensor, is for the caller to tell.
     """
-    datatype, shape = members.get("datatype"), members.get("shape")
+    datatype, shape, data = members.get("datatype"), members.get("shape"), members.get("data")
     if datatype is not None and datatype != datatype_of(spec.dtype):
         problems.add((*path, "datatype"), datatype_of(spec.dtype), datatype)
     if shape is not None and not spec.fits(shape):
         problems.note((*path, "shape"), shape_text(spec), str(shape))
-    dtype = datatypes.BY_NAME.get(datatype or "", spec.dtype)
-    if binary is None:
-        _explain_json(members.get("data"), (*path, "data"), dtype, shape, problems)
+    dtype, place = datatypes.BY_NAME.get(datatype or "", spec.dtype), (*path, "data")
+    if binary is not None:
+        if data is not None:
+            problems.add(place, "nothing, as binary_data_size says that the data is binary", data)
+        if shape is not None and len(binary) == binary_size(members):
+            _explain_binary(binary, (*path, "parameters", BINARY_SIZE), dtype, shape, problems)
+    elif data is None:
+        problems.add(place, "the tensor's elements, or binary_data_size among its parameters", MISSING)
     else:
-        _explain_binary(members, path, binary, dtype, problems)
+        dims = None if shape is None else _dims(data, shape)
+        problems.extend(find_list_problems(data, element(dtype, strict=True), dims), lambda inner: json_pointer(place) + inner)
 
 
-def declared(spec: TensorSpec) -> str:
+def spec_text(spec: TensorSpec) -> str:
     """The datatype and shape of ``spec`` as the protocol writes them: ``FP32 [-1, 2]``."""
     return f"{datatype_of(spec.dtype)} {shape_text(spec)}"
 
@@ -67,7 +82,7 @@ def shape_text(spec: TensorSpec) -> str:
     return "of any shape" if spec.shape is None else str([-1 if size is None else size for size in spec.shape])
 
 
-def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
+def raw_body_input(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
     """The only input as JSON would describe it, and its data as binary tensor data, for a body that is nothing but its data.
 
     Triton's binary tensor data extension: what the JSON would say is taken from the signature; the one size that may be free
@@ -76,35 +91,22 @@ def of_raw_body(signature: Signature, data: memoryview) -> tuple[dict[str, Any],
     """
     needed = [spec for spec in signature.inputs if not spec.has_default]
     if len(needed) != 1 or needed[0].shape is None or needed[0].shape.count(None) > 1:
-        inputs = "; ".join(f"{spec.name}, {declared(spec)}" for spec in needed[:20]) or "none"
+        inputs = "; ".join(f"{spec.name}, {spec_text(spec)}" for spec in needed[:20]) or "none"
         raise InvalidArgument(f"a body without JSON is for one input with one free size at most; the inputs are: {inputs}")
     (spec,) = needed
     if spec.dtype == dtypes.STRING:
-        data = memoryview(encode_raw_tensor(_one_string(data)))
+        string = np.empty(1, dtype=object)
+        string[0] = bytes(data)
+        data = memoryview(encode_raw_tensor(string))
     described = {"name": spec.name, "datatype": datatype_of(spec.dtype), "shape": _sizes(spec, len(data))}
-    return described | {"parameters": {"binary_data_size": len(data)}}, data
+    return described | {"parameters": {BINARY_SIZE: len(data)}}, data
 
 
-def _explain_json(data: Any, path: Path, dtype: DType, shape: list[int] | None, problems: Problems) -> None:
-    if data is None:
-        problems.add(path, "the tensor's elements, or binary_data_size among its parameters", MISSING)
-        return
-    kind, dims = element(dtype, strict=True), None if shape is None else _dims(data, shape)
-    if lists_to_array(data, kind, dims) is None:
-        problems.extend(find_list_problems(data, kind, dims), lambda inner: json_pointer(path) + inner)
-
-
-def _explain_binary(members: Mapping[str, Any], path: Path, binary: memoryview, dtype: DType, problems: Problems) -> None:
-    data, shape = members.get("data"), members.get("shape")
-    if data is not None:
-        problems.add((*path, "data"), "nothing, as binary_data_size says that the data is binary", data)
-    size = members["parameters"]["binary_data_size"]
-    if shape is None or len(binary) < size:
-        return
+def _explain_binary(binary: memoryview, path: Path, dtype: DType, shape: list[int], problems: Problems) -> None:
     try:
         decode_raw_tensor(binary, dtype, shape)
     except raw_tensor.Unreadable as unreadable:
-        problems.note((*path, "parameters", "binary_data_size"), unreadable.expected, unreadable.got)
+        problems.note(path, unreadable.expected, unreadable.got)
 
 
 def _dims(data: Any, shape: list[int]) -> Dims:
@@ -114,12 +116,6 @@ def _dims(data: Any, shape: list[int]) -> Dims:
     else:
         is_flat = isinstance(data, list) and not (data and isinstance(data[0], list))
     return (math.prod(shape),) if is_flat else tuple(shape)
-
-
-def _one_string(data: memoryview) -> Array:
-    array = np.empty(1, dtype=object)
-    array[0] = bytes(data)
-    return array
 
 
 def _sizes(spec: TensorSpec, data_bytes: int) -> list[int]:

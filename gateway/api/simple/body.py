@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.api.json_body import Form
-from gateway.api.tensor_field import InvalidTensors, example_dims
-from gateway.api.tensor_field import load as load_tensors
+from gateway.api.tensor_field import InvalidTensors, example_dims, load_tensors
 from gateway.codec import typed
 from gateway.codec.elements import Array, element
 from gateway.codec.nested_lists import complete_tensors, lists_to_array

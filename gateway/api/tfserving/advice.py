@@ -5,20 +5,21 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from gateway.api.advice import foreign_body, worked_example
-from gateway.api.advice.advisor import Advisor, Lines, Refused, signature_for_file
+from gateway.api.advice.advisor import Advisor, Refused, signature_for_file
 from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_object
 from gateway.api.json_body import JsonBody
 from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
-from gateway.api.tfserving.body import PredictBody
+from gateway.api.tfserving.body import PredictBody, PredictDocument
 from gateway.codec.datatypes import has_datatype
-from gateway.errors import GatewayError, OutOfRange
+from gateway.codec.problems import json_pointer
+from gateway.errors import GatewayError, InvalidArgument, OutOfRange, Problem
 from gateway.inference import suggestions
-from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, Tensors, TensorSpec
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature, Tensors, TensorSpec
+from gateway.telemetry.trace import Trace
 
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
 
-_NOT_FINITE: Final = "npy has such numbers, which the header Accept: application/x-npy asks for"
 _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 
@@ -29,27 +30,39 @@ async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> Gat
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
-async def predict_misread(advisor: Advisor, refused: Refused, name: str, sent: JsonBody[PredictBody]) -> GatewayError:
-    """For :predict: no tensors for the signature ``name`` can be made of ``sent``, a JSON object."""
-    foreign = foreign_object(sent.document, sent.data, refused.call.media_type)
-    if foreign is None or foreign is foreign_body.TFSERVING:
-        foreign = foreign_body.misspelt_key(sent.document)
-    lines = partial(_predict_lines, path=refused.call.path, is_row=rows.KEY in sent.document)
-    return await advisor.explained(refused, name, foreign, lines)
+async def predict_unfit(
+    advisor: Advisor, refused: Refused, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
+) -> GatewayError:
+    """For :predict: the signature, the tensors or the model does not take the body ``document`` (``sent``; None: arrays).
 
-
-async def predict_unfit(advisor: Advisor, refused: Refused, name: str, *, is_row: bool) -> GatewayError:
-    """For :predict: there is no signature ``name``, or the model refuses tensors that do not fit it."""
+    What the catalog refuses says already what there is instead.
+    """
+    error, is_row, foreign = refused.error, document.is_row, None
+    if document.signature is not None and document.body is not None:
+        if not isinstance(error, InvalidArgument):
+            return error
+        problems = _mismatches(document.signature, document.body)
+        error = InvalidArgument("\n".join([error.message, *map(str, problems)]), problems)
+        if not problems:
+            fitting = suggestions.listed_tensors(document.signature.inputs)
+            return suggestions.with_lines(error, [f"The request fits {fitting}: the model itself refused these values"])
+    if trace.version is None or sent is None:
+        return error
+    if document.body is None and trace.is_known:
+        is_row = rows.KEY in sent.document
+        foreign = foreign_object(sent.document, sent.data, refused.call.media_type)
+        if foreign is None or foreign is foreign_body.TFSERVING:
+            foreign = foreign_body.misspelt_key(sent.document)
+    by_version = Refused(refused.call, error, ModelRef(trace.model, trace.version))
     lines = partial(_predict_lines, path=refused.call.path, is_row=is_row)
-    return await advisor.explained(refused, name, None, lines)
+    return await advisor.explained(by_version, trace.signature, foreign, lines)
 
 
 async def predict_unanswered(advisor: Advisor, refused: Refused, name: str, outputs: Tensors, *, is_row: bool) -> GatewayError:
     """For :predict: the model's ``outputs`` have no form in the JSON of such an answer."""
     path, trace = refused.call.path, refused.call.trace
     if isinstance(refused.error, OutOfRange):
-        lines: Lines = partial(_array_lines, path=path, reason=_NOT_FINITE)
-        return await advisor.explained(refused, name, None, lines)
+        return await advisor.explained(refused, name, None, partial(_array_lines, path=path))
     sizes = {array.shape[:1] for array in outputs.values()}
     if is_row and (len(sizes) > 1 or () in sizes):
         lines = partial(_column_lines, path=path, outputs=outputs, count=trace.rows if trace else None)
@@ -72,6 +85,21 @@ async def examples_misread(
 async def examples_unfit(advisor: Advisor, refused: Refused, verb: ExampleVerb) -> GatewayError:
     """For ``verb``: the model refuses the examples."""
     return await advisor.explained(refused, DEFAULT_SIGNATURE, None, partial(_example_lines, verb=verb))
+
+
+def _mismatches(signature: Signature, body: PredictBody) -> tuple[Problem, ...]:
+    """One problem for each tensor that was forwarded although its shape does not fit its declaration."""
+    place = [rows.KEY, "*"] if body.row else [columns.KEY]
+    is_only = len(signature.inputs) == 1
+    return tuple(
+        Problem(
+            json_pointer(place[:1] if is_only else [*place, spec.name]),
+            str(spec),
+            f"shape {list(body.tensors[spec.name].shape)}",
+        )
+        for spec in signature.inputs
+        if spec.name in body.tensors and not spec.fits(body.tensors[spec.name].shape)
+    )
 
 
 def _predict_lines(
@@ -110,8 +138,8 @@ def _dtype_lines(known: DocumentedModel, signature: Signature, *, path: str) -> 
         yield worked_example.predict_example(known, signature, path)
 
 
-def _array_lines(known: DocumentedModel, signature: Signature, *, path: str, reason: str) -> Iterator[str]:
-    yield reason
+def _array_lines(known: DocumentedModel, signature: Signature, *, path: str) -> Iterator[str]:
+    yield "npy has such numbers, which the header Accept: application/x-npy asks for"
     yield worked_example.arrays_example(known, signature, path)
 
 

@@ -1,6 +1,6 @@
 """What models answer -> JSON bytes, as ``util/json_tensor.cc`` has them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,16 +27,20 @@ def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") 
     upstream's answer would be no JSON), becomes ``{"b64": ...}``. Raises InvalidArgument with upstream's text, and
     OutOfRange as ``json_output.float_output``.
     """
-    plain = _plain(outputs, "predictions" if row else "outputs", non_finite)
+    key = "predictions" if row else "outputs"
+    plain = _plain(outputs, key, non_finite)
     if plain is not None:
         return plain
     if not outputs:
         raise InvalidArgument("Cannot convert empty tensor map to JSON")
     if row:
         _check_batch(outputs)
-        return orjson.dumps({"predictions": _rows(outputs, non_finite)}, option=OPTIONS)
     values = {name: _compatible(name, array, non_finite) for name, array in outputs.items()}
-    return orjson.dumps({"outputs": json_output.bare_if_one(values)}, option=OPTIONS)
+    if not row or len(values) == 1:
+        return orjson.dumps({key: json_output.bare_if_one(values)}, option=OPTIONS)
+    columns = [split_output(array, values[name]) for name, array in outputs.items()]
+    examples = [dict(zip(values, example, strict=True)) for example in zip(*columns, strict=True)]
+    return orjson.dumps({key: examples}, option=OPTIONS)
 
 
 def dump_classifications(answer: Classifications, non_finite: NonFinite) -> bytes:
@@ -68,7 +72,7 @@ def _dump(results: Any) -> bytes:
 
 
 def _plain(outputs: Tensors, key: str, non_finite: NonFinite) -> bytes | None:
-    """An object of ``key`` and the only output, if there is nothing about its dtype, its order or its numbers to look after."""
+    """An object of ``key`` and the only output; None if orjson alone would not write it as this dialect does."""
     if len(outputs) != 1:
         return None
     (array,) = outputs.values()
@@ -88,19 +92,6 @@ def _check_batch(outputs: Tensors) -> None:
             raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {sizes[0]}")
 
 
-def _rows(outputs: Tensors, non_finite: NonFinite) -> Any:
-    """One row for each example: the values of the only output, or objects of all."""
-    if len(outputs) == 1:
-        return json_output.bare_if_one({name: _compatible(name, array, non_finite) for name, array in outputs.items()})
-    columns = [_split(name, array, non_finite) for name, array in outputs.items()]
-    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _split(name: str, array: Array, non_finite: NonFinite) -> Iterable[Any]:
-    """What orjson writes for each slice along dimension 0."""
-    return split_output(array, _compatible(name, array, non_finite))
-
-
 def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
     """What orjson writes for ``array`` in the compatible dialect."""
     dtype = dtype_of(array)
@@ -110,4 +101,5 @@ def _compatible(name: str, array: Array, non_finite: NonFinite) -> Any:
         return np.zeros(array.shape).tolist()
     if dtype == dtypes.STRING:
         return string_output(name, array)
-    return float_output(name, native_array(array), non_finite) if array.dtype.kind == "f" else native_array(array)
+    numbers = native_array(array)
+    return float_output(name, numbers, non_finite) if array.dtype.kind == "f" else numbers

@@ -1,7 +1,7 @@
 """Other origins at the TensorFlow Serving routes: preflights and headers as its REST port has them.
 
-Upstream's flag is ``--rest_api_enable_cors_support`` (``http_server.cc``): it adds the headers, whereas a preflight gets its
-answer always. The methods that its web server does not know are refused here too.
+Upstream's flag is ``--rest_api_enable_cors_support`` (``http_server.cc``): it adds the headers; a preflight is answered with
+or without it. The methods that upstream's web server does not know are refused here too.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ HEADERS: Final = (
 _SCHEMES: Final = ("http://", "https://")
 
 
-def preflight(call: Call) -> Answer | None:
+def preflight_answer(call: Call) -> Answer | None:
     """The answer to an OPTIONS request under /v1/; None for any other method. Raises Unimplemented for an unknown one."""
     if call.method not in METHODS:
         raise Unimplemented(f"{call.method} is no method of this dialect")

@@ -1,19 +1,17 @@
 """A :classify or :regress body -> Examples, in TensorFlow Serving's order and words (``util/json_tensor.cc``).
 
-Every member of an example is a feature, and the JSON type of its values is its kind: strings and b64 objects are bytes, a
-number with a point or an exponent is a float, any other an integer, as are true and false. All values are of one kind.
+Every member of an example is a feature, and the JSON type of its values gives its kind: strings and b64 objects are bytes, a
+number with a point or an exponent is a float, and any other number, true and false are integers. All values are of one kind.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.api.tfserving.wording import json_type
+from gateway.api.tfserving.wording import document_refusal, json_type
 from gateway.codec import b64
 from gateway.codec.b64 import decode_base64
-from gateway.codec.json_text import dump_json
 from gateway.codec.problems import MISSING, Problems, cut_text
 from gateway.codec.raw_text import bytes_of_raw_text
 from gateway.errors import InvalidArgument
@@ -31,22 +29,19 @@ _INT64_MAX: Final = 2**63 - 1
 _NAME_LENGTH: Final = 200
 
 
-def load(document: Mapping[str, Any]) -> Examples:
+def load_examples(document: Mapping[str, Any]) -> Examples:
     """The examples of a body, and its context.
 
     Raises InvalidArgument: upstream's text for its first problem, then every problem with its place.
     """
-    context = _example(document[CONTEXT_KEY]) if CONTEXT_KEY in document else None
-    if context is None and CONTEXT_KEY in document:
+    context = _example(document.get(CONTEXT_KEY, {}))
+    if context is None or any(_example(item) is None for item in _items(document)):
         raise _refusal(document)
-    items = _items(document)
-    if any(_example(item) is None for item in items):
-        raise _refusal(document)
-    return Examples(_Items(items), context)
+    return Examples(_Items(document[KEY]), context if CONTEXT_KEY in document else None)
 
 
 class _Items(Sequence[Example]):
-    """The examples of ``items``, which are some, each made when it is asked for: all of them would take many times the body."""
+    """The examples of ``items``, each made when it is asked for: all of them would take many times the memory of the body."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
@@ -61,51 +56,36 @@ class _Items(Sequence[Example]):
 def _items(document: Mapping[str, Any]) -> list[Any]:
     items = document.get(KEY, MISSING)
     if items is MISSING:
-        raise _unlike(document, f"When method is classify, key '{KEY}' is expected and was not found")
+        raise document_refusal(document, f"When method is classify, key '{KEY}' is expected and was not found")
     if not isinstance(items, list):
-        raise _unlike(document, f"Expecting '{KEY}' value to be an list/array")
+        raise document_refusal(document, f"Expecting '{KEY}' value to be an list/array")
     if not items:
-        raise _unlike(document, f"'{KEY}' value is an empty array")
+        raise document_refusal(document, f"'{KEY}' value is an empty array")
     return items
-
-
-def _unlike(document: Any, text: str) -> InvalidArgument:
-    return InvalidArgument(f"JSON Value: {dump_json(document)} {text}")
 
 
 def _example(value: Any) -> Example | None:
     """The features of ``value``, or None if it is no example."""
     if not isinstance(value, dict):
         return None
-    features = {name: _feature(member) for name, member in value.items()}
-    return None if None in features.values() else {name: made for name, made in features.items() if made is not None}
+    features = {name: made for name, member in value.items() if (made := _feature(member)) is not None}
+    return features if len(features) == len(value) else None
 
 
 def _feature(value: Any) -> Feature | None:
     items = value if isinstance(value, list) else [value]
-    kinds = {_KINDS.get(type(item)) for item in items}
-    if len(kinds) > 1 or None in kinds:
+    if not items:
+        return Feature(None, ())
+    kind, *others = {_KINDS.get(type(item)) for item in items}
+    if others or kind is None:
         return None
-    match kinds.pop() if kinds else None:
-        case None:
-            return Feature(None, ())
-        case "float":
-            return Feature("float", _floats(items))
-        case "int64":
-            return Feature("int64", list(map(int, items))) if max(items) <= _INT64_MAX else None
-        case "bytes":
-            return _bytes(items)
-
-
-def _floats(items: list[float]) -> list[float]:
-    with np.errstate(over="ignore"):
-        floats: list[float] = np.array(items, dtype=np.float64).astype(np.float32).tolist()
-    return floats
-
-
-def _bytes(items: list[Any]) -> Feature | None:
+    if kind == "float":
+        with np.errstate(over="ignore"):
+            return Feature(kind, np.array(items, dtype=np.float64).astype(np.float32).tolist())
+    if kind == "int64":
+        return Feature(kind, list(map(int, items))) if max(items) <= _INT64_MAX else None
     try:
-        return Feature("bytes", [bytes_of_raw_text(item) if isinstance(item, str) else _decoded(item) for item in items])
+        return Feature(kind, [bytes_of_raw_text(item) if isinstance(item, str) else _decoded(item) for item in items])
     except ValueError:
         return None
 
@@ -116,8 +96,7 @@ def _decoded(item: dict[str, Any]) -> bytes:
     return decode_base64(item[b64.KEY])
 
 
-@dataclass(frozen=True, slots=True)
-class _Misfit:
+class _Misfit(NamedTuple):
     """One thing that is wrong: upstream's text for it, where it is, what should be there, what is."""
 
     text: str
@@ -158,31 +137,22 @@ def _example_misfits(path: tuple[str | int, ...], value: Any) -> Iterator[_Misfi
 def _feature_misfits(path: tuple[str | int, ...], name: str, member: Any) -> Iterator[_Misfit]:
     items = member if isinstance(member, list) else [member]
     kind = next((kind for kind in map(_kind_of, items) if kind), None)
-    plain = {python for python, of_kind in _KINDS.items() if of_kind == kind and python is not dict}
+    expected = _KIND_PHRASES[kind] if kind else "string, b64 object, number, true or false"
     for index, item in enumerate(items):
-        if type(item) in plain and not (type(item) is int and item > _INT64_MAX):
-            continue
-        misfit = _value_misfit(name, (*path, index) if isinstance(member, list) else path, item, kind)
-        if misfit:
-            yield misfit
+        place = (*path, index) if isinstance(member, list) else path
+        found = _kind_of(item)
+        if found is None:
+            text = f"Feature: {name} has element with unexpected JSON type: {json_type(item)}"
+            yield _Misfit(text, place, expected, item)
+        elif found != kind:
+            text = f"Unexpected element type in feature: {name} expecting type: {kind}"
+            yield _Misfit(text, place, f"{expected}, as the first value", item)
+        elif found == "int64" and item > _INT64_MAX:
+            text = f"Feature: {name} has uint64_t element. Only int64_t is supported."
+            yield _Misfit(text, place, f"integer up to {_INT64_MAX}", item)
+        elif isinstance(item, dict) and _feature(item) is None:
+            yield _Misfit("Unable to base64 decode", place, '{"b64": base64 text}', item)
 
 
 def _kind_of(item: Any) -> Kind | None:
     return None if isinstance(item, dict) and not b64.is_b64(item) else _KINDS.get(type(item))
-
-
-def _value_misfit(name: str, place: tuple[str | int, ...], item: Any, kind: Kind | None) -> _Misfit | None:
-    """Why ``item`` is no value of a feature whose first value is of ``kind`` (None: no value of it is of any)."""
-    found = _kind_of(item)
-    if found is None:
-        text = f"Feature: {name} has element with unexpected JSON type: {json_type(item)}"
-        return _Misfit(text, place, _KIND_PHRASES[kind] if kind else "string, b64 object, number, true or false", item)
-    if kind is not None and kind != found:
-        text = f"Unexpected element type in feature: {name} expecting type: {kind}"
-        return _Misfit(text, place, f"{_KIND_PHRASES[kind]}, as the first value", item)
-    if _feature(item) is not None:
-        return None
-    if found == "int64":
-        text = f"Feature: {name} has uint64_t element. Only int64_t is supported."
-        return _Misfit(text, place, f"integer up to {_INT64_MAX}", item)
-    return _Misfit("Unable to base64 decode", place, '{"b64": base64 text}', item)

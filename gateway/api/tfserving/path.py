@@ -34,41 +34,33 @@ class ModelPath:
     subresource: str = ""
 
 
-def parse(method: str, path: str) -> ModelPath:
+def parse_path(method: str, path: str) -> ModelPath:
     """The model and the verb or subresource that ``method`` and ``path`` (percent escapes still in it, no query) ask for.
 
     Raises:
         InvalidArgument: nothing is served there, or the version does not fit an int64.
     """
-    return _remembered(method, path) if len(path) <= _REMEMBERED_LENGTH else _parse(method, path)
+    return _parse_path(method, path) if len(path) <= _REMEMBERED_LENGTH else _parse_path.__wrapped__(method, path)
 
 
-def _parse(method: str, path: str) -> ModelPath:
+@lru_cache(maxsize=512)
+def _parse_path(method: str, path: str) -> ModelPath:
     if method == "GET" and path.lower() == _ALL_MODELS:
         return ModelPath(ModelRef(""))
     pattern = _PATTERNS.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if match is None:
-        raise malformed(method, path)
-    captured = match.groupdict()
-    return ModelPath(_model(match), captured.get("verb") or "", captured.get("subresource") or "")
+        raise malformed_request(method, path)
+    version, label = match["version"], match["label"]
+    number = None if version is None else _version(version)
+    model = ModelRef(_decoded(match["name"]), number, None if label is None else _decoded(label))
+    captured = match.groupdict("")
+    return ModelPath(model, captured.get("verb", ""), captured.get("subresource", ""))
 
 
-_remembered = lru_cache(maxsize=512)(_parse)
-
-
-def malformed(method: str, path: str) -> InvalidArgument:
+def malformed_request(method: str, path: str) -> InvalidArgument:
     """The error for whatever is not one of the dialect's routes, methods included: this dialect has no 405."""
     return InvalidArgument(f"Malformed request: {method} {path}")
-
-
-def _model(match: re.Match[str]) -> ModelRef:
-    version, label = match["version"], match["label"]
-    return ModelRef(
-        _decoded(match["name"]),
-        version=None if version is None else _version(version),
-        label=None if label is None else _decoded(label),
-    )
 
 
 def _version(digits: str) -> int:

@@ -1,7 +1,7 @@
 """/v1/...: TensorFlow Serving's REST dialect. A client of its REST port changes the address and nothing else.
 
-Never refuses what TensorFlow Serving would answer: names, dtypes and ragged lists are checked as it does, a shape that does
-not fit the declaration is forwarded, and only when the model then refuses does the answer also say what the signature expected.
+The dialect never refuses what TensorFlow Serving would answer: it checks names, dtypes and ragged lists in the same way, and
+forwards a shape that does not fit the declaration. If the model then refuses, the answer also says what the signature expected.
 """
 
 import time
@@ -17,13 +17,11 @@ from gateway.api.memory import Memory
 from gateway.api.readiness import listed
 from gateway.api.routes import Route
 from gateway.api.tfserving import advice, body, cors, typed_body
-from gateway.api.tfserving import examples as example_bodies
-from gateway.api.tfserving import path as tfserving_path
 from gateway.api.tfserving.advice import ExampleVerb
 from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
-from gateway.api.tfserving.body import PredictBody
-from gateway.api.tfserving.path import ModelPath
-from gateway.api.tfserving.predict_document import PredictDocument
+from gateway.api.tfserving.body import PredictBody, PredictDocument
+from gateway.api.tfserving.examples import load_examples
+from gateway.api.tfserving.path import ModelPath, malformed_request, parse_path
 from gateway.call import Answer, Call
 from gateway.codec.json_output import NonFinite
 from gateway.codec.json_text import parse_json
@@ -33,7 +31,7 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.examples import Examples
 from gateway.inference.predictor import Predictor
-from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, ServedModel, Signature, Tensors
+from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.trace import Trace
 
@@ -44,7 +42,9 @@ WhyNotJoined: TypeAlias = Callable[[ServedModel, Signature], str | None]
 
 _NAMING: Final = Naming(body.names_signature, body.signature_name)
 
-FORM: Final = Form(typed_body.decoder, body.accept, body.load, raw_strings=True, naming=_NAMING)
+FORM: Final = Form(
+    typed_body.predict_body_decoder, body.accept_predict_body, body.load_predict_body, raw_strings=True, naming=_NAMING
+)
 _JSON_HEADER: Final = ("Content-Type", JSON)
 
 
@@ -82,28 +82,31 @@ class TfServing:
     async def dispatch(self, call: Call, rest: str = "") -> Answer:
         """The answer to any call whose path begins with /v1/. What is behind that, ``rest``, is read from the path itself."""
         if call.method != "POST":
-            answer = cors.preflight(call)
+            answer = cors.preflight_answer(call)
             if answer is not None:
                 return answer
-        target = tfserving_path.parse(call.method, call.path)
+        target = parse_path(call.method, call.path)
         match target.verb:
             case "predict":
                 return await self._predict(call, target.model)
             case "classify":
-                return await self._classify(call, target.model)
+                classes = await self._examined(call, target.model, "classify", self._examples.classify)
+                return _json(dump_classifications(classes, self._non_finite))
             case "regress":
-                return await self._regress(call, target.model)
+                values = await self._examined(call, target.model, "regress", self._examples.regress)
+                return _json(dump_regressions(values, self._non_finite))
             case "":
                 return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
-        raise tfserving_path.malformed(call.method, call.path)
+        raise malformed_request(call.method, call.path)
 
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
         load = await arrays.received(call, self._bodies, is_example=False)
         if load is not None:
-            return await self._predict_arrays(call, model, trace, load)
+            document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
+            return await self._answered(call, model, trace, document, None)
         data = await self._bodies.read(call)
         try:
             sent = await self._memory.run(len(data), JsonBody, self._known, model, data)
@@ -113,42 +116,26 @@ class TfServing:
         call.parse_s = time.monotonic() - started_s
         return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
 
-    async def _predict_arrays(self, call: Call, model: ModelRef, trace: Trace, load: Callable[[Signature], Tensors]) -> Answer:
-        document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
-        return await self._answered(call, model, trace, document, None)
-
     async def _answered(
         self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
     ) -> Answer:
+        """``sent``: the JSON of ``document``; None: it is arrays."""
         build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
         try:
             prediction = await self._predictor.predict(model, trace, build, call.deadline)
         except (InvalidArgument, Unimplemented) as error:
-            raise await document.explained(self._advisor, Refused(call, error, model), trace, sent) from None
-        is_row = document.is_row
+            raise await advice.predict_unfit(self._advisor, Refused(call, error, model), trace, document, sent) from None
+        outputs, is_row = prediction.outputs, document.is_row
         try:
-            return await self._memory.run(memory.size(prediction.outputs), self._dump, call, prediction, is_row)
+            return await self._memory.run(memory.size(outputs), self._dump, call, outputs, is_row)
         except (InvalidArgument, OutOfRange) as error:
+            by_version = ModelRef(model.name, prediction.version)
             raise await advice.predict_unanswered(
-                self._advisor,
-                Refused(call, error, ModelRef(model.name, prediction.version)),
-                trace.signature,
-                prediction.outputs,
-                is_row=is_row,
+                self._advisor, Refused(call, error, by_version), trace.signature, outputs, is_row=is_row
             ) from None
 
-    def _dump(self, call: Call, prediction: Prediction, is_row: bool) -> Answer:
-        outputs = prediction.outputs
-        in_arrays = arrays.answer(call, outputs)
-        return in_arrays or _json(dump_predict(outputs, is_row, self._non_finite))
-
-    async def _classify(self, call: Call, model: ModelRef) -> Answer:
-        answer = await self._examined(call, model, "classify", self._examples.classify)
-        return _json(dump_classifications(answer, self._non_finite))
-
-    async def _regress(self, call: Call, model: ModelRef) -> Answer:
-        answer = await self._examined(call, model, "regress", self._examples.regress)
-        return _json(dump_regressions(answer, self._non_finite))
+    def _dump(self, call: Call, outputs: Tensors, is_row: bool) -> Answer:
+        return arrays.answer(call, outputs) or _json(dump_predict(outputs, is_row, self._non_finite))
 
     async def _examined(
         self,
@@ -175,7 +162,7 @@ class TfServing:
         try:
             document = await self._memory.run(len(data), parse_json, data, raw_strings=True)
             trace.signature = body.signature_name(document)
-            examples = await self._memory.run(len(data), example_bodies.load, document)
+            examples = await self._memory.run(len(data), load_examples, document)
         except InvalidArgument as error:
             raise await advice.examples_misread(
                 self._advisor, Refused(call, error, model), verb, data, document=document

@@ -7,58 +7,66 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from gateway.api.tensor_field import InvalidTensors, load
+import numpy as np
+
 from gateway.api.tfserving import wording
+from gateway.api.tfserving.columns import named_tensors, only_tensor
 from gateway.codec import b64
 from gateway.codec.elements import Array, Element, element
-from gateway.codec.nested_lists import find_list_problems
+from gateway.codec.large_json import NumberBlock
+from gateway.codec.nested_lists import complete_tensors, find_list_problems, lists_to_array
 from gateway.codec.problems import MISSING, Problems, cut_text, json_pointer
-from gateway.errors import GatewayError, InvalidArgument, Problem
-from gateway.inference.signature import Signature
+from gateway.errors import InvalidArgument, Problem
+from gateway.inference.signature import Signature, TensorSpec
 
 KEY = "instances"
 
 
-def to_tensors(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    """The tensors of a non-empty list of examples, by input name, with one shared dimension 0.
+def row_tensors(instances: Any, signature: Signature) -> dict[str, Array] | None:
+    """The tensors of a list of examples, by input name, with one shared dimension 0; None if anything is wrong."""
+    if isinstance(instances, NumberBlock):
+        return only_tensor(instances, signature) if instances.shape[0] else None
+    if not isinstance(instances, list) or not instances:
+        return None
+    if not b64.is_object(instances[0]):
+        return only_tensor(instances, signature)
+    names = {spec.name for spec in signature.inputs}
+    if not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+        return None
+    columns = {name: [instance[name] for instance in instances] for name in names}
+    if any(isinstance(value, NumberBlock) for values in columns.values() for value in values):
+        return complete_tensors((spec.name, _column(columns[spec.name], spec)) for spec in signature.inputs)
+    return named_tensors(columns, signature)
 
-    Raises InvalidArgument: upstream's text for its first problem, then every problem.
-    """
+
+def row_refusal(instances: Sequence[Any], specs: Sequence[TensorSpec]) -> InvalidArgument:
+    """Why a non-empty list makes no tensors: upstream's text for its first problem, then every problem."""
+    kinds = {spec.name: element(spec.dtype, strict=False) for spec in specs}
     if b64.is_object(instances[0]):
-        return _from_objects(instances, signature)
-    if len(signature.inputs) > 1:
-        raise InvalidArgument(
+        columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
+        problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
+        row = _row_of(problems.kept[0])
+        first = wording.named_instance_refusal(row, instances[row], instances[0], kinds)
+    elif len(specs) > 1:
+        return InvalidArgument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
         )
-    return _from_values(instances, signature)
+    else:
+        (kind,) = kinds.values()
+        problems = Problems()
+        problems.extend(find_list_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
+        row = _row_of(problems.kept[0])
+        first = wording.plain_instance_refusal(row, instances[row], instances[0], kind)
+    return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")
 
 
-def _from_values(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    name = signature.inputs[0].name
-    try:
-        return load(signature, {name: instances}, strict=False)
-    except InvalidTensors:
-        pass
-    kind = element(signature.inputs[0].dtype, strict=False)
-    problems = Problems()
-    problems.extend(find_list_problems(instances, kind), lambda inner: f"/{KEY}{inner}")
-    row = _row_of(problems.kept[0])
-    raise _refused(problems, wording.of_plain_instance(row, instances[row], instances[0], kind))
-
-
-def _from_objects(instances: Sequence[Any], signature: Signature) -> dict[str, Array]:
-    names = {spec.name for spec in signature.inputs}
-    if all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
-        columns = {name: [instance[name] for instance in instances] for name in names}
-        try:
-            return load(signature, columns, strict=False)
-        except InvalidTensors:
-            pass
-    kinds = {spec.name: element(spec.dtype, strict=False) for spec in signature.inputs}
-    columns_problems = [_of_column(instances, name, kind) for name, kind in kinds.items()]
-    problems = Problems.merged([_of_names(instances, kinds), *columns_problems], order=_row_of)
-    row = _row_of(problems.kept[0])
-    raise _refused(problems, wording.of_named_instance(row, instances[row], instances[0], kinds))
+def _column(values: list[Any], spec: TensorSpec) -> Array | None:
+    """The tensor of the values of one input over all instances, some of which are NumberBlocks."""
+    kind = element(spec.dtype, strict=False)
+    arrays = [array for array in (lists_to_array(value, kind) for value in values) if array is not None]
+    if len(arrays) < len(values) or len({array.shape for array in arrays}) > 1:
+        return None
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _of_names(instances: Sequence[Any], kinds: Mapping[str, Element]) -> Problems:
@@ -97,7 +105,3 @@ def _in_instances(inner: str, rows: Sequence[int], name: str) -> str:
 def _row_of(problem: Problem) -> int:
     steps = problem.pointer.split("/")
     return int(steps[2]) if len(steps) > 2 else 0
-
-
-def _refused(problems: Problems, first: GatewayError | None) -> InvalidArgument:
-    return problems.invalid_argument(first.message if first else f"'{KEY}' does not fit the signature")

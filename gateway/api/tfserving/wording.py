@@ -1,6 +1,6 @@
 """The first reason to refuse a :predict body, in TensorFlow Serving's order and words (``util/json_tensor.cc``).
 
-Clients match on these texts. They are only looked for once a body is known not to fit, so that they cost the good ones nothing.
+Clients match on these texts. A text is only looked for after a body was refused, so that good bodies cost no more.
 """
 
 import math
@@ -18,7 +18,12 @@ from gateway.inference import dtypes
 _TYPE_NAMES: Final = {bool: "True", int: "Number", float: "Number", str: "String", list: "Array", dict: "Object"}
 
 
-def of_tensor(value: Any, kind: Element) -> GatewayError | None:
+def document_refusal(document: Any, text: str) -> InvalidArgument:
+    """The refusal of a whole ``document``, which ``text`` says why."""
+    return InvalidArgument(f"JSON Value: {dump_json(document)} {text}")
+
+
+def tensor_refusal(value: Any, kind: Element) -> GatewayError | None:
     """Why ``value`` is no tensor of ``kind`` elements, or None if it is one (``FillTensorProto``)."""
     shape = shape_of_lists(value)
     if len(shape) > MAX_RANK:
@@ -26,14 +31,16 @@ def of_tensor(value: Any, kind: Element) -> GatewayError | None:
     return _fill(value, 0, shape, kind)
 
 
-def of_named_instance(
+def named_instance_refusal(
     index: int, instance: Any, first: Mapping[str, Any], kinds: Mapping[str, Element]
 ) -> InvalidArgument | None:
     """Why an element of 'instances' that should be an object does not fit; ``first`` is the one at index 0."""
     if not b64.is_object(instance):
         return InvalidArgument(f"Expecting object but got list at item {index} of input list")
     for name, value in instance.items():
-        problem = _of_item(value, name, first.get(name, value), kinds)
+        problem: GatewayError | None = InvalidArgument(f"JSON object: does not have named input: {cut_text(name, 200)}")
+        if name in kinds:
+            problem = _of_value(value, first.get(name, value), kinds[name])
         if problem:
             return _in_instances(f"{index} key: {cut_text(name, 200)}", problem)
     if instance.keys() != kinds.keys():
@@ -43,26 +50,23 @@ def of_named_instance(
     return None
 
 
-def of_plain_instance(index: int, instance: Any, first: Any, kind: Element) -> InvalidArgument | None:
+def plain_instance_refusal(index: int, instance: Any, first: Any, kind: Element) -> InvalidArgument | None:
     """Why an element of 'instances' that should be a value or a list does not fit; ``first`` is the one at index 0."""
     if b64.is_object(instance):
         return InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
-    problem = of_tensor(instance, kind) or _of_other_shape(shape_of_lists(instance), shape_of_lists(first))
+    problem = _of_value(instance, first, kind)
     return _in_instances(str(index), problem) if problem else None
 
 
-def _of_item(value: Any, name: str, first: Any, kinds: Mapping[str, Element]) -> GatewayError | None:
-    if name not in kinds:
-        return InvalidArgument(f"JSON object: does not have named input: {cut_text(name, 200)}")
-    return of_tensor(value, kinds[name]) or _of_other_shape(shape_of_lists(value), shape_of_lists(first))
-
-
-def _of_other_shape(shape: tuple[int, ...], first: tuple[int, ...]) -> InvalidArgument | None:
-    if math.prod(shape) != math.prod(first):
-        return InvalidArgument(f"Expecting tensor size: {math.prod(first)} but got: {math.prod(shape)}")
-    if shape != first:
-        return InvalidArgument(f"Expecting shape {_text(first)} but got: {_text(shape)}")
-    return None
+def _of_value(value: Any, first: Any, kind: Element) -> GatewayError | None:
+    """Why ``value`` is no tensor of ``kind`` elements, or does not have the shape of ``first``."""
+    problem = tensor_refusal(value, kind)
+    if problem:
+        return problem
+    shape, expected = shape_of_lists(value), shape_of_lists(first)
+    if math.prod(shape) != math.prod(expected):
+        return InvalidArgument(f"Expecting tensor size: {math.prod(expected)} but got: {math.prod(shape)}")
+    return InvalidArgument(f"Expecting shape {_text(expected)} but got: {_text(shape)}") if shape != expected else None
 
 
 def _in_instances(place: str, problem: GatewayError) -> InvalidArgument:

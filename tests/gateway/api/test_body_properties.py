@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api.simple.body import load_example
+from gateway.api.simple.body import load as load_simple
 from gateway.api.tfserving import wording
 from gateway.api.tfserving.answer import dump_predict
-from gateway.api.tfserving.body import load as load_predict
+from gateway.api.tfserving.body import load_predict_body as load_predict
 from gateway.codec.elements import element, encode_elements, fits_element
 from gateway.codec.json_text import parse_json
 from gateway.codec.nested_lists import find_list_problems, lists_to_array
@@ -87,7 +87,7 @@ def test_an_example_survives_the_way_out_and_in(typed):
     dtype, tensor = typed
     example = tensor[:1]
     body = parse_json(b'{"data": ' + dump_simple({"x": example.reshape(example.shape[1:])}) + b"}")
-    assert_same(load_example(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
+    assert_same(load_simple(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
 
 
 SCALARS = (
@@ -122,7 +122,7 @@ def test_a_value_has_problems_exactly_if_it_is_no_tensor(value, kind, dims):
     assert (array is None) == (problems.count > 0)
     assert all(resolves(problem.pointer, value) for problem in problems.kept)
     if dims is None:
-        assert (array is None) == (wording.of_tensor(value, kind) is not None)
+        assert (array is None) == (wording.tensor_refusal(value, kind) is not None)
     elif array is not None:
         assert array.ndim == len(dims)
         assert all(size in (None, got) for size, got in zip(dims, array.shape, strict=True))
@@ -149,7 +149,7 @@ def test_instances_become_tensors_or_an_explanation(model, instances):
 @given(st.dictionaries(st.sampled_from("abc") | st.just("data"), VALUES, max_size=3) | VALUES)
 def test_any_document_is_loaded_or_explained(document):
     model = signature(a=(dtypes.INT32, (None, 2)), b=(dtypes.FLOAT, None, True))
-    for load in (lambda: load_example(document, model), lambda: load_predict({"inputs": document}, model)):
+    for load in (lambda: load_simple(document, model), lambda: load_predict({"inputs": document}, model)):
         _, refused = outcome(load)
         if refused is not None:
             assert_explained(refused)

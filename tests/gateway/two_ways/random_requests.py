@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 from tests.gateway.two_ways.requests import NPY, NPZ, SIMPLE, SIMPLE_GOOD, V1, V1_GOOD, V2, V2_GOOD, Sent, npy, npz
 
 SEGMENTS = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 from tests.conformance import case as conformance
 from tests.stack.bad_input import CASES, LOOKUPS
 

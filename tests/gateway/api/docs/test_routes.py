@@ -62,7 +62,7 @@ def test_every_route_of_the_tensorflow_serving_dialect_is_documented(client):
     }
     assert found == expected
     for path, method in found:
-        assert tfserving_path.parse(method.upper(), filled(path)).model.name == "m"
+        assert tfserving_path.parse_path(method.upper(), filled(path)).model.name == "m"
 
 
 def test_the_document_follows_the_versions(client):

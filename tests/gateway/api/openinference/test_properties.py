@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 from gateway.codec import datatypes
 from gateway.codec.datatypes import datatype_of
 from gateway.codec.raw_tensor import decode_raw_tensor, encode_raw_tensor

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH
 from gateway.app import close, create_app
 from gateway.backend.stubs import DataType
 from tests.gateway.conftest import Client, settings

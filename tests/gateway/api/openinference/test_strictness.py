@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from gateway.api.openinference.form import wants_only_ready
-from gateway.api.openinference.request import HEADER_LENGTH
+from gateway.api.openinference.form import HEADER_LENGTH, wants_only_ready
 from gateway.errors import InvalidArgument
 from tests.gateway.api.openinference.test_routes import BINARY_X, FOUR, INFER, X, post_binary, problems
 

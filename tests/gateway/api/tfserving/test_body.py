@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gateway.api.tfserving.body import load, signature_name
+from gateway.api.tfserving.body import load_predict_body as load
+from gateway.api.tfserving.body import signature_name
 from gateway.codec.json_text import parse_json
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference import dtypes

@@ -3,7 +3,7 @@
 
 import pytest
 
-from gateway.api.tfserving.body import load
+from gateway.api.tfserving.body import load_predict_body as load
 from gateway.codec.json_text import parse_json
 from gateway.codec.problems import MAX_PROBLEMS
 from gateway.errors import InvalidArgument

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.tfserving.examples import load
+from gateway.api.tfserving.examples import load_examples
 from gateway.errors import InvalidArgument, Problem
 from gateway.inference.examples import Examples, Feature
 
@@ -15,22 +15,22 @@ GOOD = {"x": [1.0], "name": "a"}
 
 def refusal(document) -> InvalidArgument:
     with pytest.raises(InvalidArgument) as caught:
-        load(document)
+        load_examples(document)
     return caught.value
 
 
 def test_a_scalar_is_a_list_of_one():
-    loaded = load({"examples": [{"x": 1.5}]})
+    loaded = load_examples({"examples": [{"x": 1.5}]})
     assert Examples(list(loaded.examples), loaded.context) == Examples([{"x": Feature("float", [1.5])}])
 
 
 def test_integers_and_floats_stay_apart():
-    (example,) = load({"examples": [{"a": 2, "b": 2.0, "c": 2**64 * 1.0}]}).examples
+    (example,) = load_examples({"examples": [{"a": 2, "b": 2.0, "c": 2**64 * 1.0}]}).examples
     assert [example[name].kind for name in "abc"] == ["int64", "float", "float"]
 
 
 def test_floats_are_rounded_to_float32():
-    (example,) = load({"examples": [{"x": [0.1, 1e300]}]}).examples
+    (example,) = load_examples({"examples": [{"x": [0.1, 1e300]}]}).examples
     assert example["x"].values == [0.10000000149011612, float("inf")]
 
 
@@ -85,7 +85,7 @@ documents = st.fixed_dictionaries(
 def test_a_body_is_either_read_or_refused_with_a_problem_that_points_into_it(document):
     problems: tuple[Problem, ...] = ()
     try:
-        loaded = load(document)
+        loaded = load_examples(document)
     except InvalidArgument as error:
         problems, loaded = error.problems, None
     assert (loaded is None) == bool(problems)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.api.tfserving.path import ModelPath, parse
+from gateway.api.tfserving.path import ModelPath, parse_path
 from gateway.errors import InvalidArgument
 from gateway.inference.signature import ModelRef
 
@@ -33,7 +33,7 @@ from gateway.inference.signature import ModelRef
     ],
 )
 def test_a_path_names_a_model_and_what_is_asked_of_it(method, path, expected):
-    assert parse(method, path) == expected
+    assert parse_path(method, path) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_a_path_names_a_model_and_what_is_asked_of_it(method, path, expected):
 )
 def test_anything_else_is_malformed(method, path):
     with pytest.raises(InvalidArgument) as caught:
-        parse(method, path)
+        parse_path(method, path)
     assert caught.value.message == f"Malformed request: {method} {path}"
 
 
 @pytest.mark.parametrize("digits", ["9223372036854775808", "18446744073709551615", "9" * 5000])
 def test_a_version_beyond_int64_is_refused_briefly(digits):
     with pytest.raises(InvalidArgument, match="Failed to convert version") as caught:
-        parse("POST", f"/v1/models/m/versions/{digits}:predict")
+        parse_path("POST", f"/v1/models/m/versions/{digits}:predict")
     assert len(caught.value.message) < 200
 
 
 def test_percent_escapes_that_are_no_utf8_are_refused():
     with pytest.raises(InvalidArgument, match="UTF-8"):
-        parse("GET", "/v1/models/%FF")
+        parse_path("GET", "/v1/models/%FF")
