@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api.simple.body import load as load_simple
+from gateway.api.simple.body import load_example
 from gateway.api.tfserving import wording
 from gateway.api.tfserving.answer import dump_predict
 from gateway.api.tfserving.body import load_predict_body as load_predict
@@ -87,7 +87,7 @@ def test_an_example_survives_the_way_out_and_in(typed):
     dtype, tensor = typed
     example = tensor[:1]
     body = parse_json(b'{"data": ' + dump_simple({"x": example.reshape(example.shape[1:])}) + b"}")
-    assert_same(load_simple(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
+    assert_same(load_example(body, signature(x=(dtype, (None, *example.shape[1:]))))["x"], example)
 
 
 SCALARS = (
@@ -149,7 +149,7 @@ def test_instances_become_tensors_or_an_explanation(model, instances):
 @given(st.dictionaries(st.sampled_from("abc") | st.just("data"), VALUES, max_size=3) | VALUES)
 def test_any_document_is_loaded_or_explained(document):
     model = signature(a=(dtypes.INT32, (None, 2)), b=(dtypes.FLOAT, None, True))
-    for load in (lambda: load_simple(document, model), lambda: load_predict({"inputs": document}, model)):
+    for load in (lambda: load_example(document, model), lambda: load_predict({"inputs": document}, model)):
         _, refused = outcome(load)
         if refused is not None:
             assert_explained(refused)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.api.simple.body import load as load_simple
+from gateway.api.simple.body import load_example
 from gateway.api.tfserving.body import load_predict_body as load_predict
 from gateway.codec.json_text import parse_json
 from gateway.codec.problems import MAX_COUNTED, MAX_PROBLEMS
@@ -23,7 +23,7 @@ def repeated(item, last):
 HOSTILE = {
     "bad elements": (load_predict, X, repeated(b'"x", ', b'"x"')),
     "numbers out of range": (load_predict, signature(x=(INT32, None)), repeated(b"3000000000, ", b"1")),
-    "NaN in the strict dialect": (load_simple, X, b'{"data": [' + b"NaN, " * MANY + b"1]}"),
+    "NaN in the strict dialect": (load_example, X, b'{"data": [' + b"NaN, " * MANY + b"1]}"),
     "ragged lists": (load_predict, X, repeated(b"[1], [1, 2], ", b"[1]")),
     "lists where numbers belong": (load_predict, X, repeated(b"[[]], [], ", b"1")),
     "bad base64": (load_predict, S, repeated(b'{"b64": "_"}, ', b'"x"')),
@@ -34,9 +34,9 @@ HOSTILE = {
         AB,
         b'{"instances": [{' + b", ".join(b'"k%d": 1' % key for key in range(MANY)) + b"}]}",
     ),
-    "many inputs": (load_simple, AB, b"{" + b", ".join(b'"k%d": 1' % key for key in range(MANY)) + b"}"),
+    "many inputs": (load_example, AB, b"{" + b", ".join(b'"k%d": 1' % key for key in range(MANY)) + b"}"),
     "many repeated inputs": (
-        load_simple,
+        load_example,
         AB,
         b"{" + b", ".join(b'"k%d": 1' % key for key in [*range(MAX_COUNTED), *range(MAX_COUNTED)]) + b"}",
     ),
@@ -77,7 +77,7 @@ UNREADABLE = {
 @pytest.mark.parametrize(("load", "model", "body"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_of_endless_problems_some_are_told_and_some_more_counted(load, model, body):
     with pytest.raises(InvalidArgument) as refusal:
-        load(parse_json(body, strict=load is load_simple), model)
+        load(parse_json(body, strict=load is load_example), model)
     assert len(refusal.value.problems) == MAX_PROBLEMS
     assert MAX_PROBLEMS + refusal.value.omitted >= MAX_COUNTED
     assert "at least" in refusal.value.message

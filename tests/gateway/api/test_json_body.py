@@ -4,18 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from gateway.codec.number_block import NumberBlock, read
 
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.openinference.request import InferRequest
-from gateway.api.simple import body as simple_body
-from gateway.api.simple import typed_body as simple_typed
-from gateway.api.simple.routes import FORM as SIMPLE
+from gateway.api.simple.body import FORM as SIMPLE
+from gateway.api.simple.body import accept_example, example_decoder
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import typed_body
 from gateway.api.tfserving.routes import FORM as PREDICT
 from gateway.codec.json_text import parse_json
-from gateway.codec.large_json import parse_large_json
+from gateway.codec.large_json import NumberBlock, parse_large_json, read_number_block
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from gateway.inference.signature import ModelRef
@@ -69,8 +67,8 @@ def test_small_predict_bodies_are_decoded_by_their_signature(text, model):
 
 @pytest.mark.parametrize(("text", "model"), SIMPLE_SMALL)
 def test_small_simple_bodies_are_decoded_by_their_signature(text, model):
-    assert simple_typed.decoder(model)(text.encode()) is not None
-    assert simple_body.accept(parse_json(text.encode()), model) is not None
+    assert example_decoder(model)(text.encode()) is not None
+    assert accept_example(parse_json(text.encode()), model) is not None
 
 
 @pytest.mark.parametrize("dtype", COMPATIBLE, ids=str)
@@ -82,7 +80,7 @@ def test_every_dtype_with_a_form_has_a_decoder_for_predict(dtype):
 @pytest.mark.parametrize("dtype", bodies.WITH_FORM, ids=str)
 def test_every_dtype_with_a_form_has_a_decoder_for_simple_bodies(dtype):
     body = f'{{"data": [{ELEMENT.get(dtype, "1")}]}}'.encode()
-    assert simple_typed.decoder(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
+    assert example_decoder(signature(x=(dtype, (None, 1))))(body)["x"].dtype == dtype.numpy
 
 
 LARGE = {
@@ -105,7 +103,7 @@ def test_a_large_tensor_of_a_predict_body_is_read_in_one_piece(document, dumps):
 @pytest.mark.parametrize("name", ["data", "x"])
 def test_a_large_example_is_read_in_one_piece(name):
     hollowed = parse_large_json(json.dumps({name: PIXELS[0].tolist()}).encode())
-    assert np.array_equal(simple_body.accept(hollowed, IMAGE)["x"], PIXELS)
+    assert np.array_equal(accept_example(hollowed, IMAGE)["x"], PIXELS)
 
 
 @pytest.mark.parametrize("data", [PIXELS.tolist(), PIXELS.ravel().tolist()], ids=["nested", "flat"])
@@ -118,9 +116,9 @@ def test_the_data_of_an_inference_request_is_read_in_one_piece(data):
 
 @pytest.mark.parametrize("dtype", NUMERIC, ids=str)
 def test_every_dtype_of_numbers_is_read_in_one_piece(dtype):
-    block = read(memoryview(b"[[1, 2], [3, 4]]"))
+    block = read_number_block(memoryview(b"[[1, 2], [3, 4]]"))
     model = signature(x=(dtype, (None, None, 2)))
-    assert simple_body.accept({"data": block}, model)["x"].dtype == dtype.numpy
+    assert accept_example({"data": block}, model)["x"].dtype == dtype.numpy
 
 
 def test_several_large_tensors_of_one_body_are_each_read_in_one_piece():
@@ -161,14 +159,14 @@ NO_BLOCKS += [
 
 @pytest.mark.parametrize(("text", "dtype", "shape"), [(text, *rest) for text, rest in BLOCKS.items()])
 def test_an_even_block_has_its_shape_and_its_numbers(text, dtype, shape):
-    block = read(memoryview(text.encode()))
+    block = read_number_block(memoryview(text.encode()))
     assert (block.values.dtype, block.shape) == (dtype, shape)
     assert block.values.tolist() == np.array(json.loads(text), dtype).ravel().tolist()
 
 
 @pytest.mark.parametrize("text", NO_BLOCKS, ids=lambda text: text[:20])
 def test_anything_else_is_no_block(text):
-    assert read(memoryview(text.encode())) is None
+    assert read_number_block(memoryview(text.encode())) is None
 
 
 HIDING = [
@@ -193,12 +191,6 @@ def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
         assert parse_json(whole)["instances"] == block.values.tolist()
 
 
-@pytest.mark.parametrize("space", ["", " " * 3000], ids=["small", "large"])
-def test_a_list_without_instances_is_refused_however_much_space_it_takes(space):
-    with pytest.raises(InvalidArgument, match="No values in 'instances' array"):
-        JsonBody(Known(PREDICT), ModelRef("m"), f'{{"instances": [{space}]}}'.encode()).load(X)
-
-
 def test_what_is_known_of_models_is_bounded():
     known = Known(PREDICT)
     for number in range(1000):
@@ -213,3 +205,9 @@ def test_a_body_is_decoded_once_its_model_is_known():
         assert JsonBody(known, ModelRef("m"), body).load(X) is not None
         assert known.decode(ModelRef("m"), body) is not None
         assert known.decode(ModelRef("m", 1), body) is None
+
+
+@pytest.mark.parametrize("space", ["", " " * 3000], ids=["small", "large"])
+def test_a_list_without_instances_is_refused_however_much_space_it_takes(space):
+    with pytest.raises(InvalidArgument, match="No values in 'instances' array"):
+        JsonBody(Known(PREDICT), ModelRef("m"), f'{{"instances": [{space}]}}'.encode()).load(X)

@@ -5,17 +5,18 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from gateway.api.docs.document import Limits, Served
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from gateway import errors
-from gateway.api.docs import document as openapi
-from gateway.api.docs import json_schema, responses
-from gateway.api.samples import values
-from gateway.api.simple import body as simple_body
+from gateway.api.docs.json_schema import element_schema
+from gateway.api.docs.openapi import Limits, Served, openapi_document
+from gateway.api.docs.refusals import error_statuses
+from gateway.api.samples.values import is_printable
+from gateway.api.simple.body import load_example
 from gateway.api.tfserving import body as predict_body
 from gateway.api.tfserving import path as tfserving_path
+from gateway.codec import datatypes
 from gateway.codec.elements import element, fits_element
 from gateway.inference import dtypes
 from gateway.inference.signature import ServedModel, Signature, TensorSpec
@@ -40,7 +41,7 @@ def served(*models: ServedModel, statuses: tuple[ModelStatus, ...] | None = None
 
 
 def document(*models: ServedModel, **kwargs) -> dict:
-    return json.loads(json.dumps(openapi.document(served(*models, **kwargs), LIMITS)))
+    return json.loads(json.dumps(openapi_document(served(*models, **kwargs), LIMITS)))
 
 
 def spec(dtype=dtypes.FLOAT, shape=(None,), name="x", **kwargs) -> TensorSpec:
@@ -72,7 +73,7 @@ def test_an_example_is_what_the_dialects_take(dtype):
     for shape in (None, (), (None,), (3,), (None, 2), (2, None, 3)):
         one = model(signature([spec(dtype, shape)]))
         made = document(one)
-        for path, load in (("/v1/models/m:predict", predict_body.load_predict_body), ("/predict/m", simple_body.load)):
+        for path, load in (("/v1/models/m:predict", predict_body.load_predict_body), ("/predict/m", load_example)):
             for example in examples(made, path).values():
                 load(example["value"], one.signatures["serving_default"])
         assert bool(examples(made, "/v1/models/m:predict")) == element(dtype, strict=False).is_supported
@@ -94,7 +95,7 @@ ELEMENTS = [
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in dtypes.DTYPES if element(dtype, strict=True).is_supported], ids=str)
 def test_a_schema_takes_the_elements_that_the_strict_dialects_take(dtype):
-    schema, kind = json_schema.of_element(dtype), element(dtype, strict=True)
+    schema, kind = element_schema(dtype), element(dtype, strict=True)
     for value in ELEMENTS:
         # A float is no integer in any dialect; JSON Schema looks at its value.
         if not (isinstance(value, float) and value.is_integer() and schema.get("type") == "integer"):
@@ -117,10 +118,10 @@ def test_the_schema_of_predict_is_what_predict_takes(value, taken):
     one = model(signature([spec(shape=(None, 2, 3))]))
     assert accepts(body_schema(document(one), "/predict/m"), value) == taken
     if taken:
-        assert simple_body.load(value, one.signatures["serving_default"])["x"].shape == (1, 2, 3)
+        assert load_example(value, one.signatures["serving_default"])["x"].shape == (1, 2, 3)
     else:
         with pytest.raises(errors.InvalidArgument):
-            simple_body.load(value, one.signatures["serving_default"])
+            load_example(value, one.signatures["serving_default"])
 
 
 def test_the_schema_of_a_row_has_the_fixed_dimensions_and_leaves_the_free_ones():
@@ -162,6 +163,10 @@ def test_the_schema_of_infer_has_the_members_that_the_protocol_has_and_leaves_th
         assert not accepts(schema, {"inputs": [tensor]} | odd)
 
 
+def test_the_schema_of_infer_for_any_model_has_the_datatypes_of_the_protocol():
+    assert document()["components"]["schemas"]["openinference.datatype"] == {"enum": list(datatypes.BY_NAME)}
+
+
 def test_another_signature_than_the_default_must_be_named():
     made = document(model(signature([spec()], name="other")))
     assert not accepts(body_schema(made, "/v1/models/m:predict"), {"instances": [1.0]})
@@ -189,7 +194,7 @@ def test_a_large_tensor_has_a_schema_and_no_example():
     one = model(signature([spec(shape=(None, 224, 224, 3), name="image")]))
     made = document(one)
     assert examples(made, "/v1/models/m:predict") == {}
-    assert not values.is_printable(one.signatures["serving_default"])
+    assert not is_printable(one.signatures["serving_default"])
     assert len(json.dumps(made)) < 500_000
 
 
@@ -255,7 +260,7 @@ def test_a_bare_predict_has_the_schema_of_the_default_model():
 def test_every_error_class_is_an_answer_of_every_dialect():
     made = document(model(signature([spec()])))
     every = {error.http_status for error in leaves(errors.GatewayError)}
-    assert every == set(responses.statuses())
+    assert every == set(error_statuses())
     for dialect in ("tfserving", "openinference", "simple"):
         for status in every:
             assert f"{dialect}.{status}" in made["components"]["responses"]
@@ -279,6 +284,6 @@ def leaves(error: type) -> list[type]:
 def test_a_document_of_fifty_models_stays_small():
     inputs = [spec(dtypes.FLOAT, (None, 10)), spec(dtypes.STRING, (None,), "s")]
     models = [model(*(signature(inputs, name=f"s{n}") for n in range(3)), signature(inputs), name=f"m{n}") for n in range(50)]
-    made = openapi.document(served(*models), LIMITS)
+    made = openapi_document(served(*models), LIMITS)
     assert len(json.dumps(made)) < 4_000_000
     assert len([path for path in made["paths"] if path.endswith("/infer")]) == 52

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from gateway.codec.number_block import NumberBlock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.openinference import decoder, form
 from gateway.api.openinference.request import InferRequest
 from gateway.codec.json_text import parse_json
+from gateway.codec.large_json import NumberBlock
 from gateway.codec.problems import Problems
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
