@@ -117,6 +117,11 @@ def _check_model_config(path: Path | None) -> None:
 def _certificate(current: Settings) -> CertificateFiles | None:
     if current.tls_cert is None or current.tls_key is None:
         return None
+    for setting, path in (("GATEWAY_TLS_CERT", current.tls_cert), ("GATEWAY_TLS_KEY", current.tls_key)):
+        try:
+            path.read_bytes()
+        except OSError as error:  # OpenSSL's own does not say which of the two it is
+            raise StartError(f"{setting}: expected a PEM file that can be read: {error}") from error
     certificate = CertificateFiles(current.tls_cert, current.tls_key)
     try:
         certificate.context()

@@ -105,7 +105,7 @@ def key_with_password(files: CertificateFiles, other: CertificateFiles) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("spoil", [no_pem, another_key, no_key, a_folder, key_with_password], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("spoil", [no_pem, another_key, key_with_password], ids=lambda spoil: spoil.__name__)
 def test_files_that_do_not_fit_stop_the_start_with_one_line_that_names_both_settings(files, other, tmp_path, spoil):
     spoiled = CertificateFiles(tmp_path / "tls.pem", tmp_path / "tls.key")
     shutil.copy(files.certificate, spoiled.certificate)
@@ -115,6 +115,17 @@ def test_files_that_do_not_fit_stop_the_start_with_one_line_that_names_both_sett
     assert told.startswith(
         f"gateway: GATEWAY_TLS_CERT={spoiled.certificate} GATEWAY_TLS_KEY={spoiled.key}: expected a PEM cert"
     )
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(("spoil", "setting"), [(a_folder, "GATEWAY_TLS_CERT"), (no_key, "GATEWAY_TLS_KEY")])
+def test_a_file_that_cannot_be_read_stops_the_start_with_one_line_that_names_its_setting(files, tmp_path, spoil, setting):
+    spoiled = CertificateFiles(tmp_path / "tls.pem", tmp_path / "tls.key")
+    shutil.copy(files.certificate, spoiled.certificate)
+    shutil.copy(files.key, spoiled.key)
+    spoil(spoiled, files)
+    told = refused(settings(spoiled))
+    assert told.startswith(f"gateway: {setting}: expected a PEM file that can be read: [Errno ")
     assert told.count("\n") == 1
 
 
