@@ -46,14 +46,14 @@ def main(context: click.Context) -> None:
 def show_settings() -> None:
     """Print every setting with its default and meaning, as a Markdown table."""
     click.echo("| variable | default | meaning |\n|---|---|---|")
-    for row in settings.rows():
+    for row in settings.setting_rows():
         default = f"`{row.default}`" if row.default else ""
         click.echo(f"| `{row.variable}` | {default} | {row.meaning} |")
 
 
 def _settings() -> Settings:
     try:
-        return settings.from_environment(os.environ)
+        return settings.settings_from_environment(os.environ)
     except SettingsError as error:
         raise StartError(str(error)) from error
 

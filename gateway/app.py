@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         ModelConfigError: the model config file cannot be read.
     """
     if settings is None:
-        settings = gateway_settings.from_environment(os.environ)
+        settings = gateway_settings.settings_from_environment(os.environ)
         logs.configure(settings.log_level)
     gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
@@ -118,7 +118,7 @@ class Gateway:
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
-        ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render, metrics_dir))
+        ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops)
         table = [route for room in rooms for route in room.routes()]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)

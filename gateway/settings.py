@@ -169,7 +169,7 @@ class SettingRow(NamedTuple):
     meaning: str
 
 
-def rows() -> tuple[SettingRow, ...]:
+def setting_rows() -> tuple[SettingRow, ...]:
     """Every setting, in the order in which they are documented."""
     return tuple(
         SettingRow(_variable(name), _default(field.metadata["field"]), field.metadata["meaning"])
@@ -177,7 +177,7 @@ def rows() -> tuple[SettingRow, ...]:
     )
 
 
-def from_environment(environ: Mapping[str, str]) -> Settings:
+def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     """The settings that ``environ`` makes; an empty value counts as not given.
 
     Raises:

@@ -23,7 +23,7 @@ _SETTINGS: Final = {
 @asynccontextmanager
 async def opened() -> AsyncIterator[Handler]:
     """While open, what answers a prediction request: the route is found, then answered by the edge, as the server has it."""
-    current = settings.from_environment(_SETTINGS)
+    current = settings.settings_from_environment(_SETTINGS)
     logs.configure(current.log_level)
     gateway = Gateway(current, client=AtOnce())
 

@@ -31,26 +31,26 @@ _MOST_SENT: Final = ("", _JSON, "application/x-www-form-urlencoded")
 _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
-async def received(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
-    """A function that makes tensors of the body of ``call``, as ``read`` does; None if the body is not one of arrays."""
+async def received_arrays(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
+    """A function that makes tensors of the body of ``call``, as ``read_arrays`` does; None if the body is not one of arrays."""
     if call.headers.get("content-type", "") in _MOST_SENT or call.media_type not in _FORMATS:
         return None
     data = await bodies.read(call, is_json=False)
-    return partial(read, data, _FORMATS[call.media_type], bodies.limit, is_example)
+    return partial(read_arrays, data, _FORMATS[call.media_type], bodies.limit, is_example)
 
 
-def answer(call: Call, outputs: Tensors) -> Answer | None:
-    """The answer to ``call`` as ``write`` makes it; None if the client prefers JSON."""
+def arrays_answer(call: Call, outputs: Tensors) -> Answer | None:
+    """The answer to ``call`` as ``write_arrays`` makes it; None if the client prefers JSON."""
     accept = call.headers.get("accept", "")
     if accept in _MOST_ACCEPT:
         return None
     best = parse_accept_header(accept, MIMEAccept).best_match([_JSON, *_FORMATS], default=_JSON)
     if best not in _FORMATS:
         return None
-    return Answer(200, write(outputs, _FORMATS[best]), [("Content-Type", _FORMATS[best])])
+    return Answer(200, write_arrays(outputs, _FORMATS[best]), [("Content-Type", _FORMATS[best])])
 
 
-def read(data: bytes, media_type: str, limit: int, is_example: bool, signature: Signature) -> Tensors:
+def read_arrays(data: bytes, media_type: str, limit: int, is_example: bool, signature: Signature) -> Tensors:
     """The tensors for ``signature`` in a body of NPY or NPZ, whose arrays may have ``limit`` bytes in all.
 
     ``is_example``: the arrays are one example. Their shapes must be as declared, without a free dimension 0, which is added.
@@ -65,7 +65,7 @@ def read(data: bytes, media_type: str, limit: int, is_example: bool, signature: 
     return {name: array for name, array in tensors.items() if array is not None}
 
 
-def write(outputs: Tensors, media_type: str) -> bytes:
+def write_arrays(outputs: Tensors, media_type: str) -> bytes:
     """``outputs`` as NPY or NPZ.
 
     Raises InvalidArgument for several outputs as NPY, Unimplemented for strings that the formats cannot hold.

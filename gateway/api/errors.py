@@ -31,7 +31,7 @@ def json_answer(content: Any, status: int = 200) -> Answer:
 
 def to_answer(error: GatewayError, path: str) -> Answer:
     """The answer to a request for ``path`` that is refused with ``error``."""
-    answer = Answer(error.http_status, render(error, path), [("Content-Type", JSON)])
+    answer = Answer(error.http_status, error_body(error, path), [("Content-Type", JSON)])
     if isinstance(error, errors.Unavailable):
         answer.headers.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, errors.MethodNotAllowed):
@@ -44,7 +44,7 @@ def is_tfserving(path: str) -> bool:
     return _as_routed(path)[:4].lower() == "/v1/"
 
 
-def render(error: GatewayError, path: str) -> bytes:
+def error_body(error: GatewayError, path: str) -> bytes:
     """The error body in the dialect of ``path``.
 
     Under ``/v1/`` and ``/v2`` it is an object with the key ``error``, as TensorFlow Serving and the Open Inference Protocol

@@ -133,6 +133,6 @@ class Memory:
         return partial(self.run, size, work)
 
 
-def size(tensors: Mapping[str, "npt.NDArray[Any]"]) -> int:
+def tensor_bytes(tensors: Mapping[str, "npt.NDArray[Any]"]) -> int:
     """Bytes of all of ``tensors``; a string counts as the reference to it."""
     return sum([array.nbytes for array in tensors.values()])

@@ -34,7 +34,7 @@ class Readiness:
         ]
 
 
-def listed(model: ModelStatus) -> dict[str, Any]:
+def readiness_entry(model: ModelStatus) -> dict[str, Any]:
     """A model in a list of all: the state of each version, and what is wrong."""
     versions = [{"version": str(version.version), "state": version.state} for version in model.versions]
     return {"name": model.name, "ready": model.is_ready, "versions": versions, "problems": list(model.problems)}

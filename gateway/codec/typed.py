@@ -108,8 +108,8 @@ def typed_object(members: Mapping[str, Any]) -> Any:
     return TypedDict("_Object", members, total=False)  # type: ignore[operator]  # members known only now
 
 
-def check_quotes(body: bytes, needed: int) -> None:
-    """Raise ValueError unless ``body`` has as many quotation marks as its names and strings need."""
+def check_typed_body(body: bytes, needed: int) -> None:
+    """Raise ValueError unless a typed decoder read all of ``body``, which shows in the number of its quotation marks."""
     if body.count(b'"') != needed:
         raise ValueError("a repeated or an unknown name, or a quotation mark within a string")
 

@@ -56,7 +56,7 @@ class Front:
             return self._refuse(call, too_many_in_work(self._max_waiting))
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, run, self._application, call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, run_wsgi, self._application, call)
         finally:
             self._waiting -= 1
 
@@ -65,7 +65,7 @@ class Front:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def run(application: "WSGIApplication", call: Call) -> Answer:
+def run_wsgi(application: "WSGIApplication", call: Call) -> Answer:
     """The answer of a WSGI application. Raises what the application raises."""
     body, status, headers = run_wsgi_app(application, environ_of(call), buffered=True)
     kept = _OF_THE_SERVER - {"content-length"} if call.method == "HEAD" else _OF_THE_SERVER

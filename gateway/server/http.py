@@ -12,7 +12,7 @@ from gateway.server.connections import Connections, log
 from gateway.server.limits import AHEAD_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, SMALL_BODY_BYTES
 from gateway.server.reader import RequestReader
 from gateway.server.request import Request
-from gateway.server.response import CONTINUE, FAILURE, encode
+from gateway.server.response import CONTINUE, FAILURE, encode_answer
 
 _NEVER: Final = float("inf")
 _WATCHING: Final = ("GET", "HEAD")
@@ -193,11 +193,11 @@ class HttpProtocol(asyncio.Protocol):
         connections, call = self._connections, request.call
         keeps, is_head = request.keeps and not connections.is_draining(), call.method == "HEAD"
         try:
-            data = encode(answer, date=connections.date, keeps=keeps, is_head=is_head)
+            data = encode_answer(answer, date=connections.date, keeps=keeps, is_head=is_head)
         except Exception:  # noqa: BLE001 - as above
             log.exception("an answer could not be sent")
             keeps = False
-            data = encode(FAILURE, date=connections.date, keeps=False, is_head=is_head)
+            data = encode_answer(FAILURE, date=connections.date, keeps=False, is_head=is_head)
         if call.body:
             self._reader.held_bytes -= len(call.body)
             self._count_bodies()

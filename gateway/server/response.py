@@ -13,7 +13,7 @@ FAILURE: Final = Answer(500, b"the server failed\n", [("Content-Type", "text/pla
 _WITHOUT_BODY: Final = frozenset((204, 304))
 
 
-def encode(answer: Answer, *, date: str, keeps: bool, is_head: bool) -> bytes:
+def encode_answer(answer: Answer, *, date: str, keeps: bool, is_head: bool) -> bytes:
     """Head and body of ``answer`` in one piece; to HEAD and with 204 and 304 there is no body.
 
     Raises ValueError when a header's name or value would break the head, or is not Latin-1.

@@ -97,7 +97,7 @@ def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
     return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 
 
-def render(multiprocess_dir: str | None) -> bytes:
+def render_metrics(multiprocess_dir: str | None) -> bytes:
     """Every metric in Prometheus' text format, joined over all workers when they share ``multiprocess_dir``."""
     if multiprocess_dir is None:
         return generate_latest(REGISTRY)

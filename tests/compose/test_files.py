@@ -14,7 +14,7 @@ from model_server.batching.config import batching_plan
 from model_server.network.monitoring import monitoring_settings
 from tests.compose.engine import REPOSITORY
 
-SETTINGS = {row.variable: row.default for row in settings.rows()}
+SETTINGS = {row.variable: row.default for row in settings.setting_rows()}
 CONFIG = REPOSITORY / "serving_config"
 
 

@@ -9,7 +9,7 @@ from gateway.api import errors as api_errors
 from gateway.api.tfserving import body
 from gateway.api.tfserving import examples as example_bodies
 from gateway.api.tfserving import path as tfserving_path
-from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
+from gateway.api.tfserving.answer import classify_answer, predict_answer, regress_answer
 from gateway.backend.statuses import ERROR_OF_STATUS
 from gateway.codec.json_text import parse_json
 from gateway.errors import GatewayError, InvalidArgument
@@ -43,7 +43,7 @@ def parse_predict(case: dict) -> None:
 
 def format_predict(case: dict) -> None:
     outputs = {name: values.array(tensor) for name, tensor in case["outputs"].items()}
-    text = _unless_refused(lambda: dump_predict(outputs, case["format"] == "row"), case["expect"])
+    text = _unless_refused(lambda: predict_answer(outputs, case["format"] == "row"), case["expect"])
     if text is not None:
         dtypes = {name: tensor["dtype"] for name, tensor in case["outputs"].items()}
         assert_same_json(case["expect"]["text"], text, dtypes)
@@ -71,20 +71,20 @@ def parse_examples(case: dict) -> None:
 def format_classify(case: dict) -> None:
     rows = [[(label, values.number(score)) for label, score in row] for row in case["result"]]
     answer = Classifications("m", 1, rows)
-    text = _unless_refused(lambda: dump_classifications(answer, "tokens"), case["expect"])
+    text = _unless_refused(lambda: classify_answer(answer, "tokens"), case["expect"])
     if text is not None:
         assert_same_json(case["expect"]["text"], text, {"scores": "DT_FLOAT"})
 
 
 def format_regress(case: dict) -> None:
     answer = Regressions("m", 1, np.array(list(map(values.number, case["result"])), dtype=np.float32))
-    text = _unless_refused(lambda: dump_regressions(answer, "tokens"), case["expect"])
+    text = _unless_refused(lambda: regress_answer(answer, "tokens"), case["expect"])
     if text is not None:
         assert_same_json(case["expect"]["text"], text, {"outputs": "DT_FLOAT"})
 
 
 def error_body(case: dict) -> None:
-    text = "" if case["message"] is None else api_errors.render(InvalidArgument(case["message"]), "/v1/answer").decode()
+    text = "" if case["message"] is None else api_errors.error_body(InvalidArgument(case["message"]), "/v1/answer").decode()
     if "json" in case["expect"]:
         assert json.loads(text) == case["expect"]["json"]
     else:

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from gateway.app import close, create_app
-from gateway.settings import Settings, from_environment
+from gateway.settings import Settings, settings_from_environment
 from tests.gateway.fake_serving import FakeServing, serving
 from tests.waiting import wait_for
 
@@ -19,7 +19,7 @@ hypothesis.settings.load_profile("project")
 def settings(port: int, **changes: object) -> Settings:
     environ = {"GATEWAY_SERVING_TARGET": f"127.0.0.1:{port}", "GATEWAY_CATALOG_POLL_MS": "50"}
     environ |= {f"GATEWAY_{name.upper()}": str(value) for name, value in changes.items()}
-    return from_environment(environ)
+    return settings_from_environment(environ)
 
 
 class Client:

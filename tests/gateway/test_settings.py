@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cache_setting import CachedModel
-from gateway.settings import SettingsError, from_environment, rows
+from gateway.settings import SettingsError, setting_rows, settings_from_environment
 
 # A value that each setting refuses; what takes any text has none.
 BAD = {
@@ -53,8 +53,8 @@ ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL"
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
-    settings = from_environment({"PATH": "/bin"})
-    for row in rows():
+    settings = settings_from_environment({"PATH": "/bin"})
+    for row in setting_rows():
         value = getattr(settings, row.variable.removeprefix("GATEWAY_").lower())
         assert (not value and row.default == "") or str(value) == row.default
 
@@ -89,8 +89,8 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_NON_FINITE": "null",
         "GATEWAY_TFSERVING_CORS": "on",
     }
-    assert set(environ) == {row.variable for row in rows()}
-    settings = from_environment(environ)
+    assert set(environ) == {row.variable for row in setting_rows()}
+    settings = settings_from_environment(environ)
     assert settings.cache == (CachedModel("m", 10, 60.0),)
     assert settings.batch_off == ("found", "experimental-*")
     for variable in environ.keys() - {"GATEWAY_CACHE", "GATEWAY_BATCH_OFF"}:
@@ -99,17 +99,17 @@ def test_every_setting_is_read_from_its_variable():
     assert settings.model_config_file == Path("/a/b")
 
 
-@pytest.mark.parametrize("variable", [row.variable for row in rows()])
+@pytest.mark.parametrize("variable", [row.variable for row in setting_rows()])
 def test_a_bad_value_is_named_with_what_was_expected(variable):
     assert (variable in BAD) != (variable in ANY_TEXT)
     for value in BAD.get(variable, []):
         with pytest.raises(SettingsError) as caught:
-            from_environment({variable: value})
+            settings_from_environment({variable: value})
         assert str(caught.value).startswith(f"{variable}={value!r}: expected ")
 
 
 def test_several_models_are_cached_in_the_order_in_which_they_are_named():
-    models = from_environment({"GATEWAY_CACHE": "digits:1000:60s, a=b.c:1:0.5s"}).cache
+    models = settings_from_environment({"GATEWAY_CACHE": "digits:1000:60s, a=b.c:1:0.5s"}).cache
     assert models == (CachedModel("digits", 1000, 60.0), CachedModel("a=b.c", 1, 0.5))
 
 
@@ -124,7 +124,7 @@ def test_several_models_are_cached_in_the_order_in_which_they_are_named():
 )
 def test_a_bad_cache_is_told_which_of_its_models_is_bad(text, told):
     with pytest.raises(SettingsError) as caught:
-        from_environment({"GATEWAY_CACHE": text})
+        settings_from_environment({"GATEWAY_CACHE": text})
     assert str(caught.value).endswith(f"such as digits:1000:60s,dense:500:2.5s ({told})")
 
 
@@ -132,18 +132,18 @@ def test_a_bad_cache_is_told_which_of_its_models_is_bad(text, told):
     "target", ["127.0.0.1:8500", "serving:8500", "[::1]:8500", "dns:///serving:8500", "unix:/run/serving.sock"]
 )
 def test_every_form_of_target_that_grpc_knows_is_taken(target):
-    assert from_environment({"GATEWAY_SERVING_TARGET": target}).serving_target == target
+    assert settings_from_environment({"GATEWAY_SERVING_TARGET": target}).serving_target == target
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():
     with pytest.raises(SettingsError, match=r"GATEWAY_PROT: there is no such setting; did you mean GATEWAY_PORT\?"):
-        from_environment({"GATEWAY_PROT": "2"})
+        settings_from_environment({"GATEWAY_PROT": "2"})
 
 
 @pytest.mark.parametrize("variable", ["GATEWAY_WORKER", "GATEWAY_THREADS", "GATEWAY_BATCH_MAX_WAIT_US"])
 def test_a_removed_setting_is_named_as_removed_with_what_there_is_instead(variable):
     with pytest.raises(SettingsError, match=rf"^{variable}: this setting was removed: a "):
-        from_environment({variable: "2"})
+        settings_from_environment({variable: "2"})
 
 
 @pytest.mark.parametrize(
@@ -151,24 +151,24 @@ def test_a_removed_setting_is_named_as_removed_with_what_there_is_instead(variab
 )
 def test_certificate_and_key_come_together(given, missing):
     with pytest.raises(SettingsError, match=f"^{missing}: expected the path of a file"):
-        from_environment({given: "/tls/file.pem"})
+        settings_from_environment({given: "/tls/file.pem"})
 
 
 def test_a_name_that_is_like_none_is_refused_without_a_guess():
     with pytest.raises(SettingsError, match=r"GATEWAY_FOO: there is no such setting$"):
-        from_environment({"GATEWAY_FOO": "1"})
+        settings_from_environment({"GATEWAY_FOO": "1"})
 
 
 def test_a_name_in_small_letters_is_no_setting():
     with pytest.raises(SettingsError, match=r"GATEWAY_Port: there is no such setting; did you mean GATEWAY_PORT\?"):
-        from_environment({"GATEWAY_Port": "8080"})
+        settings_from_environment({"GATEWAY_Port": "8080"})
 
 
 def test_every_problem_is_told_at_once():
     with pytest.raises(SettingsError) as caught:
-        from_environment({"GATEWAY_PORT": "x", "GATEWAY_THREADS": "y", "GATEWAY_NOPE": "z"})
+        settings_from_environment({"GATEWAY_PORT": "x", "GATEWAY_THREADS": "y", "GATEWAY_NOPE": "z"})
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_an_empty_value_means_the_default():
-    assert from_environment({"GATEWAY_PORT": ""}).port == 8080
+    assert settings_from_environment({"GATEWAY_PORT": ""}).port == 8080

@@ -50,7 +50,7 @@ class Advisor:
             served = await self._catalog.served(refused.model, refused.call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
             return None
-        return DocumentedModel(served, address.of_gateway(refused.call))
+        return DocumentedModel(served, address.gateway_address(refused.call))
 
     async def explained(self, refused: Refused, name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
         """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""

@@ -12,7 +12,7 @@ from gateway.api.advice.worked_example import predict_curl
 from gateway.api.docs.page import HTML, STATIC, page
 from gateway.api.errors import JSON, json_answer
 from gateway.api.openinference.routes import SERVER_NAME
-from gateway.api.readiness import listed
+from gateway.api.readiness import readiness_entry
 from gateway.api.samples.model import DocumentedModel
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
@@ -27,7 +27,7 @@ def home_answer(call: Call, catalog: Catalog) -> Answer:
     models, example = catalog.models(), _example(call, catalog)
     accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
     if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
-        facts = {"name": SERVER_NAME, "models": [listed(model) for model in models], "example": example}
+        facts = {"name": SERVER_NAME, "models": [readiness_entry(model) for model in models], "example": example}
         return json_answer(facts | {"links": _LINKS})
     text = STATIC.joinpath("home.html").read_text()
     shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
@@ -36,7 +36,7 @@ def home_answer(call: Call, catalog: Catalog) -> Answer:
 
 def _example(call: Call, catalog: Catalog) -> str:
     """The shortest curl that calls one of the models; empty when none can be called."""
-    here = address.of_gateway(call)
+    here = address.gateway_address(call)
     served = [known for model in catalog.models() if model.is_ready for known in catalog.known(model.name)[:1]]
     programs = filter(None, (predict_curl(DocumentedModel(known, here)) for known in served))
     return min(programs, key=len, default="")

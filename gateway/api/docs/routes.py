@@ -90,7 +90,7 @@ class Docs:
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
         served = await self._catalog.served(ModelRef(model), call.deadline)
-        documented = DocumentedModel(served, address.of_gateway(call))
+        documented = DocumentedModel(served, address.gateway_address(call))
         found = await asyncio.to_thread(model_snippets, documented)
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:

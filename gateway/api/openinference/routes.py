@@ -127,7 +127,7 @@ class OpenInference:
             wanted = tuple(dict.fromkeys([output.name for output in request.outputs]))
             build = self._memory.running(len(sent), request.tensors)
             prediction = await self._predictor.predict(model, trace, build, call.deadline, wanted)
-            return await self._memory.run(memory.size(prediction.outputs), infer_answer, request, prediction)
+            return await self._memory.run(memory.tensor_bytes(prediction.outputs), infer_answer, request, prediction)
         except (InvalidArgument, Unimplemented) as error:
             if trace.version is None:
                 raise  # what the catalog refuses says already what there is instead

@@ -58,7 +58,7 @@ def explain_input(
     if datatype is not None and datatype != datatype_of(spec.dtype):
         problems.add((*path, "datatype"), datatype_of(spec.dtype), datatype)
     if shape is not None and not spec.fits(shape):
-        problems.note((*path, "shape"), shape_text(spec), str(shape))
+        problems.note((*path, "shape"), infer_shape(spec), str(shape))
     dtype, place = datatypes.BY_NAME.get(datatype or "", spec.dtype), (*path, "data")
     if binary is not None:
         if data is not None:
@@ -74,11 +74,11 @@ def explain_input(
 
 def spec_text(spec: TensorSpec) -> str:
     """The datatype and shape of ``spec`` as the protocol writes them: ``FP32 [-1, 2]``."""
-    return f"{datatype_of(spec.dtype)} {shape_text(spec)}"
+    return f"{datatype_of(spec.dtype)} {infer_shape(spec)}"
 
 
-def shape_text(spec: TensorSpec) -> str:
-    """The shape of ``spec`` with -1 for what is free."""
+def infer_shape(spec: TensorSpec) -> str:
+    """The shape of ``spec`` as an infer request has it: -1 stands for what is free."""
     return "of any shape" if spec.shape is None else str([-1 if size is None else size for size in spec.shape])
 
 

@@ -102,7 +102,7 @@ class _TypedDecoder:
             array, quotes = expected.array(given[spec.name])
             tensors[spec.name] = array[None] if spec.has_free_batch else array
             needed += quotes
-        typed.check_quotes(body, needed)
+        typed.check_typed_body(body, needed)
         return tensors
 
 

@@ -55,7 +55,7 @@ class Simple:
         started_s = time.monotonic()
         asked = ModelRef(model or self._default_model or self._only_model())
         trace = call.trace = Trace(asked.name, DEFAULT_SIGNATURE)
-        load, sent = await arrays.received(call, self._bodies, is_example=True), None
+        load, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None
         if load is None:
             sent = await self._read(call, asked)
             load = sent.load
@@ -87,7 +87,7 @@ class Simple:
         outputs = {
             name: array.reshape(array.shape[1:]) if name in rows else array for name, array in prediction.outputs.items()
         }
-        return await self._memory.run(memory.size(outputs), _render, call, prediction, outputs)
+        return await self._memory.run(memory.tensor_bytes(outputs), _render, call, prediction, outputs)
 
     async def _explained(self, refused: Refused, trace: Trace, unfit: JsonBody[dict[str, Array]] | None) -> GatewayError:
         """The error, with what there is instead. ``unfit``: the body, if it does not fit the signature."""
@@ -121,7 +121,7 @@ class _Example:
 
 
 def _render(call: Call, prediction: Prediction, outputs: Tensors) -> Answer:
-    in_arrays = arrays.answer(call, outputs)
+    in_arrays = arrays.arrays_answer(call, outputs)
     if in_arrays is not None:
         return in_arrays
     return Answer(200, dump_prediction(prediction, outputs), [("Content-Type", JSON)])

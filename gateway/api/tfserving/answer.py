@@ -19,7 +19,7 @@ _NO_FORM: Final = (dtypes.HALF, dtypes.BFLOAT16, dtypes.UINT16, dtypes.COMPLEX64
 _PLAIN: Final = frozenset(np.dtype(dtype.numpy).char for dtype in dtypes.DTYPES if dtype not in _NO_FORM) - {"O"}
 
 
-def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") -> bytes:
+def predict_answer(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") -> bytes:
     """A :predict answer as ``util/json_tensor.cc`` has it.
 
     ``{"predictions": [...]}`` for a request in row format, else ``{"outputs": ...}``. Numbers that are not finite are
@@ -43,8 +43,8 @@ def dump_predict(outputs: Tensors, row: bool, non_finite: NonFinite = "tokens") 
     return orjson.dumps({key: examples}, option=OPTIONS)
 
 
-def dump_classifications(answer: Classifications, non_finite: NonFinite) -> bytes:
-    """``{"results": [[[label, score], ...], ...]}``, scores as short as float32 allows.
+def classify_answer(answer: Classifications, non_finite: NonFinite) -> bytes:
+    """A :classify answer, ``{"results": [[[label, score], ...], ...]}``, with scores as short as float32 allows.
 
     Raises InvalidArgument with upstream's text when there is no result, OutOfRange as ``json_output.float_output``.
     """
@@ -53,8 +53,8 @@ def dump_classifications(answer: Classifications, non_finite: NonFinite) -> byte
     return _dump([_labelled(row, non_finite) for row in answer.rows])
 
 
-def dump_regressions(answer: Regressions, non_finite: NonFinite) -> bytes:
-    """``{"results": [value, ...]}``. Raises as ``dump_classifications``."""
+def regress_answer(answer: Regressions, non_finite: NonFinite) -> bytes:
+    """A :regress answer, ``{"results": [value, ...]}``. Raises as ``classify_answer``."""
     if not len(answer.values):
         raise InvalidArgument("Cannot convert empty RegressionResults to JSON")
     return _dump(float_output("results", answer.values, non_finite))

@@ -14,11 +14,11 @@ from gateway.api.body import Bodies
 from gateway.api.errors import JSON, json_answer
 from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
-from gateway.api.readiness import listed
+from gateway.api.readiness import readiness_entry
 from gateway.api.routes import Route
 from gateway.api.tfserving import advice, body, cors, typed_body
 from gateway.api.tfserving.advice import ExampleVerb
-from gateway.api.tfserving.answer import dump_classifications, dump_predict, dump_regressions
+from gateway.api.tfserving.answer import classify_answer, predict_answer, regress_answer
 from gateway.api.tfserving.body import PredictBody, PredictDocument
 from gateway.api.tfserving.examples import load_examples
 from gateway.api.tfserving.path import ModelPath, malformed_request, parse_path
@@ -91,10 +91,10 @@ class TfServing:
                 return await self._predict(call, target.model)
             case "classify":
                 classes = await self._examined(call, target.model, "classify", self._examples.classify)
-                return _json(dump_classifications(classes, self._non_finite))
+                return _json(classify_answer(classes, self._non_finite))
             case "regress":
                 values = await self._examined(call, target.model, "regress", self._examples.regress)
-                return _json(dump_regressions(values, self._non_finite))
+                return _json(regress_answer(values, self._non_finite))
             case "":
                 return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
@@ -103,7 +103,7 @@ class TfServing:
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
         trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
-        load = await arrays.received(call, self._bodies, is_example=False)
+        load = await arrays.received_arrays(call, self._bodies, is_example=False)
         if load is not None:
             document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
             return await self._answered(call, model, trace, document, None)
@@ -127,7 +127,7 @@ class TfServing:
             raise await advice.predict_unfit(self._advisor, Refused(call, error, model), trace, document, sent) from None
         outputs, is_row = prediction.outputs, document.is_row
         try:
-            return await self._memory.run(memory.size(outputs), self._dump, call, outputs, is_row)
+            return await self._memory.run(memory.tensor_bytes(outputs), self._dump, call, outputs, is_row)
         except (InvalidArgument, OutOfRange) as error:
             by_version = ModelRef(model.name, prediction.version)
             raise await advice.predict_unanswered(
@@ -135,7 +135,7 @@ class TfServing:
             ) from None
 
     def _dump(self, call: Call, outputs: Tensors, is_row: bool) -> Answer:
-        return arrays.answer(call, outputs) or _json(dump_predict(outputs, is_row, self._non_finite))
+        return arrays.arrays_answer(call, outputs) or _json(predict_answer(outputs, is_row, self._non_finite))
 
     async def _examined(
         self,
@@ -188,7 +188,7 @@ class TfServing:
             for signature in served.called_signatures
             if (why := self._why_not_joined(served, signature)) is not None
         ]
-        return listed(model) | {"not_joined": reasons}
+        return readiness_entry(model) | {"not_joined": reasons}
 
 
 def _status(status: ModelStatus) -> Answer:

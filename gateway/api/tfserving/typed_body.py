@@ -48,7 +48,7 @@ def _plain(name: str, value: Value) -> Callable[[bytes], PredictBody]:
     def decode(body: bytes) -> PredictBody:
         key, given, envelope = _envelope(decoder.decode(body))
         array, quotes = value.array(given)
-        typed.check_quotes(body, envelope + quotes)
+        typed.check_typed_body(body, envelope + quotes)
         if key == rows.KEY and not given:
             raise ValueError("no instances")
         return PredictBody(row=key == rows.KEY, tensors={name: array})
@@ -73,7 +73,7 @@ def _named(values: Mapping[str, Value]) -> Callable[[bytes], PredictBody]:
         for name, value in values.items():
             tensors[name], quotes = value.array([instance[name] for instance in given] if is_row else given[name])
             needed += quotes
-        typed.check_quotes(body, needed)
+        typed.check_typed_body(body, needed)
         return PredictBody(is_row, tensors)
 
     return decode

@@ -49,7 +49,7 @@ def described(descr="<f4", order="False", shape="(1, 2)"):
 
 
 def read(body, model, mimetype=NPY, *, is_example=False, limit=LIMIT):
-    return arrays.read(body, mimetype, limit, is_example, model)
+    return arrays.read_arrays(body, mimetype, limit, is_example, model)
 
 
 def call(**headers):
@@ -384,22 +384,22 @@ def test_a_name_that_is_there_twice_is_told():
     ],
 )
 def test_arrays_are_only_for_those_who_prefer_them(accept, expected):
-    answer = arrays.answer(call(accept=accept), {"y": X})
+    answer = arrays.arrays_answer(call(accept=accept), {"y": X})
     assert (dict(answer.headers)["Content-Type"] if answer else None) == expected
 
 
 @pytest.mark.parametrize("mimetype", ["", "application/json", "application/octet-stream", "text/plain"])
 def test_other_bodies_are_none_of_arrays(mimetype):
     bodies = Bodies(None, LIMIT)
-    assert asyncio.run(arrays.received(call(**{"content-type": mimetype}), bodies, is_example=False)) is None
+    assert asyncio.run(arrays.received_arrays(call(**{"content-type": mimetype}), bodies, is_example=False)) is None
     for known in (NPY, NPZ):
-        assert asyncio.run(arrays.received(call(**{"content-type": known}), bodies, is_example=False))
+        assert asyncio.run(arrays.received_arrays(call(**{"content-type": known}), bodies, is_example=False))
 
 
 def test_outputs_are_written():
-    assert bits(np.load(io.BytesIO(arrays.write({"y": X}, NPY)))) == bits(X)
-    with np.load(io.BytesIO(arrays.write({"y": X[0], "total": X}, NPZ))) as loaded:
+    assert bits(np.load(io.BytesIO(arrays.write_arrays({"y": X}, NPY)))) == bits(X)
+    with np.load(io.BytesIO(arrays.write_arrays({"y": X[0], "total": X}, NPZ))) as loaded:
         assert bits(loaded["y"]) == bits(X[0])
         assert bits(loaded["total"]) == bits(X)
     with pytest.raises(InvalidArgument, match="there are 2 outputs"):
-        arrays.write({"y": X, "z": X}, NPY)
+        arrays.write_arrays({"y": X, "z": X}, NPY)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from gateway.api.simple.body import load_example
 from gateway.api.tfserving import wording
-from gateway.api.tfserving.answer import dump_predict
+from gateway.api.tfserving.answer import predict_answer
 from gateway.api.tfserving.body import load_predict_body as load_predict
 from gateway.codec.elements import element, encode_elements, fits_element
 from gateway.codec.json_text import parse_json
@@ -66,7 +66,7 @@ def assert_same(tensor, expected):
 @given(tensors(COMPATIBLE), st.booleans())
 def test_a_tensor_survives_the_way_out_and_in(typed, is_row):
     dtype, tensor = typed
-    answer = parse_json(dump_predict({"x": tensor}, is_row))
+    answer = parse_json(predict_answer({"x": tensor}, is_row))
     body = {"instances": answer["predictions"]} if is_row else {"inputs": answer["outputs"]}
     assert_same(load_predict(body, signature(x=(dtype, None))).tensors["x"], tensor)
 
@@ -74,7 +74,7 @@ def test_a_tensor_survives_the_way_out_and_in(typed, is_row):
 @given(st.lists(tensors(COMPATIBLE), min_size=2, max_size=3), st.booleans())
 def test_named_tensors_survive_the_way_out_and_in(typed, is_row):
     outputs = {f"t{index}": tensor[:1] if is_row else tensor for index, (_, tensor) in enumerate(typed)}
-    answer = parse_json(dump_predict(outputs, is_row))
+    answer = parse_json(predict_answer(outputs, is_row))
     body = {"instances": answer["predictions"]} if is_row else {"inputs": answer["outputs"]}
     model = signature(**{f"t{index}": (dtype, None) for index, (dtype, _) in enumerate(typed)})
     loaded = load_predict(body, model).tensors

@@ -18,7 +18,7 @@ def logged(capsys) -> str:
 
 
 def names(line: str, variable: str, value: object) -> bool:
-    assert variable in {row.variable for row in settings.rows()}
+    assert variable in {row.variable for row in settings.setting_rows()}
     return f"setting={variable} " in line and re.search(rf"setting_value={value}( |$)", line) is not None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.call import ENVIRON_KEY, Answer, Call, Handler
 from gateway.errors import GatewayError
-from gateway.server.front import Front, environ_of, run
+from gateway.server.front import Front, environ_of, run_wsgi
 
 
 def call(path: str = "/x", method: str = "GET", body: bytes = b"", query: str = "", **headers: str) -> Call:
@@ -65,7 +65,7 @@ def test_everything_else_is_answered_by_the_application_without_the_headers_that
 
 
 def test_an_answer_to_head_keeps_the_length_of_the_body_that_it_does_not_have():
-    answer = run(hello, call(method="HEAD"))
+    answer = run_wsgi(hello, call(method="HEAD"))
     assert ("Content-Length", "5") in answer.headers
 
 
@@ -89,7 +89,7 @@ def test_the_application_sees_the_request_as_it_was_sent():
         return hello(environ, start_response)
 
     sent = call("/v1/a%20%C3%A9", "POST", b"body", "q=%20", host="h:1", content_type="text/x", x_a="1, 2", content_length="9")
-    run(application, sent)
+    run_wsgi(application, sent)
     assert seen[ENVIRON_KEY] is sent
     assert seen["REQUEST_METHOD"] == "POST"
     assert seen["RAW_URI"] == seen["REQUEST_URI"] == "/v1/a%20%C3%A9?q=%20"
@@ -109,7 +109,7 @@ def test_the_environment_is_one_that_wsgi_allows():
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ["wsgi.input"].read(3)]
 
-    answer = run(validator(application), call(method="POST", body=b"abc", host="h", content_type="text/plain"))
+    answer = run_wsgi(validator(application), call(method="POST", body=b"abc", host="h", content_type="text/plain"))
     assert answer.body == b"abc"
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from gateway.call import Answer
-from gateway.server.response import encode
+from gateway.server.response import encode_answer
 
 DATE = "Thu, 26 Nov 2026 00:00:00 GMT"
 
 
 def encoded(answer: Answer, *, keeps: bool = True, is_head: bool = False) -> bytes:
-    return encode(answer, date=DATE, keeps=keeps, is_head=is_head)
+    return encode_answer(answer, date=DATE, keeps=keeps, is_head=is_head)
 
 
 def test_an_answer_has_the_servers_headers_and_its_own_and_its_body():

@@ -13,7 +13,7 @@ FILLED_BYTES = 1 << 16
 
 @pytest.mark.parametrize(
     ("read", "nothing"),
-    [(metrics.models_not_ready, frozenset()), (metrics.render, b"")],
+    [(metrics.models_not_ready, frozenset()), (metrics.render_metrics, b"")],
     ids=["readiness", "metrics"],
 )
 def test_a_file_that_is_still_empty_is_waited_for(tmp_path: Path, read, nothing, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import close, create_app
-from gateway.settings import from_environment
+from gateway.settings import settings_from_environment
 from tests.gateway.fake_serving import serving
 from tests.gateway.server.http_wire import Answer
 from tests.gateway.two_ways import models, servers
@@ -47,7 +47,7 @@ def ways(folder: Path, **changes: str) -> Iterator[Ways]:
         }
         ours = parts.enter_context(servers.ours(environment, folder / "ours.log"))
         gunicorn = parts.enter_context(servers.gunicorn(environment, folder / "gunicorn.log"))
-        app = create_app(from_environment(environment))
+        app = create_app(settings_from_environment(environment))
         parts.callback(close, app)
         wait_for(lambda: app.test_client().get("/readyz").status_code == 200)
         yield Ways(

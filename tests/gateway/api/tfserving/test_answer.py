@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.api.tfserving.answer import dump_predict
+from gateway.api.tfserving.answer import predict_answer
 from gateway.errors import InvalidArgument
 from gateway.inference import dtypes
 from tests.gateway.api.bodies import dump_simple
@@ -58,13 +58,13 @@ VALUES = {
 
 @pytest.mark.parametrize(("array", "text"), VALUES.values(), ids=VALUES.keys())
 def test_columnar_answer_has_the_bare_value_of_one_output(array, text):
-    assert dump_predict({"y": array}, row=False).decode() == f'{{"outputs":{text}}}'
+    assert predict_answer({"y": array}, row=False).decode() == f'{{"outputs":{text}}}'
 
 
 @pytest.mark.parametrize(("array", "text"), VALUES.values(), ids=VALUES.keys())
 def test_row_answer_has_the_bare_values_of_one_output(array, text):
     if array.ndim:
-        assert dump_predict({"y": array}, row=True).decode() == f'{{"predictions":{text}}}'
+        assert predict_answer({"y": array}, row=True).decode() == f'{{"predictions":{text}}}'
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
@@ -72,7 +72,7 @@ def test_integers_are_plain_over_their_whole_range(dtype):
     bounds = np.iinfo(dtype.numpy)
     text = f"[{bounds.min},{bounds.max}]"
     array = np.array([bounds.min, bounds.max], dtype.numpy)
-    assert dump_predict({"y": array}, row=True).decode() == f'{{"predictions":{text}}}'
+    assert predict_answer({"y": array}, row=True).decode() == f'{{"predictions":{text}}}'
     assert dump_simple({"y": array}).decode() == text
 
 
@@ -81,9 +81,9 @@ def test_every_dtype_is_written_or_refused():
         array = strings(b"x") if dtype == dtypes.STRING else np.zeros(1, dtype.numpy)
         if dtype in NO_FORM:
             with pytest.raises(InvalidArgument, match=f"^Failed to write JSON value for tensor type: {dtype}$"):
-                dump_predict({"y": array}, row=True)
+                predict_answer({"y": array}, row=True)
         else:
-            assert "predictions" in json.loads(dump_predict({"y": array}, row=True))
+            assert "predictions" in json.loads(predict_answer({"y": array}, row=True))
 
 
 OUTPUTS = {
@@ -96,24 +96,24 @@ OUTPUTS = {
 
 
 def test_several_outputs_are_one_object_for_each_example_in_row_format():
-    assert dump_predict(OUTPUTS, row=True).decode() == (
+    assert predict_answer(OUTPUTS, row=True).decode() == (
         '{"predictions":[{"n":1,"f":[1.0,NaN],"s":"a","s_bytes":{"b64":"aGVsbG8="},"flag":true},'
         '{"n":2,"f":[-Infinity,0.1],"s":"null","s_bytes":{"b64":""},"flag":false}]}'
     )
 
 
 def test_several_outputs_are_one_object_in_columnar_format():
-    assert dump_predict(OUTPUTS, row=False).decode() == (
+    assert predict_answer(OUTPUTS, row=False).decode() == (
         '{"outputs":{"n":[1,2],"f":[[1.0,NaN],[-Infinity,0.1]],"s":["a","null"],"s_bytes":[{"b64":"aGVsbG8="},{"b64":""}],"flag":[true,false]}}'
     )
 
 
 def test_the_bytes_suffix_means_nothing_for_numbers():
-    assert dump_predict({"n_bytes": np.array([1])}, row=True) == b'{"predictions":[1]}'
+    assert predict_answer({"n_bytes": np.array([1])}, row=True) == b'{"predictions":[1]}'
 
 
 def test_no_examples_are_no_predictions():
-    assert dump_predict({"a": np.zeros((0, 2)), "b": strings(shape=(0,))}, row=True) == b'{"predictions":[]}'
+    assert predict_answer({"a": np.zeros((0, 2)), "b": strings(shape=(0,))}, row=True) == b'{"predictions":[]}'
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_no_examples_are_no_predictions():
 )
 def test_outputs_that_make_no_rows_are_refused_in_upstreams_words(outputs, text):
     with pytest.raises(InvalidArgument) as refusal:
-        dump_predict(outputs, row=True)
+        predict_answer(outputs, row=True)
     assert refusal.value.message == text
 
 
 @given(hnp.arrays(np.float32, st.integers(1, 4)) | hnp.arrays(np.float64, st.integers(1, 4)))
 def test_floats_read_back_to_the_same_value_in_their_dtype(array):
     for is_row in (True, False):
-        (values,) = json.loads(dump_predict({"y": array}, is_row)).values()
+        (values,) = json.loads(predict_answer({"y": array}, is_row)).values()
         assert np.array_equal(np.array(values, dtype=array.dtype), array, equal_nan=True)
         assert all(isinstance(value, float) for value in values)
