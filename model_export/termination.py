@@ -40,15 +40,18 @@ def _raise(signum: int) -> None:
     raise SystemExit(128 + signum)
 
 
-def _is_ours(kind: type[BaseException] | None) -> bool:
-    return bool(_received) and kind in (KeyboardInterrupt, SystemExit)
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether a signal raised ``error``, or what it was raised from: C code may make a SystemError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        error = error.__cause__ or error.__context__
+    return bool(_received) and error is not None
 
 
 def _quiet_unraisable(usual: Callable[[Any], Any]) -> Callable[[Any], None]:
     """For finalizers: print what is dropped as ``usual``, but for what a signal raised."""
 
     def hook(dropped: Any) -> None:
-        if not _is_ours(dropped.exc_type):
+        if not _is_ours(dropped.exc_value):
             usual(dropped)
 
     return hook
@@ -58,7 +61,7 @@ def _quiet_except(usual: Callable[..., Any]) -> Callable[..., None]:
     """For C code, which prints by this hook what a callback raised: as ``usual``, but for what a signal raised."""
 
     def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
-        if not _is_ours(kind):
+        if not _is_ours(value):
             usual(kind, value, trace)
 
     return hook

@@ -41,6 +41,20 @@ except KeyboardInterrupt:
     sys.excepthook(*sys.exc_info())
 """
 
+IN_C_CODE_THAT_RAISES_ITS_OWN = """
+import os, signal, sys
+from model_export import termination
+
+termination.watch()
+try:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt as interrupt:
+        raise SystemError("returned a result with an exception set") from interrupt
+except SystemError:
+    sys.excepthook(*sys.exc_info())
+"""
+
 OTHERS = """
 from model_export import termination
 
@@ -65,8 +79,9 @@ def test_a_signal_in_a_finalizer_is_remembered_and_prints_nothing(name, told):
     assert (finished.stdout, finished.stderr) == (told, "")
 
 
-def test_a_signal_in_a_callback_of_c_code_prints_nothing():
-    assert run(IN_A_CALLBACK).stderr == ""
+@pytest.mark.parametrize("program", [IN_A_CALLBACK, IN_C_CODE_THAT_RAISES_ITS_OWN], ids=["as it is", "as another's cause"])
+def test_a_signal_in_a_callback_of_c_code_prints_nothing(program):
+    assert run(program).stderr == ""
 
 
 def test_other_exceptions_are_printed_as_ever():
