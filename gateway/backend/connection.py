@@ -5,6 +5,7 @@ A channel belongs to the process and the event loop that opened it: open it afte
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from grpc import ChannelConnectivity, aio
@@ -32,6 +33,8 @@ _OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.lb_policy_name", "round_robin"),
 )
 
+_CLOSE_WITHIN_S: Final = 1.0
+
 
 class Connection:
     """The connection to ``target`` (``host:port`` or a gRPC target); it is opened again whenever it is lost.
@@ -54,11 +57,12 @@ class Connection:
 
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait((self._following,))
-        if self._channel is not None:
+        if self._channel is not None and self._following is not None:
             await self._channel.close()
+            # That ends the task by gRPC's own event, which would be left for a closed event loop if the task were cancelled.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_WITHIN_S):
+                    await asyncio.gather(self._following, return_exceptions=True)
 
     async def _follow(self, channel: aio.Channel) -> None:
         while True:
