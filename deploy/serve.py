@@ -104,7 +104,7 @@ def _check_writable(folder: Path, remedy: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ServeError(f"{folder} is not writable ({error.strerror}): {remedy}") from error
+        raise ServeError(f"{folder} cannot be written to ({error.strerror}): {remedy}") from error
 
 
 def _serve(stack: Stack) -> None:

@@ -20,7 +20,11 @@ PREFIX: Final = "GATEWAY_"
 
 # A model's name stands between slash and colon in a path, so it has neither.
 _PATTERN: Final = re.compile(r"[^\s:/,]+")
-_TARGET: Final = r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/*[^\s/]\S*\Z"
+_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_TARGET: Final = rf"([^\s:/]+|\[[0-9a-fA-F:.]+\]):{_PORT}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/*[^\s/]\S*\Z"
+
+_NAME: Final = validate.Regexp(r"[^\s:/]+\Z")
+_HOST: Final = validate.Regexp(r"[0-9A-Za-z_.:%-]+\Z")
 
 _REMOVED: Final = {
     "batch_max_wait_us": "a batch is sent as soon as the one before it has been answered",
@@ -42,13 +46,22 @@ def _patterns(text: str) -> tuple[str, ...]:
     return patterns
 
 
+class _Number(fields.Integer):
+    """A whole number in the digits 0 to 9: ``int`` also takes underscores, spaces, and the digits of other scripts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,20}", value):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 def _setting(field: fields.Field[Any], meaning: str, expected: str) -> Any:
     """A field of ``Settings``: what reads its variable, what it means in Markdown, and what a refusal says was expected."""
     return dataclasses.field(metadata={"field": field, "meaning": meaning, "expected": expected})
 
 
 def _number(default: int, meaning: str, least: int, most: int) -> Any:
-    field = fields.Integer(load_default=default, validate=validate.Range(least, most))
+    field = _Number(load_default=default, validate=validate.Range(least, most))
     return _setting(field, meaning, f"a whole number from {least} to {most}")
 
 
@@ -69,7 +82,7 @@ def _path(meaning: str) -> Any:
 class Settings:
     """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on."""
 
-    host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address", validate.Length(min=1))
+    host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
     port: int = _number(8080, "Port to listen on.", 1, 65535)
     tls_cert: Path | None = _path(  # noqa: RUF009 - it makes a field, as the others do
         "A PEM file with the certificate and its chain, for HTTPS. A renewed certificate is taken up within a minute."
@@ -91,7 +104,9 @@ class Settings:
     model_max_in_flight: int = _number(
         32, "Calls of one model that one worker has at the model server at a time; others wait, within their deadline.", 1, 1024
     )
-    predict_model: str = _text("", "The model of a bare `POST /predict`. Empty: the only one that is served.", "a model's name")
+    predict_model: str = _text(
+        "", "The model of a bare `POST /predict`. Empty: the only one that is served.", "a model's name", _NAME
+    )
     predict_timeout_ms: int = _number(
         2000,
         "The deadline of a request, in milliseconds, from when it has been received: the model's time is included.",
@@ -200,7 +215,7 @@ def _problem(key: str, value: str, why: list[str]) -> str:
         which = f" ({'; '.join(why)})" if key == "cache" else ""
         return f"{_variable(key)}={value!r}: expected {metadata['expected']}{which}"
     if key in _REMOVED:
-        return f"{_variable(key)}: this setting was removed: {_REMOVED[key]}"
+        return f"{_variable(key)}: this setting does nothing any more, remove it: {_REMOVED[key]}"
     variable = _variable(key) if key == key.lower() else PREFIX + key
     nearest = difflib.get_close_matches(key.lower(), list(_FIELDS), n=1)
     return f"{variable}: there is no such setting" + (f"; did you mean {_variable(nearest[0])}?" if nearest else "")

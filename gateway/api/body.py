@@ -80,5 +80,5 @@ def inflate(data: bytes, limit: int, window: int = _GZIP) -> bytes:
 
 
 def _not_as_encoded(reason: str) -> InvalidArgument:
-    text = "JSON Parse error: The document is empty: as its Content-Encoding has it, it cannot be read"
+    text = "JSON Parse error: The document is empty: the body is not compressed as its Content-Encoding says"
     return InvalidArgument(f"{text} ({reason})")

@@ -27,7 +27,7 @@ class Readiness:
         if self._is_draining():
             return ["the gateway is shutting down"]
         if not models and not self._catalog.is_reachable():
-            return ["the model server cannot be reached"]
+            return ["the gateway has no connection to the model server"]
         here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
         return here or [
             f"{model.name}: not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()

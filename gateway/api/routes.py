@@ -64,6 +64,7 @@ class Routes:
             view = partial(self._view, run, route)
             app.add_url_rule(route.rule, str(number), view, methods=route.methods, provide_automatic_options=False)
         app.register_error_handler(HTTPException, partial(self._refuse, run))
+        _ignore_upgrade(app)
 
     def _match(self, method: str, path: str) -> Handler | None:
         try:
@@ -109,6 +110,17 @@ class Routes:
         if isinstance(error, InternalServerError):  # Flask has logged it
             return InternalError("something went wrong here; the log knows more")
         return InvalidArgument(error.description or error.name)
+
+
+def _ignore_upgrade(app: flask.Flask) -> None:
+    """Let ``app`` ignore the field ``Upgrade``, as a server may: werkzeug refuses a websocket where it has no rule for one."""
+    answer = app.wsgi_app
+
+    def wsgi_app(environ: dict[str, Any], start_response: Any) -> Any:
+        environ.pop("HTTP_UPGRADE", None)
+        return answer(environ, start_response)
+
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # the way of Flask's documentation
 
 
 def _call(request: flask.Request, *, has_body: bool = True) -> Call:

@@ -110,10 +110,10 @@ class Catalog:
     async def _ask(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """Ask the server what ``model`` means, and follow the model from now on."""
         reply = await self._answered(model, self._client.metadata(model, deadline))
-        served = self._known.note_answer(model, replies.served_model(reply))
+        served = replies.served_model(reply)
         if served.version not in self._known.status(served.name).available:
             self._poll.poll_soon()
-        return served
+        return self._known.note_answer(model, served)
 
     async def _answered(self, model: ModelRef, question: Awaitable[Reply]) -> Reply:
         """The reply to ``question`` about ``model``. A refusal of what is not there also says, from memory, what is.

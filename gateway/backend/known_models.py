@@ -10,7 +10,7 @@ from dataclasses import replace
 from gateway.backend.model_config import ModelConfigFile
 from gateway.backend.statuses import AWAY
 from gateway.inference.signature import ModelRef, ServedModel
-from gateway.inference.status import ModelStatus
+from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.telemetry.logs import logger
 from gateway.telemetry.metrics import MODEL_READY
 
@@ -85,6 +85,9 @@ class KnownModels:
         until_s = time.monotonic() + self._remember_s
         for means_it in (model, ModelRef(served.name, served.version)):
             self._answered[means_it] = (until_s, known)
+        if served.name not in self._statuses and model == ModelRef(served.name):
+            # It is the latest version, and it answers: the model is ready. The next poll finds its other versions.
+            self._set(ModelStatus(served.name, (VersionStatus(served.version, "AVAILABLE"),)))
         self.follow(served.name)
         return known
 

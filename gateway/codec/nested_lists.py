@@ -51,7 +51,7 @@ def find_list_problems(value: Any, kind: Element, dims: Dims | None = None) -> P
     problems = Problems()
     shape = shape_of_lists(value)
     if len(shape) > MAX_RANK:
-        problems.add((), f"at most {MAX_RANK} nested lists", value)
+        problems.note((), f"at most {MAX_RANK} nested lists", f"{len(shape)} of them")
         return problems
     # An even block of another shape is one problem, and not one for each of its lists.
     is_other = _full_shape(shape, dims) is None

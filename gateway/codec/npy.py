@@ -61,7 +61,7 @@ def _split(data: bytes) -> tuple[str, memoryview]:
     start = len(_MAGIC) + 2
     width = _LENGTH_BYTES.get(data[len(_MAGIC) : start])
     if not data.startswith(_MAGIC) or width is None:
-        raise Unreadable("an npy file of version 1.0 or 2.0", f"{len(data)} bytes that begin otherwise")
+        raise Unreadable("an npy file of version 1.0 or 2.0", f"{len(data)} bytes that do not begin as one")
     length = int.from_bytes(data[start : start + width], "little")
     end = start + width + length
     if length > _MAX_HEADER or end > len(data):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.codec.raw_tensor import Unreadable
+from gateway.errors import body_too_large
 
 _SUFFIX: Final = ".npy"
 _END: Final = struct.Struct("<4s8xI6x")  # of the archive's directory: signature, size of the directory
@@ -25,14 +26,22 @@ _BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, Runtim
 
 
 def unpack_npz(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
-    """The name and the npy file of every array, in the order of the archive, ``limit`` bytes in all. Raises Unreadable."""
+    """The name and the npy file of every array, in the order of the archive.
+
+    Raises:
+        Unreadable: the archive is not one that numpy writes.
+        PayloadTooLarge: the files have more than ``limit`` bytes in all.
+    """
     _check_directory(data)
+    left = limit
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_gaps(data, archive)
             for entry in archive.infolist():
-                file = _inflated(archive, entry, limit)
-                limit -= len(file)
+                file = _inflated(archive, entry, left + 1)
+                left -= len(file)
+                if left < 0:
+                    raise body_too_large(limit, "the arrays inflate to more than")
                 yield entry.filename.removesuffix(_SUFFIX), file
     except _BROKEN:
         raise Unreadable("a zip archive of npy files", "one that is broken") from None
@@ -52,7 +61,7 @@ def _check_directory(data: bytes) -> None:
     is_zip = len(end) == _END.size and end.startswith(b"PK\5\6")
     before = data[-_END.size - _ZIP64_LOCATOR_BYTES : -_END.size]
     if not is_zip or before.startswith(b"PK\6\7") or _END.unpack(end)[1] > _MAX_DIRECTORY:
-        raise Unreadable("a zip archive of npy files, without a comment", f"{len(data)} bytes that are none")
+        raise Unreadable("a zip archive of npy files, without a comment", f"{len(data)} bytes that do not end as one")
 
 
 def _check_gaps(data: bytes, archive: zipfile.ZipFile) -> None:
@@ -71,11 +80,8 @@ def _refuse_gap(gap: int, slack: int) -> None:
         raise Unreadable("a zip archive of npy files, one after the other", f"{abs(gap)} bytes that belong to {owner}")
 
 
-def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
     if entry.compress_type not in _METHODS or entry.flag_bits & 1:
         raise Unreadable("npy files, stored or deflated", f'"{entry.filename[:100]}" compressed or encrypted otherwise')
     with archive.open(entry) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise Unreadable("npy files within the limit for a body", "more than that, once inflated")
-    return data
+        return file.read(most)

@@ -34,7 +34,7 @@ def decode_raw_tensor(data: memoryview, dtype: DType, shape: Sequence[int]) -> A
         return _strings(data, count).reshape(shape)
     expected = count * np.dtype(dtype.numpy).itemsize
     if len(data) != expected:
-        raise Unreadable(f"{expected} bytes for {datatype_of(dtype)} {list(shape)}", f"{len(data)} bytes")
+        raise Unreadable(f"{_bytes(expected)} for {datatype_of(dtype)} {list(shape)}", _bytes(len(data)))
     if not data:
         return np.empty(shape, dtype.numpy)
     if dtype == dtypes.BOOL:
@@ -57,16 +57,24 @@ def encode_raw_tensor(array: Array) -> bytes | memoryview:
 
 def _strings(data: memoryview, count: int) -> Array:
     if count * _LENGTH_BYTES > len(data):
-        raise Unreadable(f"{count} BYTES elements, each after its length in {_LENGTH_BYTES} bytes", f"{len(data)} bytes")
+        raise Unreadable(f"{_counted(count)}, each after its length in {_LENGTH_BYTES} bytes", _bytes(len(data)))
     text, items, at = bytes(data), [], 0
     for index in range(count):
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(text[at:start], "little")
         if at > len(text):
-            raise Unreadable(f"{count} BYTES elements in {len(text)} bytes", f"an element {index} that ends at byte {at}")
+            raise Unreadable(f"{_counted(count)} in {len(text)} bytes", f"an element {index} that ends at byte {at}")
         items.append(text[start:at])
     if at != len(text):
-        raise Unreadable(f"{count} BYTES elements, which end at byte {at}", f"{len(text)} bytes")
+        raise Unreadable(f"{_counted(count)}, of which the last ends at byte {at}", _bytes(len(text)))
     array = np.empty(count, dtype=object)
     array[:] = items
     return array
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
+
+
+def _counted(count: int) -> str:
+    return "1 BYTES element" if count == 1 else f"{count} BYTES elements"

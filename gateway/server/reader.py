@@ -15,6 +15,10 @@ from gateway.server.limits import CHUNK_BYTES, CHUNKING_BYTES, FIELDS, HEAD_BYTE
 from gateway.server.request import Fields, Request, framing_head, head_too_large, read_head, read_partial_head
 
 _CUT_SHORT: Final = "the body cannot be read: it ended early, or its chunks are malformed"
+_REASONS: Final = {
+    "Expected HTTP/, RTSP/ or ICE/": "expected a method, a target without spaces, and HTTP/1.1",
+    "Pause on PRI/Upgrade": "expected HTTP/1.1, got the beginning of HTTP/2",
+}
 _READ_BYTES: Final = 4096
 
 
@@ -82,7 +86,7 @@ class RequestReader:
         """The client sends nothing more. A request of which it has begun to send the body is refused."""
         if self._request is not None and not self.is_over:
             length = self._request.length
-            told = f"the body ended after {self.size} of the {length} bytes that its Content-Length tells"
+            told = f"the body ended after {self.size} of the {length} bytes that its Content-Length gives"
             self._refuse(InvalidArgument(_CUT_SHORT if length is None else told))
 
     def time_out(self) -> None:
@@ -123,7 +127,8 @@ class RequestReader:
 
     def _malformed(self, error: httptools.HttpParserError) -> GatewayError:
         # llhttp's reasons are its own words, and quote nothing of the request.
-        return InvalidArgument(f"the request is malformed: {error}" if self._request is None else f"{_CUT_SHORT} ({error})")
+        reason = _REASONS.get(str(error), str(error))
+        return InvalidArgument(f"the request is malformed: {reason}" if self._request is None else f"{_CUT_SHORT} ({reason})")
 
     def _refuse(self, error: GatewayError) -> None:
         request = self._request

@@ -58,9 +58,14 @@ class Renewal:
             self._files.context()  # whether they fit each other; a failure would leave half of them in the one in use
             self._files.load_into(self._context)
         except (OSError, ssl.SSLError) as error:
-            log.warning("the new certificate cannot be used, the old one stays: %s", error)
+            log.warning(
+                "the changed certificate cannot be used, and the old one stays (GATEWAY_TLS_CERT=%s, GATEWAY_TLS_KEY=%s): %s",
+                self._files.certificate,
+                self._files.key,
+                error,
+            )
             return
-        log.warning("a new certificate is in use")
+        log.info("the changed certificate %s is in use", self._files.certificate)
 
     def _marks(self) -> list[tuple[int, int, int]]:
         """What changes when one of the files does; empty while one is missing."""

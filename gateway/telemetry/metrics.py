@@ -26,7 +26,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
 IN_FLIGHT = Gauge("gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum")
-REFUSALS = Counter("gateway_refusals_total", "Requests refused before a look at them, because too many were in work.")
+REFUSALS = Counter("gateway_refusals_total", "Requests that were refused before they were read, because too many were in work.")
 REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
 BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
 ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)

@@ -1,5 +1,6 @@
 """Settings come from the environment, whole and valid, or the start stops with the reason."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,25 @@ def test_every_form_of_target_that_grpc_knows_is_taken(target):
     assert settings_from_environment({"GATEWAY_SERVING_TARGET": target}).serving_target == target
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *[("GATEWAY_SERVING_TARGET", target) for target in ("serving:0", "serving:65536", "serving:99999", "[::1]:70000")],
+        *[("GATEWAY_PORT", port) for port in ("1_9081", " 19081", "\uff11\uff19", "+80", "1e3", "0x50")],
+        *[("GATEWAY_PREDICT_MODEL", name) for name in ("a/b", "a:b", "a b", "a\n")],
+        *[("GATEWAY_HOST", host) for host in ("a b", "http://a", "[::1]", "a,b")],
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_at_the_start(variable, value):
+    with pytest.raises(SettingsError, match=rf"^{variable}={re.escape(repr(value))}: expected "):
+        settings_from_environment({variable: value})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "my-host.example", "my_host"])
+def test_every_form_of_address_to_listen_on_is_taken(host):
+    assert settings_from_environment({"GATEWAY_HOST": host}).host == host
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():
     with pytest.raises(SettingsError, match=r"GATEWAY_PROT: there is no such setting; did you mean GATEWAY_PORT\?"):
         settings_from_environment({"GATEWAY_PROT": "2"})
@@ -142,7 +162,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one():
 
 @pytest.mark.parametrize("variable", ["GATEWAY_WORKER", "GATEWAY_THREADS", "GATEWAY_BATCH_MAX_WAIT_US"])
 def test_a_removed_setting_is_named_as_removed_with_what_there_is_instead(variable):
-    with pytest.raises(SettingsError, match=rf"^{variable}: this setting was removed: a "):
+    with pytest.raises(SettingsError, match=rf"^{variable}: this setting does nothing any more, remove it: a "):
         settings_from_environment({variable: "2"})
 
 

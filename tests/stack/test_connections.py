@@ -195,7 +195,7 @@ def test_no_header_of_a_client_decides_on_the_route(own_stack, header):
 def test_two_slashes_at_the_front_are_part_of_the_path(own_stack):
     status, _, body = exchange(own_stack, "GET //v1/models/half_plus_two HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert status == 400
-    assert json.loads(body) == {"error": "Malformed request: GET //v1/models/half_plus_two"}
+    assert json.loads(body)["error"].startswith("Malformed request: GET //v1/models/half_plus_two\n")
 
 
 def test_while_draining_every_answer_lets_go_of_its_connection(make_stack):

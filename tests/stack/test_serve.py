@@ -235,7 +235,7 @@ def test_when_a_part_dies_the_runner_says_which_and_stops_the_other(models_dir, 
         ({"GATEWAY_PORT": "http"}, "serve: GATEWAY_PORT=http: expected a port from 1 to 65535\n"),
         ({"SERVING_PORT": "0"}, "serve: SERVING_PORT=0: expected a port from 1 to 65535\n"),
         ({"SERVING_PORT": "8080"}, "serve: GATEWAY_PORT and SERVING_PORT are both 8080: each needs its own\n"),
-        ({"MODELS_DIR": "/dev/null/models"}, "serve: /dev/null/models is not writable (Not a directory)"),
+        ({"MODELS_DIR": "/dev/null/models"}, "serve: /dev/null/models cannot be written to (Not a directory)"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -13,7 +13,8 @@ from gateway.api.advice.foreign_body import ForeignBody, foreign_bytes, foreign_
 from gateway.api.samples.bodies import infer_body
 from gateway.api.samples.model import DocumentedModel, has_form, takes_one_string
 from gateway.codec.datatypes import has_datatype
-from gateway.errors import GatewayError, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, Unimplemented
+from gateway.inference import suggestions
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 from gateway.telemetry.trace import Trace
 
@@ -32,9 +33,11 @@ async def unfit_request(advisor: Advisor, refused: Refused, trace: Trace, docume
     if isinstance(refused.error, Unimplemented):
         return await advisor.explained(refused, trace.signature, None, _arrays)
     inputs = None if document is None else document.get("inputs")
+    if isinstance(refused.error, InvalidArgument) and not refused.error.problems:
+        return await advisor.explained(refused, trace.signature, None, _fitting)
     if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
         return refused.error
-    foreign = None if inputs == [] else foreign_object(document, data, refused.call.media_type)
+    foreign = None if "inputs" in document and not inputs else foreign_object(document, data, refused.call.media_type)
     return await _explained(advisor, refused, trace.signature, foreign)
 
 
@@ -50,6 +53,10 @@ def _lines(known: DocumentedModel, signature: Signature, *, foreign: ForeignBody
     if is_file and signature.name == DEFAULT_SIGNATURE:
         yield worked_example.raw_file_example(known, f"/v2/models/{known.in_path}/infer")
     yield worked_example.body_example(known, signature, infer_body(signature))
+
+
+def _fitting(known: DocumentedModel, signature: Signature) -> Iterator[str]:
+    yield f"The request fits {suggestions.listed_tensors(signature.inputs)}: the model itself refused these values"
 
 
 def _arrays(known: DocumentedModel, signature: Signature) -> Iterator[str]:

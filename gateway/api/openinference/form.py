@@ -15,7 +15,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from gateway.codec.json_text import parse_json
 from gateway.codec.nested_lists import MAX_RANK
-from gateway.codec.problems import MAX_PROBLEMS, MISSING, Problems, Repeating, describe_value
+from gateway.codec.problems import MAX_PROBLEMS, MISSING, Problems, Repeating, cut_text, describe_value
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 SIGNATURE_NAME: Final = "signature_name"
@@ -24,7 +24,9 @@ BINARY_SIZE: Final = "binary_data_size"
 MAX_SIZE: Final = 2**63 - 1
 MAX_TENSORS: Final = 10_000  # of a request, on either side: none is looked at before all are known to be so few
 _MAX_ELEMENTS: Final = 2**59  # of 16 bytes at most: no count of bytes overflows, in numpy or in TensorFlow
+_COUNTABLE: Final = f"sizes whose product (with 1 for a size of 0) is at most {_MAX_ELEMENTS}"
 _MOST_COMPARED: Final = 100  # characters of an unknown name that are compared with the known ones
+_MOST_SHOWN: Final = 200  # characters of a shape
 _SELF: Final = "_schema"  # under which marshmallow tells what is wrong with the object itself
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -48,7 +50,7 @@ def _is_shape(value: Any) -> bool:
     if bad:
         raise ValidationError({index: [f"a size from 0 to {MAX_SIZE}"] for index in bad})
     if not is_countable(value):
-        raise ValidationError([f"sizes whose product is at most {_MAX_ELEMENTS}"])
+        raise ValidationError([_COUNTABLE])
     return True
 
 
@@ -135,7 +137,9 @@ def read_members(schema: Schema, value: Any, path: Path, problems: Problems) -> 
     except ValidationError as error:
         error.__traceback__ = None  # a frame of marshmallow's holds it: together they would hold this request's body
         for inner, expected in _messages(error.messages_dict):
-            problems.add((*path, *inner), expected, _at(value, inner))
+            found = _at(value, inner)
+            got = cut_text(str(found), _MOST_SHOWN) if expected is _COUNTABLE else describe_value(found)
+            problems.note((*path, *inner), expected, got)
         members = error.valid_data if isinstance(error.valid_data, dict) else {}
     if isinstance(value, dict):
         _note_unknown(schema.fields, value, path, problems)
@@ -154,7 +158,7 @@ def wants_only_ready(body: bytes) -> bool:
     problems = Problems()
     members = read_members(_REPOSITORY_INDEX, parse_json(body, strict=True), (), problems)
     if problems.count:
-        raise problems.invalid_argument("this is no request for the index:")
+        raise problems.invalid_argument("the body is not a request for the index:")
     return bool(members.get("ready"))
 
 

@@ -17,10 +17,10 @@ from gateway.codec.json_text import parse_json
 from gateway.codec.problems import Problems, cut_text
 from gateway.errors import InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
-from gateway.inference.suggestions import refuse_composite
+from gateway.inference.suggestions import refuse_composite, with_lines
 
 _MAX_NAME: Final = 200  # characters of a signature's name in a message or a log
-_NO_REQUEST: Final = "this is no inference request:"
+_NO_REQUEST: Final = "the body is not an inference request:"
 _RAW: Final[dict[str, Any]] = {"parameters": {"binary_data_output": True}}
 
 
@@ -97,9 +97,7 @@ class InferRequest:
 
     def _tensors(self, signature: Signature) -> dict[str, Array]:
         if self._is_raw:
-            described, binary = tensor.raw_body_input(signature, self._binary)
-            request = {"inputs": [described]}
-            return _load(request["inputs"], binary, signature) or Reading(request, binary, signature).tensors()
+            return tensor.raw_body_tensor(signature, self._binary)
         if self._is_decoded:
             tensors = _load(self._request["inputs"], self._binary, signature) if self._has_outputs(signature) else None
             if tensors is not None:
@@ -122,7 +120,7 @@ def _document(text: bytes, *, is_whole: bool) -> dict[str, Any]:
     try:
         document = parse_json(text, strict=True)
     except InvalidArgument as error:
-        raise _with_header(error) if is_whole else error from None
+        raise _with_header(error, None if is_whole else len(text)) from None
     if isinstance(document, dict):
         return document
     problems = Problems()
@@ -159,8 +157,14 @@ def _requested(outputs: Any, default: bool) -> tuple[RequestedOutput, ...]:
     return tuple(requested)
 
 
-def _with_header(error: InvalidArgument) -> InvalidArgument:
-    """``error``, and how binary data is sent if the error says that something follows the JSON."""
+def _with_header(error: InvalidArgument, json_bytes: int | None) -> InvalidArgument:
+    """``error``, and what it has to do with the header that says how many bytes are JSON.
+
+    Without it (None) that is how binary data is sent, if the error says that something follows the JSON.
+    """
+    if json_bytes is not None:
+        told = f"The JSON is the first {json_bytes} of the body's bytes, as the header {HEADER_LENGTH} says"
+        return error if error.problems else with_lines(error, [told])
     if not error.problems:
         return error
     problems = Problems()

@@ -82,12 +82,11 @@ def infer_shape(spec: TensorSpec) -> str:
     return "of any shape" if spec.shape is None else str([-1 if size is None else size for size in spec.shape])
 
 
-def raw_body_input(signature: Signature, data: memoryview) -> tuple[dict[str, Any], memoryview]:
-    """The only input as JSON would describe it, and its data as binary tensor data, for a body that is nothing but its data.
+def raw_body_tensor(signature: Signature, data: memoryview) -> dict[str, Array]:
+    """The only input, for a body that is nothing but its data, by name.
 
-    Triton's binary tensor data extension: what the JSON would say is taken from the signature; the one size that may be free
-    follows from the length of the body, and a string is the whole body. Raises InvalidArgument where the signature leaves open
-    what the input is.
+    Triton's binary tensor data extension: the one size that may be free follows from the length of the body, and a string is
+    the whole body. Raises InvalidArgument for data that does not fit, and where the signature leaves open what the input is.
     """
     needed = [spec for spec in signature.inputs if not spec.has_default]
     if len(needed) != 1 or needed[0].shape is None or needed[0].shape.count(None) > 1:
@@ -98,8 +97,12 @@ def raw_body_input(signature: Signature, data: memoryview) -> tuple[dict[str, An
         string = np.empty(1, dtype=object)
         string[0] = bytes(data)
         data = memoryview(encode_raw_tensor(string))
-    described = {"name": spec.name, "datatype": datatype_of(spec.dtype), "shape": _sizes(spec, len(data))}
-    return described | {"parameters": {BINARY_SIZE: len(data)}}, data
+    try:
+        return {spec.name: decode_raw_tensor(data, spec.dtype, _sizes(spec, len(data)))}
+    except raw_tensor.Unreadable as unreadable:
+        problems = Problems()
+        problems.note((), f"the data of {spec.name}, {spec_text(spec)}: {unreadable.expected}", unreadable.got)
+        raise problems.invalid_argument("the body is not a tensor of the model:") from None
 
 
 def _explain_binary(binary: memoryview, path: Path, dtype: DType, shape: list[int], problems: Problems) -> None:
@@ -113,8 +116,10 @@ def _dims(data: Any, shape: list[int]) -> Dims:
     """How ``data`` must nest: flat or by ``shape``; where there are no dimensions, it may be one bare element too."""
     if isinstance(data, NumberBlock):
         is_flat = len(data.shape) == 1
+    elif isinstance(data, list):
+        is_flat = not (data and isinstance(data[0], list))
     else:
-        is_flat = isinstance(data, list) and not (data and isinstance(data[0], list))
+        is_flat = bool(shape)
     return (math.prod(shape),) if is_flat else tuple(shape)
 
 

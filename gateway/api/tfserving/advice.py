@@ -11,8 +11,9 @@ from gateway.api.json_body import JsonBody
 from gateway.api.samples.model import DocumentedModel, has_compatible_form
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import PredictBody, PredictDocument
+from gateway.call import Call
 from gateway.codec.datatypes import has_datatype
-from gateway.codec.problems import json_pointer
+from gateway.codec.problems import cut_text, json_pointer
 from gateway.errors import GatewayError, InvalidArgument, OutOfRange, Problem
 from gateway.inference import suggestions
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature, Tensors, TensorSpec
@@ -20,12 +21,13 @@ from gateway.telemetry.trace import Trace
 
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
 
+_AS_GZIP: Final = "only gzip is undone under /v1; send the JSON as it is, or as gzip"
 _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 
 async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
-    foreign = foreign_bytes(data, refused.call.media_type)
+    foreign = _foreign_bytes(data, refused.call)
     lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
@@ -75,8 +77,8 @@ async def examples_misread(
 ) -> GatewayError:
     """For ``verb``: the body ``data``, which is ``document`` if it is JSON, has no examples."""
     is_object = isinstance(document, dict)
-    media_type = refused.call.media_type
-    foreign = foreign_object(document, data, media_type) if is_object else foreign_bytes(data, media_type)
+    call = refused.call
+    foreign = foreign_object(document, data, call.media_type) if is_object else _foreign_bytes(data, call)
     if foreign is foreign_body.EXAMPLES:
         foreign = None
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
@@ -85,6 +87,14 @@ async def examples_misread(
 async def examples_unfit(advisor: Advisor, refused: Refused, verb: ExampleVerb) -> GatewayError:
     """For ``verb``: the model refuses the examples."""
     return await advisor.explained(refused, DEFAULT_SIGNATURE, None, partial(_example_lines, verb=verb))
+
+
+def _foreign_bytes(data: bytes, call: Call) -> ForeignBody | None:
+    """What ``data``, the body of ``call`` and no JSON, looks like. Upstream ignores every Content-Encoding but gzip."""
+    encoding = call.headers.get("content-encoding", "identity")
+    if "gzip" in encoding.lower() or encoding.lower() == "identity":
+        return foreign_bytes(data, call.media_type)
+    return ForeignBody(f"{cut_text(encoding, 40)}, as its Content-Encoding says", _AS_GZIP)
 
 
 def _mismatches(signature: Signature, body: PredictBody) -> tuple[Problem, ...]:

@@ -21,7 +21,7 @@ _SCHEMES: Final = ("http://", "https://")
 def preflight_answer(call: Call) -> Answer | None:
     """The answer to an OPTIONS request under /v1/; None for any other method. Raises Unimplemented for an unknown one."""
     if call.method not in METHODS:
-        raise Unimplemented(f"{call.method} is no method of this dialect")
+        raise Unimplemented(f"{call.method} is not served here; the methods are GET and POST")
     if call.method != "OPTIONS":
         return None
     is_page = any(scheme in call.headers.get("origin", "") for scheme in _SCHEMES)

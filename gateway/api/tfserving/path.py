@@ -60,7 +60,13 @@ def _parse_path(method: str, path: str) -> ModelPath:
 
 def malformed_request(method: str, path: str) -> InvalidArgument:
     """The error for whatever is not one of the dialect's routes, methods included: this dialect has no 405."""
-    return InvalidArgument(f"Malformed request: {method} {path}")
+    if _PATTERNS["POST"].fullmatch(path):
+        instead = f"{path} takes POST" if method != "POST" else "the verb is written in small letters"
+    elif method != "GET" and _PATTERNS["GET"].fullmatch(path):
+        instead = f"{path} takes GET; a prediction is POST {path}:predict"
+    else:
+        instead = "the routes are GET /v1/models, GET /v1/models/NAME[/metadata] and POST /v1/models/NAME:predict"
+    return InvalidArgument(f"Malformed request: {method} {path}\n{instead}")
 
 
 def _version(digits: str) -> int:

@@ -98,7 +98,7 @@ def test_a_zip_bomb_is_refused(make_client):
     client = make_client(max_body_bytes=100_000)
     bomb = zipped(x=np.zeros((5_000_000, 2), np.float32))
     response = post(client, V1, bomb, NPZ)
-    assert (response.status_code, "once inflated" in response.json["error"]) == (400, True)
+    assert (response.status_code, "the limit of 100000 bytes" in response.json["error"]) == (413, True)
 
 
 def test_several_outputs_as_one_array_are_refused_with_what_to_ask_for(basket):

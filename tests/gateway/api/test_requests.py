@@ -26,6 +26,11 @@ def test_an_id_that_does_not_fit_is_replaced(client, given):
     assert len(client.get("/health", headers={"X-Request-Id": given}).headers["X-Request-Id"]) == 32
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/v1/models", "/v2", "/healthz"])
+def test_an_upgrade_that_is_not_served_is_ignored(client, path):
+    assert client.get(path, headers={"Connection": "Upgrade", "Upgrade": "websocket"}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["//v1/models/nope", "/%76%31/models/nope", "/v1%2fmodels/nope", "//v2/models/nope"])
 def test_a_refusal_has_the_shape_of_the_dialect_that_refuses_however_its_path_is_written(client, path):
     overrides = {"RAW_URI": path, "REQUEST_URI": path, "PATH_INFO": unquote(path)}

@@ -252,6 +252,8 @@ def of_methods() -> Iterator[Sent]:
             body = GOOD.get(path, b"{}") if method in ("POST", "PUT", "PATCH") else b""
             yield Sent(f"{method} {path}", method, path, (), body)
     yield Sent("OPTIONS *", "OPTIONS", "*")
+    for path in ROUTES:
+        yield Sent(f"GET {path} and a websocket", "GET", path, (("Connection", "Upgrade"), ("Upgrade", "websocket")))
 
 
 def of_paths() -> Iterator[Sent]:

@@ -101,7 +101,7 @@ def test_a_length_that_is_not_that_of_the_shape_never_reaches_a_backend(model, t
     if dtype != dtypes.STRING and len(data) != array.nbytes:
         response = model.http.post(INFER, data=header + data, headers={HEADER_LENGTH: str(len(header))})
         assert response.status_code == 400
-        assert f"expected {array.nbytes} bytes" in response.json["error"]
+        assert f"expected {array.nbytes} byte" in response.json["error"]
     assert "Predict" not in model.fake.calls
 
 

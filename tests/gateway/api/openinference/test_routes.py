@@ -273,8 +273,8 @@ def test_a_body_without_json_is_the_data_of_the_only_input(client):
     document, rest = read_binary(response)
     assert (document["outputs"][0]["shape"], rest) == ([2, 2], (FOUR * 2).tobytes())
     response = client.http.post(INFER, data=FOUR.tobytes()[:-1], headers={HEADER_LENGTH: "0"})
-    assert problems(response) == ["/inputs/0/parameters/binary_data_size"]
-    assert "expected 16 bytes for FP32 [2, 2], got 15 bytes" in response.json["error"]
+    assert problems(response) == ["(body)"]
+    assert "expected the data of x, FP32 [-1, 2]: 16 bytes for FP32 [2, 2], got 15 bytes" in response.json["error"]
 
 
 def test_a_body_without_json_is_one_string(client):
@@ -472,7 +472,7 @@ def test_binary_sizes_that_do_not_add_up_are_told(client, given, data, places):
     ("datatype", "data", "words"),
     [
         ("BYTES", b"\1\0\0\0a" + b"\2\0\0\0b", "element 1 that ends at byte 11"),
-        ("BYTES", b"\1\0\0\0a" + b"\0\0\0\0" + b"c", "end at byte 9, got 10 bytes"),
+        ("BYTES", b"\1\0\0\0a" + b"\0\0\0\0" + b"c", "ends at byte 9, got 10 bytes"),
         ("BYTES", b"\xff\xff\xff\xff" * 2, "element 0 that ends"),
         ("BYTES", b"\0\0\0\0\0\0\0", "got 7 bytes"),
         ("BOOL", b"\1\2", "got 2 at element 1"),
@@ -494,6 +494,32 @@ def test_a_header_length_that_does_not_fit_the_body_is_named(client, length):
     response = client.http.post(INFER, data=body, headers={HEADER_LENGTH: length.encode().decode("latin-1")})
     assert response.status_code == 400
     assert response.json["error"].startswith(f"{HEADER_LENGTH}: expected")
+
+
+def test_a_header_length_that_cuts_the_json_is_named(client):
+    response = post_binary(client, {"inputs": [BINARY_X]}, FOUR.tobytes(), header_length=1)
+    assert f"The JSON is the first 1 of the body's bytes, as the header {HEADER_LENGTH} says" in response.json["error"]
+
+
+def test_sizes_that_cannot_be_counted_are_shown(client):
+    response = client.post(INFER, {"inputs": [X | {"shape": [2**40, 2**40]}]})
+    assert f"got [{2**40}, {2**40}]" in response.json["error"]
+
+
+def test_data_that_is_no_list_is_told_that_a_flat_one_is_taken(client):
+    response = client.post(INFER, {"inputs": [X | {"data": "ab"}]})
+    assert '/inputs/0/data: expected list of 4 numbers, got string "ab"' in response.json["error"]
+
+
+def test_when_the_model_refuses_what_fits_the_answer_says_so(client):
+    client.fake.failures = [(grpc.StatusCode.INVALID_ARGUMENT, "Input is not invertible.")]
+    assert client.post(INFER, {"inputs": [X]}).json == {
+        "error": "Input is not invertible.\nThe request fits x (float[-1,2]): the model itself refused these values"
+    }
+
+
+def test_no_inputs_are_not_taken_for_another_services_body(client):
+    assert "looks like" not in client.post(INFER, {"inputs": None}).json["error"]
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{", "\ufeff", '{"inputs": [', b"\xff\xfe", "[" * 100_000])

@@ -144,8 +144,8 @@ def test_the_first_problem_is_found_behind_more_than_are_kept():
 
 def test_rank_beyond_what_an_array_can_have_is_refused():
     refusal = refused(x(INT32), '{"inputs": ' + "[" * 65 + "]" * 65 + "}")
-    assert refusal.message.split("\n")[1] == "/inputs: expected at most 64 nested lists, got list of 1"
+    assert refusal.message.split("\n")[1] == "/inputs: expected at most 64 nested lists, got 65 of them"
     refusal = refused(x(INT32), '{"instances": ' + "[" * 65 + "]" * 65 + "}")
-    assert refusal.message.split("\n")[1] == "/instances: expected at most 64 nested lists, got list of 1"
+    assert refusal.message.split("\n")[1] == "/instances: expected at most 64 nested lists, got 65 of them"
     refusal = refused(x(INT32), '{"instances": [{"x": ' + "[" * 64 + "]" * 64 + "}]}")
     assert refusal.problems

@@ -60,7 +60,7 @@ def test_a_path_names_a_model_and_what_is_asked_of_it(method, path, expected):
 def test_anything_else_is_malformed(method, path):
     with pytest.raises(InvalidArgument) as caught:
         parse_path(method, path)
-    assert caught.value.message == f"Malformed request: {method} {path}"
+    assert caught.value.message.partition("\n")[0] == f"Malformed request: {method} {path}"
 
 
 @pytest.mark.parametrize("digits", ["9223372036854775808", "18446744073709551615", "9" * 5000])

@@ -91,14 +91,28 @@ def test_an_unknown_model_wins_over_missing_instances(client):
 def test_a_wrong_method_is_malformed(client, method):
     response = client.http.open("/v1/models/m", method=method)
     assert response.status_code == 400
-    assert response.json == {"error": f"Malformed request: {method} /v1/models/m"}
+    told = "/v1/models/m takes GET; a prediction is POST /v1/models/m:predict"
+    assert response.json == {"error": f"Malformed request: {method} /v1/models/m\n{told}"}
 
 
 @pytest.mark.parametrize("path", ["/v1/", "/v1/models/m/", "/v1/models/debug/model_name", "/v1//models/m"])
 def test_a_path_that_is_none_is_malformed_and_not_redirected(client, path):
     response = client.get(path)
     assert response.status_code == 400
-    assert response.json == {"error": f"Malformed request: GET {path}"}
+    assert response.json["error"].startswith(f"Malformed request: GET {path}\nthe routes are GET /v1/models,")
+
+
+def test_a_verb_that_is_asked_for_by_another_method_says_which_it_takes(client):
+    told = {"error": "Malformed request: GET /v1/models/m:predict\n/v1/models/m:predict takes POST"}
+    assert client.get("/v1/models/m:predict").json == told
+
+
+@pytest.mark.parametrize("verb", ["predict", "classify"])
+def test_an_encoding_that_is_not_undone_is_named(client, verb):
+    response = client.post(f"/v1/models/m:{verb}", b"\x1b\x0f\x00", headers={"Content-Encoding": "br"})
+    assert response.status_code == 400
+    assert response.json["error"].startswith("JSON Parse error")
+    assert "The body looks like br, as its Content-Encoding says: only gzip is undone under /v1" in response.json["error"]
 
 
 def test_query_strings_are_ignored(client):
