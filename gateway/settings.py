@@ -124,7 +124,9 @@ class Settings:
     batch_max_rows: int = _number(
         64, "The largest batch that waiting requests are joined into, in rows; 0: requests are never joined.", 0, 65_536
     )
-    batch_max_in_flight: int = _number(1, "Batches of one kind that one worker has in flight at a time.", 1, 64)
+    batch_max_in_flight: int = _number(
+        4, "Batches of one kind that one worker has in flight at a time; only full ones join one that is in flight.", 1, 64
+    )
     batch_max_queued_rows: int = _number(
         4096, "Rows that may wait for a batch in one worker; above that 503 at once.", 1, 10_000_000
     )

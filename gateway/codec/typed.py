@@ -38,19 +38,19 @@ class Base64(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 @dataclass(frozen=True)
-class Value:
+class TypedValue:
     """A tensor of ``kind`` elements, in lists nested to ``dims``."""
 
     kind: Element
     dims: Dims
 
     @property
-    def row(self) -> "Value":
+    def row(self) -> "TypedValue":
         """One of the rows along dimension 0."""
         return replace(self, dims=self.dims[1:])
 
     @property
-    def with_free_batch(self) -> "Value":
+    def with_free_batch(self) -> "TypedValue":
         """The same with any number of rows."""
         return replace(self, dims=(None, *self.dims[1:]))
 
@@ -86,15 +86,15 @@ class Value:
         return np.dtype(np.int64) if wraps else dtype
 
 
-def typed_values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, Value]:
+def typed_values(inputs: Sequence[tuple[str, Element, Dims | None]]) -> dict[str, TypedValue]:
     """The inputs by name, as they stand in a body; empty if typed decoders cannot take one of them."""
     if len(inputs) > _MAX_INPUTS:
         return {}
-    found: dict[str, Value] = {}
+    found: dict[str, TypedValue] = {}
     for name, kind, dims in inputs:
         if dims is None or len(dims) > _MAX_RANK or not kind.is_supported:
             return {}
-        found[name] = Value(kind, dims)
+        found[name] = TypedValue(kind, dims)
     return found
 
 

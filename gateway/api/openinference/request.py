@@ -15,7 +15,7 @@ from gateway.codec.datatypes import has_datatype
 from gateway.codec.elements import Array
 from gateway.codec.json_text import parse_json
 from gateway.codec.problems import Problems, cut_text
-from gateway.errors import InvalidArgument, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, Unimplemented
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 from gateway.inference.suggestions import refuse_composite, with_lines
 
@@ -157,7 +157,7 @@ def _requested(outputs: Any, default: bool) -> tuple[RequestedOutput, ...]:
     return tuple(requested)
 
 
-def _with_header(error: InvalidArgument, json_bytes: int | None) -> InvalidArgument:
+def _with_header(error: InvalidArgument, json_bytes: int | None) -> GatewayError:
     """``error``, and what it has to do with the header that says how many bytes are JSON.
 
     Without it (None) that is how binary data is sent, if the error says that something follows the JSON.

@@ -17,7 +17,7 @@ from gateway.codec import typed
 from gateway.codec.elements import Array, element
 from gateway.codec.nested_lists import complete_tensors, lists_to_array
 from gateway.codec.problems import Problems, Repeating, json_pointer
-from gateway.codec.typed import NAME_QUOTES, Value, first_typed_form, typed_decoder, typed_values
+from gateway.codec.typed import NAME_QUOTES, TypedValue, first_typed_form, typed_decoder, typed_values
 from gateway.errors import Unimplemented
 from gateway.inference.signature import Signature, TensorSpec
 
@@ -81,7 +81,7 @@ def load_example(document: Any, signature: Signature) -> dict[str, Array]:
 class _TypedDecoder:
     """An object of the inputs of one example, of which one alone may be called ``data``."""
 
-    def __init__(self, signature: Signature, values: Mapping[str, Value]) -> None:
+    def __init__(self, signature: Signature, values: Mapping[str, TypedValue]) -> None:
         self._inputs = [(spec, values[spec.name]) for spec in signature.inputs]
         members = {name: value.type for name, value in values.items()}
         self._only = next(iter(values)) if len(values) == 1 and "" not in values else None

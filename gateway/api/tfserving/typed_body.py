@@ -11,7 +11,7 @@ from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import SIGNATURE_KEY, PredictBody
 from gateway.codec import b64, typed
 from gateway.codec.elements import element
-from gateway.codec.typed import NAME_QUOTES, Value, first_typed_form, typed_decoder, typed_object, typed_values
+from gateway.codec.typed import NAME_QUOTES, TypedValue, first_typed_form, typed_decoder, typed_object, typed_values
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
 _MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
@@ -40,7 +40,7 @@ def _envelope(document: dict[str, Any]) -> tuple[str, Any, int]:
     return key, value, NAME_QUOTES if named is None else 3 * NAME_QUOTES
 
 
-def _plain(name: str, value: Value) -> Callable[[bytes], PredictBody]:
+def _plain(name: str, value: TypedValue) -> Callable[[bytes], PredictBody]:
     """What decodes the only input, as the value of 'instances' or of 'inputs' itself."""
     in_rows = {rows.KEY: value.with_free_batch.type} if value.dims else {}
     decoder = typed_decoder({SIGNATURE_KEY: str, columns.KEY: value.type} | in_rows)
@@ -56,7 +56,7 @@ def _plain(name: str, value: Value) -> Callable[[bytes], PredictBody]:
     return decode
 
 
-def _named(values: Mapping[str, Value]) -> Callable[[bytes], PredictBody]:
+def _named(values: Mapping[str, TypedValue]) -> Callable[[bytes], PredictBody]:
     """What decodes objects of inputs: a list of them, or one of whole tensors."""
     members = {SIGNATURE_KEY: str, columns.KEY: typed_object({name: value.type for name, value in values.items()})}
     if all(value.dims for value in values.values()):

@@ -10,7 +10,7 @@ Always holds: a request's answer and its error never depend on what shared its b
 - No request waits longer than its own deadline. One that is given up, by its deadline or by its client, leaves the others of
   its batch as they were.
 - With nothing in flight a request is sent at once, with all that arrives in the same turn of the event loop. What arrives while
-  a batch is in flight becomes the next one. The queue is bounded.
+  a batch is in flight becomes the next one, which is sent when that one has ended, or is full. The queue is bounded.
 - What waits to be called alone joins a batch as soon as its signature is proven.
 """
 

@@ -115,10 +115,16 @@ class Dispatcher:
         self._forget_if_unused(queue)
 
     def _send(self, queue: Queue, record: Record, reason: str, is_due: bool) -> None:
-        """Send batches, as far as they may be in flight: full ones now, and what else waits in two turns of the loop."""
+        """Send batches, as far as they may be in flight.
+
+        Full ones are sent now. What else waits is sent in two turns of the loop, when nothing is in flight: while something is,
+        more may join it.
+        """
         most_rows = min(self._limits.max_rows, record.most_rows)
         while queue.waiting and queue.in_flight < self._limits.max_in_flight:
-            if not is_due and queue.rows < most_rows:
+            if queue.rows < most_rows and queue.in_flight:
+                return
+            if queue.rows < most_rows and not is_due:
                 self._schedule(queue, reason)
                 return
             before = queue.rows

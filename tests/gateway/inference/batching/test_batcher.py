@@ -512,18 +512,22 @@ async def test_one_that_is_larger_than_the_queue_may_be_waits_in_it_alone(backen
 
 
 @on_loop
-async def test_several_batches_may_be_in_flight(backend):
+async def test_a_full_batch_joins_one_that_is_in_flight_and_others_wait(backend):
     backend.gate.clear()
-    async with calling(backend, max_in_flight=2) as callers:
-        tasks = []
-        for number in range(2):
-            tasks.append(callers.start(number))
-            await until(lambda: len(backend.calls) == len(tasks))
-        tasks.append(await callers.queue(2))
+    async with calling(backend, max_in_flight=2, max_rows=2) as callers:
+        tasks = [callers.start(0)]
+        await until(lambda: len(backend.calls) == 1)
+        tasks.append(await callers.queue(1))
+        await turns(5)
+        assert len(backend.calls) == 1
+        tasks.append(callers.start(2))
+        await until(lambda: len(backend.calls) == 2)
+        assert backend.calls[1].ravel().tolist() == [1, 2]
+        tasks += [await callers.queue(number) for number in (3, 4)]
         await turns(5)
         assert len(backend.calls) == 2
         backend.gate.set()
-        assert [await answer(task) for task in tasks] == [alone(0), alone(1), alone(2)]
+        assert [await answer(task) for task in tasks] == [alone(number) for number in range(5)]
 
 
 @on_loop
