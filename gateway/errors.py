@@ -113,10 +113,19 @@ class OutOfRange(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """Raised when the caller is not known."""
+    """Raised when the caller is not known. ``reason``: in one word why not, for the metrics."""
 
     http_status = 401
     code = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, reason: str = "unknown") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def challenge(self) -> str:
+        """The value of the answer's WWW-Authenticate (RFC 6750, section 3)."""
+        return "Bearer" if self.reason == "missing" else 'Bearer error="invalid_token"'
 
 
 class PermissionDenied(GatewayError):
