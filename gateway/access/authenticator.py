@@ -4,11 +4,11 @@ import hmac
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from gateway.access import key_text
 from gateway.access.key import EVERY_MODEL, SCOPES, Key
-from gateway.access.key_set import KeySet
 from gateway.errors import InvalidArgument, Unauthenticated
 
 _WAYS: Final = "Authorization: Bearer KEY or X-API-Key: KEY"
@@ -26,10 +26,20 @@ _NOBODY: Final = Key(
 
 
 class Authenticator:
-    """Finds the key of a request among ``keys``. ``clock`` tells the time, with its zone. It does no I/O."""
+    """Finds the key of a request. It does no I/O.
 
-    def __init__(self, keys: KeySet, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._keys = keys
+    ``find`` gives the key with an id; ``note_use`` is called with the id of each key that lets a request in, and the time.
+    ``clock`` tells the time, with its zone.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], Key | None],
+        note_use: Callable[[str, datetime], None],
+        clock: Callable[[], datetime] = partial(datetime.now, UTC),
+    ) -> None:
+        self._find = find
+        self._note_use = note_use
         self._clock = clock
 
     def identify(self, headers: Mapping[str, str], query: str) -> Key:
@@ -48,14 +58,14 @@ class Authenticator:
         if key_id is None:
             message = "the key is malformed: a letter is wrong or missing, or it is not one of this gateway"
             raise Unauthenticated(message, "malformed")
-        key = self._keys.find(key_id) or _NOBODY
+        key = self._find(key_id) or _NOBODY
         if not hmac.compare_digest(key_text.sha256_of(text), key.sha256):
             raise Unauthenticated("the key is unknown", "unknown")
         now = self._clock()
         state = key.state(now)
         if state != "live":
             raise Unauthenticated(f"the key {key.name} {'is' if state == 'disabled' else 'has'} {state}", state)
-        self._keys.note_use(key_id, now)
+        self._note_use(key_id, now)
         return key
 
 

@@ -23,16 +23,22 @@ _DURATION: Final = re.compile(r"(\d{1,5})([smhd])")
 
 
 class _Duration(click.ParamType[timedelta]):
-    """A length of time, such as ``90d``."""
+    """A length of time, such as ``90d``; at least ``least``."""
 
     name = "duration"
+
+    def __init__(self, least: timedelta) -> None:
+        self._least = least
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         """The time that the text means."""
         parts = _DURATION.fullmatch(str(value))
         if parts is None:
             self.fail(f"expected a number with s, m, h or d behind it, such as 24h, got {value!r}", parameter, context)
-        return timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+        duration = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+        if duration < self._least:
+            self.fail(f"expected at least {self._least.seconds}s, got {value!r}", parameter, context)
+        return duration
 
 
 def keys(check_limits: CheckLimits) -> click.Group:
@@ -59,7 +65,10 @@ def _file_option(exists: bool) -> Callable[..., Any]:
 @click.option("--models", default="*", show_default=True, help="Names or patterns of models, with commas between them.")
 @click.option("--limit", default="", help="How much the key may do, such as '100/day; 30/hour'.  [default: no limit]")
 @click.option(
-    "--expires", "lifetime", type=_Duration(), help="How long the key is valid, such as 90d.  [default: it does not expire]"
+    "--expires",
+    "lifetime",
+    type=_Duration(timedelta(seconds=1)),
+    help="How long the key is valid, such as 90d.  [default: it does not expire]",
 )
 @_file_option(exists=False)
 @click.pass_obj
@@ -111,7 +120,11 @@ def _list(check_limits: CheckLimits, as_json: bool, path: Path) -> None:
 @click.command("rotate")
 @click.argument("name")
 @click.option(
-    "--overlap", type=_Duration(), default="24h", show_default=True, help="How long the old key stays valid; 0s: it is not."
+    "--overlap",
+    type=_Duration(timedelta(0)),
+    default="24h",
+    show_default=True,
+    help="How long the old key stays valid; 0s: it is not.",
 )
 @_file_option(exists=True)
 @click.pass_obj

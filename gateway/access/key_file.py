@@ -27,7 +27,6 @@ CheckLimits: TypeAlias = Callable[[str], object]
 _DECODER: Final = msgspec.json.Decoder(Key)
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
-_PATIENCE_S: Final = 10.0
 
 
 class KeyFileError(Exception):
@@ -64,11 +63,17 @@ def check_at_start(path: Path, check_limits: CheckLimits) -> None:
         log.warning("keys.readable_by_others", path=str(path), mode=stat.filemode(path.stat().st_mode))
 
 
-def change(path: Path, check_limits: CheckLimits, edit: Callable[[tuple[Key, ...]], Sequence[Key]]) -> tuple[Key, ...]:
+def change(
+    path: Path,
+    check_limits: CheckLimits,
+    edit: Callable[[tuple[Key, ...]], Sequence[Key]],
+    patience_s: float = 10.0,
+) -> tuple[Key, ...]:
     """Replace the keys in the file by what ``edit`` makes of them, as one step, and return these. A missing file is made.
 
     Raises:
-        KeyFileError: as ``read``, or the file cannot be written. Then, and when ``edit`` raises, nothing is changed.
+        KeyFileError: as ``read``, or the file cannot be written, or another process has been changing it for ``patience_s``
+            seconds. Then, and when ``edit`` raises, nothing is changed.
     """
     keys: tuple[Key, ...] = ()
 
@@ -80,7 +85,7 @@ def change(path: Path, check_limits: CheckLimits, edit: Callable[[tuple[Key, ...
         return new
 
     try:
-        locked_file.rewrite(path, edited, _PATIENCE_S)
+        locked_file.rewrite(path, edited, patience_s)
     except TimeoutError as error:
         raise KeyFileError(str(error)) from error
     except OSError as error:

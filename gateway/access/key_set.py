@@ -15,19 +15,20 @@ from gateway.telemetry.logs import logger
 log = logger("access")
 
 _LOOK_EVERY_S: Final = 0.25
-_FLUSH_EVERY_S: Final = 10.0
 
 
 class KeySet:
     """Holds the keys of the file at ``path``, by their ids. A thread of its own does all I/O, ``find`` and ``note_use`` none.
 
     A file that is broken, or that others can write, is told once in the log, and the keys from before stay; a worker that
-    starts with such a file lets nobody in. A missing or empty file lets nobody in either.
+    starts with such a file lets nobody in. A missing or empty file lets nobody in either. Last uses are written every
+    ``flush_every_s`` seconds.
     """
 
-    def __init__(self, path: Path, check_limits: CheckLimits) -> None:
+    def __init__(self, path: Path, check_limits: CheckLimits, flush_every_s: float = 10.0) -> None:
         self._path = path
         self._check_limits = check_limits
+        self._flush_every_s = flush_every_s
         self._last_use = LastUse(path_beside(path))
         self._keys: dict[str, Key] = {}
         self._seen: tuple[int, ...] | None = None
@@ -72,7 +73,7 @@ class KeySet:
         while not self._is_closed.wait(_LOOK_EVERY_S):
             try:
                 self.look()
-                if time.monotonic() - flushed_s >= _FLUSH_EVERY_S:
+                if time.monotonic() - flushed_s >= self._flush_every_s:
                     flushed_s = time.monotonic()
                     self._last_use.flush()
             except Exception:
