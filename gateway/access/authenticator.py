@@ -4,7 +4,6 @@ import hmac
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 
 from gateway.access import key_text
@@ -36,7 +35,7 @@ class Authenticator:
         self,
         find: Callable[[str], Key | None],
         note_use: Callable[[str, datetime], None],
-        clock: Callable[[], datetime] = partial(datetime.now, UTC),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._find = find
         self._note_use = note_use

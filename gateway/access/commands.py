@@ -33,11 +33,10 @@ class _Duration(click.ParamType[timedelta]):
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         """The time that the text means."""
         parts = _DURATION.fullmatch(str(value))
-        if parts is None:
-            self.fail(f"expected a number with s, m, h or d behind it, such as 24h, got {value!r}", parameter, context)
-        duration = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
-        if duration < self._least:
-            self.fail(f"expected at least {self._least.seconds}s, got {value!r}", parameter, context)
+        duration = parts and timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+        if duration is None or duration < self._least:
+            expected = f"a number with s, m, h or d behind it, such as 24h, and at least {self._least.seconds}s"
+            self.fail(f"expected {expected}, got {key_text.hide_secrets(str(value))!r}", parameter, context)
         return duration
 
 
@@ -91,7 +90,7 @@ def _new(
         if limit:
             check_limits(limit)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(key_text.hide_secrets(str(error))) from None  # the cause may hold a misplaced key
     _change(path, check_limits, lambda keys: key_changes.added(keys, key))
     _show(new.text, key)
 

@@ -17,10 +17,10 @@ EVERY_MODEL: Final = ("*",)
 
 State: TypeAlias = Literal["live", "expired", "disabled"]
 
-# Names are told in log lines and metrics, and a key that was given for a name must not get there.
-_NAME: Final = re.compile(r"(?!sgk_)[0-9A-Za-z][0-9A-Za-z._@-]{0,63}")
+# Names and patterns are shown in logs and lists, and a key that was given for one must not get there: so none has sgk_ in it.
+_NAME: Final = re.compile(r"(?!.*sgk_)[0-9A-Za-z][0-9A-Za-z._@-]{0,63}")
 # A model's name stands between slash and colon in a path, so it has neither.
-_MODELS: Final = re.compile(r"[^\s:/,]{1,200}")
+_MODELS: Final = re.compile(r"(?!.*sgk_)[^\s:/,]{1,200}")
 
 _Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
 

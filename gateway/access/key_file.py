@@ -110,7 +110,9 @@ def _parse(path: Path, content: bytes, check_limits: CheckLimits) -> tuple[Key, 
             if key.limits:
                 check_limits(key.limits)
         except ValueError as error:
-            raise KeyFileError(f"{path}: line {number}: {hide_secrets(str(error))}") from error
+            raise KeyFileError(
+                f"{path}: line {number}: {hide_secrets(str(error))}"
+            ) from None  # the cause may hold a misplaced key
         if key.id in keys:
             raise KeyFileError(f"{path}: line {number}: an earlier line has the id {key.id} too")
         keys[key.id] = key

@@ -9,8 +9,9 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 PREFIX: Final = "sgk_"
 
@@ -20,13 +21,18 @@ _FORM: Final = re.compile(r"(sgk_([0-9A-Za-z]{8})_[0-9A-Za-z]{30})([0-9A-Za-z]{6
 _SECRET: Final = re.compile(r"(sgk_[0-9A-Za-z]{0,8})\w*")
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key whose secret has 178 random bits. ``text`` is the whole of it, and is not shown with the others."""
+class NewKey(msgspec.Struct, frozen=True):
+    """A key whose secret has 178 random bits. ``text`` is the whole of it.
+
+    It is no dataclass, because the log writes a dataclass with all that it holds, and everything else as its ``repr``.
+    """
 
     id: str
     sha256: str
-    text: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.id})"
 
 
 def new() -> NewKey:

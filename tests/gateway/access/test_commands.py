@@ -74,9 +74,12 @@ class TestNew:
             (("a", "--scope", ""), "scopes: expected some of"),
             (("a", "--models", "a b"), "models: expected names of models or patterns"),
             (("a", "--limit", "many"), "limits: expected such as 100/day, got 'many'"),
-            (("a", "--expires", "soon"), "expected a number with s, m, h or d behind it, such as 24h, got 'soon'"),
+            (
+                ("a", "--expires", "soon"),
+                "expected a number with s, m, h or d behind it, such as 24h, and at least 1s, got 'soon'",
+            ),
             (("a", "--expires", "-1d"), "expected a number with s, m, h or d"),
-            (("a", "--expires", "0d"), "expected at least 1s"),
+            (("a", "--expires", "0d"), "and at least 1s, got '0d'"),
         ],
     )
     def test_a_wrong_command_line_is_told_and_makes_no_file(self, run, path, arguments, message):
@@ -174,7 +177,8 @@ class TestList:
         mobile, late, off = keys
         assert listed.exit_code == 0
         assert listed.stdout.splitlines() == [
-            "NAME    ID        STATE     SCOPES           MODELS         LIMITS   CREATED            EXPIRES            LAST USED",
+            "NAME    ID        STATE     SCOPES           MODELS         LIMITS   CREATED            EXPIRES"
+            "            LAST USED",
             f"mobile  {mobile.id}  live      predict          digits*,dense  100/day  2025-11-26 10:05Z  -"
             "                  2025-11-28 10:05Z",
             f"late    {late.id}  expired   predict,metrics  *              -        2025-11-26 10:05Z  2025-11-27 10:05Z  -",

@@ -88,6 +88,8 @@ def test_names(name):
         ({"name": "ä"}, r"name: "),
         ({"name": "x" * 65}, r"name: "),
         ({"name": "sgk_x"}, r"name: "),
+        ({"name": "a-sgk_x"}, r"name: "),
+        ({"models": ("*sgk_x",)}, r"models: "),
         ({"scopes": ()}, r"scopes: expected at least one, got 'none'"),
         ({"scopes": ("predict", "predct")}, r"scopes: expected some of predict, metadata, admin, metrics, got 'predct'"),
         ({"scopes": ("",)}, r"scopes: .* got ''"),
