@@ -39,7 +39,7 @@ def new() -> NewKey:
     """A key that nobody has had yet."""
     key_id, secret = (_random(length) for length in (8, 30))
     body = f"{PREFIX}{key_id}_{secret}"
-    text = body + _checksum(body)
+    text = body + checksum(body)
     return NewKey(key_id, sha256_of(text), text)
 
 
@@ -48,8 +48,15 @@ def id_of(text: str) -> str | None:
     parts = _FORM.fullmatch(text)
     if parts is None:
         return None
-    body, key_id, checksum = parts.groups()
-    return key_id if _checksum(body) == checksum else None
+    body, key_id, given = parts.groups()
+    return key_id if checksum(body) == given else None
+
+
+def checksum(body: str) -> str:
+    """The CRC-32 of ``body``, which is all of a key that stands before its checksum, as 6 letters."""
+    high, low = divmod(zlib.crc32(body.encode()), 62 * 62)
+    top, middle = divmod(high, 62 * 62)
+    return _PAIRS[top] + _PAIRS[middle] + _PAIRS[low]
 
 
 def sha256_of(text: str) -> str:
@@ -68,9 +75,3 @@ def hide_secrets(text: str) -> str:
 
 def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _checksum(body: str) -> str:
-    high, low = divmod(zlib.crc32(body.encode()), 62 * 62)
-    top, middle = divmod(high, 62 * 62)
-    return _PAIRS[top] + _PAIRS[middle] + _PAIRS[low]

@@ -62,7 +62,7 @@ log.info("made", key=unknown)
 for new in (unknown, other):
     print(new.text, file=secrets)
 wrong = mobile[:13] + unknown.text[13:43]
-wrong += key_text._checksum(wrong)
+wrong += key_text.checksum(wrong)
 print(wrong, file=secrets)
 keys.look()
 for text in (mobile, late, off, rotated, unknown.text, wrong, mobile[:-1], mobile + "x", mobile.swapcase()):
