@@ -21,13 +21,16 @@ class KeySet:
     """Holds the keys of the file at ``path``, by their ids. A thread of its own does all I/O, ``find`` and ``note_use`` none.
 
     A file that is broken, or that others can write, is told once in the log, and the keys from before stay; a worker that
-    starts with such a file lets nobody in. A missing or empty file lets nobody in either. Last uses are written every
-    ``flush_every_s`` seconds.
+    starts with such a file lets nobody in. A missing or empty file lets nobody in either.
+
+    A file that was written less than ``settle_s`` seconds ago is left for the next look, because an editor or ``cp`` may have
+    written only a part of it. Last uses are written every ``flush_every_s`` seconds.
     """
 
-    def __init__(self, path: Path, check_limits: CheckLimits, flush_every_s: float = 10.0) -> None:
+    def __init__(self, path: Path, check_limits: CheckLimits, settle_s: float = 0.1, flush_every_s: float = 10.0) -> None:
         self._path = path
         self._check_limits = check_limits
+        self._settle_ns = int(settle_s * 1e9)
         self._flush_every_s = flush_every_s
         self._last_use = LastUse(path_beside(path))
         self._keys: dict[str, Key] = {}
@@ -54,9 +57,10 @@ class KeySet:
         self._last_use.flush()
 
     def look(self) -> None:
-        """Read the file if it has changed since the last look."""
+        """Read the file if it has changed since the last look, and is settled."""
         seen = _mark(self._path)
-        if seen == self._seen:
+        is_first = self._seen is None
+        if seen == self._seen or (not is_first and 0 <= time.time_ns() - seen[0] < self._settle_ns):
             return
         self._seen = seen
         try:
@@ -82,7 +86,10 @@ class KeySet:
 
 
 def _mark(path: Path) -> tuple[int, ...]:
-    """What changes when the file does. The time of the status is in it, because ``chmod`` makes a refused file a good one."""
+    """What changes when the file does; first, if there is one, the time in nanoseconds at which it was written.
+
+    The time of its status is in it too, because ``chmod`` makes a refused file a good one.
+    """
     try:
         found = path.stat()
     except OSError as error:

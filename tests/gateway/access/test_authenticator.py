@@ -22,7 +22,7 @@ class Door:
         self.path = path
         self.now = NOW
         self.uses: list[tuple[str, object]] = []
-        self._keys = KeySet(path, check_limits)
+        self._keys = KeySet(path, check_limits, settle_s=0)
         self._authenticator = Authenticator(self._keys.find, lambda *use: self.uses.append(use), lambda: self.now)
 
     def let_in(self, *keys):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,7 +23,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def keys(path):
-    return KeySet(path, check_limits)
+    return KeySet(path, check_limits, settle_s=0)
 
 
 def events_of(work) -> list[str]:
@@ -198,7 +199,7 @@ def test_closing_ends_the_thread_and_writes_the_last_uses(path, keys):
 
 
 def test_uses_are_written_while_it_runs(path):
-    keys = KeySet(path, check_limits, flush_every_s=0.0)
+    keys = KeySet(path, check_limits, flush_every_s=0)
     keys.start()
     keys.note_use("one", NOW)
     wait_for(lambda: last_use.read(last_use.path_beside(path)))
@@ -209,3 +210,46 @@ def test_uses_are_written_while_it_runs(path):
 
 def test_a_set_that_was_not_started_can_be_closed(keys):
     keys.close()
+
+
+def test_a_file_that_was_written_a_moment_ago_is_left_until_it_is_whole(path):
+    """A program that writes it in place has emptied it first."""
+    _, key = make_key()
+    _, other = make_key("other")
+    write(path, key)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    assert keys.find(key.id) == key  # the first look reads it at once
+    path.write_bytes(b"")
+    keys.look()
+    assert keys.find(key.id) == key
+    write(path, other)
+    keys.look()
+    assert keys.find(other.id) is None
+    written_ns = time.time_ns() - 61 * 10**9
+    os.utime(path, ns=(written_ns, written_ns))
+    keys.look()
+    assert (keys.find(key.id), keys.find(other.id)) == (None, other)
+
+
+@pytest.mark.parametrize("shift_s", [-3600, 3600])
+def test_a_file_from_a_machine_with_another_time_is_read_at_once(path, shift_s):
+    _, key = make_key()
+    write(path)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    write(path, key)
+    written_ns = time.time_ns() + shift_s * 10**9
+    os.utime(path, ns=(written_ns, written_ns))
+    keys.look()
+    assert keys.find(key.id) == key
+
+
+def test_a_file_that_is_gone_is_noticed_at_once(path):
+    _, key = make_key()
+    write(path, key)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    path.unlink()
+    keys.look()
+    assert keys.find(key.id) is None

@@ -156,3 +156,20 @@ def test_a_killed_process_holds_up_nobody(path):
     holder.communicate()
     wait_for(lambda: rewrite(path, lambda old: b"b", 0) is None)
     assert path.read_bytes() == b"b"
+
+
+def test_a_file_that_is_replaced_just_before_it_is_locked_is_opened_again(path, folder):
+    path.write_bytes(b"a")
+    (folder / "other").write_bytes(b"b")
+
+    def replace_once(frame, event, argument) -> None:
+        if event == "c_call" and argument is fcntl.flock:
+            sys.setprofile(None)
+            (folder / "other").replace(path)
+
+    sys.setprofile(replace_once)
+    try:
+        rewrite(path, lambda old: old + b"c", 1)
+    finally:
+        sys.setprofile(None)
+    assert path.read_bytes() == b"bc"

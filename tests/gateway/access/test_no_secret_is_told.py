@@ -50,7 +50,7 @@ def tell(work):
         log.warning("failed", error=str(error), shown=repr(error))
 
 
-keys = KeySet(path, check_limits)
+keys = KeySet(path, check_limits, settle_s=0)
 keys.start()
 check = Authenticator(keys.find, keys.note_use)
 mobile, late, off = run("new", "mobile", "--models", "digits*"), run("new", "late", "--expires", "1s"), run("new", "off")

@@ -56,6 +56,14 @@ def keys_command(path: Path, *arguments: str) -> tuple[str, float]:
     return printed, time.monotonic() + WITHIN_S
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Replace what the file holds, in one step."""
+    new = path.with_name("new")
+    new.touch(0o600)
+    new.write_bytes(content)
+    new.replace(path)
+
+
 @pytest.fixture
 def stack():
     with ExitStack() as stack:
@@ -80,9 +88,9 @@ def test_every_change_counts_in_every_busy_worker_within_a_second(tmp_path, stac
 
     # A broken file lets nobody in again, nor does a change of another key.
     whole = path.read_bytes()
-    path.write_bytes(whole[:-9])
+    replace(path, whole[:-9])
     workers.wait_for_log("keys.unreadable")
-    path.write_bytes(whole)
+    replace(path, whole)
     keys_command(path, "new", "third")
     workers.wait_for_log('"keys":3,"live":1')
     assert all(int(checks) > 0 for checks in workers.end())
