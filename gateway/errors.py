@@ -6,7 +6,7 @@
     ├── InvalidArgument        400  the request does not fit the model's signature; carries every Problem
     ├── FailedPrecondition     400  the model cannot answer such a request
     ├── OutOfRange             400
-    ├── Unauthenticated        401
+    ├── Unauthenticated        401  carries the header that says how to authenticate
     ├── PermissionDenied       403
     ├── NotFound               404  no such model, version or route
     ├── MethodNotAllowed       405  carries the methods that are allowed
@@ -123,9 +123,10 @@ class Unauthenticated(GatewayError):
         self.reason = reason
 
     @property
-    def challenge(self) -> str:
-        """The value of the answer's WWW-Authenticate (RFC 6750, section 3)."""
-        return "Bearer" if self.reason == "missing" else 'Bearer error="invalid_token"'
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of the answer: how to authenticate (RFC 6750, section 3)."""
+        challenge = "Bearer" if self.reason == "missing" else 'Bearer error="invalid_token"'
+        return (("WWW-Authenticate", challenge),)
 
 
 class PermissionDenied(GatewayError):

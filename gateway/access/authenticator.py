@@ -42,7 +42,7 @@ class Authenticator:
         self._clock = clock
 
     def identify(self, headers: Mapping[str, str], query: str) -> Key:
-        """The key in ``headers``, whose names are in lower case, and note its use; ``query`` is what follows the ``?``.
+        """The key in ``headers``, whose names are in lower case. Its use is noted. ``query`` is what follows the ``?``.
 
         An unknown id and a wrong secret get the same answer after the same work, one SHA-256 and one comparison. That a key
         has expired or is disabled is told only to a client that has its secret.

@@ -35,7 +35,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     - ``created``, ``expires``: with their time zone; at ``expires`` the key is not valid any more, None for never.
 
     Raises:
-        ValueError: the name, a scope or a model's pattern is none. msgspec tells of all else when it decodes a line.
+        ValueError: the name, a scope or a model's pattern is not valid. msgspec checks all else when it decodes a line.
     """
 
     id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{8}\Z")]

@@ -124,7 +124,8 @@ def test_a_refusal_is_401_with_a_challenge_and_the_reason(door, headers, reason)
     refused = door.refusal(**headers)
     assert isinstance(refused, Unauthenticated)
     assert (refused.http_status, refused.reason) == (401, reason)
-    assert refused.challenge == ("Bearer" if reason == "missing" else 'Bearer error="invalid_token"')
+    challenge = "Bearer" if reason == "missing" else 'Bearer error="invalid_token"'
+    assert refused.headers == (("WWW-Authenticate", challenge),)
     assert door.uses == []
     if reason not in ("missing", "malformed"):
         assert reason in refused.message
@@ -135,7 +136,7 @@ def test_an_unknown_id_and_a_wrong_secret_cannot_be_told_apart(door):
     answers = {REFUSALS[case][1]: vars(door.refusal(**REFUSALS[case][0])) for case in ("an unknown id", "a wrong secret")}
     assert len(answers) == 1
     told = [door.refusal(**headers) for headers, reason in REFUSALS.values() if reason == "unknown"]
-    assert len({(one.message, one.reason, one.challenge) for one in told}) == 1
+    assert len({(one.message, one.reason, one.headers) for one in told}) == 1
 
 
 def calls_in(work) -> Counter[str]:

@@ -45,7 +45,7 @@ def tell(work):
         print(told, repr(told))
         log.info("done", told=told)
     except Exception as error:
-        print(error, repr(error), vars(error), traceback.format_exc(), getattr(error, "challenge", ""))
+        print(error, repr(error), vars(error), traceback.format_exc(), getattr(error, "headers", ""))
         log.exception("failed", error=error)
         log.warning("failed", error=str(error), shown=repr(error))
 
