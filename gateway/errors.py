@@ -80,7 +80,17 @@ class OutOfRange(GatewayError, http_status=400, code="OUT_OF_RANGE"):
 
 
 class Unauthenticated(GatewayError, http_status=401, code="UNAUTHENTICATED"):
-    """Raised when the caller is not known."""
+    """Raised when the caller is not known. ``reason``: in one word why not, for the metrics."""
+
+    def __init__(self, message: str, reason: str = "unknown") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of the answer: how to authenticate (RFC 6750, section 3)."""
+        challenge = "Bearer" if self.reason == "missing" else 'Bearer error="invalid_token"'
+        return (("WWW-Authenticate", challenge),)
 
 
 class PermissionDenied(GatewayError, http_status=403, code="PERMISSION_DENIED"):

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "gateway.inference.predictor": {"gateway.inference", "gateway.inference.caching", *LEAVES},
     "gateway.inference.example_rows": {"gateway.inference", "gateway.inference.batching", *LEAVES},
     "gateway.backend": {"gateway.inference", *LEAVES},
+    "gateway.access": LEAVES,
     "gateway.codec": {"gateway.inference.dtypes", "gateway.inference.signature", *LEAVES},
     "gateway.api": {"gateway.codec", "gateway.inference", *LEAVES},
     "gateway.api.samples": {"gateway.codec", "gateway.inference"},
@@ -88,7 +89,7 @@ HOME = {
     "cachetools": {"gateway.inference.caching"},
     "flask_swagger_ui": {"gateway.api.docs"},
     "structlog": {"gateway.telemetry", *MODEL_SERVER},
-    "click": {"gateway", "model_export"},
+    "click": {"gateway", "gateway.access", "model_export"},
 }
 
 

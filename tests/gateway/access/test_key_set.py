@@ -1,0 +1,255 @@
+"""The keys that a worker lets in follow their file, whatever becomes of it."""
+
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from gateway.access import last_use
+from gateway.access.key_file import change
+from gateway.access.key_set import KeySet
+from tests.gateway.access.made_keys import NOW, check_limits, make_key, write
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys.jsonl"
+
+
+@pytest.fixture
+def keys(path):
+    return KeySet(path, check_limits, settle_s=0)
+
+
+def events_of(work) -> list[str]:
+    with capture_logs() as events:
+        work()
+    return [event["event"] for event in events]
+
+
+def test_a_key_that_is_added_changed_or_removed_counts_from_the_next_look(path, keys):
+    _, one = make_key("one")
+    _, other = make_key("other")
+    write(path, one)
+    keys.look()
+    assert (keys.find(one.id), keys.find(other.id)) == (one, None)
+    change(path, check_limits, lambda old: (replace(one, disabled=True), other))
+    keys.look()
+    assert keys.find(one.id).disabled
+    assert keys.find(other.id) == other
+    change(path, check_limits, lambda old: (other,))
+    keys.look()
+    assert (keys.find(one.id), keys.find(other.id)) == (None, other)
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(path, keys):
+    write(path, make_key()[1])
+    assert events_of(keys.look) == ["keys.read"]
+    assert events_of(keys.look) == []
+
+
+@pytest.mark.parametrize("how", ["time", "size", "inode"])
+def test_each_way_to_change_a_file_is_noticed(path, keys, how):
+    _, one = make_key("a")
+    _, other = make_key("b" if how != "size" else "bb")
+    write(path, one)
+    keys.look()
+    before = path.stat()
+    if how == "inode":
+        write(path.parent / "new", other)
+        os.utime(path.parent / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+        (path.parent / "new").rename(path)
+    else:
+        write(path, other)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + (how == "time")))
+    keys.look()
+    assert (keys.find(one.id), keys.find(other.id)) == (None, other)
+
+
+def broken(path):
+    with path.open("ab") as file:
+        file.write(b'{"id": ')
+
+
+def others_write(path):
+    path.chmod(0o666)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("harm", [broken, others_write, folder])
+def test_with_a_file_that_is_no_good_the_keys_stay_and_one_line_says_so(path, keys, harm):
+    _, key = make_key()
+    write(path, key)
+    keys.look()
+    harm(path)
+    assert events_of(lambda: [keys.look() for _ in range(5)]) == ["keys.unreadable"]
+    assert keys.find(key.id) == key
+
+
+@pytest.mark.parametrize("harm", [broken, others_write])
+def test_a_worker_that_starts_with_a_file_that_is_no_good_lets_nobody_in(path, keys, harm):
+    _, key = make_key()
+    write(path, key)
+    harm(path)
+    assert events_of(keys.look) == ["keys.unreadable"]
+    assert keys.find(key.id) is None
+
+
+def test_a_file_that_is_mended_counts_again(path, keys):
+    _, key = make_key()
+    write(path, key)
+    keys.look()
+    broken(path)
+    keys.look()
+    _, other = make_key("other")
+    write(path, other)
+    assert events_of(keys.look) == ["keys.read"]
+    assert (keys.find(key.id), keys.find(other.id)) == (None, other)
+
+
+def test_a_file_whose_mode_is_mended_counts_again(path, keys):
+    """``chmod`` changes neither its time nor its size."""
+    _, key = make_key()
+    write(path, key)
+    path.chmod(0o620)
+    keys.look()
+    assert keys.find(key.id) is None
+    path.chmod(0o600)
+    keys.look()
+    assert keys.find(key.id) == key
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), write])
+def test_a_missing_or_empty_file_lets_nobody_in(path, keys, harm):
+    _, key = make_key()
+    write(path, key)
+    keys.look()
+    harm(path)
+    with capture_logs() as events:
+        for _ in range(5):
+            keys.look()
+    assert [(event["event"], event["keys"], event["live"]) for event in events] == [("keys.read", 0, 0)]
+    assert keys.find(key.id) is None
+
+
+def test_the_log_tells_how_many_keys_are_valid(path, keys):
+    write(path, make_key()[1], make_key(disabled=True)[1], make_key(expires=NOW.replace(year=2020))[1])
+    with capture_logs() as events:
+        keys.look()
+    assert [(event["keys"], event["live"]) for event in events] == [(3, 1)]
+
+
+@pytest.fixture
+def following(keys):
+    keys.start()
+    yield keys
+    keys.close()
+
+
+def test_the_file_is_followed_by_a_thread_of_its_own(path, following):
+    _, key = make_key()
+    write(path, key)
+    wait_for(lambda: following.find(key.id))
+    path.unlink()
+    wait_for(lambda: following.find(key.id) is None)
+
+
+def test_the_keys_are_known_as_soon_as_it_has_started(path, keys):
+    _, key = make_key()
+    write(path, key)
+    keys.start()
+    assert keys.find(key.id) == key
+    keys.close()
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_following(path):
+    def fails(text: str) -> None:
+        if text == "1/s":
+            raise ZeroDivisionError
+        check_limits(text)
+
+    keys = KeySet(path, fails)
+    with capture_logs() as events:
+        keys.start()
+        write(path, make_key(limits="1/s")[1])
+        wait_for(lambda: "keys.look_failed" in [event["event"] for event in events])
+        _, key = make_key(limits="2/s")
+        write(path, key)
+        wait_for(lambda: keys.find(key.id))
+        keys.close()
+
+
+def test_closing_ends_the_thread_and_writes_the_last_uses(path, keys):
+    before = threading.active_count()
+    keys.start()
+    now = datetime.now(UTC)
+    keys.note_use("one", now)
+    keys.close()
+    assert threading.active_count() == before
+    assert last_use.read(last_use.path_beside(path)) == {"one": now.replace(second=0, microsecond=0)}
+
+
+def test_uses_are_written_while_it_runs(path):
+    keys = KeySet(path, check_limits, flush_every_s=0)
+    keys.start()
+    keys.note_use("one", NOW)
+    wait_for(lambda: last_use.read(last_use.path_beside(path)))
+    keys.note_use("one", NOW + timedelta(minutes=1))
+    wait_for(lambda: last_use.read(last_use.path_beside(path))["one"].minute == 5)
+    keys.close()
+
+
+def test_a_set_that_was_not_started_can_be_closed(keys):
+    keys.close()
+
+
+def test_a_file_that_was_written_a_moment_ago_is_left_until_it_is_whole(path):
+    """A program that writes it in place has emptied it first."""
+    _, key = make_key()
+    _, other = make_key("other")
+    write(path, key)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    assert keys.find(key.id) == key  # the first look reads it at once
+    path.write_bytes(b"")
+    keys.look()
+    assert keys.find(key.id) == key
+    write(path, other)
+    keys.look()
+    assert keys.find(other.id) is None
+    written_ns = time.time_ns() - 61 * 10**9
+    os.utime(path, ns=(written_ns, written_ns))
+    keys.look()
+    assert (keys.find(key.id), keys.find(other.id)) == (None, other)
+
+
+@pytest.mark.parametrize("shift_s", [-3600, 3600])
+def test_a_file_from_a_machine_with_another_time_is_read_at_once(path, shift_s):
+    _, key = make_key()
+    write(path)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    write(path, key)
+    written_ns = time.time_ns() + shift_s * 10**9
+    os.utime(path, ns=(written_ns, written_ns))
+    keys.look()
+    assert keys.find(key.id) == key
+
+
+def test_a_file_that_is_gone_is_noticed_at_once(path):
+    _, key = make_key()
+    write(path, key)
+    keys = KeySet(path, check_limits, settle_s=60)
+    keys.look()
+    path.unlink()
+    keys.look()
+    assert keys.find(key.id) is None
