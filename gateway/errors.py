@@ -17,6 +17,7 @@
     ├── UriTooLong             414  the target of the HTTP request is over the limit
     ├── ExpectationFailed      417  the HTTP request expects what this server does not do
     ├── ResourceExhausted      429
+    │   └── RateLimited        429  the caller's own limit is used up; carries the headers that say so
     ├── HeaderFieldsTooLarge   431  the head of the HTTP request is over the limits
     ├── Cancelled              499  the client went away
     ├── Unknown                500
@@ -191,6 +192,14 @@ class ResourceExhausted(GatewayError):
 
     http_status = 429
     code = "RESOURCE_EXHAUSTED"
+
+
+class RateLimited(ResourceExhausted):
+    """Raised when a limit of the caller is used up; the answer has ``headers``, which say which and until when."""
+
+    def __init__(self, message: str, headers: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.headers = tuple(headers)
 
 
 class HeaderFieldsTooLarge(GatewayError):
