@@ -42,7 +42,7 @@ class Account:
         self.name = name
         self.limit = limit
         self._fingerprint = table.fingerprint(scope, name, limit.text)
-        self._fingerprint_at = fingerprint_at(0)
+        self._fingerprint_at = table.nobodys_at
         self.is_shared = False
 
     def room(self, now_ns: int, cost: int) -> int:

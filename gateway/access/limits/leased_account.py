@@ -78,13 +78,15 @@ class LeasedAccount(Account):
         return f"{self.scope}\0{self.name}\0{self.limit.text}"
 
     def room(self, now_ns: int, cost: int) -> int:
-        """What is left of the lease; without one see the module."""
+        """What is left of the lease; without one, see ``_room_without_lease``."""
         if self._cells[self._fingerprint_at] != self._fingerprint:
             self._place(now_ns)
         cells, base = self._cells, self._base
+        lease = cells[base + LEASE]
+        if lease < cost and not self._store.is_up:
+            cells[base + LEASE_ENDS] = 0  # no more will come
         if now_ns >= cells[base + LEASE_ENDS]:
             return self._room_without_lease(now_ns, cost)
-        lease = cells[base + LEASE]
         if lease < cost or lease <= cells[base + LEASE_LOW] or cells[base + LEASE_ENDS] - now_ns < _LEASE_NS // 2:
             self._ask(now_ns, cost)
         return lease
@@ -140,6 +142,7 @@ class LeasedAccount(Account):
         cells[base + ASK_AGAIN] = now_ns + (0 if has_enough else min(grant.wait_us * 1000, _MAX_WAIT_NS))
 
     def _room_without_lease(self, now_ns: int, cost: int) -> int:
+        """What is left as far as this gateway knows: all of it, or its share. While Redis answers, the next lease is begun."""
         store, cells, base = self._store, self._cells, self._base
         self._give_back(now_ns)
         room = self.meter.room(now_ns, self._others(now_ns), store.gateways)

@@ -13,6 +13,7 @@ import fcntl
 import mmap
 import os
 import tempfile
+import weakref
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -55,15 +56,19 @@ class LimitTable:
         self._lives_at = self._rows * _ROW
         self._pids_at = self._lives_at + 1 + _MAX_WORKERS
         self._store_at = self._pids_at + _MAX_WORKERS
-        self._ring_at = self._store_at + 1
+        self.nobodys_at: Final = self._store_at + 1
+        """The index of a cell that stays 0, as if it said whose a row is that belongs to nobody."""
+        self._ring_at = self.nobodys_at + 1
         size = (self._ring_at + self._rows * MAX_WINDOW) * 8
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _NO_RESERVE
         self.cells: Cells = memoryview(mmap.mmap(-1, size, flags=flags)).cast("q")
         self._secret = os.urandom(16)
-        self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the table)
-        self.lock = partial(fcntl.lockf, self._lock_file.fileno(), fcntl.LOCK_EX)
+        lock_fd, path = tempfile.mkstemp()
+        os.unlink(path)
+        weakref.finalize(self, os.close, lock_fd)
+        self.lock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_EX)
         """Keep the other workers out, for some microseconds. Waits for the worker that has the lock."""
-        self.unlock = partial(fcntl.lockf, self._lock_file.fileno(), fcntl.LOCK_UN)
+        self.unlock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_UN)
         """Let the other workers in."""
         self._worker = 0
         self.name = self._secret.hex()

@@ -61,7 +61,10 @@ def test_small_numbers_of_requests_are_counted_one_by_one(text, is_window):
         ("1000000000001/day", "the amount: expected a number from 1 to"),
         ("3/32day", "'3/32day': expected a period of at most 31 days"),
         ("3/99999999999999999999day", "periods: expected a number from 1 to"),
-        ("burst=5; 3/day", "'burst=5; 3/day': expected a limit such as '100/day' or 'parallel=8' before its option, got burst=5"),
+        (
+            "burst=5; 3/day",
+            "'burst=5; 3/day': expected a limit such as '100/day' or 'parallel=8' before its option, got burst=5",
+        ),
         ("600/min;burst=0", "burst: expected a number from 1 to"),
         ("1/31day;burst=1000", "burst: expected a number from 1 to 1, got '1000'"),
         ("600/min;unit=token", "unit: expected one of request, row, byte, model_ms, got 'token'"),
