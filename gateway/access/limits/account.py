@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from gateway.access.limits.headers import member
 from gateway.access.limits.limit import Limit
 from gateway.access.limits.meter import Meter
 from gateway.access.limits.table import LimitTable, fingerprint_at, row_at
@@ -12,10 +13,10 @@ ADDRESS: Final = "address"
 
 
 class Account:
-    """One limit of one caller. All but its construction is within the table's lock. First comes ``room``, which finds the row.
+    """One limit of one caller. All but its construction is within the table's lock. ``room`` and ``try_take`` find the row.
 
-    ``scope`` and ``name`` say whose it is. ``overflowed`` is called each time that it finds no row of its own and counts with
-    others; ``is_shared`` says whether it does.
+    ``scope`` and ``name`` say whose it is. ``overflowed`` is called each time that it is to take and finds no row of its own, and
+    so counts with others; ``is_shared`` says whether it does.
     """
 
     __slots__ = (
@@ -23,6 +24,7 @@ class Account:
         "_cells",
         "_fingerprint",
         "_fingerprint_at",
+        "_member",
         "_overflowed",
         "_table",
         "is_shared",
@@ -41,6 +43,7 @@ class Account:
         self.scope = scope
         self.name = name
         self.limit = limit
+        self._member = member(limit)
         self._fingerprint = table.fingerprint(scope, name, limit.text)
         self._fingerprint_at = table.nobodys_at
         self.is_shared = False
@@ -55,9 +58,25 @@ class Account:
         """How long from ``now_ns`` until there may be room for ``cost``."""
         return self.meter.wait_ns(now_ns, cost)
 
-    def take(self, now_ns: int, cost: int) -> int:
-        """Count ``cost``, without a check; less than 0 for the end of a request. How long until there is more room."""
-        return self.meter.take(now_ns, cost)
+    def try_take(self, now_ns: int, cost: int) -> bool:
+        """Whether there is room for ``cost``, which is counted then; 0 only asks for room."""
+        if self._cells[self._fingerprint_at] != self._fingerprint:
+            self._place(now_ns)
+            if self.is_shared:
+                self._overflowed()
+        return self.meter.try_take(now_ns, cost)
+
+    def take(self, now_ns: int, cost: int) -> None:
+        """Count ``cost``, without a check; less than 0 takes back."""
+        self.meter.take(now_ns, cost)
+
+    def member(self, retry_s: int = 0) -> str:
+        """What was left when it was looked at last, as a member of ``RateLimit``; also outside of the lock.
+
+        ``retry_s`` is in how many seconds a request may come that has just been refused.
+        """
+        seen = self.meter.seen()
+        return self._member % (seen if not retry_s else (seen[0], retry_s)[: len(seen)])
 
     def has_row(self) -> bool:
         """Whether what was taken is still counted."""
@@ -68,7 +87,6 @@ class Account:
         row = table.find(self._fingerprint, is_address, now_ns)
         self.is_shared = row is None
         if row is None:
-            self._overflowed()
             row = table.find_shared(table.fingerprint(self.scope, "", self.limit.text), is_address, now_ns)
         self._base = row_at(row)
         self._fingerprint_at = fingerprint_at(row)

@@ -37,19 +37,25 @@ class InFlight:
         """0 if a request may come. Nobody knows when one ends: otherwise a second."""
         return 0 if self.room(now_ns, others, gateways) > 0 else 10**9
 
-    def reset_ns(self, now_ns: int) -> int:
-        """Always 0: nobody knows when a request ends."""
-        return 0
+    def try_take(self, now_ns: int, cost: int = 1) -> bool:
+        """Whether a request may come at ``now_ns``, which is counted then."""
+        if self.count() >= self._amount:
+            return False
+        self.take(now_ns)
+        return True
 
-    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> int:
-        """Count a request of this worker, or with -1 its end. Returns 0, as ``reset_ns`` does."""
+    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> None:
+        """Count a request of this worker, or with -1 its end."""
         at = self._counts_at + self._worker * self._stride
         life = self._cells[self._lives_at + 1 + self._worker]
         self._cells[at] = (life << _COUNT_BITS) + max(0, self._of(self._worker) + cost)
         self._cells[self._at + 2] = now_ns + _STALE_NS if self.count() else now_ns
-        return 0
 
     take_leased = take
+
+    def seen(self) -> tuple[int]:
+        """The room; nobody knows when a request ends."""
+        return (max(0, self._amount - self.count()),)
 
     def report(self, now_ns: int) -> dict[str, Any]:
         """The requests in work."""

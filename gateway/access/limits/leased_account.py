@@ -57,7 +57,7 @@ class LeasedAccount(Account):
     exceeded when another gateway has just used it up.
     """
 
-    __slots__ = ("_store",)
+    __slots__ = ("_seen_room", "_store")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class LeasedAccount(Account):
     ) -> None:
         super().__init__(table, scope, name, limit, overflowed=overflowed)
         self._store = store
+        self._seen_room = 0
 
     @property
     def key(self) -> str:
@@ -82,7 +83,7 @@ class LeasedAccount(Account):
         if self._cells[self._fingerprint_at] != self._fingerprint:
             self._place(now_ns)
         cells, base = self._cells, self._base
-        lease = cells[base + LEASE]
+        self._seen_room = lease = cells[base + LEASE]
         if lease < cost and not self._store.is_up:
             cells[base + LEASE_ENDS] = 0  # no more will come
         if now_ns >= cells[base + LEASE_ENDS]:
@@ -98,13 +99,29 @@ class LeasedAccount(Account):
             return max(cells[base + ROOM_AT], cells[base + ASK_AGAIN], now_ns + 1) - now_ns
         return max(1, self.meter.wait_ns(now_ns, cost, self._others(now_ns), self._store.gateways))
 
-    def take(self, now_ns: int, cost: int) -> int:
+    def try_take(self, now_ns: int, cost: int) -> bool:
+        """Whether there is room for ``cost``, which is counted then; 0 only asks for room."""
+        has_room = self.room(now_ns, cost or 1) >= (cost or 1)
+        if self.is_shared:
+            self._overflowed()
+        if has_room and cost:
+            self.take(now_ns, cost)
+        return has_room
+
+    def take(self, now_ns: int, cost: int) -> None:
         """Count ``cost``, and subtract it from the lease if there is one."""
         cells, base = self._cells, self._base
+        self._seen_room -= cost
         if now_ns >= cells[base + LEASE_ENDS]:
-            return self.meter.take(now_ns, cost, self._store.gateways)
-        cells[base + LEASE] -= cost
-        return self.meter.take_leased(now_ns, cost)
+            self.meter.take(now_ns, cost, self._store.gateways)
+        else:
+            cells[base + LEASE] -= cost
+            self.meter.take_leased(now_ns, cost)
+
+    def member(self, retry_s: int = 0) -> str:
+        """As that of an account, with what was left of the lease."""
+        _, *wait_s = self.meter.seen()
+        return self._member % (max(0, self._seen_room), *(retry_s or one for one in wait_s))
 
     def is_idle(self, now_ns: int) -> bool:
         """Whether nothing of it counts any more."""
@@ -154,6 +171,7 @@ class LeasedAccount(Account):
             cells[base + LEASE_ENDS] = now_ns + _ADVANCE_NS
             cells[base + FORGOTTEN] = max(cells[base + FORGOTTEN], now_ns + _ADVANCE_NS)
         self._ask(now_ns, cost)
+        self._seen_room = room
         return room
 
     def _ask(self, now_ns: int, cost: int) -> None:

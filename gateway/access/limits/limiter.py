@@ -34,14 +34,14 @@ Costs: TypeAlias = Sequence[tuple[Account, int]]
 class Caller:
     """The accounts of one caller, or of several that one request counts for, by when they are counted."""
 
-    __slots__ = ("at_first", "bytes", "model_ms", "parallel", "policies", "rows")
+    __slots__ = ("at_first", "bytes", "model_ms", "parallel", "policy", "rows")
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         self.rows, self.bytes, self.model_ms = ([one for one in accounts if one.limit.unit == unit] for unit in _UNITS)
         self.parallel = [one for one in accounts if one.limit.is_parallel]
         # The model's time is only looked at: what is used up already.
         self.at_first = [(one, 1) for one in accounts if one.limit.unit == "request"] + [(one, 0) for one in self.model_ms]
-        self.policies = ", ".join(headers.policy(one.limit) for one in accounts)
+        self.policy = headers.policy([one.limit for one in accounts])
 
 
 class Limiter:
@@ -74,33 +74,29 @@ class Limiter:
         """
         return Admission(self, self._caller(subjects, model))
 
-    def take(self, costs: Costs, policies: str) -> tuple[int, list[int], list[int]]:
-        """Count all of ``costs`` or none: when, and for each the room that is left and how long until there is more.
-
-        A cost of 0 only asks whether there is room.
+    def take(self, costs: Costs, policy: tuple[str, str]) -> int:
+        """Count all of ``costs`` or none, and return when. A cost of 0 only asks whether there is room.
 
         Raises:
-            RateLimited: one has no room.
+            RateLimited: one has no room. ``policy`` is among its headers.
         """
-        table, rooms, is_refused = self._table, [], False
+        table = self._table
         table.lock()
         try:
             now_ns = self._clock_ns()
+            taken = 0
             for account, cost in costs:
-                room = account.room(now_ns, cost or 1)
-                rooms.append(room - cost)
-                if room < (cost or 1):
-                    is_refused = True
-            if is_refused:
-                waits = [account.wait_ns(now_ns, cost or 1) for account, cost in costs]
-                resets = [account.meter.reset_ns(now_ns) for account, _ in costs]
+                if not account.try_take(now_ns, cost):
+                    break
+                taken += 1
             else:
-                resets = [account.take(now_ns, cost) for account, cost in costs]
+                return now_ns
+            for account, cost in costs[:taken]:
+                account.take(now_ns, -cost)
+            looks = [_Look(one, its_cost, one.room(now_ns, its_cost or 1), now_ns) for one, its_cost in costs]
         finally:
             table.unlock()
-        if is_refused:
-            raise self._refusal(costs, rooms, waits, resets, policies)
-        return now_ns, rooms, resets
+        raise self._refusal(looks, policy)
 
     def charge(self, accounts: Sequence[Account], cost: int) -> None:
         """Count ``cost`` without a check; -1 for the end of a request."""
@@ -114,23 +110,19 @@ class Limiter:
         finally:
             self._table.unlock()
 
-    def _refusal(self, costs: Costs, rooms: list[int], waits: list[int], resets: list[int], policies: str) -> RateLimited:
-        members, refused = [], []
-        for (account, cost), room, wait_ns, reset_ns in zip(costs, rooms, waits, resets, strict=True):
-            limit, is_refused = account.limit, room + cost < (cost or 1)
-            if is_refused:
-                refused.append((cost > limit.at_once, wait_ns, cost, limit))
-                self._limited("parallel" if limit.is_parallel else limit.unit, account.scope)
-            members.append(headers.state(limit, room + cost, wait_ns if is_refused else reset_ns))
-        found = headers.headers(policies, members)
-        is_never, wait_ns, cost, limit = max(refused, key=lambda one: one[:2])
-        if is_never:
-            unit = _UNITS[limit.unit]
-            message = f"rate limit {limit.text!r}: the request has {cost} {unit}, expected at most {limit.at_once}"
-            return RateLimited(message, found)
-        retry_s = headers.seconds(wait_ns)
-        message = f"rate limit {limit.text!r} is used up: try again in {retry_s} s"
-        return RateLimited(message, [("Retry-After", str(retry_s)), *found])
+    def _refusal(self, looks: Sequence["_Look"], policy: tuple[str, str]) -> RateLimited:
+        refused = [look for look in looks if look.is_refused]
+        for look in refused:
+            limit = look.account.limit
+            self._limited("parallel" if limit.is_parallel else limit.unit, look.account.scope)
+        states = headers.states(look.member for look in looks)
+        worst = max(refused, key=lambda look: (look.is_never, look.retry_s))
+        limit = worst.account.limit
+        if worst.is_never:
+            what = f"the request has {worst.cost} {_UNITS[limit.unit]}, expected at most {limit.at_once}"
+            return RateLimited(f"rate limit {limit.text!r}: {what}", [policy, states])
+        message = f"rate limit {limit.text!r} is used up: try again in {worst.retry_s} s"
+        return RateLimited(message, [("Retry-After", str(worst.retry_s)), policy, states])
 
     def _new_caller(self, subjects: tuple[Subject, ...], model: str) -> Caller:
         return Caller([self._account(one, limit, model) for one in subjects for limit in _limits(one.limits)])
@@ -142,19 +134,30 @@ class Limiter:
         return LeasedAccount(self._table, subject.scope, name, limit, overflowed=self._overflowed, store=self._store)
 
 
+class _Look:
+    """What there was of a limit when a request was refused, looked at within the lock."""
+
+    def __init__(self, account: Account, cost: int, room: int, now_ns: int) -> None:
+        self.account = account
+        self.cost = cost
+        self.room = room
+        self.is_refused = room < (cost or 1)
+        self.is_never = cost > account.limit.at_once
+        self.retry_s = headers.seconds(account.wait_ns(now_ns, cost or 1)) if self.is_refused else 0
+        self.member = account.member(self.retry_s)
+
+
 class Admission:
     """A request that its limits admitted, at ``at_ns`` of the monotonic clock, until it is answered."""
 
-    __slots__ = ("_caller", "_counted", "_is_open", "_limiter", "_resets", "_rooms", "at_ns")
+    __slots__ = ("_caller", "_counted", "_is_open", "_limiter", "at_ns")
 
     def __init__(self, limiter: Limiter, caller: Caller) -> None:
         self._limiter = limiter
         self._caller = caller
-        self._counted = caller.at_first
+        self._counted = counted = caller.at_first
         self._is_open = True
-        self.at_ns, self._rooms, self._resets = (
-            limiter.take(caller.at_first, caller.policies) if caller.at_first else (0, [], [])
-        )
+        self.at_ns = limiter.take(counted, caller.policy) if counted else 0
 
     def charge(self, rows: int, body_bytes: int) -> None:
         """Count the rows of the request and the bytes of its body, when they are known.
@@ -165,8 +168,8 @@ class Admission:
         caller = self._caller
         if caller.rows or caller.bytes:
             costs = [(one, rows) for one in caller.rows] + [(one, body_bytes) for one in caller.bytes]
-            _, rooms, resets = self._limiter.take(costs, caller.policies)
-            self._counted, self._rooms, self._resets = self._counted + costs, self._rooms + rooms, self._resets + resets
+            self._limiter.take(costs, caller.policy)
+            self._counted = self._counted + costs
 
     def close(self, model_ms: int = 0) -> None:
         """The request is answered, for which the model took ``model_ms``. Only the first call counts.
@@ -180,12 +183,13 @@ class Admission:
             self._limiter.charge(caller.model_ms, model_ms)
 
     def headers(self) -> list[tuple[str, str]]:
-        """What the answer says of the limits that were counted; nothing if there are none."""
-        states = [
-            headers.state(account.limit, room, reset_ns)
-            for (account, _), room, reset_ns in zip(self._counted, self._rooms, self._resets, strict=True)
+        """What the answer says of the limits that were counted, as they were seen last; nothing if there are none."""
+        if not self._counted:
+            return []
+        return [
+            self._caller.policy,
+            headers.states([account.member() for account, _ in self._counted]),
         ]
-        return headers.headers(self._caller.policies, states) if states else []
 
 
 @lru_cache(maxsize=1024)

@@ -29,17 +29,20 @@ class Meter(Protocol):
     def wait_ns(self, now_ns: int, cost: int = 1, others: int = 0, gateways: int = 1) -> int:
         """How long from ``now_ns`` until ``cost`` may be taken, as far as is known; 0 if it may now."""
 
-    def reset_ns(self, now_ns: int) -> int:
-        """How long from ``now_ns`` until there is more room."""
+    def try_take(self, now_ns: int, cost: int = 1) -> bool:
+        """Whether there is room at ``now_ns`` for ``cost``, which is counted then; 0 only asks for room."""
 
-    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> int:
-        """Count ``cost`` at ``now_ns``, without a check; what ``reset_ns`` is then."""
+    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> None:
+        """Count ``cost`` at ``now_ns``, without a check. Less than 0 takes back."""
 
-    def take_leased(self, now_ns: int, cost: int = 1) -> int:
-        """Count ``cost`` at ``now_ns``, which a lease covers; what ``reset_ns`` is then."""
+    def take_leased(self, now_ns: int, cost: int = 1) -> None:
+        """Count ``cost`` at ``now_ns``, which a lease covers. Less than 0 takes back."""
+
+    def seen(self) -> tuple[int, ...]:
+        """The room when it was looked at last, and in how many seconds there was more then, if that can be known."""
 
     def report(self, now_ns: int) -> dict[str, Any]:
         """What other gateways have to know of it: ``ages``, ``busy`` or ``reset``; times in microseconds."""
 
     def learn(self, now_ns: int, reset_ns: int) -> None:
-        """Take over what Redis knows of ``reset_ns``, if that is what it counts by."""
+        """Take over what Redis knows: it is ``reset_ns`` until all is there again, if it counts by that."""

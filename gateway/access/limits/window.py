@@ -15,7 +15,7 @@ class Window:
     the distance to the next.
     """
 
-    __slots__ = ("_amount", "_at", "_cells", "_period_ns", "_ring_at", "_stride")
+    __slots__ = ("_amount", "_at", "_cells", "_period_ns", "_ring_at", "_seen_ns", "_stride")
 
     def __init__(self, cells: Cells, at: int, *, ring_at: int, stride: int, amount: int, period_ns: int) -> None:
         self._cells = cells
@@ -24,6 +24,7 @@ class Window:
         self._stride = stride
         self._amount = amount
         self._period_ns = period_ns
+        self._seen_ns = 0
 
     def room(self, now_ns: int, others: int = 0, gateways: int = 1) -> int:
         """How many requests may come at ``now_ns``; it may be negative."""
@@ -38,22 +39,33 @@ class Window:
             return self._period_ns
         return self._time(self._cells[self._at] - share) + self._period_ns - now_ns
 
-    def reset_ns(self, now_ns: int) -> int:
-        """How long from ``now_ns`` until the next of the used places is free; 0 if none is used."""
-        count, expired = self._cells[self._at], self._cells[self._at + 1]
-        return max(0, self._time(expired) + self._period_ns - now_ns) if expired < count else 0
+    def try_take(self, now_ns: int, cost: int = 1) -> bool:
+        """Whether a request may come at ``now_ns``, which is counted then."""
+        if self._used(now_ns) >= self._amount:
+            return False
+        self.take(now_ns)
+        return True
 
-    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> int:
-        """Count a request that comes at ``now_ns``; none came later. What ``reset_ns`` is then."""
-        cells, at, amount, stride = self._cells, self._at, self._amount, self._stride
+    def take(self, now_ns: int, cost: int = 1, gateways: int = 1) -> None:
+        """Count a request that comes at ``now_ns``, and none came later; with -1 take back the last one."""
+        cells, at = self._cells, self._at
         count = cells[at]
-        cells[self._ring_at + count % amount * stride] = now_ns
-        cells[at + 2] = now_ns + self._period_ns
+        if cost > 0:
+            cells[self._ring_at + count % self._amount * self._stride] = now_ns
+            cells[at + 2] = now_ns + self._period_ns
         # After the time: a worker that dies between the two leaves a sound ring.
-        cells[at] = count + 1
-        return cells[self._ring_at + cells[at + 1] % amount * stride] + self._period_ns - now_ns
+        cells[at] = count + cost
+        self._seen_ns = now_ns
 
     take_leased = take
+
+    def seen(self) -> tuple[int, int]:
+        """The room when it was looked at last, and in how many seconds the next of the used places was free then."""
+        count, expired = self._cells[self._at], self._cells[self._at + 1]
+        if count <= expired:
+            return self._amount, 0
+        wait_ns = self._time(expired) + self._period_ns - self._seen_ns
+        return max(0, self._amount - count + expired), max(0, -(-wait_ns // 10**9))
 
     def report(self, now_ns: int) -> dict[str, Any]:
         """How many microseconds before ``now_ns`` the requests came that count, the oldest first."""
@@ -67,6 +79,7 @@ class Window:
         return min(max(1, self._amount // gateways), self._amount - others)
 
     def _used(self, now_ns: int) -> int:
+        self._seen_ns = now_ns
         cells, at = self._cells, self._at
         count, before = cells[at], cells[at + 1]
         oldest_ns = now_ns - self._period_ns

@@ -12,6 +12,8 @@ IS_LONG = os.environ.get("GATEWAY_LONG_TESTS") == "1"
 PERIOD_S = 60 if IS_LONG else 3
 LIMIT = f"100/{PERIOD_S}s"
 AMOUNT = 100
+# By so much may four gateways exceed the limit while they do not see each other: one each, or a second's part of the limit.
+MORE = max(4, AMOUNT // PERIOD_S)
 S = 10**9
 
 pytestmark = pytest.mark.timeout(900 if IS_LONG else 120)
@@ -83,7 +85,7 @@ def test_without_redis_the_gateways_go_on_with_their_shares_and_are_exact_again_
     loads = [Load(LIMIT, 6 * PERIOD_S + 3, workers=4 // gateways, clients=64 // gateways, redis=redis.url)] * gateways
     admitted, logs = run(loads, meanwhile)
     settled = [at for at in admitted if at > admitted[0] + PERIOD_S * S / 2]
-    assert most_in(PERIOD_S, settled) <= AMOUNT + 4
+    assert most_in(PERIOD_S, settled) <= AMOUNT + MORE
     exact = [at for at in admitted if at > restored_ns[0] + 3 * S]
     assert exact
     assert most_in(PERIOD_S, exact) <= AMOUNT
