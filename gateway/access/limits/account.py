@@ -15,8 +15,8 @@ ADDRESS: Final = "address"
 class Account:
     """One limit of one caller. All but its construction is within the table's lock. ``room`` and ``try_take`` find the row.
 
-    ``scope`` and ``name`` say whose it is. ``overflowed`` is called each time that it is to take and finds no row of its own, and
-    so counts with others; ``is_shared`` says whether it does.
+    ``scope`` and ``name`` say whose it is. It counts with others when it finds no row of its own: ``is_shared`` says whether it
+    does, and ``overflowed`` is called for each request then.
     """
 
     __slots__ = (

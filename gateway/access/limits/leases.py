@@ -34,8 +34,8 @@ _EXCHANGE_TIMEOUT_S: Final = 0.5
 _BEAT_S: Final = 0.5
 _BEAT_NS: Final = 500_000_000
 _RETURN_NS: Final = 1_500_000_000  # all gateways have seen by then that Redis is back, and have told it what they counted
-_MAX_ACCOUNTS: Final = 500  # in one message
-_MAX_KNOWN: Final = 20_000
+_MAX_ACCOUNTS: Final = 200  # in one message
+_MAX_KNOWN: Final = 5_000
 _EVER_US: Final = 10**15
 
 
@@ -73,6 +73,7 @@ class Leases:
         self._known: dict[LeasedAccount, None] = {}
         self._answered_ns: int | None = None
         self._returned_ns: int | None = None
+        self._is_closing = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -84,11 +85,12 @@ class Leases:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End, and close the connection. What is left of the leases ends by itself."""
+        """End, and close the connection. What is left of the leases ends by itself. Takes half a second at most."""
+        # No cancellation: the client of Redis swallows one at times.
+        self._is_closing = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         with suppress(RedisError, OSError):
             await self._redis.aclose()
 
@@ -103,7 +105,7 @@ class Leases:
 
     async def _run(self) -> None:
         next_beat_ns = 0
-        while True:
+        while not self._is_closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEAT_S):
                     await self._wake.wait()
@@ -118,16 +120,14 @@ class Leases:
     def _look_at_known(self, now_ns: int) -> None:
         """Ask for accounts whose lease is over; when Redis has returned, for all. Forget those of which nothing counts."""
         has_returned = self._returned_ns is not None
-        self._table.lock()
-        try:
-            for account in list(self._known)[: _MAX_KNOWN if has_returned else _MAX_ACCOUNTS]:
-                del self._known[account]
-                if not account.is_idle(now_ns):
-                    self._known[account] = None
-                    if has_returned or account.has_old_lease(now_ns):
-                        self._asked.setdefault(account, 0)
-        finally:
-            self._table.unlock()
+        for account in list(self._known)[: _MAX_KNOWN if has_returned else _MAX_ACCOUNTS]:
+            del self._known[account]
+            with self._table.locked():
+                is_idle, has_old_lease = account.is_idle(now_ns), account.has_old_lease(now_ns)
+            if not is_idle:
+                self._known[account] = None
+                if has_returned or has_old_lease:
+                    self._asked.setdefault(account, 0)
 
     def _next(self) -> dict[LeasedAccount, int]:
         """The accounts of the next message, and what they want; while Redis has only just returned, they want nothing yet."""
@@ -146,21 +146,20 @@ class Leases:
             self._lost(error)
             return
         now_ns = self._clock_ns()
-        self._table.lock()
-        try:
-            self._answered(sent_ns, now_ns, gateways)
-            for (account, report), grant in zip(reports.items(), grants, strict=True):
+        self._answered(sent_ns, now_ns, gateways)
+        for (account, report), grant in zip(reports.items(), grants, strict=True):
+            with self._table.locked():
                 if account.has_row():
                     account.renew(report, sent_ns, now_ns, grant)
-        finally:
-            self._table.unlock()
 
     def _reports(self, wanted: Mapping[LeasedAccount, int], now_ns: int) -> dict[LeasedAccount, dict[str, Any]]:
-        self._table.lock()
-        try:
-            return {account: account.report(now_ns, want) for account, want in wanted.items() if account.has_row()}
-        finally:
-            self._table.unlock()
+        reports = {}
+        for account, want in wanted.items():
+            # The lock is taken for each, so that no request of another worker waits for all of them.
+            with self._table.locked():
+                if account.has_row():
+                    reports[account] = account.report(now_ns, want)
+        return reports
 
     async def _tell(self, reports: Mapping[LeasedAccount, dict[str, Any]], sent_ns: int) -> tuple[int, list[Grant]]:
         told = {
@@ -185,14 +184,15 @@ class Leases:
             self._returned_ns = now_ns
         elif now_ns - self._returned_ns >= _RETURN_NS:
             self.is_up, self._returned_ns = True, None
-            if self._table.note_store(is_up=True):
+            with self._table.locked():
+                is_news = self._table.note_store(is_up=True)
+            if is_news:
                 log.info("limits.store_found")
 
     def _lost(self, error: Exception) -> None:
         self.is_up, self._returned_ns = False, None
-        self._table.lock()
-        is_news = self._table.note_store(is_up=False)
-        self._table.unlock()
+        with self._table.locked():
+            is_news = self._table.note_store(is_up=False)
         if is_news:
             log.warning("limits.store_lost", error=f"{type(error).__name__}: {error}")
 

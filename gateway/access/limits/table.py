@@ -14,6 +14,8 @@ import mmap
 import os
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -74,29 +76,34 @@ class LimitTable:
         self.name = self._secret.hex()
         """The name of this gateway among several; nobody can guess it."""
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """``lock`` and ``unlock`` for what is no request."""
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
+
     def join(self) -> None:
         """Become one of the workers; called once in each, after the fork.
 
         Raises:
             RuntimeError: there are 256 already.
         """
-        self.lock()
-        try:
+        with self.locked():
             self._worker = next((worker for worker in range(_MAX_WORKERS) if not _lives(self._pid(worker))), -1)
             if self._worker < 0:
                 raise RuntimeError(f"expected at most {_MAX_WORKERS} workers that share limits")
             self._end_life(self._worker, os.getpid())
             self.cells[self._lives_at] = max(self.cells[self._lives_at], self._worker + 1)
-        finally:
-            self.unlock()
 
     def worker_died(self, pid: int) -> None:
         """Forget the requests that the worker had in work. For its parent process."""
-        self.lock()
-        for worker in range(self.cells[self._lives_at]):
-            if self._pid(worker) == pid:
-                self._end_life(worker, 0)
-        self.unlock()
+        with self.locked():
+            for worker in range(self.cells[self._lives_at]):
+                if self._pid(worker) == pid:
+                    self._end_life(worker, 0)
 
     def note_store(self, is_up: bool) -> bool:
         """Note whether Redis answers; whether that is news for all workers. Within the lock."""
