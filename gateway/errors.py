@@ -142,6 +142,14 @@ class ResourceExhausted(GatewayError, http_status=429, code="RESOURCE_EXHAUSTED"
     """Raised when a quota or the backend's memory is used up."""
 
 
+class RateLimited(ResourceExhausted):
+    """Raised when a limit of the caller is used up; the answer has ``headers``, which say which and until when."""
+
+    def __init__(self, message: str, headers: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.headers = tuple(headers)
+
+
 class HeaderFieldsTooLarge(GatewayError, http_status=431, code="HEADER_FIELDS_TOO_LARGE"):
     """Raised when the head of an HTTP request has too many bytes or too many fields."""
 

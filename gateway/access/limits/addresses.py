@@ -1,0 +1,64 @@
+"""Whose request it is when it has no key: the client's address, as far as it can be trusted, and the network that counts."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeAlias
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_CACHED: Final = 8192
+_IPV6_PREFIX: Final = 64
+_UNKNOWN: Final = "unknown"
+
+
+def parse_proxies(text: str) -> tuple[Network, ...]:
+    """The networks that ``text`` lists, with commas between them, such as ``10.0.0.0/8, ::1``; none if it is empty.
+
+    Raises:
+        ValueError: it is not such a list.
+    """
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"expected networks such as '10.0.0.0/8, ::1', got {text!r}: {error}") from error
+
+
+def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
+    """The address of the client whose connection is from ``peer``, with the X-Forwarded-For header ``forwarded_for``.
+
+    The header counts only as far as it was written by ``proxies``: its last address that is none of theirs is the client's.
+    """
+    if not proxies or not forwarded_for or not _is_of(peer, proxies):
+        return peer
+    client = peer
+    for hop in reversed(forwarded_for.split(",")):
+        client = hop.strip()
+        if not _is_of(client, proxies):
+            break
+    return client if _parse(client) else peer
+
+
+@lru_cache(_CACHED)
+def network_of(address: str) -> str:
+    """What is counted for ``address``: an IPv4 address, or the /64 of an IPv6 one: a client has all of that."""
+    parsed = _parse(address)
+    if parsed is None:
+        return _UNKNOWN
+    if isinstance(parsed, IPv4Address):
+        return f"{parsed}/32"
+    return str(IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+def _is_of(address: str, proxies: Sequence[Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in proxies)
+
+
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    # ::ffff:1.2.3.4 is how a socket of both kinds tells of an IPv4 client.
+    return getattr(parsed, "ipv4_mapped", None) or parsed

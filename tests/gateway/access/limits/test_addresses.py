@@ -1,0 +1,52 @@
+"""Whose address counts."""
+
+import pytest
+
+from gateway.access.limits.addresses import client_of, network_of, parse_proxies
+
+PROXIES = parse_proxies("10.0.0.0/8, ::1, 192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("198.51.100.1", "", "198.51.100.1"),
+        ("198.51.100.1", "203.0.113.9", "198.51.100.1"),  # not a proxy of ours: anybody can write that
+        ("10.1.2.3", "203.0.113.9", "203.0.113.9"),
+        ("10.1.2.3", "1.2.3.4, 203.0.113.9", "203.0.113.9"),  # what the client itself wrote stands before
+        ("10.1.2.3", "203.0.113.9, 10.9.9.9, 192.0.2.7", "203.0.113.9"),
+        ("10.1.2.3", "10.9.9.9", "10.9.9.9"),
+        ("10.1.2.3", "", "10.1.2.3"),
+        ("10.1.2.3", "203.0.113.9, nonsense", "10.1.2.3"),
+        ("::1", "2001:db8::5", "2001:db8::5"),
+        ("::ffff:10.1.2.3", "203.0.113.9", "203.0.113.9"),
+    ],
+)
+def test_the_client_behind_trusted_proxies_is_the_last_address_that_is_none_of_theirs(peer, forwarded_for, client):
+    assert client_of(peer, forwarded_for, PROXIES) == client
+
+
+def test_without_trusted_proxies_only_the_connection_counts():
+    assert client_of("10.1.2.3", "203.0.113.9", ()) == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9/32"),
+        ("::ffff:203.0.113.9", "203.0.113.9/32"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("a socket", "unknown"),
+    ],
+)
+def test_an_ipv4_address_counts_for_itself_and_an_ipv6_one_for_its_network(address, network):
+    assert network_of(address) == network
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "proxy.example", "10.0.0.1/8"])
+def test_a_wrong_list_of_proxies_says_what_was_expected_and_what_came(text):
+    with pytest.raises(ValueError, match="expected networks such as"):
+        parse_proxies(text)
