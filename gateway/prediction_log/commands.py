@@ -54,6 +54,8 @@ def filter_options(command: Command) -> Command:
 @contextmanager
 def opened(address: str) -> Iterator[Sink]:
     """The sink at ``address``, closed afterwards. What is wrong with either ends the command with one line."""
+    if address == "off":
+        raise click.ClickException("the prediction log is off")
     try:
         sink = sink_at(address)
     except ValueError as error:

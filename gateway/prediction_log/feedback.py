@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields
@@ -13,6 +14,7 @@ _MOST_ROW: Final = 2**31 - 1
 _MOST_LABEL: Final = 16_384  # characters
 _MOST_ID: Final = 128
 _MOST_GOT: Final = 40
+_MOST_PROBLEMS: Final = 20
 
 
 class _RequestId(fields.Field[str]):
@@ -64,12 +66,13 @@ _SCHEMA: Final = _Feedback()
 
 
 def feedback_row(document: Any, source: str) -> FeedbackRow:
-    """The row of a decoded body; ``source`` names the caller. Raises InvalidArgument, whose message has all that is wrong."""
+    """The row of a decoded body; ``source`` names the caller. Raises InvalidArgument, which says all that is wrong."""
     try:
         return FeedbackRow(source=source, **_SCHEMA.load(document))
     except ValidationError as error:
-        problems = [_problem(name, expected[0], document) for name, expected in error.messages_dict.items()]
-        raise InvalidArgument("; ".join(map(str, problems)), problems) from None
+        found = error.messages_dict
+        problems = [_problem(name, expected[0], document) for name, expected in islice(found.items(), _MOST_PROBLEMS)]
+        raise InvalidArgument("; ".join(map(str, problems)), problems, len(found) - len(problems)) from None
 
 
 def _problem(name: str, expected: str, document: Any) -> Problem:

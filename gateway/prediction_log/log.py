@@ -28,8 +28,7 @@ class PredictionLog:
     """Keeps rows of predictions and feedback for ``sink``, in at most ``max_bytes`` of memory and ``max_rows`` at a time.
 
     It is started after the fork. ``offer`` and ``feedback`` are called by one thread, that of the event loop; they do no I/O
-    and never wait. ``after_batch`` is called in the writer's thread, several times a second while there are rows: the counts
-    of ``predictions`` and ``feedbacks`` may have changed.
+    and never wait. ``predictions`` and ``feedbacks`` are the counts of both tables, and may be read at any time.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class PredictionLog:
         max_bytes: int = MAX_BYTES,
         max_rows: int = MAX_ROWS,
         keep_s: int | None = None,
-        after_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self.boot = secrets.token_hex(8)
         self.predictions = Tally()
@@ -49,7 +47,7 @@ class PredictionLog:
         self._largest = max_bytes // _LARGEST_ROW
         self._queue = RowQueue(max_bytes, max_rows)
         tallies: dict[type[Row], Tally] = {PredictionRow: self.predictions, FeedbackRow: self.feedbacks}
-        self._writer = Writer(sink, self._queue, tallies, Retention(keep_s), after_batch)
+        self._writer = Writer(sink, self._queue, tallies, Retention(keep_s))
         self._is_closed = False
 
     def start(self) -> None:

@@ -97,6 +97,7 @@ def decode(data: bytes) -> Mapping[str, Array | Summarised]:
     return {name: _tensor(*parts) for name, parts in _decode(data).items()}
 
 
+@np.errstate(invalid="ignore", over="ignore")  # of infinities
 def summary(array: Array) -> Summary:
     """The summary of any tensor. It needs memory for one block of elements only."""
     count, total, nan = 0, 0.0, 0
@@ -104,15 +105,14 @@ def summary(array: Array) -> Summary:
     for block in _numbers(array):
         numbers = block[~np.isnan(block)]
         nan += block.size - numbers.size
-        count += numbers.size
         if numbers.size:
+            count += numbers.size
             total += float(numbers.sum())
             least, most = min(least, float(numbers.min())), max(most, float(numbers.max()))
     if not count:
         return Summary(None, None, None, None, nan)
     mean = total / count
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities
-        squares = sum(float(np.nansum((block - mean) ** 2)) for block in _numbers(array))
+    squares = sum(float(np.nansum((block - mean) ** 2)) for block in _numbers(array))
     return Summary(mean, (squares / count) ** 0.5, least, most, nan)
 
 

@@ -5,7 +5,7 @@ While the sink is away, rows wait in the queue, and those that find it full are 
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.prediction_log.queue import RowQueue
@@ -24,27 +24,19 @@ _LOSS_TOLD_S: Final = 10.0
 
 
 class Writer:
-    """Takes from ``queue``, writes to ``sink`` and counts in ``tallies``. ``after_batch`` is called in its thread, often."""
+    """Takes from ``queue``, writes to ``sink`` and counts in ``tallies``."""
 
-    def __init__(
-        self,
-        sink: Sink,
-        queue: RowQueue,
-        tallies: Mapping[type[Row], Tally],
-        retention: Retention,
-        after_batch: Callable[[], None],
-    ) -> None:
+    def __init__(self, sink: Sink, queue: RowQueue, tallies: Mapping[type[Row], Tally], retention: Retention) -> None:
         self._sink = sink
         self._queue = queue
         self._tallies = tallies
         self._retention = retention
-        self._after_batch = after_batch
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._is_stopping = threading.Event()
         self._is_abandoned = threading.Event()
         self._count_lock = threading.Lock()
         self._away_since_s: float | None = None
-        self._told_s = time.monotonic()
+        self._told_s = float("-inf")
         self._told_full = 0
         self._last_error = ""
 
@@ -60,12 +52,11 @@ class Writer:
             self._thread.join(within_s)
         with self._count_lock:
             self._is_abandoned.set()
-            lost = sum(tally.queued for tally in self._tallies.values())
             for tally in self._tallies.values():
                 tally.stopped += tally.queued
+        lost = self._sum("stopped") + self._sum("full") - self._told_full
         if lost:
             log.warning("prediction_log.stopped", sink=self._sink.name, lost=lost)
-        self._after_batch()
 
     def _run(self) -> None:
         self._deliver([])  # a sink that is away is logged at the start
@@ -78,13 +69,13 @@ class Writer:
 
     def _flush(self) -> None:
         while batch := self._queue.take():
-            refused = self._refused
+            refused = self._sum("refused")
             self._deliver([entry.complete() for entry in batch])
             self._queue.done(batch)
-            self._after_batch()
-            if self._refused > refused:
+            refused = self._sum("refused") - refused
+            if refused:
                 # The error's own words may hold a value of the row.
-                log.error("prediction_log.refused", sink=self._sink.name, rows=self._refused - refused, error=self._last_error)
+                log.error("prediction_log.refused", sink=self._sink.name, rows=refused, error=self._last_error)
 
     def _deliver(self, rows: Sequence[Row]) -> None:
         """Write ``rows``, as often as it takes. Of rows that the sink does not take only those at fault are given up."""
@@ -113,9 +104,8 @@ class Writer:
             self._last_error = type(error).__name__
             self._count("refused", rows)
 
-    @property
-    def _refused(self) -> int:
-        return sum(tally.refused for tally in self._tallies.values())
+    def _sum(self, outcome: str) -> int:
+        return sum(getattr(tally, outcome) for tally in self._tallies.values())
 
     def _count(self, outcome: str, rows: Sequence[Row]) -> None:
         with self._count_lock:
@@ -125,10 +115,8 @@ class Writer:
                 setattr(tally, outcome, getattr(tally, outcome) + sum(type(row) is kind for row in rows))
 
     def _pause(self, pause_s: float) -> None:
-        self._after_batch()
-        if not self._is_stopping.wait(pause_s):
-            return
-        self._is_abandoned.wait(_FIRST_PAUSE_S)
+        if self._is_stopping.wait(pause_s):
+            self._is_abandoned.wait(_FIRST_PAUSE_S)
 
     def _note_away(self, away: SinkAway) -> None:
         if self._away_since_s is None:
@@ -138,7 +126,7 @@ class Writer:
     def _note_written(self) -> None:
         """Log what was lost: at once after the sink was away, and from time to time if it is too slow."""
         now_s = time.monotonic()
-        full = sum(tally.full for tally in self._tallies.values())
+        full = self._sum("full")
         away_s = None if self._away_since_s is None else round(now_s - self._away_since_s, 3)
         if away_s is None and (full == self._told_full or now_s < self._told_s + _LOSS_TOLD_S):
             return

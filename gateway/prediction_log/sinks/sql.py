@@ -1,8 +1,9 @@
 """Rows in a SQL database: SQLite or PostgreSQL, by SQLAlchemy and its pool."""
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from msgspec.structs import astuple
@@ -42,7 +43,7 @@ class SqlSink:
     """The database at ``url``, whose dialect is ``sqlite`` or ``postgresql``. A connection is opened with the first use."""
 
     def __init__(self, url: URL) -> None:
-        self.name = url.set(query={}).render_as_string(hide_password=True)
+        self.name = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
         self._file = url.database if url.get_backend_name() == "sqlite" else None
         self._engine = _engine(url)
         self._inserts = {kind: _insert(tables.TABLES[kind], self._engine) for kind in KINDS}
@@ -126,7 +127,9 @@ def _engine(url: URL) -> Engine:
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
     connection.isolation_level = None  # transactions begin where _BEGIN says so
-    connection.execute("PRAGMA journal_mode=WAL")
+    # SQLite does not wait here for others that are doing the same. One of them succeeds, and the file stays so.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
