@@ -9,7 +9,7 @@ from gateway.telemetry.logs import logger
 
 log = logger("prediction_log")
 
-_AGE: Final = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smhd])")
+_AGE: Final = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PAUSE_S: Final = 60.0
 

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 Values: TypeAlias = Literal["small", "none", "all"]
 
 _VALUES: Final = ("small", "none", "all")
-_RATE: Final = re.compile(r"0|1|[01]?\.\d{1,9}")
+_RATE: Final = re.compile(r"0|1|[01]?\.[0-9]{1,9}")
 # A model's name stands between slash and colon in a path, so it has neither.
 _MODEL: Final = re.compile(r"[^\s:/,]+")
 _MODELS_REMEMBERED: Final = 1024

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.prediction_log.entry import Entry
 from gateway.prediction_log.queue import RowQueue
 from gateway.prediction_log.retention import Retention
 from gateway.prediction_log.row import Row
@@ -70,7 +71,7 @@ class Writer:
     def _flush(self) -> None:
         while batch := self._queue.take():
             refused = self._sum("refused")
-            self._deliver([entry.complete() for entry in batch])
+            self._deliver([row for row in map(self._completed, batch) if row is not None])
             self._queue.done(batch)
             refused = self._sum("refused") - refused
             if refused:
@@ -94,6 +95,13 @@ class Writer:
                 self._count("written", rows)
                 self._note_written()
                 return
+
+    def _completed(self, entry: Entry) -> Row | None:
+        try:
+            return entry.complete()
+        except Exception as error:  # noqa: BLE001 - it is logged with the batch
+            self._give_up([entry.row], error)
+            return None
 
     def _give_up(self, rows: Sequence[Row], error: Exception) -> None:
         middle = len(rows) // 2
@@ -127,8 +135,11 @@ class Writer:
         """Log what was lost: at once after the sink was away, and from time to time if it is too slow."""
         now_s = time.monotonic()
         full = self._sum("full")
-        away_s = None if self._away_since_s is None else round(now_s - self._away_since_s, 3)
-        if away_s is None and (full == self._told_full or now_s < self._told_s + _LOSS_TOLD_S):
+        lost = full - self._told_full
+        if self._away_since_s is not None:
+            log.warning("prediction_log.back", sink=self._sink.name, lost=lost, away_s=round(now_s - self._away_since_s, 3))
+        elif lost and now_s >= self._told_s + _LOSS_TOLD_S:
+            log.warning("prediction_log.full", sink=self._sink.name, lost=lost)
+        else:
             return
-        log.warning("prediction_log.written_again", sink=self._sink.name, lost=full - self._told_full, away_s=away_s)
         self._away_since_s, self._told_full, self._told_s = None, full, now_s

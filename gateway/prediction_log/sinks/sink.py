@@ -17,7 +17,8 @@ class SinkAway(Exception):
 class Filter:
     """Which rows are read: those from ``from_us`` on and before ``to_us``, and of ``model``, ``version`` and ``request_ids``.
 
-    What is None does not matter, nor does the model of rows that have none. ``newest``: only the last so many.
+    What is None does not matter, nor does the model of rows that have none. ``request_ids`` are at most some thousands, as a
+    database takes them in one statement. ``newest``: only the last so many rows.
     """
 
     from_us: int | None = None

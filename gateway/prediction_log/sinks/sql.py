@@ -31,6 +31,8 @@ _CONNECT: Final[dict[str, dict[str, Any]]] = {
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "application_name": "serving-gateway",
+        # PgBouncer may give each transaction another connection, which does not know the statements of the one before.
+        "prepare_threshold": None,
     },
 }
 # The first statement of a transaction that writes. It is no option of the connection, which PgBouncer would refuse.

@@ -59,6 +59,7 @@ class ListSink:
         self.disliked: set[str] = set()
         self.attempts = 0
         self.purged: list[int] = []
+        self.keeps_old_rows = False
 
     def write(self, rows: Sequence[Row]) -> None:
         self.attempts += 1
@@ -70,6 +71,8 @@ class ListSink:
 
     def purge(self, before_us: int) -> int:
         self.purged.append(before_us)
+        if self.keeps_old_rows:
+            raise SinkAway("must not delete")
         return 0
 
     def read(self, kind: type[Row], where: Filter) -> Any:

@@ -1,4 +1,4 @@
-"""A worker that is killed without a warning: all rows but those that it had in memory are there, or are gaps in the sequence."""
+"""A worker that is killed without a warning: all rows but those in its memory are there, or are gaps in the sequence."""
 
 import mmap
 import struct

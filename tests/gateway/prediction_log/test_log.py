@@ -275,7 +275,7 @@ def test_a_sink_that_comes_back_gets_every_row_that_waited(sink, started):
     away, again = lines
     assert (away["event"], away["reason"], away["log_level"]) == ("prediction_log.away", "it is away", "warning")
     # The sink was opened before the rows were written: what was lost is told with the first success.
-    assert (again["event"], again["lost"]) == ("prediction_log.written_again", 30)
+    assert (again["event"], again["lost"]) == ("prediction_log.back", 30)
     assert is_exact(log)
 
 
@@ -297,12 +297,45 @@ def test_a_row_that_the_sink_does_not_take_costs_no_other_row(sink, started):
     assert is_exact(log)
 
 
+def test_large_tensors_that_cannot_be_encoded_cost_their_own_row_only(sink, started):
+    log = a_log(sink)
+    offer(log, inputs={"x": np.zeros(1000, "datetime64[s]")})
+    offer(log, "next")
+    with capture_logs() as lines:
+        started(log)
+        log.close()
+    assert [row.request_id for row in sink.rows] == ["next"]
+    assert [(line["event"], line["rows"]) for line in lines] == [("prediction_log.refused", 1)]
+    assert (log.predictions.written, log.predictions.refused) == (1, 1)
+
+
+def test_a_queue_that_is_full_though_the_sink_works_is_logged_too(sink, started):
+    log = a_log(sink, max_rows=10)
+    for _ in range(15):
+        offer(log)
+    with capture_logs() as lines:
+        started(log)
+        wait_for(lambda: lines)
+    assert [(line["event"], line["lost"]) for line in lines] == [("prediction_log.full", 5)]
+
+
 def test_rows_older_than_their_age_are_purged_while_the_log_runs(sink, started):
     log = started(a_log(sink, keep_s=86_400))
     wait_for(lambda: sink.purged)
     offer(log)
     log.close()
     assert 0 <= sink.rows[0].ts - sink.purged[0] - 86_400_000_000 < 600_000_000
+
+
+def test_old_rows_that_cannot_be_purged_hold_up_no_new_ones(sink, started):
+    sink.keeps_old_rows = True
+    with capture_logs() as lines:
+        log = started(a_log(sink, keep_s=60))
+        wait_for(lambda: sink.purged)
+        offer(log)
+        wait_for(lambda: log.predictions.written)
+        log.close()
+    assert [(line["event"], line["reason"]) for line in lines] == [("prediction_log.purge_failed", "must not delete")]
 
 
 def test_without_an_age_nothing_is_purged(sink, started):

@@ -40,7 +40,7 @@ def test_the_first_pattern_that_fits_decides_otherwise_the_value_for_all(text, m
     ],
 )
 def test_a_bad_rate_is_refused_in_words(text, why):
-    with pytest.raises(ValueError, match="(?s).*") as refusal:
+    with pytest.raises(ValueError, match=r"(?s).*") as refusal:
         rules.parse_rates(text)
     assert why in str(refusal.value)
 
