@@ -79,7 +79,10 @@ class PredictionLog:
         return self._keep(tally, lambda: entry.of_feedback(row))
 
     def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
-        """Write what is queued, for at most ``within_s`` seconds, and count the rest as dropped. It blocks its thread."""
+        """Write what is queued, for at most ``within_s`` seconds, and count the rest as dropped.
+
+        It blocks its thread. No request may be in flight any more; later rows are counted as dropped.
+        """
         self._is_closed = True
         self._writer.close(within_s)
 

@@ -91,7 +91,8 @@ def a_log(sink: Any, rules: Rules | None = None, **changes: Any) -> PredictionLo
 def is_exact(log: PredictionLog) -> bool:
     """Whether all rows are accounted for, and only what is in the queue counts as queued."""
     tallies = (log.predictions, log.feedbacks)
-    return sum(tally.queued for tally in tallies) == len(log._queue) and all(
+    queued = sum(tally.queued for tally in tallies)
+    return (queued, queued > 0) == (len(log._queue), log._queue.bytes > 0) and all(
         tally.offered == tally.kept + tally.unsampled
         and tally.kept == tally.written + sum(tally.dropped.values()) + tally.queued
         for tally in tallies
