@@ -101,7 +101,8 @@ async def test_requests_go_on_while_the_sink_fails_and_every_row_is_accounted_fo
         assert (len(predictions), len(feedback)) == (tally.written, log.feedbacks.written)
         assert len({row.seq for row in predictions}) == len(predictions) == tally.kept - tally.full
         events = [line["event"] for line in lines]
-        assert events.count("prediction_log.away") == (not is_hanging)
+        # A statement that hung is ended by its time limit when the server goes on, if that is over, or else succeeds.
+        assert events.count("prediction_log.away") in ((0, 1) if is_hanging else (1,))
         told = sum(line.get("lost", 0) for line in lines)
         assert told == tally.full + log.feedbacks.full >= full
         assert PASSWORD not in str(lines)
