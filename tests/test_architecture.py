@@ -47,6 +47,9 @@ MAY_IMPORT = {
     "gateway.api.openinference": {"gateway.api.advice", "gateway.inference.predictor", *API},
     "gateway.api.simple": {"gateway.api.advice", "gateway.inference.predictor", "gateway.inference.example_rows", *API},
     "gateway.api.docs": {f"gateway.api.{room}" for room in ("advice", "tfserving", "openinference", "simple")} | API,
+    "gateway.prediction_log.row": set(),
+    "gateway.prediction_log.sinks": {"gateway.prediction_log.row"},
+    "gateway.prediction_log": {"gateway.prediction_log.row", "gateway.prediction_log.sinks", "gateway.inference", *LEAVES},
     "gateway": {"gateway"},
     **dict.fromkeys(SERVER_LEAVES, SERVER_LEAVES),
     "model_server.session": SERVER_LEAVES,
@@ -77,7 +80,14 @@ MODEL_EXPORT = {part for part in MAY_IMPORT if part.split(".")[0] == "model_expo
 HOME = {
     "flask": {"gateway.api", "gateway"},
     "werkzeug": {"gateway.api", "gateway.api.docs", "gateway.server"},  # in the server for gateway/server/front.py only
-    "marshmallow": {"gateway.api", "gateway.api.openinference", "gateway.settings", "gateway.cache_setting"},
+    "marshmallow": {
+        "gateway.api",
+        "gateway.api.openinference",
+        "gateway.settings",
+        "gateway.cache_setting",
+        "gateway.prediction_log",
+    },
+    "sqlalchemy": {"gateway.prediction_log.sinks"},
     "grpc": {"gateway.backend", *MODEL_SERVER},
     "google": {"gateway.backend", *MODEL_SERVER, *MODEL_EXPORT, "deploy"},
     "tensorflow": {"gateway.backend", *MODEL_SERVER, *MODEL_EXPORT},
@@ -86,12 +96,12 @@ HOME = {
     "httptools": {"gateway.server"},
     "uvloop": {"gateway.server"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
-    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry"},
+    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry", "gateway.prediction_log"},
     "redis": {"gateway.access.limits"},
     "cachetools": {"gateway.inference.caching"},
     "flask_swagger_ui": {"gateway.api.docs"},
     "structlog": {"gateway.telemetry", *MODEL_SERVER},
-    "click": {"gateway", "gateway.access", "model_export"},
+    "click": {"gateway", "gateway.access", "gateway.prediction_log", "model_export"},
 }
 
 

@@ -1,0 +1,187 @@
+"""``python -m gateway log ...``: what an operator asks of the prediction log."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+import numpy as np
+import orjson
+
+from gateway.prediction_log import retention, tensors
+from gateway.prediction_log.row import KINDS, PredictionRow
+from gateway.prediction_log.sinks.address import sink_at
+from gateway.prediction_log.sinks.sink import Filter, Sink, SinkAway
+from gateway.prediction_log.tensors import Array, Summarised
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MOST_CELL: Final = 60
+_TAIL: Final = ("TIME", "STATUS", "MODEL", "MS", "INPUTS", "OUTPUTS", "REQUEST")
+
+
+def _age(context: click.Context, option: click.Parameter, value: str) -> int:
+    try:
+        return retention.parse_age(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _time_us(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected a time such as 2026-11-26 or 2026-11-26T23:00:00Z") from None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def filter_options(command: Command) -> Command:
+    """The options that say which rows are meant: ``from_us``, ``to_us``, ``model`` and ``version`` of a ``Filter``."""
+    for option in (
+        click.option("--version", type=int, help="Only this version."),
+        click.option("--model", help="Only this model."),
+        click.option("--to", "to_us", callback=_time_us, metavar="TIME", help="Only rows before this time (UTC)."),
+        click.option("--from", "from_us", callback=_time_us, metavar="TIME", help="Only rows from this time on (UTC)."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(address: str) -> Iterator[Sink]:
+    """The sink at ``address``, closed afterwards. What is wrong with either ends the command with one line."""
+    if address == "off":
+        raise click.ClickException("the prediction log is off")
+    try:
+        sink = sink_at(address)
+    except ValueError as error:
+        raise click.ClickException(f"the prediction log's address: {error}") from None
+    try:
+        yield sink
+    except SinkAway as away:
+        raise click.ClickException(f"{sink.name}: {away}") from None
+    finally:
+        sink.close()
+
+
+@click.group("log")
+@click.option(
+    "--log",
+    "address",
+    envvar=["GATEWAY_PREDICTION_LOG", "DATABASE_URL"],
+    required=True,
+    show_envvar=True,
+    metavar="URL",
+    help="The address of the prediction log.",
+)
+@click.pass_context
+def log_commands(context: click.Context, address: str) -> None:
+    """Look into the prediction log, which may be in use meanwhile."""
+    context.obj = address
+
+
+@log_commands.command()
+@click.option("-n", "newest", type=click.IntRange(1), default=20, show_default=True, help="How many rows.")
+@click.option("--request", "request_id", metavar="ID", help="Only the request with this X-Request-Id.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with all columns.")
+@filter_options
+@click.pass_obj
+def tail(address: str, /, newest: int, request_id: str | None, as_json: bool, **where: Any) -> None:
+    """Print the newest predictions, the oldest of them first."""
+    ids = frozenset([request_id]) if request_id else None
+    with opened(address) as sink:
+        rows = sink.read(PredictionRow, Filter(newest=newest, request_ids=ids, **where))
+        if as_json:
+            for row in rows:
+                click.echo(_json(_document(row)))
+        else:
+            _print_table([_TAIL, *map(_cells, rows)])
+
+
+@log_commands.command()
+@click.option("--older-than", "keep_s", callback=_age, required=True, metavar="AGE", help="Such as 30d, 12h or 90m.")
+@click.pass_obj
+def purge(address: str, /, keep_s: int) -> None:
+    """Delete the predictions and feedback that are older than an age."""
+    before_us = retention.cutoff_us(keep_s)
+    total = 0
+    with opened(address) as sink:
+        while count := sink.purge(before_us):
+            total += count
+    click.echo(f"{total} rows deleted")
+
+
+@log_commands.command()
+@click.pass_obj
+def gaps(address: str, /) -> None:
+    """Print how many rows are there of each run of a worker, and how many were lost between the first and the last."""
+    with opened(address) as sink:
+        runs = [(kind.TABLE, run.boot, str(run.rows), str(run.missing)) for kind in KINDS for run in sink.runs(kind)]
+    _print_table([("TABLE", "WORKER", "ROWS", "MISSING"), *runs])
+
+
+def _print_table(lines: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cells(row: PredictionRow) -> tuple[str, ...]:
+    return (
+        _time(row.ts),
+        str(row.status) if row.error is None else f"{row.status} {row.error}",
+        row.model if row.version is None else f"{row.model}/{row.version}",
+        f"{row.total_us / 1000:.1f}",
+        _short(row.inputs),
+        _short(row.outputs),
+        row.request_id,
+    )
+
+
+def _time(ts: int) -> str:
+    return datetime.fromtimestamp(ts // 1_000_000, UTC).replace(microsecond=ts % 1_000_000).isoformat(timespec="milliseconds")
+
+
+def _short(data: bytes | None) -> str:
+    if data is None:
+        return "-"
+    texts = [f"{name}={_words(tensor)}" for name, tensor in tensors.decode(data).items()]
+    text = " ".join(texts)
+    return text if len(text) <= _MOST_CELL else text[: _MOST_CELL - 1] + "…"
+
+
+def _words(tensor: Array | Summarised) -> str:
+    return f"{tensor.dtype}{list(tensor.shape)}" if isinstance(tensor, Summarised) else _json(tensor)
+
+
+def _document(row: PredictionRow) -> dict[str, Any]:
+    """The row with its tensors decoded."""
+    document = msgspec.structs.asdict(row)
+    document["ts"] = _time(row.ts)
+    document["digest"] = row.digest.hex() if row.digest else None
+    for name in ("inputs", "outputs"):
+        document[name] = tensors.decode(document[name]) if document[name] else None
+    return document
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def _plain(value: Any) -> Any:
+    """What orjson does not know: summaries, strings of tensors, and arrays of rare dtypes."""
+    match value:
+        case Summarised():
+            return {"dtype": value.dtype, "shape": value.shape, **msgspec.structs.asdict(value.summary)}
+        case bytes():
+            return value.decode(errors="replace")
+        case np.ndarray() if value.dtype.kind == "c":
+            return np.stack([value.real, value.imag], axis=-1)
+        case np.ndarray():
+            return value.tolist() if value.dtype.hasobject else value.astype(np.float32)
+        case _:
+            raise TypeError(f"no JSON form of {type(value).__name__}")
