@@ -1,4 +1,4 @@
-"""``python -m gateway`` runs the gateway under gunicorn; ``python -m gateway settings`` tells every setting.
+"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys`` and ``log`` are commands.
 
 Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a wrong command line.
 """
@@ -17,6 +17,9 @@ from typing import NoReturn
 import click
 
 from gateway import settings
+from gateway.access.commands import keys
+from gateway.access.limits.limit import parse_limits
+from gateway.prediction_log.commands import log_commands
 from gateway.server.limits import Limits
 from gateway.server.tls import CertificateFiles
 from gateway.settings import Settings, SettingsError
@@ -51,6 +54,10 @@ def show_settings() -> None:
         click.echo(f"| `{row.variable}` | {default} | {row.meaning} |")
 
 
+main.add_command(keys(parse_limits))
+main.add_command(log_commands)
+
+
 def _settings() -> Settings:
     try:
         return settings.settings_from_environment(os.environ)
@@ -82,9 +89,22 @@ def _serve(current: Settings) -> None:
 def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: str) -> NoReturn:
     from prometheus_client import multiprocess  # noqa: PLC0415
 
-    from gateway.app import WorkerParts  # noqa: PLC0415
+    from gateway.access.limits.table import LimitTable  # noqa: PLC0415
+    from gateway.app import WorkerParts, check_access, prediction_log  # noqa: PLC0415
     from gateway.server.gunicorn_app import serve  # noqa: PLC0415
     from gateway.server.worker import ServerConfig  # noqa: PLC0415
+
+    try:
+        check_access(current)
+        prediction_log(current)
+    except SettingsError as error:
+        raise StartError(str(error)) from error
+    limit_table = LimitTable() if current.keys_file or current.address_limits else None
+
+    def worker_died(pid: int) -> None:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        if limit_table is not None:
+            limit_table.worker_died(pid)
 
     config = ServerConfig(
         host=current.host,
@@ -96,7 +116,7 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
         log_level=current.log_level,
         tls=certificate,
     )
-    serve(config, partial(WorkerParts, current, metrics_dir), multiprocess.mark_process_dead)
+    serve(config, partial(WorkerParts, current, metrics_dir, limit_table), worker_died)
 
 
 def _leave(sig: int, frame: FrameType | None) -> NoReturn:

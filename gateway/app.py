@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,25 @@ from typing import Any
 from flask import Flask
 
 from gateway import settings as gateway_settings
+from gateway.access import key_file
+from gateway.access.authenticator import Authenticator
+from gateway.access.gate import AddressLimits, Gate
+from gateway.access.key_file import KeyFileError
+from gateway.access.key_set import KeySet
+from gateway.access.limits.leases import Leases
+from gateway.access.limits.limit import parse_limits
+from gateway.access.limits.limiter import Limiter
+from gateway.access.limits.table import LimitTable
 from gateway.api.body import Bodies
 from gateway.api.docs.openapi import Limits
 from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
+from gateway.api.feedback import Feedback
 from gateway.api.memory import Memory
 from gateway.api.openinference.routes import OpenInference
 from gateway.api.ops import Ops
 from gateway.api.readiness import Readiness
-from gateway.api.routes import Routes, Run
+from gateway.api.routes import Route, Routes, Run
 from gateway.api.simple.routes import Simple
 from gateway.api.tfserving import cors
 from gateway.api.tfserving.routes import TfServing
@@ -38,9 +49,16 @@ from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
+from gateway.prediction_log.log import PredictionLog
+from gateway.prediction_log.requests import offer_request
+from gateway.prediction_log.rules import Rules
+from gateway.prediction_log.sinks.address import sink_at
 from gateway.server.front import Front
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from gateway.telemetry import logs, metrics
+from gateway.telemetry.logs import logger
+
+log = logger("gateway")
 
 # In the folder that the workers share.
 _VERDICTS = "batch_verdicts.jsonl"
@@ -55,12 +73,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     Its event loop, with the connection to the model server, starts with the first request of a process.
 
     Raises:
-        SettingsError: the environment does not make valid settings.
+        SettingsError: the environment does not make valid settings, or a file or address that they name is none.
         ModelConfigError: the model config file cannot be read.
     """
     if settings is None:
         settings = gateway_settings.settings_from_environment(os.environ)
         logs.configure(settings.log_level)
+    check_access(settings)
     gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
@@ -77,7 +96,8 @@ class Gateway:
     """The parts of one process, which live on one event loop.
 
     ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
-    their verdicts on batches. ``client`` calls the model server; without one it is made from the settings.
+    their verdicts on batches, in ``limit_table`` what their callers may still ask for. ``client`` calls the model server;
+    without one it is made from the settings.
     """
 
     def __init__(
@@ -86,6 +106,7 @@ class Gateway:
         is_draining: Callable[[], bool] = lambda: False,
         metrics_dir: str | None = None,
         client: BackendClient | None = None,
+        limit_table: LimitTable | None = None,
     ) -> None:
         self.memory = Memory(settings.max_body_bytes)
         self._client = client = client or BackendClient(settings.serving_target)
@@ -117,16 +138,28 @@ class Gateway:
         openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self.memory, readiness=readiness)
         limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
-        self.edge = Edge(settings.predict_timeout_ms / 1000, cors.HEADERS if settings.tfserving_cors == "on" else ())
+        self._log = prediction_log(settings)
+        self.edge = Edge(
+            settings.predict_timeout_ms / 1000,
+            cors.HEADERS if settings.tfserving_cors == "on" else (),
+            None if self._log is None else partial(offer_request, self._log),
+        )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
-        rooms = (tfserving, simple, openinference, docs, ops)
+        rooms = (tfserving, simple, openinference, docs, ops, Feedback(self._log, bodies))
         table = [route for room in rooms for route in room.routes()]
+        self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
+        if self._access is not None:
+            table = [self._access.guarded(route) for route in table]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Connect to the model server and follow its models, on the event loop that runs here."""
         self._client.start()
         self._catalog.start()
+        if self._access is not None:
+            await self._access.start()
+        if self._log is not None:
+            self._log.start()
 
     async def close(self) -> None:
         """Stop following the models, and close the connection."""
@@ -137,6 +170,10 @@ class Gateway:
         self._records.close()
         self.memory.close()
         self.edge.metrics.close()
+        if self._access is not None:
+            await self._access.close()
+        if self._log is not None:
+            await asyncio.to_thread(self._log.close)
         logs.flush()
 
     def flask(self, run: Run) -> Flask:
@@ -149,11 +186,48 @@ class Gateway:
         return app
 
 
+class Access:
+    """Who may call, and how much: the keys and limits of one process."""
+
+    def __init__(self, settings: Settings, limit_table: LimitTable | None) -> None:
+        self._metrics_need_a_key = settings.metrics_key == "on"
+        self._keys = None if settings.keys_file is None else KeySet(settings.keys_file, parse_limits)
+        self._table = table = limit_table or LimitTable()
+        self._leases = Leases(settings.redis_url, table, metrics.note_limit_store) if settings.redis_url else None
+        limiter = Limiter(table, self._leases, metrics.count_limited, metrics.LIMIT_OVERFLOWS.inc)
+        authenticator = None if self._keys is None else Authenticator(self._keys.find, self._keys.note_use)
+        addresses = AddressLimits(settings.address_limits, settings.trusted_proxies)
+        self._gate = Gate(authenticator, limiter, addresses, metrics.count_auth)
+
+    def guarded(self, route: Route) -> Route:
+        """``route`` for those who may call it."""
+        if not route.scope or (route.scope == "metrics" and not self._metrics_need_a_key):
+            return route
+        return replace(route, handler=self._gate.guarded(route.scope, route.handler))
+
+    async def start(self) -> None:
+        """Read the keys, and ask Redis for leases. Waits half a second for it at most."""
+        self._table.join()
+        if self._keys is not None:
+            self._keys.start()
+        if self._leases is not None:
+            await self._leases.start()
+
+    async def close(self) -> None:
+        """Write what is known of the keys' use, and end the leases."""
+        if self._leases is not None:
+            await self._leases.close()
+        if self._keys is not None:
+            await asyncio.to_thread(self._keys.close)
+
+
 class WorkerParts:
     """The gateway under our own server: the worker's event loop answers predictions and probes, Flask in threads the rest."""
 
-    def __init__(self, settings: Settings, metrics_dir: str, is_draining: Callable[[], bool]) -> None:
-        self._gateway = gateway = Gateway(settings, is_draining, metrics_dir)
+    def __init__(
+        self, settings: Settings, metrics_dir: str, limit_table: LimitTable | None, is_draining: Callable[[], bool]
+    ) -> None:
+        self._gateway = gateway = Gateway(settings, is_draining, metrics_dir, limit_table=limit_table)
         self._front = Front(
             gateway.routes.find, gateway.edge.answer, gateway.flask(self._run), gateway.edge.refuse, settings.max_in_flight
         )
@@ -163,7 +237,7 @@ class WorkerParts:
     async def start(self) -> None:
         """Connect to the model server."""
         self._loop = asyncio.get_running_loop()
-        self._gateway.start()
+        await self._gateway.start()
 
     async def close(self) -> None:
         """End the threads and the connection to the model server."""
@@ -172,6 +246,33 @@ class WorkerParts:
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def check_access(settings: Settings) -> None:
+    """Look at the key file once, before there are workers, and log what an operator should know.
+
+    Raises:
+        SettingsError: it cannot be read, or trusted.
+    """
+    if settings.keys_file is None:
+        log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
+        return
+    try:
+        key_file.check_at_start(settings.keys_file, parse_limits)
+    except KeyFileError as error:
+        raise SettingsError(f"GATEWAY_KEYS_FILE: {error}") from error
+
+
+def prediction_log(settings: Settings) -> PredictionLog | None:
+    """The prediction log, not started; None when it is off. Raises SettingsError for an address that is none."""
+    if settings.prediction_log == "off":
+        return None
+    try:
+        sink = sink_at(settings.prediction_log)
+    except ValueError as error:
+        raise SettingsError(f"GATEWAY_PREDICTION_LOG (or DATABASE_URL): {error}") from error
+    rules = Rules(settings.prediction_log_sample, settings.prediction_log_sample_errors, settings.prediction_log_values)
+    return PredictionLog(sink, rules, max_bytes=settings.prediction_log_queue_bytes, keep_s=settings.prediction_log_keep)
 
 
 def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batcher | None:

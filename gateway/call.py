@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import Setting
@@ -10,6 +10,41 @@ from gateway.telemetry.trace import Trace
 
 ENVIRON_KEY: Final = "gateway.call"
 """The key of a WSGI environment under which our own server gives the call that it was made from."""
+
+
+class Caller(Protocol):
+    """Who sends a call, and what it may do. ``name``: of its key; None: it has none."""
+
+    name: str | None
+
+    def may_see(self, model: str) -> bool:
+        """Whether it may know of ``model``."""
+
+    def enter(self, call: "Call", trace: Trace) -> None:
+        """Its call for a prediction begins. Raises PermissionDenied and RateLimited."""
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What its answer says of its limits."""
+
+
+class Anybody:
+    """A caller where there are neither keys nor limits."""
+
+    name: str | None = None
+
+    def may_see(self, model: str) -> bool:
+        """It may know of every model."""
+        return True
+
+    def enter(self, call: "Call", trace: Trace) -> None:
+        """It may begin."""
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
+
+ANYBODY: Final = Anybody()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -25,6 +60,8 @@ class Call:
     The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call. A handler sets ``trace`` and
     ``parse_s`` (the seconds that its body took to be read as JSON), and adds to ``when_answered`` what is to be done then, such
     as to give back what the call holds. ``error_code`` and ``setting`` are those of the error that answers it.
+
+    ``caller`` is set before the handler is called, where there are keys or limits.
     """
 
     method: str
@@ -41,8 +78,15 @@ class Call:
     error_code: str | None = None
     setting: Setting | None = None
     when_answered: tuple[Callable[[], None], ...] = ()
+    caller: Caller = ANYBODY
     id: str = field(init=False)
     deadline: Deadline = field(init=False)
+
+    def begin(self, model: str, signature: str) -> Trace:
+        """Begin a prediction. Raises what ``Caller.enter`` raises."""
+        trace = self.trace = Trace(model, signature)
+        self.caller.enter(self, trace)
+        return trace
 
     @property
     def media_type(self) -> str:

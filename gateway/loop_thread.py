@@ -33,7 +33,7 @@ class LoopThread:
     ``start`` is called there before the first of them, once in each process, and ``close`` by ``close``.
     """
 
-    def __init__(self, start: Callable[[], None], close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, None]], close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._start = start
         self._close = close
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class LoopThread:
         loop = _running()
         with self._lock:
             if self._pid != os.getpid():
-                asyncio.run_coroutine_threadsafe(self._started(), loop).result()
+                asyncio.run_coroutine_threadsafe(self._start(), loop).result()
                 self._pid = os.getpid()
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
@@ -53,6 +53,3 @@ class LoopThread:
         if self._pid == os.getpid():
             asyncio.run_coroutine_threadsafe(self._close(), _running()).result()
             self._pid = 0
-
-    async def _started(self) -> None:
-        self._start()

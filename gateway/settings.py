@@ -6,7 +6,7 @@ A bad value, or a ``GATEWAY_*`` name that is no setting, stops the start with th
 import dataclasses
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -14,7 +14,11 @@ from typing import Any, Final, Literal, NamedTuple
 from marshmallow import Schema, ValidationError, fields, validate
 
 from gateway import cache_setting
+from gateway.access.limits.addresses import Network, parse_proxies
+from gateway.access.limits.limit import parse_limits
 from gateway.cache_setting import CachedModel, cached_models
+from gateway.prediction_log.retention import parse_age
+from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
 
 PREFIX: Final = "GATEWAY_"
 
@@ -25,6 +29,11 @@ _TARGET: Final = rf"([^\s:/]+|\[[0-9a-fA-F:.]+\]):{_PORT}\Z|(dns|ipv4|ipv6|unix|
 
 _NAME: Final = validate.Regexp(r"[^\s:/]+\Z")
 _HOST: Final = validate.Regexp(r"[0-9A-Za-z_.:%-]+\Z")
+
+_REDIS: Final = validate.Regexp(r"(rediss?|unix)://\S+\Z")
+# RFC 6454: as a browser sends it.
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?|\*")
+_DATABASE: Final = "DATABASE_URL"
 
 _REMOVED: Final = {
     "batch_max_wait_us": "a batch is sent as soon as the one before it has been answered",
@@ -38,12 +47,27 @@ class SettingsError(Exception):
     """Raised when the environment does not make valid settings; the message has one line for each problem."""
 
 
+def _checked_limits(text: str) -> str:
+    """``text``, if it is one of limits."""
+    parse_limits(text)
+    return text
+
+
 def _patterns(text: str) -> tuple[str, ...]:
     """Names or patterns of models with commas between them."""
     patterns = tuple(part.strip() for part in text.split(","))
     if not all(_PATTERN.fullmatch(pattern) for pattern in patterns):
         raise ValidationError("not a list of patterns")
     return patterns
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins of pages with commas between them, or ``*``."""
+    origins = tuple(part.strip() for part in text.split(","))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin[:100]!r} is none, such as https://app.example or http://localhost:3000")
+    return origins
 
 
 class _Number(fields.Integer):
@@ -74,6 +98,19 @@ def _choice(default: str, choices: tuple[str, ...], meaning: str) -> Any:
     return _text(default, meaning, expected, validate.OneOf(choices))
 
 
+def _parsed(parse: Callable[[str], Any], default: Any, meaning: str, expected: str) -> Any:
+    """A setting that ``parse`` reads; it raises ValueError, whose words the refusal repeats."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+    field = _setting(fields.Function(deserialize=read, load_default=default), meaning, expected)
+    return dataclasses.field(metadata={**field.metadata, "says_why": True})
+
+
 def _path(meaning: str) -> Any:
     return _setting(fields.Function(deserialize=Path, load_default=None), meaning, "the path of a file")
 
@@ -84,10 +121,10 @@ class Settings:
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
     port: int = _number(8080, "Port to listen on.", 1, 65535)
-    tls_cert: Path | None = _path(  # noqa: RUF009 - it makes a field, as the others do
+    tls_cert: Path | None = _path(
         "A PEM file with the certificate and its chain, for HTTPS. A renewed certificate is taken up within a minute."
     )
-    tls_key: Path | None = _path("The PEM file with the key of `GATEWAY_TLS_CERT`.")  # noqa: RUF009 - as above
+    tls_key: Path | None = _path("The PEM file with the key of `GATEWAY_TLS_CERT`.")
     workers: int = _number(
         0, "Worker processes; 0: one for every two cores, because the model server needs the others.", 0, 256
     )
@@ -98,7 +135,7 @@ class Settings:
         "host:port or a gRPC target",
         validate.Regexp(_TARGET),
     )
-    model_config_file: Path | None = _path(  # noqa: RUF009 - as above
+    model_config_file: Path | None = _path(
         "The server's `models.config`: the models without which the gateway is not ready. Empty: those that requests name."
     )
     model_max_in_flight: int = _number(
@@ -157,6 +194,54 @@ class Settings:
         0, "After SIGTERM, how long `/readyz` says 503 while requests are still taken, in milliseconds.", 0, 600_000
     )
     graceful_timeout_s: int = _number(30, "After SIGTERM, how long requests in flight may take to end, in seconds.", 1, 3600)
+    keys_file: Path | None = _path(
+        "The key file, which `python -m gateway keys` writes. As soon as it is set, requests need a key. Empty: they need none."
+    )
+    metrics_key: Literal["on", "off"] = _choice(
+        "off", ("on", "off"), "`on`: `/metrics` needs a key with the scope `metrics`, where there are keys."
+    )
+    address_limits: str = _parsed(
+        _checked_limits, "", "What an address without a key may ask for, such as `600/min;burst=50`. Empty: no limit.", "limits"
+    )
+    trusted_proxies: tuple[Network, ...] = _parsed(
+        parse_proxies, (), "The networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: none.", "networks"
+    )
+    redis_url: str = _text(
+        "",
+        "The Redis over which several gateways share their limits, such as `redis://redis:6379/0`. Empty: each has its own.",
+        "a URL such as redis://host:6379/0",
+        _REDIS,
+    )
+    cors_origins: tuple[str, ...] = _parsed(
+        _origins,
+        (),
+        "Pages of these origins may read every answer: `https://app.example`, or `*` for all. Empty: none.",
+        "origins",
+    )
+    prediction_log: str = _text(
+        "off",
+        "Where predictions are logged: `sqlite:///file`, `postgresql://user:password@host/database`, `file:///folder`, or "
+        "`off`. When it is not set, `DATABASE_URL` counts.",
+        "a URL, or off",
+    )
+    prediction_log_sample: ByModel[float] = _parsed(
+        parse_rates, ByModel(1.0), "The part of the answers that is logged, also by model: `0.1,digits:1`.", "rates from 0 to 1"
+    )
+    prediction_log_sample_errors: ByModel[float] = _parsed(
+        parse_rates, ByModel(1.0), "The part of the errors that is logged, in the same way.", "rates from 0 to 1"
+    )
+    prediction_log_values: ByModel[Values] = _parsed(
+        parse_values,
+        ByModel("small"),
+        "Which tensors are logged whole: `small` (to 64 elements), `none` or `all`, also by model. Of others a summary is.",
+        "small, none or all",
+    )
+    prediction_log_keep: int | None = _parsed(
+        parse_age, None, "How long rows are kept, such as `30d`. Empty: for ever.", "an age"
+    )
+    prediction_log_queue_bytes: int = _number(
+        33_554_432, "What may wait to be logged in one worker, in bytes; above it rows are dropped.", 65_536, 2**40
+    )
     log_level: str = _choice(
         "INFO",
         ("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -173,6 +258,9 @@ class Settings:
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
 
+
+_SECRET: Final = ("redis_url", "prediction_log")
+"""Settings that may hold a password: no message repeats them."""
 
 _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
 _SCHEMA: Final = Schema.from_dict({name: field.metadata["field"] for name, field in _FIELDS.items()})()
@@ -201,6 +289,8 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
         SettingsError: a value is bad, or a ``GATEWAY_*`` name is unknown or was removed.
     """
     given = {_key(name): value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    if environ.get(_DATABASE):
+        given.setdefault("prediction_log", environ[_DATABASE])
     try:
         settings = Settings(**_SCHEMA.load(given))
     except ValidationError as error:
@@ -214,8 +304,9 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
 def _problem(key: str, value: str, why: list[str]) -> str:
     if key in _FIELDS:
         metadata = _FIELDS[key].metadata
-        which = f" ({'; '.join(why)})" if key == "cache" else ""
-        return f"{_variable(key)}={value!r}: expected {metadata['expected']}{which}"
+        which = f" ({'; '.join(why)})" if key == "cache" or "says_why" in metadata else ""
+        shown = "" if key in _SECRET else f"={value!r}"
+        return f"{_variable(key)}{shown}: expected {metadata['expected']}{which}"
     if key in _REMOVED:
         return f"{_variable(key)}: this setting does nothing any more, remove it: {_REMOVED[key]}"
     variable = _variable(key) if key == key.lower() else PREFIX + key
@@ -224,7 +315,10 @@ def _problem(key: str, value: str, why: list[str]) -> str:
 
 
 def _default(field: fields.Field[Any]) -> str:
-    return str(field.load_default) if field.load_default not in (None, ()) else ""
+    default = field.load_default
+    if isinstance(default, ByModel):
+        default = default.default
+    return str(default) if default not in (None, ()) else ""
 
 
 def _key(variable: str) -> str:

@@ -33,7 +33,7 @@ async def opened() -> AsyncIterator[Handler]:
             raise BenchError(f"{call.method} {call.path} is no prediction route")
         return await gateway.edge.answer(call, handler)
 
-    gateway.start()
+    await gateway.start()
     try:
         yield answer
     finally:

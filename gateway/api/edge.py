@@ -4,12 +4,12 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 from gateway.api import errors
 from gateway.api.errors import InternalError
-from gateway.call import Answer, Call, Handler
+from gateway.call import ANYBODY, Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
 from gateway.inference.suggestions import short_name
@@ -22,6 +22,9 @@ log = logger("request")
 
 # A client's own id is taken over when it fits a header and a log line; otherwise one is made.
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}\Z")
+Offer: TypeAlias = Callable[[Call, Trace, Answer, float], None]
+"""Offers an answered request for a prediction, and the seconds that it took, to the prediction log. It raises nothing."""
+
 _UNKNOWN: Final = Labels("", "", "")
 _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
 
@@ -29,10 +32,11 @@ _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
 class Edge:
     """Answers the calls of one worker, each within ``timeout_s`` seconds of when it was complete. For one event loop.
 
-    ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes.
+    ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes. ``offer``: None without a prediction log.
     """
 
-    def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = (), offer: Offer | None = None) -> None:
+        self._offer = offer
         self._timeout_s = timeout_s
         self._tfserving_headers = tfserving_headers
         self.metrics = RequestMetrics()
@@ -80,6 +84,8 @@ class Edge:
             labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
             rows = trace.rows if answer.status == 200 and trace.rows is not None else 0
             self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
+            if self._offer is not None:
+                self._offer(call, trace, answer, total_s)
         _log(call, trace, answer.status, total_s)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
@@ -87,6 +93,8 @@ class Edge:
         if self._tfserving_headers and errors.is_tfserving(call.path):
             headers.extend(self._tfserving_headers)
         headers.append(("X-Request-Id", call.id))
+        if call.caller is not ANYBODY:
+            headers.extend(call.caller.headers())
         if trace is not None:
             if trace.version is not None:
                 headers.append(("X-Model-Version", str(trace.version)))
@@ -117,6 +125,8 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
         fields["backend_ms"] = _ms(trace.backend_s)
         if trace.cache is not None:
             fields["cache"] = trace.cache
+    if call.caller.name is not None:
+        fields["key"] = call.caller.name
     if call.error_code is not None:
         fields["error"] = call.error_code
     if call.setting is not None:

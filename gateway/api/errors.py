@@ -34,6 +34,8 @@ def to_answer(error: GatewayError, path: str) -> Answer:
     answer = Answer(error.http_status, error_body(error, path), [("Content-Type", JSON)])
     if isinstance(error, errors.Unavailable):
         answer.headers.append(("Retry-After", str(error.retry_after_s)))
+    if isinstance(error, errors.Unauthenticated | errors.RateLimited):
+        answer.headers.extend(error.headers)
     if isinstance(error, errors.MethodNotAllowed):
         answer.headers.append(("Allow", ", ".join(error.allowed)))
     return answer

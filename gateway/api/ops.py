@@ -28,7 +28,8 @@ class Ops:
     def routes(self) -> list[Route]:
         """The routes. Orchestrators restart a gateway by them, so they do not wait behind requests for the model server."""
         handlers = {"/health": self.health, "/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics}
-        return [Route(rule, ("GET",), handler, on_loop=True) for rule, handler in handlers.items()]
+        scopes = {"/metrics": "metrics"}
+        return [Route(rule, ("GET",), handler, on_loop=True, scope=scopes.get(rule, "")) for rule, handler in handlers.items()]
 
     async def health(self, call: Call) -> Answer:
         """That this process answers, in the form that some clients ask for."""

@@ -30,13 +30,14 @@ class Route:
     """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax.
 
     ``handler`` takes the call, and by name the variable parts of the rule. ``on_loop``: our own server answers it without
-    Flask, so that it never waits for a thread.
+    Flask, so that it never waits for a thread. ``scope``: what a key must have for it, where there are keys; empty for none.
     """
 
     rule: str
     methods: tuple[str, ...]
     handler: Callable[..., Coroutine[Any, Any, Answer]]
     on_loop: bool = False
+    scope: str = ""
 
 
 class Routes:

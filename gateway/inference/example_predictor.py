@@ -48,6 +48,8 @@ class ExamplePredictor:
         served = await self._catalog.served(model, deadline)
         trace.version, trace.rows = served.version, len(examples.examples)
         trace.is_known = trace.signature in served.signatures
+        if trace.when_built is not None:
+            trace.when_built()
         started_s = time.perf_counter()
         try:
             yield

@@ -74,13 +74,15 @@ class Predictor:
         started_s = time.perf_counter()
         inputs = await build(signature)
         trace.build_s += time.perf_counter() - started_s
-        trace.rows = _rows(inputs)
+        trace.inputs, trace.rows = inputs, _rows(inputs)
+        if trace.when_built is not None:
+            trace.when_built()
         question = Question(model, served, signature, inputs, outputs)
         if self._cache is None or model.name not in self._cache:
             prediction = await self._call(question, trace, deadline)
         else:
             prediction = await self._cache.answer(question, trace, deadline, partial(self._call, question, trace, deadline))
-        trace.version = prediction.version
+        trace.version, trace.outputs = prediction.version, prediction.outputs
         return prediction
 
     async def _call(self, question: Question, trace: Trace, deadline: Deadline) -> Prediction:

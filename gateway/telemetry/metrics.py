@@ -61,7 +61,30 @@ CACHE_EVICTIONS = Counter(
 )
 CACHE_ENTRIES = Gauge("gateway_cache_entries", "Answers kept, over all workers.", ("model",), multiprocess_mode="livesum")
 CACHE_BYTES = Gauge("gateway_cache_bytes", "What they take in memory.", ("model",), multiprocess_mode="livesum")
+AUTH = Counter(
+    "gateway_auth_total", "Keys that were looked at: ok, missing, malformed, unknown, disabled, expired, conflict.", ("result",)
+)
+LIMITED = Counter("gateway_limited_total", "Limits that refused a request, by what they count and whom.", ("unit", "scope"))
+LIMIT_OVERFLOWS = Counter("gateway_limit_overflows_total", "Requests that were counted with those of other callers.")
+LIMIT_STORE_UP = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
+LIMIT_LEASE_AGE = Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+
+
+def count_auth(result: str) -> None:
+    """A key was looked at."""
+    AUTH.labels(result).inc()
+
+
+def count_limited(unit: str, scope: str) -> None:
+    """A limit has refused a request."""
+    LIMITED.labels(unit, scope).inc()
+
+
+def note_limit_store(is_up: bool, age_s: float) -> None:
+    """Whether Redis shares the limits now, and how many seconds ago it answered last."""
+    LIMIT_STORE_UP.set(is_up)
+    LIMIT_LEASE_AGE.set(age_s)
 
 
 class OfBatches:

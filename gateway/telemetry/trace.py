@@ -1,6 +1,8 @@
 """What is known of a prediction so far, for its log line, its metrics and its answer's headers, also if it fails."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -12,6 +14,9 @@ class Trace:
 
     Times are in seconds: making tensors, waiting for a batch or for the same call of another request, the backend. ``cache``
     says where the answer came from (hit, miss, shared) and is None when the model's answers are not kept.
+
+    ``inputs`` and ``outputs`` are the tensors by name, as far as there are any. ``when_built`` is called when the rows are
+    known and the model has not been asked yet; what it raises refuses the request.
     """
 
     model: str
@@ -23,3 +28,6 @@ class Trace:
     queue_s: float = 0.0
     backend_s: float = 0.0
     cache: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    outputs: Mapping[str, Any] | None = None
+    when_built: Callable[[], None] | None = None

@@ -55,10 +55,10 @@ class Docs:
         """The routes."""
         return [
             Route("/", ("GET",), self.home),
-            Route("/openapi.json", ("GET",), self.document),
+            Route("/openapi.json", ("GET",), self.document, scope="metadata"),
             Route("/docs", ("GET",), self.docs),
             Route("/docs/<name>", ("GET",), self.asset),
-            Route("/docs/models/<model>", ("GET",), self.snippets),
+            Route("/docs/models/<model>", ("GET",), self.snippets, scope="metadata"),
         ]
 
     async def home(self, call: Call) -> Answer:

@@ -27,7 +27,6 @@ from gateway.inference.predictor import Predictor, signature_of
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
 from gateway.inference.status import ModelStatus
 from gateway.inference.suggestions import refuse_composite
-from gateway.telemetry.trace import Trace
 
 SERVER_NAME: Final = "serving-gateway"
 SERVER_VERSION: Final = "0.1.0"
@@ -53,12 +52,12 @@ class OpenInference:
     def routes(self) -> list[Route]:
         """The routes. Probes are answered on the loop, so that they do not wait behind requests for the model server."""
         of_model = [
-            Route(f"/v2/models/<name>{version}{rest}", (method,), handler, on_loop)
+            Route(f"/v2/models/<name>{version}{rest}", (method,), handler, on_loop, scope)
             for version in ("", "/versions/<version>")
-            for method, rest, handler, on_loop in (
-                ("GET", "", self.model, False),
-                ("GET", "/ready", self.model_ready, False),
-                ("POST", "/infer", self.infer, True),
+            for method, rest, handler, on_loop, scope in (
+                ("GET", "", self.model, False, "metadata"),
+                ("GET", "/ready", self.model_ready, False, ""),
+                ("POST", "/infer", self.infer, True, "predict"),
             )
         ]
         return [
@@ -66,8 +65,8 @@ class OpenInference:
             Route("/v2/health/live", ("GET",), self.live, on_loop=True),
             Route("/v2/health/ready", ("GET",), self.ready, on_loop=True),
             *of_model,
-            Route("/v2/repository/index", ("POST",), self.repository_index),
-            Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), self.change_repository),
+            Route("/v2/repository/index", ("POST",), self.repository_index, scope="metadata"),
+            Route("/v2/repository/models/<name>/<any(load,unload):action>", ("POST",), self.change_repository, scope="admin"),
         ]
 
     async def server(self, call: Call) -> Answer:
@@ -111,7 +110,7 @@ class OpenInference:
         """A prediction."""
         started_s = time.monotonic()
         model = await self._model_ref(call, name, version) if version else ModelRef(name)
-        trace = call.trace = Trace(name, DEFAULT_SIGNATURE)
+        trace = call.begin(name, DEFAULT_SIGNATURE)
         sent = await self._bodies.read(call, is_json=False, is_strict=True)
         json_bytes = json_length(call.headers.get(_HEADER_LENGTH), len(sent))
         size = len(sent) if json_bytes is None else json_bytes

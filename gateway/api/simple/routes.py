@@ -48,13 +48,15 @@ class Simple:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        return [Route(rule, ("POST",), self.predict, on_loop=True) for rule in ("/predict", "/predict/<model>")]
+        return [
+            Route(rule, ("POST",), self.predict, on_loop=True, scope="predict") for rule in ("/predict", "/predict/<model>")
+        ]
 
     async def predict(self, call: Call, model: str = "") -> Answer:
         """The answer to POST /predict, or to /predict/<model>."""
         started_s = time.monotonic()
         asked = ModelRef(model or self._default_model or self._only_model())
-        trace = call.trace = Trace(asked.name, DEFAULT_SIGNATURE)
+        trace = call.begin(asked.name, DEFAULT_SIGNATURE)
         load, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None
         if load is None:
             sent = await self._read(call, asked)

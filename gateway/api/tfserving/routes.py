@@ -74,10 +74,16 @@ class TfServing:
 
     def routes(self) -> list[Route]:
         """The routes. One handler takes all paths: this dialect answers even a wrong method in its own way."""
-        others = tuple(method for method in cors.METHODS if method != "POST")
-        rules = ("/v1/<path:rest>", "/V1/<path:rest>")
-        posts = [Route(rule, ("POST",), self.dispatch, on_loop=True) for rule in rules]
-        return posts + [Route(rule, others, self.dispatch) for rule in rules]
+        others = tuple(method for method in cors.METHODS if method not in ("POST", "OPTIONS"))
+        return [
+            Route(rule, methods, self.dispatch, on_loop, scope)
+            for rule in ("/v1/<path:rest>", "/V1/<path:rest>")
+            for methods, on_loop, scope in (
+                (("POST",), True, "predict"),
+                (others, False, "metadata"),
+                (("OPTIONS",), False, ""),
+            )
+        ]
 
     async def dispatch(self, call: Call, rest: str = "") -> Answer:
         """The answer to any call whose path begins with /v1/. What is behind that, ``rest``, is read from the path itself."""
@@ -102,7 +108,7 @@ class TfServing:
 
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = time.monotonic()
-        trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
+        trace = call.begin(model.name, DEFAULT_SIGNATURE)
         load = await arrays.received_arrays(call, self._bodies, is_example=False)
         if load is not None:
             document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
@@ -145,7 +151,7 @@ class TfServing:
         ask: Callable[[ModelRef, Trace, Examples, Deadline], Awaitable[Found]],
     ) -> Found:
         """What ``ask`` answers to the examples of the body of ``call``."""
-        trace = call.trace = Trace(model.name, DEFAULT_SIGNATURE)
+        trace = call.begin(model.name, DEFAULT_SIGNATURE)
         examples = await self._read_examples(call, model, verb, trace)
         try:
             return await ask(model, trace, examples, call.deadline)

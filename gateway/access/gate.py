@@ -1,0 +1,118 @@
+"""Lets calls in: with a key where there are keys, and within the limits of the key or of the client's address."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from gateway.access.authenticator import Authenticator
+from gateway.access.key import Key
+from gateway.access.limits.addresses import Network, client_of, network_of
+from gateway.access.limits.limiter import Admission, Limiter, Subject
+from gateway.call import Answer, Call
+from gateway.errors import GatewayError, RateLimited, Unauthenticated
+from gateway.telemetry.trace import Trace
+
+GuardedHandler: TypeAlias = Callable[..., Coroutine[Any, Any, Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLimits:
+    """The limits of a caller without a key, as text; ``proxies`` may say in X-Forwarded-For for whom they ask."""
+
+    limits: str = ""
+    proxies: Sequence[Network] = ()
+
+
+class Gate:
+    """Stands before the handlers of one worker. For one event loop.
+
+    ``authenticator``: None where no keys are asked for. ``counted`` is called with ``ok`` for each key that lets a call in, and
+    with why not for each call that is refused (see ``Authenticator.identify``; ``conflict`` for what it calls an argument).
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator | None,
+        limiter: Limiter,
+        addresses: AddressLimits,
+        counted: Callable[[str], None] = lambda result: None,
+    ) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._addresses = addresses
+        self._counted = counted
+
+    def guarded(self, scope: str, handler: GuardedHandler) -> GuardedHandler:
+        """``handler`` for calls whose key, if there must be one, has ``scope``."""
+
+        async def answer(call: Call, **values: str) -> Answer:
+            call.caller = Visitor(self._limiter, self._key(call, scope), self._addresses)
+            return await handler(call, **values)
+
+        return answer
+
+    def _key(self, call: Call, scope: str) -> Key | None:
+        if self._authenticator is None:
+            return None
+        try:
+            key = self._authenticator.identify(call.headers, call.query)
+        except GatewayError as error:
+            self._counted(error.reason if isinstance(error, Unauthenticated) else "conflict")
+            raise
+        self._counted("ok")
+        key.require(scope)
+        return key
+
+
+class Visitor:
+    """Who sends one call: a Caller. ``key``: None for one that needs none."""
+
+    __slots__ = ("_addresses", "_admission", "_key", "_limiter", "name")
+
+    def __init__(self, limiter: Limiter, key: Key | None, addresses: AddressLimits) -> None:
+        self.name = None if key is None else key.name
+        self._key = key
+        self._limiter = limiter
+        self._addresses = addresses
+        self._admission: Admission | None = None
+
+    def may_see(self, model: str) -> bool:
+        """Whether it may know of ``model``."""
+        return self._key is None or self._key.allows_model(model)
+
+    def enter(self, call: Call, trace: Trace) -> None:
+        """Count the call. Raises PermissionDenied for a model that is not for its key, and RateLimited."""
+        key = self._key
+        if key is not None:
+            key.require("predict", trace.model)
+        subject = self._subject(call)
+        if subject.limits:
+            self._admission = admission = self._limiter.admit((subject,), trace.model)
+            trace.when_built = partial(self._charge, admission, call, trace)
+            call.when_answered += (partial(_leave, admission, trace),)
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What its answer says of its limits."""
+        return () if self._admission is None else self._admission.headers()
+
+    def _charge(self, admission: Admission, call: Call, trace: Trace) -> None:
+        trace.when_built = None  # a request is built a second time when another version has come meanwhile
+        try:
+            admission.charge(trace.rows or 1, len(call.body))
+        except RateLimited:
+            self._admission = None  # the error has headers of its own
+            raise
+
+    def _subject(self, call: Call) -> Subject:
+        if self._key is not None:
+            return Subject("key", self._key.name, self._key.limits)
+        addresses = self._addresses
+        if not addresses.limits:
+            return Subject("address", "", "")
+        client = client_of(call.client, call.headers.get("x-forwarded-for", ""), addresses.proxies)
+        return Subject("address", network_of(client), addresses.limits)
+
+
+def _leave(admission: Admission, trace: Trace) -> None:
+    admission.close(int(trace.backend_s * 1000))
