@@ -136,7 +136,13 @@ class Gateway:
             predictor, example_rows, catalog, bodies=bodies, memory=self.memory, default_model=settings.predict_model
         )
         openinference = OpenInference(predictor, catalog, bodies=bodies, memory=self.memory, readiness=readiness)
-        limits = Limits(settings.max_body_bytes, settings.predict_timeout_ms / 1000, settings.non_finite)
+        limits = Limits(
+            settings.max_body_bytes,
+            settings.predict_timeout_ms / 1000,
+            settings.non_finite,
+            needs_key=settings.keys_file is not None,
+            metrics_need_key=settings.metrics_key == "on",
+        )
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         self._log = prediction_log(settings)
         self.edge = Edge(
@@ -150,7 +156,10 @@ class Gateway:
         self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
         if self._access is not None:
             table = [self._access.guarded(route) for route in table]
-        self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
+        # What no rule of Flask's takes, such as an unknown method, is no prediction.
+        others = Route("", (), tfserving.dispatch, scope="metadata")
+        others = others if self._access is None else self._access.guarded(others)
+        self.routes = Routes(table, self.edge, others.handler, settings.max_body_bytes)
 
     async def start(self) -> None:
         """Connect to the model server and follow its models, on the event loop that runs here."""
@@ -201,9 +210,9 @@ class Access:
 
     def guarded(self, route: Route) -> Route:
         """``route`` for those who may call it."""
-        if not route.scope or (route.scope == "metrics" and not self._metrics_need_a_key):
-            return route
-        return replace(route, handler=self._gate.guarded(route.scope, route.handler))
+        is_open = not route.scope or (route.scope == "metrics" and not self._metrics_need_a_key)
+        handler = self._gate.opened(route.handler) if is_open else self._gate.guarded(route.scope, route.handler)
+        return replace(route, handler=handler)
 
     async def start(self) -> None:
         """Read the keys, and ask Redis for leases. Waits half a second for it at most."""

@@ -38,15 +38,25 @@ class Setting:
         return {"setting": self.variable, "setting_value": self.value}
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownModel:
+    """A name that no model has, and the names of all models that are served."""
+
+    name: str
+    served: tuple[str, ...]
+
+
 class GatewayError(Exception):
     """An error that answers a request. ``message`` may be shown to the client.
 
-    ``setting`` is for the operator only: the setting that decided the refusal, or None.
+    ``setting`` is for the operator only: the setting that decided the refusal, or None. ``unknown_model`` is set when there is
+    no model of the name that was asked for: the answer then also names some of those that its caller may know of.
     """
 
     http_status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"
     setting: Setting | None = None
+    unknown_model: UnknownModel | None = None
 
     def __init_subclass__(cls, http_status: int | None = None, code: str | None = None) -> None:
         cls.http_status = http_status or cls.http_status

@@ -1,16 +1,19 @@
-"""Lets calls in: with a key where there are keys, and within the limits of the key or of the client's address."""
+"""Lets calls in: with a key where there are keys, and within the limits of the key or of the client's address.
+
+Routes that need no key get no caller's name, and where there are keys they tell of no model: health, readiness, pages.
+"""
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gateway.access.authenticator import Authenticator
 from gateway.access.key import Key
 from gateway.access.limits.addresses import Network, client_of, network_of
 from gateway.access.limits.limiter import Admission, Limiter, Subject
 from gateway.call import Answer, Call
-from gateway.errors import GatewayError, RateLimited, Unauthenticated
+from gateway.errors import GatewayError, PermissionDenied, RateLimited, Unauthenticated
 from gateway.telemetry.trace import Trace
 
 GuardedHandler: TypeAlias = Callable[..., Coroutine[Any, Any, Answer]]
@@ -47,12 +50,26 @@ class Gate:
         """``handler`` for calls whose key, if there must be one, has ``scope``."""
 
         async def answer(call: Call, **values: str) -> Answer:
-            call.caller = Visitor(self._limiter, self._key(call, scope), self._addresses)
+            key = self._key(call)
+            call.caller = Visitor(self._limiter, key, self._addresses)
+            if key is not None:
+                key.require(scope)
             return await handler(call, **values)
 
         return answer
 
-    def _key(self, call: Call, scope: str) -> Key | None:
+    def opened(self, handler: GuardedHandler) -> GuardedHandler:
+        """``handler`` for all calls, whatever key they have."""
+        if self._authenticator is None:
+            return handler
+
+        async def answer(call: Call, **values: str) -> Answer:
+            call.caller = STRANGER
+            return await handler(call, **values)
+
+        return answer
+
+    def _key(self, call: Call) -> Key | None:
         if self._authenticator is None:
             return None
         try:
@@ -61,8 +78,28 @@ class Gate:
             self._counted(error.reason if isinstance(error, Unauthenticated) else "conflict")
             raise
         self._counted("ok")
-        key.require(scope)
         return key
+
+
+class Stranger:
+    """Who sends a call that needs no key, where other calls need one: a Caller."""
+
+    name: str | None = None
+
+    def may_see(self, model: str) -> bool:
+        """It may know of no model."""
+        return False
+
+    def enter(self, call: Call, trace: Trace) -> None:
+        """It gets no prediction."""
+        raise PermissionDenied("a prediction needs a key")
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
+
+STRANGER: Final = Stranger()
 
 
 class Visitor:

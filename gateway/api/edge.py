@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
+from gateway.access.key_text import hide_secrets
 from gateway.api import errors
 from gateway.api.errors import InternalError
 from gateway.call import ANYBODY, Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
-from gateway.inference.suggestions import short_name
+from gateway.inference.suggestions import short_name, with_served
 from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
 from gateway.telemetry.request_metrics import Labels, Prediction, RequestMetrics
@@ -86,6 +87,8 @@ class Edge:
             self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
             if self._offer is not None:
                 self._offer(call, trace, answer, total_s)
+        if call.caller.name is not None:
+            self.metrics.add_key(call.caller.name, answer.status)
         _log(call, trace, answer.status, total_s)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
@@ -103,13 +106,15 @@ class Edge:
 
 
 def id_of(call: Call) -> str:
-    """The id that the client gave if it is a proper one, otherwise a new one."""
+    """The id that the client gave if it is a proper one, without any key that is in it; otherwise a new one."""
     given = call.headers.get("x-request-id")
-    return given if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+    return hide_secrets(given) if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
 
 
 def _refused(call: Call, error: GatewayError) -> Answer:
     call.error_code, call.setting = error.code, error.setting
+    if error.unknown_model is not None:
+        error = with_served(error, call.caller.may_see)
     return errors.to_answer(error, call.path)
 
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import orjson
 
 from gateway import errors
+from gateway.access.key_text import PREFIX, hide_secrets
 from gateway.call import Answer
 from gateway.errors import GatewayError
 
@@ -50,8 +51,14 @@ def error_body(error: GatewayError, path: str) -> bytes:
     """The error body in the dialect of ``path``.
 
     Under ``/v1/`` and ``/v2`` it is an object with the key ``error``, as TensorFlow Serving and the Open Inference Protocol
-    have it; ``/predict`` and every route that belongs to no other dialect have a longer one.
+    have it; ``/predict`` and every route that belongs to no other dialect have a longer one. A key that the client has put
+    into its path or body is not repeated.
     """
+    body = _dumped(error, path)
+    return hide_secrets(body.decode()).encode() if PREFIX.encode() in body else body
+
+
+def _dumped(error: GatewayError, path: str) -> bytes:
     routed = _as_routed(path)
     if is_tfserving(path) or routed == "/v2" or routed.startswith("/v2/"):
         return orjson.dumps({"error": error.message})

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.api.errors import json_answer
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
+from gateway.api.sight import visible
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
@@ -41,8 +42,8 @@ class Ops:
 
     async def readyz(self, call: Call) -> Answer:
         """Whether the gateway should get requests, why not, and the state of each model."""
-        reasons = self._readiness.reasons()
-        models = [_model(model) for model in self._catalog.required()]
+        reasons = self._readiness.reasons(call.caller.may_see)
+        models = [_model(model) for model in visible(call, self._catalog.required())]
         return json_answer({"ready": not reasons, "reasons": reasons, "models": models}, 503 if reasons else 200)
 
     async def metrics(self, call: Call) -> Answer:

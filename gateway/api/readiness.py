@@ -21,17 +21,23 @@ class Readiness:
         self._not_ready_elsewhere = not_ready_elsewhere
         self._is_draining = is_draining
 
-    def reasons(self) -> list[str]:
-        """The reasons why the gateway should get no requests; empty when it is ready."""
+    def reasons(self, may_see: Callable[[str], bool]) -> list[str]:
+        """The reasons why the gateway should get no requests; empty when it is ready.
+
+        They name the models that the caller may know of (``may_see``), and only tell how many others there are.
+        """
         models = self._catalog.required()
         if self._is_draining():
             return ["the gateway is shutting down"]
         if not models and not self._catalog.is_reachable():
             return ["the gateway has no connection to the model server"]
-        here = [f"{model.name}: {'; '.join(model.problems)}" for model in models if not model.is_ready]
-        return here or [
-            f"{model.name}: not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
-        ]
+        here = {model.name: "; ".join(model.problems) for model in models if not model.is_ready}
+        found = here or {
+            model.name: "not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
+        }
+        shown = [f"{name}: {problem}" for name, problem in found.items() if may_see(name)]
+        hidden = len(found) - len(shown)
+        return [*shown, f"models that are not ready: {hidden}"] if hidden else shown
 
 
 def readiness_entry(model: ModelStatus) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 import copy
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented, UnknownModel
 from gateway.inference.dtypes import STRING
 from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus
@@ -31,10 +31,43 @@ _INTEGER_FOR_FLOAT: Final = "Data type: int64 but expected type: float"
 def not_found(error: GatewayError, model: ModelRef, known: Sequence[ModelStatus], labels: Sequence[str] = ()) -> GatewayError:
     """``error``, a backend's refusal to find ``model``, with what there is instead. Any other error is given back as it is.
 
-    ``known`` holds every model, and ``labels`` those that the server's config file has for this one.
+    ``known`` holds every model, and ``labels`` those that the server's config file has for this one. Other models are left to
+    ``with_served``, because several callers may share the error, and not all may know of them.
     """
-    if isinstance(error, NotFound) or (isinstance(error, InvalidArgument) and model.label is not None):
-        return with_hint(error, _instead(model, known, labels))
+    if not (isinstance(error, NotFound) or (isinstance(error, InvalidArgument) and model.label is not None)):
+        return error
+    status = next((status for status in known if status.name == model.name), None)
+    if status is not None:
+        return with_hint(error, _instead(model, status, labels))
+    error.unknown_model = UnknownModel(model.name, tuple(status.name for status in known if status.is_ready))
+    return error
+
+
+def with_served(error: GatewayError, may_see: Callable[[str], bool]) -> GatewayError:
+    """``error``, whose ``unknown_model`` is set, with the models that are served and that its caller may know of."""
+    unknown = error.unknown_model
+    served = [] if unknown is None else [name for name in unknown.served if may_see(name)]
+    close = [] if unknown is None else difflib.get_close_matches(short_name(unknown.name), served, n=3)
+    return with_hint(
+        error, f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
+    )
+
+
+def unserved(model: ModelRef, known: Sequence[ModelStatus], *, is_status: bool = False) -> GatewayError:
+    """What ``not_found`` makes of the server's refusal of a ``model`` that it does not serve, without asking it.
+
+    ``is_status``: of its status (``get_model_status_impl.cc``), otherwise of its metadata (``server_core.h``).
+    """
+    error: GatewayError
+    if model.label is not None:
+        error = InvalidArgument(f"Unrecognized servable version label: {model.label}")
+    elif is_status:
+        which = "any versions" if model.version is None else f"version {model.version}"
+        error = NotFound(f"Could not find {which} of model {model.name}")
+    else:
+        wanted = f"Latest({model.name})" if model.version is None else f"Specific({model.name}, {model.version})"
+        error = NotFound(f"Servable not found for request: {wanted}")
+    error.unknown_model = UnknownModel(model.name, tuple(status.name for status in known if status.is_ready))
     return error
 
 
@@ -117,13 +150,8 @@ def _composite(signature: Signature, spec: TensorSpec) -> str:
     return f"{what}, {reason}: {verb} {_PARTS[spec.composite]} as {side}s of their own, and export the model again"
 
 
-def _instead(model: ModelRef, known: Sequence[ModelStatus], labels: Sequence[str]) -> str:
+def _instead(model: ModelRef, status: ModelStatus, labels: Sequence[str]) -> str:
     name = short_name(model.name)
-    status = next((status for status in known if status.name == model.name), None)
-    if status is None:
-        served = [status.name for status in known if status.is_ready]
-        close = difflib.get_close_matches(name, served, n=3)
-        return f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
     if not status.available:
         return f"{name}: {'; '.join(status.problems)}"
     versions = f"{name} has the versions: {listed_names(status.available)}"

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+from gateway.access.key_text import hide_secrets
 from gateway.call import Answer, Call
 from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.log import PredictionLog
@@ -20,9 +21,9 @@ def offer_request(log: PredictionLog, call: Call, trace: Trace, answer: Answer, 
 def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
     row = PredictionRow(
         request_id=call.id,
-        model=trace.model,
+        model=hide_secrets(trace.model),
         version=trace.version,
-        signature=trace.signature,
+        signature=hide_secrets(trace.signature),
         key=call.caller.name,
         dialect=_dialect(call.path),
         rows=trace.rows,

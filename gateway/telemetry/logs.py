@@ -21,12 +21,14 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from gateway.access.key_text import PREFIX, hide_secrets
 from gateway.telemetry.soon import soon
 
 _pid = os.getpid()
 _lines: "Lines | None" = None
 _least_level = logging.INFO
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
+_KEY: Final = PREFIX.encode()
 
 
 def _note_pid() -> None:
@@ -43,7 +45,12 @@ def logger(name: str) -> FilteringBoundLogger:
 
 
 def _to_line(logger: object, method: str, event: EventDict) -> bytes:
-    """The line of ``event``: structlog's only processor here, because every request has such an event."""
+    """The line of ``event``, without the secret of any key: structlog's only processor, as every request has such an event."""
+    line = _dumped(logger, method, event)
+    return hide_secrets(line.decode()).encode() if _KEY in line else line
+
+
+def _dumped(logger: object, method: str, event: EventDict) -> bytes:
     # structlog keeps the word for itself where a logger is made.
     event["logger"] = event.pop("part")
     event["level"] = method

@@ -64,6 +64,11 @@ CACHE_BYTES = Gauge("gateway_cache_bytes", "What they take in memory.", ("model"
 AUTH = Counter(
     "gateway_auth_total", "Keys that were looked at: ok, missing, malformed, unknown, disabled, expired, conflict.", ("result",)
 )
+KEY_REQUESTS = Counter(
+    "gateway_key_requests_total",
+    "Requests by the name of their key: of 100 keys in each worker, and of all others together.",
+    ("key", "status"),
+)
 LIMITED = Counter("gateway_limited_total", "Limits that refused a request, by what they count and whom.", ("unit", "scope"))
 LIMIT_OVERFLOWS = Counter("gateway_limit_overflows_total", "Requests that were counted with those of other callers.")
 LIMIT_STORE_UP = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")

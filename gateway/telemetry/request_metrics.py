@@ -17,6 +17,8 @@ from gateway.telemetry.soon import soon
 log = logger("request")
 
 _TELL_S: Final = 1.0
+_MOST_KEYS: Final = 100
+_OTHER_KEYS: Final = "(other)"  # no key has such a name
 
 
 class Labels(NamedTuple):
@@ -45,6 +47,8 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self._predictions: list[Prediction] = []
+        self._by_key: Counter[tuple[str, int]] = Counter()
+        self._shown_keys: set[str] = set()
         self._in_flight = 0
         self._shown_in_flight = 0
         self._refused = 0
@@ -66,6 +70,11 @@ class RequestMetrics:
     def add(self, prediction: Prediction) -> None:
         """Count ``prediction``."""
         self._predictions.append(prediction)
+        self._write_soon()
+
+    def add_key(self, name: str, status: int) -> None:
+        """Count a request that came with the key ``name`` and was answered with HTTP ``status``."""
+        self._by_key[name, status] += 1
         self._write_soon()
 
     def refuse(self, setting: Setting | None) -> None:
@@ -92,12 +101,22 @@ class RequestMetrics:
             metrics.IN_FLIGHT.set(self._in_flight)
         if self._refused:
             self._write_refusals()
+        if self._by_key:
+            self._write_keys()
         predictions, self._predictions = self._predictions, []
         by_labels: dict[Labels, list[Prediction]] = {}
         for prediction in predictions:
             by_labels.setdefault(prediction.labels, []).append(prediction)
         for labels, some in by_labels.items():
             _write_predictions(labels, some)
+
+    def _write_keys(self) -> None:
+        for (name, status), number in self._by_key.items():
+            if len(self._shown_keys) < _MOST_KEYS:
+                self._shown_keys.add(name)
+            shown = name if name in self._shown_keys else _OTHER_KEYS
+            metrics.KEY_REQUESTS.labels(shown, str(status)).inc(number)
+        self._by_key.clear()
 
     def _write_refusals(self) -> None:
         metrics.REFUSALS.inc(self._refused)

@@ -46,11 +46,12 @@ class Advisor:
 
     async def documented(self, refused: Refused) -> DocumentedModel | None:
         """The version of the model that was asked for; None if it is not known within 0.25 s."""
+        call = refused.call
         try:
-            served = await self._catalog.served(refused.model, refused.call.deadline.at_most(_LOOK_UP_S))
+            served = await self._catalog.served(refused.model, call.deadline.at_most(_LOOK_UP_S))
         except GatewayError:
             return None
-        return DocumentedModel(served, address.gateway_address(refused.call))
+        return DocumentedModel(served, address.gateway_address(call), needs_key=call.caller.name is not None)
 
     async def explained(self, refused: Refused, name: str, foreign: ForeignBody | None, lines: Lines) -> GatewayError:
         """The error with what its body looks like (``foreign``), and ``lines`` for the signature ``name`` or another one."""

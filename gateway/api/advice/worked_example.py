@@ -77,13 +77,14 @@ def file_example(model: DocumentedModel, signature: Signature, path: str, key: s
     before, _, after = json.dumps(body).partition(_MARK)
     # curl -d leaves out the line breaks of what it reads, and so those of base64.
     sent = f"(printf %s {shlex.quote(before)}; base64 < FILE; printf %s {shlex.quote(after)})"
-    return f"For a file: {sent} | curl -d @- {_url(model, path)}"
+    return f"For a file: {sent} | {model.curl} -d @- {_url(model, path)}"
 
 
 def raw_file_example(model: DocumentedModel, path: str) -> str:
     """A program that sends a file as it is as the only input, to a path of the Open Inference Protocol."""
     header = shlex.quote("Inference-Header-Content-Length: 0")
-    return f"For a file: curl -H {header} -H 'Content-Type: application/octet-stream' --data-binary @FILE {_url(model, path)}"
+    media_type = "-H 'Content-Type: application/octet-stream'"
+    return f"For a file: {model.curl} -H {header} {media_type} --data-binary @FILE {_url(model, path)}"
 
 
 def _first(signature: Signature) -> Any:
@@ -113,12 +114,12 @@ def _arrays_program(model: DocumentedModel, signature: Signature, path: str, is_
     save = f"numpy.save('inputs.npy', {one})" if sent == NPY else f"numpy.savez('inputs.npz', **{{{named}}})"
     made = shlex.quote(f"import numpy; {save}")
     binary = f"--data-binary @inputs.{sent[-3:]}"
-    return f"python3 -c {made} && curl -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
+    return f"python3 -c {made} && {model.curl} -H 'Content-Type: {sent}' {binary} {accept} {_url(model, path)}"
 
 
 def _curl(model: DocumentedModel, body: Any, path: str, options: str = "") -> str:
     """A program that sends ``body``; empty if there is none."""
-    words = ["curl -d", shlex.quote(json.dumps(body)), options, _url(model, path)]
+    words = [model.curl, "-d", shlex.quote(json.dumps(body)), options, _url(model, path)]
     return " ".join(filter(None, words)) if body else ""
 
 

@@ -1,4 +1,7 @@
-"""GET /: what this is, which models there are, and how to call one. A page for a browser, JSON for any other client."""
+"""GET /: what this is, which models there are, and how to call one. A page for a browser, JSON for any other client.
+
+It needs no key; where all else does, it tells of no model.
+"""
 
 import html
 from typing import Final
@@ -14,30 +17,37 @@ from gateway.api.errors import JSON, json_answer
 from gateway.api.openinference.routes import SERVER_NAME
 from gateway.api.readiness import readiness_entry
 from gateway.api.samples.model import DocumentedModel
+from gateway.api.sight import visible
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
 
 _LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/readyz", "metrics": "/metrics"}
+_NEEDS_KEY: Final = (
+    "<p>A request needs a key: <code>Authorization: Bearer KEY</code>. The models are listed by "
+    "<code>GET /v1/models</code>, and on <a href=\"docs\">/docs</a>.</p>"
+)
 _NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
 
 
-def home_answer(call: Call, catalog: Catalog) -> Answer:
-    """The answer to GET /."""
-    models, example = catalog.models(), _example(call, catalog)
+def home_answer(call: Call, catalog: Catalog, *, needs_key: bool) -> Answer:
+    """The answer to GET /. ``needs_key``: predictions and lists need a key."""
+    models = visible(call, catalog.models())
+    example = _example(call, catalog, models)
     accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
     if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
         facts = {"name": SERVER_NAME, "models": [readiness_entry(model) for model in models], "example": example}
         return json_answer(facts | {"links": _LINKS})
     text = STATIC.joinpath("home.html").read_text()
-    shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
-    return page(text.replace("{models}", _table(models)).replace("{example}", shown).encode(), HTML)
+    shown = f"<pre>{html.escape(example)}</pre>" if example else "" if needs_key else _NO_MODEL
+    listed = _NEEDS_KEY if needs_key else _table(models)
+    return page(text.replace("{models}", listed).replace("{example}", shown).encode(), HTML)
 
 
-def _example(call: Call, catalog: Catalog) -> str:
+def _example(call: Call, catalog: Catalog, models: tuple[ModelStatus, ...]) -> str:
     """The shortest curl that calls one of the models; empty when none can be called."""
     here = address.gateway_address(call)
-    served = [known for model in catalog.models() if model.is_ready for known in catalog.known(model.name)[:1]]
+    served = [known for model in models if model.is_ready for known in catalog.known(model.name)[:1]]
     programs = filter(None, (predict_curl(DocumentedModel(known, here)) for known in served))
     return min(programs, key=len, default="")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api.docs import refusals
+from gateway.api.docs import refusals, security
 from gateway.api.docs.json_schema import Json, any_rank_schemas
 from gateway.api.docs.model_paths import default_model_path, model_paths, path_item
 from gateway.api.docs.page import STATIC
@@ -35,11 +35,16 @@ _NON_FINITE: Final[dict[NonFinite, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the document says about all models: the limits of a request, and how /v1 writes numbers that are not finite."""
+    """What the document says about all models: the limits of a request, and how /v1 writes numbers that are not finite.
+
+    ``needs_key``: requests need a key; ``metrics_need_key``: those for the metrics too.
+    """
 
     max_body_bytes: int
     timeout_s: float
     non_finite: NonFinite
+    needs_key: bool = False
+    metrics_need_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,9 @@ class Served:
     not_joined: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def openapi_json(served: Served, limits: Limits) -> bytes:
-    """The document as JSON, which is made anew only when the arguments have changed."""
+    """The document as JSON, which is remembered for the last arguments. Keys that may see the same models share one."""
     return orjson.dumps(openapi_document(served, limits))
 
 
@@ -78,6 +83,8 @@ def openapi_document(served: Served, limits: Limits) -> Json:
     for path, item in paths.items():
         for operation in item.values():
             refusals.complete_responses(path, operation)
+    if limits.needs_key:
+        security.declare(made, metrics_are_open=not limits.metrics_need_key)
     default = next((model for model in models if model.name == served.default), None)
     paths["/predict"] = default_model_path(paths["/predict"], default, components["schemas"])
     made["paths"] = dict(_every_path(paths, models, components))

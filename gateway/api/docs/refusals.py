@@ -25,6 +25,11 @@ def error_statuses() -> dict[int, list[type[GatewayError]]]:
     return dict(sorted(found.items()))
 
 
+def dialect_of(path: str) -> str:
+    """The dialect of ``path``, as the names of the components have it."""
+    return _DIALECTS.get(path[:3], "simple")
+
+
 def refusal_responses() -> dict[str, Json]:
     """The components that the responses of the routes refer to."""
     dialects = (*_DIALECTS.values(), "simple")
@@ -35,7 +40,7 @@ def refusal_responses() -> dict[str, Json]:
 
 def complete_responses(path: str, operation: Json) -> None:
     """Add the refusals of ``path`` to ``operation``, and the header that every answer has to the answers that are there."""
-    dialect = _DIALECTS.get(path[:3], "simple")
+    dialect = dialect_of(path)
     statuses = [status for status in error_statuses() if status in _OF_GATEWAY or _ASKS_BACKEND.match(path)]
     if "requestBody" not in operation:
         statuses = [status for status in statuses if status not in _OF_BODY]

@@ -20,6 +20,7 @@ from gateway.api.docs.snippets import model_snippets, snippets_json, snippets_te
 from gateway.api.errors import JSON
 from gateway.api.routes import Route
 from gateway.api.samples.model import DocumentedModel
+from gateway.api.sight import require_sight, visible
 from gateway.api.tfserving.routes import WhyNotJoined
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError, NotFound
@@ -63,15 +64,16 @@ class Docs:
 
     async def home(self, call: Call) -> Answer:
         """What is here: a page, or the same facts as JSON."""
-        return home_answer(call, self._catalog)
+        return home_answer(call, self._catalog, needs_key=self._limits.needs_key)
 
     async def document(self, call: Call) -> Answer:
-        """The OpenAPI document of the models that are served at this moment."""
-        statuses = self._catalog.models()
+        """The OpenAPI document of the models that are served at this moment, and that the caller may know of."""
+        statuses = visible(call, self._catalog.models())
         known = [await self._known(call, status.name) for status in statuses if status.is_ready]
         models = tuple(served for served in known if served is not None)
         only = statuses[0].name if len(statuses) == 1 else ""
-        served = Served(models, statuses, self._default_model or only, self._not_joined(models))
+        default = self._default_model if call.caller.may_see(self._default_model) else ""
+        served = Served(models, statuses, default or only, self._not_joined(models))
         return page(await asyncio.to_thread(openapi_json, served, self._limits), JSON)
 
     async def docs(self, call: Call) -> Answer:
@@ -89,8 +91,9 @@ class Docs:
 
     async def snippets(self, call: Call, model: str) -> Answer:
         """Programs that call a model, as text or as JSON."""
+        require_sight(call, ModelRef(model), self._catalog)
         served = await self._catalog.served(ModelRef(model), call.deadline)
-        documented = DocumentedModel(served, address.gateway_address(call))
+        documented = DocumentedModel(served, address.gateway_address(call), needs_key=self._limits.needs_key)
         found = await asyncio.to_thread(model_snippets, documented)
         accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
         if accept.best_match(["text/plain", JSON], default="text/plain") == JSON:

@@ -26,6 +26,8 @@ from gateway.api.samples.values import numpy_expression, sample_shape, triton_ex
 from gateway.codec.datatypes import datatype_of, has_datatype
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
+# A member of a dict: the key comes from the environment.
+_KEY: Final = "'Authorization': f'Bearer {os.environ[\"KEY\"]}'"
 _FORMS: Final = {"instances": ("by rows", "predictions"), "inputs": ("by columns", "outputs")}
 _PROGRAMS: Final = {
     name: Template(STATIC.joinpath("snippets", f"{name}.txt").read_text().rstrip()) for name in ("json", "numpy", "triton")
@@ -70,9 +72,9 @@ def _predict(model: DocumentedModel) -> Iterator[Snippet]:
     for signature in model.callable_with(has_compatible_form)[:1]:
         for key, body in bodies.predict_bodies(signature).items():
             form, answer = _FORMS[key]
-            yield from _json(f"TensorFlow Serving, {form}", url, body, answer)
+            yield from _json(model, f"TensorFlow Serving, {form}", url, body, answer)
     if model.default in model.callable_with(has_array_form):
-        yield _numpy("TensorFlow Serving", url, model.default, is_example=False)
+        yield _numpy(model, "TensorFlow Serving", url, model.default, is_example=False)
 
 
 def _simple(model: DocumentedModel) -> Iterator[Snippet]:
@@ -81,9 +83,9 @@ def _simple(model: DocumentedModel) -> Iterator[Snippet]:
         return
     body = bodies.simple_body(model.default) if model.default in model.callable_with(has_strict_form) else None
     if body is not None:
-        yield from _json("One example", url, body, "prediction")
+        yield from _json(model, "One example", url, body, "prediction")
     if model.default in model.callable_with(has_array_form):
-        yield _numpy("One example", url, model.default, is_example=True)
+        yield _numpy(model, "One example", url, model.default, is_example=True)
 
 
 def _infer(model: DocumentedModel) -> Iterator[Snippet]:
@@ -91,7 +93,7 @@ def _infer(model: DocumentedModel) -> Iterator[Snippet]:
     for signature in model.callable_with(has_datatype)[:1] if model.is_one_segment else ():
         body = bodies.infer_body(signature)
         if body is not None:
-            yield from _json("Open Inference Protocol", url, body, "outputs")
+            yield from _json(model, "Open Inference Protocol", url, body, "outputs")
         has_answer = signature.outputs and are_supported(signature.outputs, has_datatype)
         if has_answer and signature.name == DEFAULT_SIGNATURE:
             yield _triton(model, signature)
@@ -102,21 +104,29 @@ def _examples(model: DocumentedModel) -> Iterator[Snippet]:
         for signature in model.of_method(verb)[:1]:
             title = f"TensorFlow Serving, :{verb} (the names of the features are a guess)"
             url = f"{model.address}/v1/models/{model.in_path}:{verb}"
-            yield from _json(title, url, bodies.examples_body(model, signature), "results")
+            yield from _json(model, title, url, bodies.examples_body(model, signature), "results")
 
 
-def _json(title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
+def _json(model: DocumentedModel, title: str, url: str, body: Json, answer: str) -> Iterator[Snippet]:
     sent = shlex.quote(json.dumps(body))
-    yield Snippet(title, "bash", f"curl -H 'Content-Type: application/json' -d {sent} {shlex.quote(url)}")
-    code = _PROGRAMS["json"].substitute(body=repr(body), url=repr(url), answer=repr(answer))
+    yield Snippet(title, "bash", f"{model.curl} -H 'Content-Type: application/json' -d {sent} {shlex.quote(url)}")
+    code = _PROGRAMS["json"].substitute(
+        os=_import_os(model, "\n\n"),
+        body=repr(body),
+        url=repr(url),
+        answer=repr(answer),
+        headers=f", headers={{{_KEY}}}" if model.needs_key else "",
+    )
     yield Snippet(title, "python", code)
 
 
-def _numpy(title: str, url: str, signature: Signature, *, is_example: bool) -> Snippet:
+def _numpy(model: DocumentedModel, title: str, url: str, signature: Signature, *, is_example: bool) -> Snippet:
     """A snippet that sends numpy arrays: npy if there is one input and one output, else npz."""
     is_one = len(signature.inputs) == len(signature.outputs) == 1
     arrays = [f"{spec.name!r}: {numpy_expression(signature, spec, is_example=is_example)}" for spec in signature.inputs]
     code = _PROGRAMS["numpy"].substitute(
+        os=_import_os(model, "\n"),
+        key=f", {_KEY}" if model.needs_key else "",
         arrays=", ".join(arrays),
         save="numpy.save(file, arrays.popitem()[1])" if is_one else "numpy.savez(file, **arrays)",
         media_type=repr(NPY if is_one else NPZ),
@@ -137,6 +147,8 @@ def _triton(model: DocumentedModel, signature: Signature) -> Snippet:
             f"inputs[-1].set_data_from_numpy({triton_expression(signature, spec)})",
         ]
     code = _PROGRAMS["triton"].substitute(
+        os=_import_os(model, "\n\n"),
+        headers=f", headers={{{_KEY}}}" if model.needs_key else "",
         host=repr(host),
         is_secure=scheme == "https",
         inputs="\n".join(lines),
@@ -144,3 +156,8 @@ def _triton(model: DocumentedModel, signature: Signature) -> Snippet:
         output=repr(signature.outputs[0].name),
     )
     return Snippet("Open Inference Protocol, with Triton's client", "python", code)
+
+
+def _import_os(model: DocumentedModel, end: str) -> str:
+    """The line of a program that takes the key from its environment, and what stands behind it."""
+    return f"import os{end}" if model.needs_key else ""

@@ -19,6 +19,7 @@ from gateway.api.openinference.answer import infer_answer
 from gateway.api.openinference.request import InferRequest, json_length
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route
+from gateway.api.sight import require_sight, visible
 from gateway.call import Answer, Call
 from gateway.codec.datatypes import datatype_of
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
@@ -79,11 +80,12 @@ class OpenInference:
 
     async def ready(self, call: Call) -> Answer:
         """Whether every model that must be served is."""
-        return _readiness({}, self._readiness.reasons())
+        return _readiness({}, self._readiness.reasons(call.caller.may_see))
 
     async def model(self, call: Call, name: str, version: str = "") -> Answer:
         """The metadata of a model: its versions, and the tensors of a signature."""
         model = await self._model_ref(call, name, version)
+        require_sight(call, model, self._catalog)
         served = await self._catalog.served(model, call.deadline)
         signature = signature_of(served, parse_qs(call.query).get(form.SIGNATURE_NAME, [DEFAULT_SIGNATURE])[0])
         refuse_composite(signature)
@@ -102,15 +104,15 @@ class OpenInference:
 
     async def model_ready(self, call: Call, name: str, version: str = "") -> Answer:
         """Whether a model is served."""
-        model = await self._model_ref(call, name, version)
+        model = await self._model_ref(call, name, version, is_open=True)
         status = await self._catalog.status(model, call.deadline)
         return _readiness({"name": name}, [] if status.is_ready else list(status.problems))
 
     async def infer(self, call: Call, name: str, version: str = "") -> Answer:
         """A prediction."""
         started_s = time.monotonic()
-        model = await self._model_ref(call, name, version) if version else ModelRef(name)
         trace = call.begin(name, DEFAULT_SIGNATURE)
+        model = await self._model_ref(call, name, version) if version else ModelRef(name)
         sent = await self._bodies.read(call, is_json=False, is_strict=True)
         json_bytes = json_length(call.headers.get(_HEADER_LENGTH), len(sent))
         size = len(sent) if json_bytes is None else json_bytes
@@ -136,7 +138,7 @@ class OpenInference:
 
     async def repository_index(self, call: Call) -> Answer:
         """The models and versions that are known; only those that are ready, if the body asks for that."""
-        entries = [entry for status in self._catalog.models() for entry in _index_entries(status)]
+        entries = [entry for status in visible(call, self._catalog.models()) for entry in _index_entries(status)]
         is_ready_only = form.wants_only_ready(await self._bodies.read(call, is_strict=True))
         return json_answer([entry for entry in entries if entry["state"] == "READY"] if is_ready_only else entries)
 
@@ -145,16 +147,23 @@ class OpenInference:
         how = "a model by its entry in models.config, a version by its folder"
         raise Unimplemented(f"{action} of {name}: the model server itself takes up and drops what it serves, {how}")
 
-    async def _model_ref(self, call: Call, name: str, version: str) -> ModelRef:
-        """The model that a path names. Raises NotFound for a version that cannot be, or a label that there is not."""
+    async def _model_ref(self, call: Call, name: str, version: str, *, is_open: bool = False) -> ModelRef:
+        """The model that a path names. Raises NotFound for a version that cannot be, or a label that there is not.
+
+        ``is_open``: also for a caller that may not know of the model.
+        """
         if not version:
             return ModelRef(name)
         if not (version.isascii() and version.isdigit()):
             model = ModelRef(name, label=version)
             try:
+                if not is_open:
+                    require_sight(call, model, self._catalog)
                 await self._catalog.served(model, call.deadline)
             except InvalidArgument as error:
-                raise NotFound(f"{name} has no version or label {version}: {error.message}") from error
+                missing = NotFound(f"{name} has no version or label {version}: {error.message}")
+                missing.unknown_model = error.unknown_model
+                raise missing from error
             return model
         significant = version.lstrip("0") or "0"
         if len(significant) > 19 or int(significant) > _INT64_MAX:

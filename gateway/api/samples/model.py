@@ -19,11 +19,13 @@ METHODS: Final = {"classify": "tensorflow/serving/classify", "regress": "tensorf
 class DocumentedModel:
     """The version of a model that answers a request.
 
-    ``address``: where the client found the gateway (``http://host:port``), for programs that it may run.
+    ``address``: where the client found the gateway (``http://host:port``), for programs that it may run. ``needs_key``: they
+    have to send a key, which they take from the environment variable KEY.
     """
 
     served: ServedModel
     address: str = ""
+    needs_key: bool = False
 
     @property
     def name(self) -> str:
@@ -34,6 +36,11 @@ class DocumentedModel:
     def in_path(self) -> str:
         """The name, quoted for a path."""
         return quote(self.name, safe="")
+
+    @property
+    def curl(self) -> str:
+        """The beginning of a command line of curl."""
+        return 'curl -H "Authorization: Bearer $KEY"' if self.needs_key else "curl"
 
     @property
     def is_one_segment(self) -> bool:

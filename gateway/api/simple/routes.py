@@ -10,6 +10,7 @@ from gateway.api.errors import JSON
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.memory import Memory
 from gateway.api.routes import Route
+from gateway.api.sight import visible
 from gateway.api.simple import advice
 from gateway.api.simple.answer import dump_prediction
 from gateway.api.simple.body import FORM
@@ -25,7 +26,10 @@ from gateway.telemetry.trace import Trace
 
 
 class Simple:
-    """The handlers. A bare /predict means ``default_model``, or when that is empty the only one that is configured."""
+    """The handlers. A bare /predict means ``default_model``, or else the only one that is configured.
+
+    Models that the caller may not know of do not count.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class Simple:
     async def predict(self, call: Call, model: str = "") -> Answer:
         """The answer to POST /predict, or to /predict/<model>."""
         started_s = time.monotonic()
-        asked = ModelRef(model or self._default_model or self._only_model())
+        asked = ModelRef(model or self._model_of_none(call))
         trace = call.begin(asked.name, DEFAULT_SIGNATURE)
         load, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None
         if load is None:
@@ -68,8 +72,11 @@ class Simple:
         except (InvalidArgument, Unimplemented) as error:
             raise await self._explained(Refused(call, error, asked), trace, None if example.fits else sent) from None
 
-    def _only_model(self) -> str:
-        models = self._catalog.configured()
+    def _model_of_none(self, call: Call) -> str:
+        """The name of the model of a call that names none."""
+        if self._default_model and call.caller.may_see(self._default_model):
+            return self._default_model
+        models = visible(call, self._catalog.configured())
         if len(models) == 1:
             return models[0].name
         served = f"; served are: {listed_names(model.name for model in models)}" if models else ""

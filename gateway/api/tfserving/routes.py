@@ -16,6 +16,7 @@ from gateway.api.json_body import Form, JsonBody, Known, Naming
 from gateway.api.memory import Memory
 from gateway.api.readiness import readiness_entry
 from gateway.api.routes import Route
+from gateway.api.sight import require_sight, visible
 from gateway.api.tfserving import advice, body, cors, typed_body
 from gateway.api.tfserving.advice import ExampleVerb
 from gateway.api.tfserving.answer import classify_answer, predict_answer, regress_answer
@@ -178,8 +179,10 @@ class TfServing:
 
     async def _look_up(self, call: Call, target: ModelPath) -> Answer:
         if not target.model.name:
-            return json_answer({"models": [self._listed(model) for model in self._catalog.models()]})
-        if target.subresource == "metadata":
+            return json_answer({"models": [self._listed(model) for model in visible(call, self._catalog.models())]})
+        is_status = target.subresource != "metadata"
+        require_sight(call, target.model, self._catalog, is_status=is_status)
+        if not is_status:
             document = await self._catalog.metadata(target.model, call.deadline)
             answer = json_answer(document)
             answer.headers.append(("X-Model-Version", document["model_spec"]["version"]))
