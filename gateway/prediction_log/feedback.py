@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
+from gateway.access.key_text import hide_secrets
 from gateway.errors import InvalidArgument, Problem
 from gateway.prediction_log.row import FeedbackRow
 
@@ -18,11 +19,13 @@ _MOST_PROBLEMS: Final = 20
 
 
 class _RequestId(fields.Field[str]):
+    """The id as the answer had it, in which a key is hidden."""
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         # What the edge takes from a client as the id of a request.
         if type(value) is not str or not 1 <= len(value) <= _MOST_ID or not all("!" <= one <= "~" for one in value):
             raise self.make_error("invalid")
-        return value
+        return hide_secrets(value)
 
 
 class _RowNumber(fields.Field[int]):
@@ -33,7 +36,7 @@ class _RowNumber(fields.Field[int]):
 
 
 class _Label(fields.Field[str]):
-    """Any JSON but null, as JSON text in ASCII."""
+    """Any JSON but null, as JSON text in ASCII, in which a key is hidden."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         try:
@@ -42,7 +45,7 @@ class _Label(fields.Field[str]):
             raise self.make_error("invalid") from None
         if len(label) > _MOST_LABEL:
             raise self.make_error("invalid")
-        return label
+        return hide_secrets(label)
 
 
 def _always(expected: str) -> dict[str, str | list[Any] | dict[Any, Any]]:

@@ -142,7 +142,8 @@ class FakeServing(
         wanted = [request.model_spec.version.value] if request.model_spec.HasField("version") else sorted(versions)
         entries = [number for number in wanted if number in versions]
         if not entries:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
+            which = f"version {wanted[0]}" if request.model_spec.HasField("version") else "any versions"
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find {which} of model {name}")
         response = GetModelStatusResponse()
         for number in entries:
             entry = response.model_version_status.add(version=number, state=versions[number].state)

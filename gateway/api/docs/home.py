@@ -25,7 +25,7 @@ from gateway.inference.status import ModelStatus
 _LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/readyz", "metrics": "/metrics"}
 _NEEDS_KEY: Final = (
     "<p>A request needs a key: <code>Authorization: Bearer KEY</code>. The models are listed by "
-    "<code>GET /v1/models</code>, and on <a href=\"docs\">/docs</a>.</p>"
+    '<code>GET /v1/models</code>, and on <a href="docs">/docs</a>.</p>'
 )
 _NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
 

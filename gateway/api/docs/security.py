@@ -6,7 +6,7 @@ from gateway.api.docs import refusals
 from gateway.api.docs.json_schema import Json
 
 _ABOUT: Final = (
-    " A request needs a key, as `Authorization: Bearer KEY` or as `X-API-Key: KEY`; without one the answer is 401. A prediction "
+    " A request needs a key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; without one the answer is 401. A prediction "
     "that the key may not ask for is a 403. A model that it may not use is in no list, and its metadata is a 404. This "
     "document holds the models of the key that asked for it."
 )
