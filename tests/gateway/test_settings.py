@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cache_setting import CachedModel
+from gateway.prediction_log.rules import ByModel
 from gateway.settings import SettingsError, setting_rows, settings_from_environment
 
 # A value that each setting refuses; what takes any text has none.
@@ -46,17 +47,38 @@ BAD = {
     "GATEWAY_CACHE_MAX_BYTES": ["65535", "64MiB"],
     "GATEWAY_DRAIN_DELAY_MS": ["-1"],
     "GATEWAY_GRACEFUL_TIMEOUT_S": ["0"],
+    "GATEWAY_METRICS_KEY": ["true", "yes"],
+    "GATEWAY_ADDRESS_LIMITS": ["600", "600/fortnight", "0/min", "600/min;burst=0", "parallel=none"],
+    "GATEWAY_TRUSTED_PROXIES": ["proxy", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8;::1"],
+    "GATEWAY_CORS_ORIGINS": [
+        "app.example",
+        "https://app.example/",
+        "https://App.example",
+        "https://a b",
+        "https://a,,https://b",
+    ],
+    "GATEWAY_REDIS_URL": ["redis", "http://:hidden@redis", "redis://"],
+    "GATEWAY_PREDICTION_LOG_SAMPLE": ["1.1", "-0.1", "some", "0.1,digits", "0.1,digits:2"],
+    "GATEWAY_PREDICTION_LOG_SAMPLE_ERRORS": ["1.1", "nan"],
+    "GATEWAY_PREDICTION_LOG_VALUES": ["large", "none,digits:some"],
+    "GATEWAY_PREDICTION_LOG_KEEP": ["30", "d", "30 days", "0d"],
+    "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": ["65535", "32MiB"],
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
     "GATEWAY_NON_FINITE": ["nan", "Null"],
     "GATEWAY_TFSERVING_CORS": ["true", "*"],
 }
-ANY_TEXT = {"GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"}
+ANY_TEXT = {
+    *("GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"),
+    *("GATEWAY_KEYS_FILE", "GATEWAY_PREDICTION_LOG"),
+}
+MAY_HOLD_A_PASSWORD = {"GATEWAY_REDIS_URL", "GATEWAY_PREDICTION_LOG"}
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
     settings = settings_from_environment({"PATH": "/bin"})
     for row in setting_rows():
         value = getattr(settings, row.variable.removeprefix("GATEWAY_").lower())
+        value = value.default if isinstance(value, ByModel) else value
         assert (not value and row.default == "") or str(value) == row.default
 
 
@@ -86,6 +108,18 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_CACHE_MAX_BYTES": "70000",
         "GATEWAY_DRAIN_DELAY_MS": "8",
         "GATEWAY_GRACEFUL_TIMEOUT_S": "9",
+        "GATEWAY_KEYS_FILE": "/keys/keys.jsonl",
+        "GATEWAY_METRICS_KEY": "on",
+        "GATEWAY_ADDRESS_LIMITS": "600/min;burst=50; parallel=8",
+        "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+        "GATEWAY_REDIS_URL": "redis://redis:6379/0",
+        "GATEWAY_CORS_ORIGINS": "https://app.example, http://localhost:3000",
+        "GATEWAY_PREDICTION_LOG": "sqlite:///log.db",
+        "GATEWAY_PREDICTION_LOG_SAMPLE": "0.1,digits:1",
+        "GATEWAY_PREDICTION_LOG_SAMPLE_ERRORS": "0.5",
+        "GATEWAY_PREDICTION_LOG_VALUES": "none,digits:all",
+        "GATEWAY_PREDICTION_LOG_KEEP": "30d",
+        "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": "70000",
         "GATEWAY_LOG_LEVEL": "DEBUG",
         "GATEWAY_NON_FINITE": "null",
         "GATEWAY_TFSERVING_CORS": "on",
@@ -94,7 +128,17 @@ def test_every_setting_is_read_from_its_variable():
     settings = settings_from_environment(environ)
     assert settings.cache == (CachedModel("m", 10, 60.0),)
     assert settings.batch_off == ("found", "experimental-*")
-    for variable in environ.keys() - {"GATEWAY_CACHE", "GATEWAY_BATCH_OFF"}:
+    assert settings.cors_origins == ("https://app.example", "http://localhost:3000")
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    rates, of_errors, values = (getattr(settings, f"prediction_log_{name}") for name in ("sample", "sample_errors", "values"))
+    assert (rates.default, rates.of("digits"), of_errors.of("digits"), values.of("dense"), values.of("digits")) == (
+        *(0.1, 1.0, 0.5),
+        *("none", "all"),
+    )
+    assert settings.prediction_log_keep == 30 * 86_400
+    read_above = {"CACHE", "BATCH_OFF", "CORS_ORIGINS", "TRUSTED_PROXIES"}
+    read_above |= {f"PREDICTION_LOG_{name}" for name in ("SAMPLE", "SAMPLE_ERRORS", "VALUES", "KEEP")}
+    for variable in environ.keys() - {f"GATEWAY_{name}" for name in read_above}:
         text = environ[variable]
         assert str(getattr(settings, variable.removeprefix("GATEWAY_").lower())) == text
     assert settings.model_config_file == Path("/a/b")
@@ -106,7 +150,22 @@ def test_a_bad_value_is_named_with_what_was_expected(variable):
     for value in BAD.get(variable, []):
         with pytest.raises(SettingsError) as caught:
             settings_from_environment({variable: value})
-        assert str(caught.value).startswith(f"{variable}={value!r}: expected ")
+        shown = "" if variable in MAY_HOLD_A_PASSWORD else f"={value!r}"
+        assert str(caught.value).startswith(f"{variable}{shown}: expected ")
+        assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "log"),
+    [
+        ({"DATABASE_URL": "postgresql://a/b"}, "postgresql://a/b"),
+        ({"DATABASE_URL": "postgresql://a/b", "GATEWAY_PREDICTION_LOG": "off"}, "off"),
+        ({"DATABASE_URL": "postgresql://a/b", "GATEWAY_PREDICTION_LOG": "sqlite:///c"}, "sqlite:///c"),
+        ({"DATABASE_URL": ""}, "off"),
+    ],
+)
+def test_the_prediction_log_is_where_its_setting_says_or_else_in_the_database_of_the_environment(given, log):
+    assert settings_from_environment(given).prediction_log == log
 
 
 def test_several_models_are_cached_in_the_order_in_which_they_are_named():

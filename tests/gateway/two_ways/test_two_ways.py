@@ -1,5 +1,6 @@
 """Our own server and the Flask application under any other server give the same answers: status, headers and body."""
 
+import dataclasses
 import os
 import re
 from collections import Counter
@@ -12,11 +13,21 @@ import pytest
 
 from gateway.app import close, create_app
 from gateway.settings import settings_from_environment
+from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.fake_serving import serving
 from tests.gateway.server.http_wire import Answer
 from tests.gateway.two_ways import models, servers
 from tests.gateway.two_ways.random_requests import random_requests
-from tests.gateway.two_ways.requests import MAX_BODY_BYTES, V1, V1_GOOD, Sent, all_requests, of_conformance, of_methods
+from tests.gateway.two_ways.requests import (
+    MAX_BODY_BYTES,
+    V1,
+    V1_GOOD,
+    Sent,
+    all_requests,
+    of_bad_input,
+    of_conformance,
+    of_methods,
+)
 from tests.waiting import wait_for
 
 REQUESTS = all_requests()
@@ -67,6 +78,21 @@ def same_with_cors(tmp_path_factory) -> Iterator[Ways]:
     yield from ways(tmp_path_factory.mktemp("cors"), GATEWAY_TFSERVING_CORS="on", GATEWAY_NON_FINITE="null")
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> dict[str, Path | str]:
+    """The file of keys as ``file``, and the texts of two keys by their names."""
+    file, scopes = tmp_path_factory.mktemp("keys") / "keys.jsonl", ("predict", "metadata", "admin")
+    every, every_key = make_key("every", scopes=scopes)
+    some, some_key = make_key("some", scopes=scopes[:2], models=("m", "half*"))
+    write(file, every_key, some_key)
+    return {"file": file, "every": every, "some": some}
+
+
+@pytest.fixture(scope="module")
+def same_with_keys(keys, tmp_path_factory) -> Iterator[Ways]:
+    yield from ways(tmp_path_factory.mktemp("with_keys"), GATEWAY_KEYS_FILE=str(keys["file"]), GATEWAY_METRICS_KEY="on")
+
+
 def test_the_requests_are_many_and_no_two_have_one_name():
     assert len(REQUESTS) > 1000
     assert [name for name, count in Counter(sent.id for sent in REQUESTS).items() if count > 1] == []
@@ -107,3 +133,17 @@ def test_both_ways_give_the_same_answer_under_other_settings(same_with_cors, sen
     expected = same_with_cors.ours(sent)
     assert same_with_cors.gunicorn(sent) == expected
     assert same_with_cors.test_client(sent) == expected
+
+
+@pytest.mark.parametrize("name", ["", "some", "every", "unknown"])
+def test_both_ways_let_the_same_requests_in(same_with_keys, keys, name):
+    text = keys.get(name, make_key()[0])
+    statuses = Counter()
+    for sent in [*of_conformance(), *of_methods(), *of_bad_input()]:
+        with_key = dataclasses.replace(sent, headers=(*sent.headers, *([("X-API-Key", text)] if name else [])))
+        expected = same_with_keys.ours(with_key)
+        assert same_with_keys.gunicorn(with_key) == expected, sent
+        assert same_with_keys.test_client(with_key) == expected, sent
+        statuses[expected.status] += 1
+    assert (statuses[401] > 200) == (name in ("", "unknown")), statuses
+    assert (statuses[403] > 10) == (name == "some"), statuses
