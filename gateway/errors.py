@@ -90,7 +90,7 @@ class OutOfRange(GatewayError, http_status=400, code="OUT_OF_RANGE"):
 
 
 class Unauthenticated(GatewayError, http_status=401, code="UNAUTHENTICATED"):
-    """Raised when the caller is not known. ``reason``: in one word why not, for the metrics."""
+    """Raised when the caller is not known; ``reason`` says why not in one word, for the metrics."""
 
     def __init__(self, message: str, reason: str = "unknown") -> None:
         super().__init__(message)

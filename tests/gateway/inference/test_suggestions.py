@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable
+from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable, UnknownModel
 from gateway.inference.signature import ModelRef, ServedModel, Signature
 from gateway.inference.status import ModelStatus, VersionStatus
-from gateway.inference.suggestions import listed_names, no_signature, not_found, with_hint
+from gateway.inference.suggestions import listed_names, no_signature, not_found, unserved, with_hint, with_served
 
 LOADED = VersionStatus(2, "AVAILABLE")
 BROKEN = VersionStatus(3, "END", "INVALID_ARGUMENT", "no graph")
@@ -21,9 +21,6 @@ MODELS = (status("digits", BROKEN, LOADED), status("dense", LOADED), status("bro
 @pytest.mark.parametrize(
     ("model", "labels", "hint"),
     [
-        (ModelRef("digts"), (), "Did you mean digits?"),
-        (ModelRef("zzz"), (), "Served are: digits, dense"),
-        (ModelRef("zzz", label="a"), (), "Served are: digits, dense"),
         (ModelRef("broken"), (), "broken: no version is AVAILABLE; version 3 failed: INVALID_ARGUMENT: no graph"),
         (ModelRef("digits", 7), (), "digits has the versions: 2"),
         (ModelRef("digits", label="a"), (), "digits has the versions: 2"),
@@ -41,8 +38,42 @@ def test_what_is_not_found_is_answered_with_what_there_is(model, labels, hint):
     assert explained.message == f"upstream's words. {hint}"
 
 
+@pytest.mark.parametrize(
+    ("model", "hidden", "hint"),
+    [
+        (ModelRef("digts"), "", "Did you mean digits?"),
+        (ModelRef("zzz"), "", "Served are: digits, dense"),
+        (ModelRef("zzz", label="a"), "", "Served are: digits, dense"),
+        (ModelRef("digts"), "digits", "Served are: dense"),
+        (ModelRef("zzz"), "dense", "Served are: digits"),
+    ],
+)
+def test_what_nobody_serves_is_answered_with_what_its_caller_may_see(model, hidden, hint):
+    error = (InvalidArgument if model.label else NotFound)("upstream's words")
+    for_all = not_found(error, model, MODELS)
+    explained = with_served(for_all, lambda name: name != hidden)
+    assert type(explained) is type(error)
+    assert (for_all.message, explained.message) == ("upstream's words", f"upstream's words. {hint}")
+
+
 def test_nothing_served_is_said():
-    assert not_found(NotFound("no"), ModelRef("m"), ()).message == "no. Served are: none"
+    assert with_served(not_found(NotFound("no"), ModelRef("m"), ()), lambda name: True).message == "no. Served are: none"
+
+
+@pytest.mark.parametrize(
+    ("model", "is_status", "words"),
+    [
+        (ModelRef("m"), False, "Servable not found for request: Latest(m)"),
+        (ModelRef("m", 3), False, "Servable not found for request: Specific(m, 3)"),
+        (ModelRef("m"), True, "Could not find any versions of model m"),
+        (ModelRef("m", 3), True, "Could not find version 3 of model m"),
+        (ModelRef("m", label="a"), True, "Unrecognized servable version label: a"),
+    ],
+)
+def test_a_hidden_model_is_refused_in_the_words_of_the_model_server(model, is_status, words):
+    error = unserved(model, MODELS, is_status=is_status)
+    assert (error.message, error.http_status) == (words, 400 if model.label else 404)
+    assert error.unknown_model == UnknownModel("m", ("digits", "dense"))
 
 
 @pytest.mark.parametrize(("error", "model"), [(Unavailable("away"), ModelRef("m")), (InvalidArgument("bad"), ModelRef("m", 1))])
@@ -58,7 +89,7 @@ def test_a_hint_keeps_the_problems_of_an_error():
 
 def test_hints_are_bounded_whatever_the_names():
     models = tuple(status(f"model{number}" + "x" * 5000, LOADED) for number in range(1000))
-    hint = not_found(NotFound("no"), ModelRef("y" * 5000), models).message
+    hint = with_served(not_found(NotFound("no"), ModelRef("y" * 5000), models), lambda name: True).message
     assert len(hint) < 1100
     assert "and 990 more" in listed_names(range(1000))
 
