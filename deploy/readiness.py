@@ -10,6 +10,7 @@ from http.client import HTTPException
 from typing import Any
 
 _FAILED = re.compile(r"version -?[0-9]+ failed: ")
+_ALL_FAILED = re.compile(r"models that are not ready: ([0-9]+), failed: \1")
 _PENDING = re.compile(r"version -?[0-9]+ is (START|LOADING)")
 
 
@@ -55,6 +56,8 @@ def _read(body: bytes) -> Readiness:
     if state["ready"] or (unready and all(map(_has_failed, unready))):
         return Readiness("", failures)
     first, *others = state["reasons"]
+    if not others and _ALL_FAILED.fullmatch(first):  # a gateway that asks for keys names no model here
+        return Readiness("", (first,))
     return Readiness(_one_line(first) + (f" (and {len(others)} more)" if others else ""), failures)
 
 

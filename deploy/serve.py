@@ -184,6 +184,8 @@ def _watch(parts: list[Part]) -> None:
 
 def _greet(stack: Stack) -> None:
     curl = "curl --insecure" if stack.scheme == "https" else "curl"
+    if os.environ.get("GATEWAY_KEYS_FILE"):
+        curl += ' -H "Authorization: Bearer $KEY"'
     _say(f"""ready: {stack.address}
 
   {curl} -d '{{"instances": [1.0, 2.0, 5.0]}}' {stack.address}/v1/models/half_plus_two:predict

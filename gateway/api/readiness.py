@@ -1,6 +1,6 @@
 """Whether the gateway should get requests and why not, and the state of each model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.inference.catalog import Catalog
@@ -24,7 +24,7 @@ class Readiness:
     def reasons(self, may_see: Callable[[str], bool]) -> list[str]:
         """The reasons why the gateway should get no requests; empty when it is ready.
 
-        They name the models that the caller may know of (``may_see``), and only tell how many others there are.
+        They name the models that the caller may know of (``may_see``), and only count the others.
         """
         models = self._catalog.required()
         if self._is_draining():
@@ -36,11 +36,17 @@ class Readiness:
             model.name: "not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
         }
         shown = [f"{name}: {problem}" for name, problem in found.items() if may_see(name)]
-        hidden = len(found) - len(shown)
-        return [*shown, f"models that are not ready: {hidden}"] if hidden else shown
+        hidden = [model for model in models if model.name in found and not may_see(model.name)]
+        return [*shown, _counted(hidden)] if hidden else shown
 
 
 def readiness_entry(model: ModelStatus) -> dict[str, Any]:
     """A model in a list of all: the state of each version, and what is wrong."""
     versions = [{"version": str(version.version), "state": version.state} for version in model.versions]
     return {"name": model.name, "ready": model.is_ready, "versions": versions, "problems": list(model.problems)}
+
+
+def _counted(models: Sequence[ModelStatus]) -> str:
+    """A reason that names none of ``models``, which are not ready."""
+    failed = sum(model.has_failed for model in models)
+    return f"models that are not ready: {len(models)}{f', failed: {failed}' if failed else ''}"

@@ -47,6 +47,12 @@ class ModelStatus:
         object.__setattr__(self, "is_ready", self.problem is None and bool(self.available))
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a version has failed, and none can be expected to become ready."""
+        is_pending = any(status.state in ("START", "LOADING") and not status.has_failed for status in self.versions)
+        return any(status.has_failed for status in self.versions) and not is_pending
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What an operator should know: why the model is not ready, and which versions newer than those served failed."""
         if self.problem is not None:

@@ -171,6 +171,16 @@ READINESS = {
         ["a: x", "b: y"],
         Readiness("a: x (and 1 more)", ("a: version 1 failed: NOT_FOUND: no file",)),
     ),
+    "failed, and not named": (
+        [],
+        ["models that are not ready: 2, failed: 2"],
+        Readiness("", ("models that are not ready: 2, failed: 2",)),
+    ),
+    "one failed, one to come, and not named": (
+        [],
+        ["models that are not ready: 2, failed: 1"],
+        Readiness("models that are not ready: 2, failed: 1"),
+    ),
     "not ready in every worker": ([model("a", ready=True)], ["a: not every worker"], Readiness("a: not every worker")),
 }
 

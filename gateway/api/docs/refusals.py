@@ -7,7 +7,7 @@ from typing import Final
 from gateway import errors
 from gateway.api.docs.json_schema import Json
 from gateway.api.errors import JSON
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, Unauthenticated, Unavailable
 
 _DIALECTS: Final = {"/v1": "tfserving", "/v2": "openinference"}  # by the beginning of a path; all others are "simple"
 _ASKS_BACKEND: Final = re.compile(r"/(predict|(v1|v2|docs)/models/)")
@@ -55,10 +55,12 @@ def complete_responses(path: str, operation: Json) -> None:
 
 def _refusal(dialect: str, status: int, classes: list[type[GatewayError]]) -> Json:
     title = "Client Closed Request" if status == 499 else HTTPStatus(status).phrase
-    retry = _header_reference("Retry-After") if Unavailable in classes else {}
+    more = _header_reference("Retry-After") if Unavailable in classes else {}
+    if Unauthenticated in classes:
+        more = _header_reference("WWW-Authenticate")
     return {
         "description": f"{title}: {' '.join(map(_when_raised, classes))}",
-        "headers": _header_reference("X-Request-Id") | retry,
+        "headers": _header_reference("X-Request-Id") | more,
         "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{dialect}.error"}}},
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway.access import key_text
 from gateway.telemetry import logs
 from gateway.telemetry.logs import Lines
 from tests.event_loop import on_loop, until
@@ -225,6 +226,17 @@ def test_an_error_is_told_with_its_trace():
             assert "Traceback" in document["exception"]
             assert "exc_info" not in document
     assert "exception" not in rendered("info", exc_info=False)
+
+
+def test_no_line_holds_the_secret_of_a_key():
+    key = key_text.new()
+    shown = f"sgk_{key.id}..."
+    document = rendered(path=f"/a/{key.text}\n", number=2**70, more={"b": [key.text]})
+    assert (document["path"], document["number"], document["more"]) == (f"/a/{shown}\n", 2**70, {"b": [shown]})
+    try:
+        int(key.text)
+    except ValueError:
+        assert rendered("exception")["exception"].endswith(f"invalid literal for int() with base 10: '{shown}'")
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 10**40])

@@ -127,3 +127,19 @@ def test_the_metrics_have_the_labels_in_this_order():
     for metric in (metrics.REQUEST_SECONDS, metrics.BACKEND_SECONDS, metrics.ROWS):
         assert metric._labelnames == Labels._fields
     assert metrics.REQUESTS._labelnames == (*Labels._fields, "status")
+
+
+@on_loop
+async def test_requests_are_counted_by_the_names_of_a_hundred_keys_and_the_others_together():
+    def of_key(name):
+        return REGISTRY.get_sample_value("gateway_key_requests_total", {"key": name, "status": "200"}) or 0.0
+
+    requests, others = RequestMetrics(), of_key("(other)")
+    for number in range(150):
+        requests.add_key(f"bounded-{number}", 200)
+    requests.write()
+    requests.add_key("bounded-7", 200)
+    requests.add_key("bounded-140", 200)
+    requests.write()
+    assert [of_key(f"bounded-{number}") for number in (0, 7, 99, 100, 140, 149)] == [1, 2, 1, 0, 0, 0]
+    assert of_key("(other)") - others == 51
