@@ -114,7 +114,7 @@ def id_of(call: Call) -> str:
 def _refused(call: Call, error: GatewayError) -> Answer:
     call.error_code, call.setting = error.code, error.setting
     if error.unknown_model is not None:
-        error = with_served(error, call.caller.may_see)
+        error = with_served(error, error.unknown_model, call.caller.may_see)
     return errors.to_answer(error, call.path)
 
 

@@ -39,18 +39,16 @@ def not_found(error: GatewayError, model: ModelRef, known: Sequence[ModelStatus]
     status = next((status for status in known if status.name == model.name), None)
     if status is not None:
         return with_hint(error, _instead(model, status, labels))
-    error.unknown_model = UnknownModel(model.name, tuple(status.name for status in known if status.is_ready))
+    error.unknown_model = _unknown(model, known)
     return error
 
 
-def with_served(error: GatewayError, may_see: Callable[[str], bool]) -> GatewayError:
-    """``error``, whose ``unknown_model`` is set, with the models that are served and that its caller may know of."""
-    unknown = error.unknown_model
-    served = [] if unknown is None else [name for name in unknown.served if may_see(name)]
-    close = [] if unknown is None else difflib.get_close_matches(short_name(unknown.name), served, n=3)
-    return with_hint(
-        error, f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
-    )
+def with_served(error: GatewayError, unknown: UnknownModel, may_see: Callable[[str], bool]) -> GatewayError:
+    """``error``, which is about ``unknown``, with the models that are served and that its caller may know of."""
+    served = [name for name in unknown.served if may_see(name)]
+    close = difflib.get_close_matches(short_name(unknown.name), served, n=3)
+    hint = f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
+    return with_hint(error, hint)
 
 
 def unserved(model: ModelRef, known: Sequence[ModelStatus], *, is_status: bool = False) -> GatewayError:
@@ -67,7 +65,7 @@ def unserved(model: ModelRef, known: Sequence[ModelStatus], *, is_status: bool =
     else:
         wanted = f"Latest({model.name})" if model.version is None else f"Specific({model.name}, {model.version})"
         error = NotFound(f"Servable not found for request: {wanted}")
-    error.unknown_model = UnknownModel(model.name, tuple(status.name for status in known if status.is_ready))
+    error.unknown_model = _unknown(model, known)
     return error
 
 
@@ -134,6 +132,10 @@ def listed_names(names: Iterable[object]) -> str:
 def short_name(name: str) -> str:
     """A client's name, shortened if it is very long."""
     return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
+
+
+def _unknown(model: ModelRef, known: Sequence[ModelStatus]) -> UnknownModel:
+    return UnknownModel(model.name, tuple(status.name for status in known if status.is_ready))
 
 
 def _reworded(error: GatewayError, message: str) -> GatewayError:

@@ -11,7 +11,7 @@ from gateway.app import close, create_app
 from gateway.settings import SettingsError
 from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.conftest import Client, settings
-from tests.gateway.fake_serving import FakeServing, Version, serving
+from tests.gateway.fake_serving import END, FakeServing, Version, serving
 from tests.waiting import wait_for
 
 MODELS = ("m", "secret_model", "shown")
@@ -248,6 +248,8 @@ def test_readiness_without_a_key_counts_the_models_that_are_not_ready(make_own, 
     wait_for(lambda: client.get("/readyz").status_code == 503)
     assert client.get("/readyz").json == {"ready": False, "reasons": ["models that are not ready: 1"], "models": []}
     assert client.get("/v2/health/ready").json == {"ready": False, "error": "models that are not ready: 1"}
+    fake.models["secret_model"] = {1: Version(state=END, error_code=3, error_message="secret_model is broken")}
+    wait_for(lambda: client.get("/readyz").json["reasons"] == ["models that are not ready: 1, failed: 1"])
     unknown = client.get("/v2/models/nope/ready")
     assert (unknown.status_code, message(unknown)[-16:]) == (404, "Served are: none")
     listed = client.get("/v1/models", headers=bearer(keys["all"])).json["models"]

@@ -1,5 +1,7 @@
 """What is told of a model's versions."""
 
+import pytest
+
 from gateway.inference.status import ModelStatus, VersionStatus
 
 FAILED = VersionStatus(2, "END", "INVALID_ARGUMENT", "broken")
@@ -39,3 +41,17 @@ def test_a_model_without_an_available_version_says_what_its_versions_do():
 def test_a_model_that_cannot_be_asked_for_is_not_ready_whatever_was_known():
     assert not ModelStatus("m", serving(1), problem="away").is_ready
     assert ModelStatus("m", serving(1), problem="away").problems == ("away",)
+
+
+@pytest.mark.parametrize(
+    ("versions", "has_failed"),
+    [
+        ((FAILED,), True),
+        ((VersionStatus(3, "LOADING"), FAILED), False),
+        ((VersionStatus(3, "END"), FAILED), True),
+        (serving(1), False),
+        ((), False),
+    ],
+)
+def test_a_model_has_failed_when_no_version_may_still_come_up(versions, has_failed):
+    assert ModelStatus("m", versions).has_failed == has_failed

@@ -51,13 +51,13 @@ def test_what_is_not_found_is_answered_with_what_there_is(model, labels, hint):
 def test_what_nobody_serves_is_answered_with_what_its_caller_may_see(model, hidden, hint):
     error = (InvalidArgument if model.label else NotFound)("upstream's words")
     for_all = not_found(error, model, MODELS)
-    explained = with_served(for_all, lambda name: name != hidden)
+    explained = with_served(for_all, for_all.unknown_model, lambda name: name != hidden)
     assert type(explained) is type(error)
     assert (for_all.message, explained.message) == ("upstream's words", f"upstream's words. {hint}")
 
 
 def test_nothing_served_is_said():
-    assert with_served(not_found(NotFound("no"), ModelRef("m"), ()), lambda name: True).message == "no. Served are: none"
+    assert with_served(NotFound("no"), UnknownModel("m", ()), lambda name: True).message == "no. Served are: none"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,8 @@ def test_a_hint_keeps_the_problems_of_an_error():
 
 def test_hints_are_bounded_whatever_the_names():
     models = tuple(status(f"model{number}" + "x" * 5000, LOADED) for number in range(1000))
-    hint = with_served(not_found(NotFound("no"), ModelRef("y" * 5000), models), lambda name: True).message
+    unknown = not_found(NotFound("no"), ModelRef("y" * 5000), models).unknown_model
+    hint = with_served(NotFound("no"), unknown, lambda name: True).message
     assert len(hint) < 1100
     assert "and 990 more" in listed_names(range(1000))
 
