@@ -40,4 +40,4 @@ def test_what_is_not_there_is_refused(stack, path, status, words):
 
 def test_after_all_of_it_the_log_holds_nothing_but_known_events(stack):
     events = {event["event"] for event in stack.log_events()}
-    assert events <= {"request", "backend.connected", "backend.disconnected", "model.changed"}
+    assert events <= {"request", "keys.off", "backend.connected", "backend.disconnected", "model.changed"}

@@ -79,7 +79,7 @@ def check(tally: Tally) -> None:
 def check_log(stack: Stack) -> None:
     """No event but requests and what the gateway tells of its backend: no worker ended, nothing was caught."""
     told = {(event["event"], event["level"]) for event in stack.log_events() if event["event"] != "request"}
-    assert {event for event, _ in told} <= {"backend.connected", "backend.disconnected", "model.changed"}, told
+    assert {event for event, _ in told} <= {"keys.off", "backend.connected", "backend.disconnected", "model.changed"}, told
 
 
 def workers_of(stack: Stack) -> list[int]:
