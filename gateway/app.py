@@ -148,7 +148,7 @@ class Gateway:
             None if predictions is None else partial(offer_request, predictions),
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
-        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies))
+        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
         table = [route for room in rooms for route in room.routes()]
         self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
         if self._access is not None:

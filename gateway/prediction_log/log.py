@@ -41,6 +41,7 @@ class PredictionLog:
         keep_s: int | None = None,
     ) -> None:
         self.boot = secrets.token_hex(8)
+        self.max_bytes = max_bytes
         self.predictions = Tally()
         self.feedbacks = Tally()
         self._rules = rules
