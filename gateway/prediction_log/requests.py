@@ -1,18 +1,16 @@
 """Answered requests for predictions -> what the prediction log keeps of them."""
 
 import re
-from functools import partial
 from typing import Final
 
 from gateway.call import Answer, Call
-from gateway.inference.signature import Tensors
 from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.log import PredictionLog
 from gateway.prediction_log.row import PredictionRow
-from gateway.telemetry.trace import Trace, TracedTensors
+from gateway.telemetry.trace import Trace
 
 _CACHE: Final = {None: "off", "hit": "hit", "miss": "miss", "shared": "joined"}
-_DIALECTS: Final = {"/v1/": "tfserving", "/v2/": "openinference"}
+_DIALECTS: Final = {"/v1": "tfserving", "/v2": "openinference"}
 # https://www.w3.org/TR/trace-context/#traceparent-header: the version, then the id of the trace.
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 # Tensors that are still to be made, of a longer body, would hold up the event loop.
@@ -21,43 +19,41 @@ _MOST_BYTES: Final = 65_536
 
 def offer_request(log: PredictionLog, call: Call, trace: Trace, answer: Answer, total_s: float) -> None:
     """Offer ``log`` the row of a request that was answered after ``total_s`` seconds."""
-    log.offer(call.id, trace.model, answer.status, partial(_facts, call, trace, answer, total_s))
+    log.offer(call.id, trace.model, answer.status, _facts, call, trace, answer, total_s)
 
 
 def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
-    is_too_long = callable(trace.inputs) and len(call.body) > _MOST_BYTES
+    traceparent = call.headers.get("traceparent")
+    inputs, outputs = trace.inputs, trace.outputs
+    is_too_long = False
+    if callable(inputs):
+        is_too_long = len(call.body) > _MOST_BYTES
+        inputs = None if is_too_long else inputs()
+    if callable(outputs):
+        outputs = None if is_too_long else outputs()
     row = PredictionRow(
-        trace_id=_trace_id(call),
         request_id=call.id,
+        trace_id=None if traceparent is None else _trace_id(traceparent),
         model=trace.model,
         version=trace.version,
         signature=trace.signature,
         key=call.caller.name,
-        dialect=_DIALECTS.get(call.path[:4].lower(), "simple"),
+        dialect=_DIALECTS.get(call.path[:3].lower(), "simple"),
         rows=trace.rows,
         status=answer.status,
         error=call.error_code,
-        total_us=_us(total_s),
-        queue_us=_us(trace.queue_s),
-        backend_us=_us(trace.backend_s),
+        total_us=int(total_s * 1e6),
+        queue_us=int(trace.queue_s * 1e6),
+        backend_us=int(trace.backend_s * 1e6),
         batch_rows=trace.batch_rows,
         cache=_CACHE[trace.cache],
         bytes_in=len(call.body),
         bytes_out=len(answer.body),
         truncated=is_too_long,
     )
-    return Facts(row) if is_too_long else Facts(row, _made(trace.inputs), _made(trace.outputs))
+    return row, inputs, outputs
 
 
-def _made(tensors: TracedTensors) -> Tensors | None:
-    return tensors() if callable(tensors) else tensors
-
-
-def _trace_id(call: Call) -> str | None:
-    given = call.headers.get("traceparent")
-    found = _TRACE.match(given) if given else None
+def _trace_id(traceparent: str) -> str | None:
+    found = _TRACE.match(traceparent)
     return found[1] if found else None
-
-
-def _us(seconds: float) -> int:
-    return int(seconds * 1e6 + 0.5)

@@ -114,7 +114,12 @@ def test_the_tail_shows_features_prediction_and_time(tmp_path):
         wait_for(gateway.predictions)
         environment = os.environ | {"GATEWAY_PREDICTION_LOG": address}
         told = subprocess.run(
-            [sys.executable, "-m", "gateway", "log", "tail"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+            [sys.executable, "-m", "gateway", "log", "tail"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
         )
         [head, line] = told.stdout.splitlines()
     assert head.split() == ["TIME", "STATUS", "MODEL", "MS", "INPUTS", "OUTPUTS", "REQUEST"]
