@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.inference.signature import Tensors
 from gateway.prediction_log import tensors
-from gateway.prediction_log.row import ROW_BYTES, FeedbackRow, PredictionRow, Row
+from gateway.prediction_log.row import ROW_BYTES, FeedbackRow, PredictionRow, Row, bounded
 from gateway.prediction_log.rules import Values
 
 Facts: TypeAlias = tuple[PredictionRow, Tensors | None, Tensors | None]
@@ -33,9 +33,14 @@ class Entry(msgspec.Struct, gc=False):
     large: Large | None = None
 
     def complete(self) -> Row:
-        """The row as it is written: with the digest of its inputs, and its large tensors encoded and given up."""
+        """The row as it is written: with the digest of its inputs, and its large tensors encoded and given up.
+
+        What is left for here does not hold up a request.
+        """
         row = self.row
         if isinstance(row, PredictionRow):
+            row.request_id = bounded(row.request_id)
+            row.trace_id = row.trace_id and bounded(row.trace_id)
             if self.large is not None:
                 _encode(row, *self.large)
                 self.large = None

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, TypeVarTuple
 
 from gateway.prediction_log import entry
-from gateway.prediction_log.entry import Entry, Facts
+from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.queue import RowQueue
 from gateway.prediction_log.retention import Retention
 from gateway.prediction_log.row import ROW_BYTES, FeedbackRow, PredictionRow, Row, bounded
@@ -74,15 +74,18 @@ class PredictionLog:
             tally.unsampled += 1
             return
         tally.kept += 1
-        if not self._has_room(tally):
+        if self._is_closed or not self._queue.has_room(ROW_BYTES):
+            self._drop(tally)
             return
         try:
             made = facts(*args)
             row = made[0]
             row.sample_rate = rate
-            row.request_id = bounded(row.request_id)
             row.model, row.signature = _bounded_name(row.model), _bounded_name(row.signature)
-            self._put(tally, entry.of_prediction(made, rule.values, self._largest))
+            kept = entry.of_prediction(made, rule.values, self._largest)
+            row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
+            if not self._queue.put(kept):
+                self._drop(tally)
         except Exception:
             log.exception("prediction_log.failed", id=request_id)
             tally.failed += 1
@@ -92,7 +95,11 @@ class PredictionLog:
         tally = self.feedbacks
         tally.offered += 1
         tally.kept += 1
-        return self._has_room(tally) and self._put(tally, entry.of_feedback(row))
+        row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
+        if self._is_closed or not self._queue.put(entry.of_feedback(row)):
+            self._drop(tally)
+            return False
+        return True
 
     def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
         """Write what is queued, for at most ``within_s`` seconds, and count the rest as dropped.
@@ -102,20 +109,8 @@ class PredictionLog:
         self._is_closed = True
         self._writer.close(within_s)
 
-    def _has_room(self, tally: Tally) -> bool:
-        """Whether a row may be made; without room for the least there is nothing to encode. The row is counted if not."""
+    def _drop(self, tally: Tally) -> None:
         if self._is_closed:
             tally.stopped += 1
-        elif not self._queue.has_room(ROW_BYTES):
-            tally.full += 1
         else:
-            return True
-        return False
-
-    def _put(self, tally: Tally, kept: Entry) -> bool:
-        row = kept.row
-        row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
-        if self._queue.put(kept):
-            return True
-        tally.full += 1
-        return False
+            tally.full += 1

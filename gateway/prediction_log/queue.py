@@ -36,19 +36,17 @@ class RowQueue:
 
     def has_room(self, size: int) -> bool:
         """Whether an entry of ``size`` bytes may be put in."""
-        # Each request asks, so that no other method is called.
         return self._bytes_in - self._bytes_out + size <= self._max_bytes and self._rows_in - self._rows_out < self._max_rows
 
     def put(self, entry: Entry) -> bool:
         """Add ``entry`` and return True; return False if there is no room. It never waits."""
-        size = entry.size
-        if not self.has_room(size):
+        size = self._bytes_in - self._bytes_out + entry.size
+        if size > self._max_bytes or self._rows_in - self._rows_out >= self._max_rows:
             return False
         self._rows_in += 1
-        self._bytes_in += size
+        self._bytes_in += entry.size
         self._entries.append(entry)
-        is_much = len(self._entries) >= BATCH_ROWS or self._bytes_in - self._bytes_out >= self._many_bytes
-        if is_much and not self._is_due.is_set():
+        if (size >= self._many_bytes or len(self._entries) >= BATCH_ROWS) and not self._is_due.is_set():
             self._is_due.set()
         return True
 

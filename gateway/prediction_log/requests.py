@@ -10,7 +10,7 @@ from gateway.prediction_log.row import PredictionRow
 from gateway.telemetry.trace import Trace
 
 _CACHE: Final = {None: "off", "hit": "hit", "miss": "miss", "shared": "joined"}
-_DIALECTS: Final = {"/v1": "tfserving", "/v2": "openinference"}
+_DIALECTS: Final = {"/v1": "tfserving", "/V1": "tfserving", "/v2": "openinference"}
 # https://www.w3.org/TR/trace-context/#traceparent-header: the version, then the id of the trace.
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 # Tensors that are still to be made, of a longer body, would hold up the event loop.
@@ -38,7 +38,7 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
         version=trace.version,
         signature=trace.signature,
         key=call.caller.name,
-        dialect=_DIALECTS.get(call.path[:3].lower(), "simple"),
+        dialect=_DIALECTS.get(call.path[:3], "simple"),
         rows=trace.rows,
         status=answer.status,
         error=call.error_code,
