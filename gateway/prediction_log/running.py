@@ -9,6 +9,7 @@ from gateway.prediction_log.tally import Tally
 from gateway.telemetry import metrics
 
 _SHOWN_EVERY_S: Final = 1.0
+_QUEUED: Final = "queued"
 
 
 class RunningLog:
@@ -43,17 +44,20 @@ class RunningLog:
 
     def _show(self) -> None:
         for table, tally in self._tallies.items():
-            counts = _counts(tally)
-            metrics.LOG_QUEUED_ROWS.labels(table).set(counts.pop("queued"))
-            for outcome, count in counts.items():
-                new = count - self._shown.get((table, outcome), 0)
+            for outcome, count in _counts(tally).items():
+                shown = self._shown.get((table, outcome))
+                if count == shown:
+                    continue
                 self._shown[table, outcome] = count
-                # Nothing is added too, so that each outcome is there from the start.
-                metrics.LOG_ROWS.labels(table, outcome).inc(new)
+                if outcome == _QUEUED:
+                    metrics.LOG_QUEUED_ROWS.labels(table).set(count)
+                else:
+                    # The first time this may be 0, so that each outcome is there from the start.
+                    metrics.LOG_ROWS.labels(table, outcome).inc(count - (shown or 0))
 
 
 def _counts(tally: Tally) -> dict[str, int]:
     """The rows by what became of them. Those of which that was not known yet when they were read count as queued."""
     ended = {"written": tally.written} | {f"dropped_{reason}": count for reason, count in tally.dropped.items()}
     kept, unsampled = tally.kept, tally.unsampled
-    return {"offered": kept + unsampled, "unsampled": unsampled, "kept": kept, **ended, "queued": kept - sum(ended.values())}
+    return {"offered": kept + unsampled, "unsampled": unsampled, "kept": kept, **ended, _QUEUED: kept - sum(ended.values())}
