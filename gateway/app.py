@@ -35,6 +35,7 @@ from gateway.api.tfserving import cors
 from gateway.api.tfserving.routes import TfServing
 from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
+from gateway.backend.examples import example_tensors
 from gateway.backend.model_config import ModelConfigFile
 from gateway.call import Answer
 from gateway.inference.batching.batcher import Batcher
@@ -52,6 +53,7 @@ from gateway.loop_thread import LoopThread
 from gateway.prediction_log.log import PredictionLog
 from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.rules import Rules
+from gateway.prediction_log.running import RunningLog
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.server.front import Front
 from gateway.settings import Settings, SettingsError
@@ -125,7 +127,7 @@ class Gateway:
         bodies = Bodies(self.memory, settings.max_body_bytes)
         tfserving = TfServing(
             predictor,
-            ExamplePredictor(catalog, limited),
+            ExamplePredictor(catalog, limited, example_tensors),
             catalog,
             bodies=bodies,
             memory=self.memory,
@@ -144,14 +146,15 @@ class Gateway:
             metrics_need_key=settings.metrics_key == "on",
         )
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
-        self._log = prediction_log(settings)
+        predictions = prediction_log(settings)
+        self._log = None if predictions is None else RunningLog(predictions)
         self.edge = Edge(
             settings.predict_timeout_ms / 1000,
             cors.HEADERS if settings.tfserving_cors == "on" else (),
-            None if self._log is None else partial(offer_request, self._log),
+            None if predictions is None else partial(offer_request, predictions),
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
-        rooms = (tfserving, simple, openinference, docs, ops, Feedback(self._log, bodies))
+        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
         table = [route for room in rooms for route in room.routes()]
         self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
         if self._access is not None:
@@ -179,10 +182,10 @@ class Gateway:
         self._records.close()
         self.memory.close()
         self.edge.metrics.close()
+        if self._log is not None:
+            await self._log.close()
         if self._access is not None:
             await self._access.close()
-        if self._log is not None:
-            await asyncio.to_thread(self._log.close)
         logs.flush()
 
     def flask(self, run: Run) -> Flask:

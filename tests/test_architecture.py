@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "gateway.access": {"gateway.access.limits", *LEAVES},
     "gateway.codec": {"gateway.inference.dtypes", "gateway.inference.signature", *LEAVES},
     "gateway.api": {"gateway.codec", "gateway.inference", *LEAVES},
+    "gateway.api.feedback": {"gateway.api", "gateway.codec", "gateway.prediction_log", "gateway.prediction_log.row", *LEAVES},
     "gateway.api.samples": {"gateway.codec", "gateway.inference"},
     "gateway.api.advice": API,
     "gateway.api.tfserving": {"gateway.api.advice", "gateway.inference.predictor", *API},

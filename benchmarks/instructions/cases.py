@@ -25,6 +25,7 @@ class Case:
 
     ``read`` is None for a request that is refused, with ``status``. ``together``: how many requests are under way at a time;
     ``requests``: how many are counted, a multiple of it. ``is_kept``: all ask for the same prediction, whose answer is kept.
+    ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     requests: int = 128
     together: int = 1
     is_kept: bool = False
+    logged: float | None = None
 
     def rows(self, number: int) -> Floats:
         """Return the rows, always one, of the request of this number."""
@@ -88,6 +90,9 @@ def _cases() -> tuple[Case, ...]:
         Case("a refused body: 400", _ask_bad, None, status=400),
         Case("a kept answer", kept[JSON].ask, kept[JSON].read, is_kept=True),
         Case("a picture as JSON", image[JSON].ask, image[JSON].read, shape=workload.IMAGE_SHAPE, requests=8),
+        # So few that none of these is among them, and yet each has to be looked at.
+        row("one row by /v1 :predict, with a prediction log that does not keep it", logged=0.000001),
+        row("one row by /v1 :predict, kept by the prediction log", logged=1.0),
     )
 
 

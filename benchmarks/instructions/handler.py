@@ -20,10 +20,18 @@ _SETTINGS: Final = {
 }
 
 
+# Where no row can be written: they stay in memory, and the thread that would write them, beside the requests, does nothing.
+_NOWHERE: Final = "file:///proc/nowhere/log"
+
+
 @asynccontextmanager
-async def opened() -> AsyncIterator[Handler]:
-    """While open, what answers a prediction request: the route is found, then answered by the edge, as the server has it."""
-    current = settings.settings_from_environment(_SETTINGS)
+async def opened(logged: float | None) -> AsyncIterator[Handler]:
+    """While open, what answers a prediction request: the route is found, then answered by the edge, as the server has it.
+
+    ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
+    """
+    log = {} if logged is None else {"GATEWAY_PREDICTION_LOG": _NOWHERE, "GATEWAY_PREDICTION_LOG_SAMPLE": f"{logged:f}"}
+    current = settings.settings_from_environment(_SETTINGS | log)
     logs.configure(current.log_level)
     gateway = Gateway(current, client=AtOnce())
 

@@ -9,6 +9,8 @@ import asyncio
 import gc
 import time
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from benchmarks.contender import Call as Request
@@ -76,9 +78,10 @@ def _check(case: Case, number: int, answered: Answer) -> None:
 
 
 async def main(loop: Loop) -> None:
-    """Send the requests of all cases to the gateway's handlers."""
-    async with handler.opened() as answer:
-        await run(CASES, answer, loop)
+    """Send the requests of all cases to the handlers of a gateway, one for all cases with the same prediction log."""
+    for logged, cases in groupby(CASES, attrgetter("logged")):
+        async with handler.opened(logged) as answer:
+            await run(tuple(cases), answer, loop)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,29 @@
 """POST /v1/feedback: what a prediction should have been, for the prediction log."""
 
+from typing import Any, Final
+
 from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
+from gateway.api.memory import Memory
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.codec.json_text import parse_json
-from gateway.errors import NotFound, Unavailable
+from gateway.codec.problems import Repeating
+from gateway.errors import InvalidArgument, NotFound, Problem, Unavailable
 from gateway.prediction_log.feedback import feedback_row
 from gateway.prediction_log.log import PredictionLog
+from gateway.prediction_log.row import FeedbackRow
+
+_OFF: Final = "feedback goes into the prediction log, which is off: GATEWAY_PREDICTION_LOG is not set"
 
 
 class Feedback:
     """The handler. ``log``: None when the prediction log is off."""
 
-    def __init__(self, log: PredictionLog | None, bodies: Bodies) -> None:
+    def __init__(self, log: PredictionLog | None, bodies: Bodies, memory: Memory) -> None:
         self._log = log
         self._bodies = bodies
+        self._memory = memory
 
     def routes(self) -> list[Route]:
         """The route."""
@@ -24,9 +32,27 @@ class Feedback:
     async def feedback(self, call: Call) -> Answer:
         """Keep the label of a request for a prediction, whether its row is there yet or not."""
         if self._log is None:
-            raise NotFound("feedback goes into the prediction log, which is off here")
-        document = parse_json(await self._bodies.read(call, is_strict=True), strict=True)
-        row = feedback_row(document, call.caller.name or "")
+            raise NotFound(_OFF)
+        data = await self._bodies.read(call, is_strict=True)
+        row = await self._memory.run(len(data), _row, data, call.caller.name or "")
         if not self._log.feedback(row):
-            raise Unavailable("the prediction log has no room now").decided_by("GATEWAY_PREDICTION_LOG_QUEUE_BYTES", "full")
+            error = Unavailable("the prediction log has no room now")
+            raise error.decided_by("GATEWAY_PREDICTION_LOG_QUEUE_BYTES", self._log.max_bytes)
         return json_answer({"request_id": row.request_id, "row": row.row}, 202)
+
+
+def _row(data: bytes, source: str) -> FeedbackRow:
+    document = parse_json(data, strict=True)
+    _refuse_repeated_names(document)
+    return feedback_row(document, source)
+
+
+def _refuse_repeated_names(document: Any) -> None:
+    values = [document]
+    while values:
+        value = values.pop()
+        if isinstance(value, Repeating):
+            problem = Problem("", "each name once", f"a second {value.repeated[0][:40]!r}")
+            raise InvalidArgument(str(problem), [problem])
+        if isinstance(value, dict | list):
+            values.extend(value.values() if isinstance(value, dict) else value)

@@ -6,7 +6,9 @@ import numpy as np
 
 from gateway.backend.stubs import ClassificationResponse, ExampleProto, RegressionResponse
 from gateway.backend.wire import delimited_field
+from gateway.inference.dtypes import STRING
 from gateway.inference.examples import Classifications, Example, Examples, Regressions
+from gateway.inference.signature import Tensors
 
 _LISTS: Final = {"bytes": "bytes_list", "float": "float_list", "int64": "int64_list"}
 # The numbers of the fields in apis/input.proto: of Input, and of its two lists.
@@ -28,6 +30,14 @@ def encode_examples(examples: Examples) -> bytes:
         return delimited_field(_EXAMPLE_LIST, encoded)
     encoded += delimited_field(_CONTEXT, _serialized(examples.context))
     return delimited_field(_EXAMPLE_LIST_WITH_CONTEXT, encoded)
+
+
+def example_tensors(examples: Examples) -> Tensors:
+    """The examples as ``inputs`` string[examples], each a serialized tf.Example with the features of the context in it."""
+    context = examples.context or {}
+    serialized = np.empty(len(examples.examples), STRING.numpy)
+    serialized[:] = [_serialized({**context, **example}) for example in examples.examples]
+    return {"inputs": serialized}
 
 
 def read_classifications(model: str, response: ClassificationResponse) -> Classifications:

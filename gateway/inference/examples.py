@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
+
+from gateway.inference.dtypes import STRING
+from gateway.inference.signature import Tensors
 
 Kind: TypeAlias = Literal["bytes", "float", "int64"]
 
@@ -39,6 +43,14 @@ class Classifications:
     version: int
     rows: Sequence[Sequence[tuple[str, float]]]
 
+    def tensors(self) -> Tensors:
+        """The same as ``classes`` string[examples,classes] and ``scores`` float32; none if the examples have not as many."""
+        counts = {len(row) for row in self.rows}
+        if len(counts) != 1:
+            return {}
+        classes = np.array([[label.encode() for label, _ in row] for row in self.rows], STRING.numpy)
+        return {"classes": classes, "scores": np.array([[score for _, score in row] for row in self.rows], np.float32)}
+
 
 @dataclass(frozen=True, slots=True)
 class Regressions:
@@ -47,3 +59,7 @@ class Regressions:
     model: str
     version: int
     values: npt.NDArray[Any]
+
+    def tensors(self) -> Tensors:
+        """The same as ``outputs`` float32[examples]."""
+        return {"outputs": self.values}

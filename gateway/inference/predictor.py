@@ -92,6 +92,7 @@ class Predictor:
         try:
             prediction = await self._backend.predict(model, signature, inputs, outputs, deadline)
             queue_s = prediction.queue_s
+            trace.batch_rows = prediction.batch_rows or trace.rows
         except NotFound:
             self._catalog.note_missing(model)
             raise

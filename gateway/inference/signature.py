@@ -123,8 +123,8 @@ class ServedModel:
 class Prediction:
     """What a model answered: its output tensors by name, and which version and signature gave them.
 
-    ``queue_s``: seconds that the request waited for its batch. ``is_shared``: the outputs are rows of a call that several
-    requests shared.
+    ``queue_s``: seconds that the request waited for its batch. ``batch_rows``: how many rows the call had of which the outputs
+    are some, when several requests shared it; 0: they did not.
     """
 
     model: str
@@ -132,4 +132,9 @@ class Prediction:
     signature: str
     outputs: Tensors
     queue_s: float = 0.0
-    is_shared: bool = False
+    batch_rows: int = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the outputs are some rows of a call that several requests shared."""
+        return self.batch_rows > 0

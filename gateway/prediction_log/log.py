@@ -3,20 +3,26 @@
 import secrets
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVarTuple
 
 from gateway.prediction_log import entry
-from gateway.prediction_log.entry import Entry, Facts
+from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.queue import RowQueue
 from gateway.prediction_log.retention import Retention
 from gateway.prediction_log.row import ROW_BYTES, FeedbackRow, PredictionRow, Row, bounded
-from gateway.prediction_log.rules import Rules, Values, is_kept
+from gateway.prediction_log.rules import Rules, is_kept
 from gateway.prediction_log.sinks.sink import Sink
 from gateway.prediction_log.tally import Tally
 from gateway.prediction_log.writer import Writer
 from gateway.telemetry.logs import logger
 
 log = logger("prediction_log")
+
+# Each row has two of the same few names. They are the clients' words, so that only some are remembered.
+_bounded_name: Final = lru_cache(1024)(bounded)
+
+Arguments = TypeVarTuple("Arguments")
 
 MAX_BYTES: Final = 32 * 2**20
 MAX_ROWS: Final = 50_000
@@ -41,6 +47,7 @@ class PredictionLog:
         keep_s: int | None = None,
     ) -> None:
         self.boot = secrets.token_hex(8)
+        self.max_bytes = max_bytes
         self.predictions = Tally()
         self.feedbacks = Tally()
         self._rules = rules
@@ -54,20 +61,31 @@ class PredictionLog:
         """Begin to write."""
         self._writer.start()
 
-    def offer(self, request_id: str, model: str, status: int, facts: Callable[[], Facts]) -> None:
+    def offer(self, request_id: str, model: str, status: int, facts: Callable[[*Arguments], Facts], *args: *Arguments) -> None:
         """Keep the row of a request that was answered with HTTP ``status``, if its id is one of those that are kept.
 
-        Only then ``facts`` is called. Nothing that it raises reaches the caller.
+        Only then ``facts`` is called, with ``args``. Nothing that it raises reaches the caller.
         """
         tally = self.predictions
         tally.offered += 1
         rule = self._rules.of(model)
         rate = rule.rate if status < 400 else rule.error_rate
-        if not is_kept(request_id, rate):
+        if rate < 1.0 and not is_kept(request_id, rate):
             tally.unsampled += 1
             return
+        tally.kept += 1
+        if self._is_closed or not self._queue.has_room(ROW_BYTES):
+            self._drop(tally)
+            return
         try:
-            self._keep(tally, lambda: self._prediction(facts(), rate, rule.values))
+            made = facts(*args)
+            row = made[0]
+            row.sample_rate = rate
+            row.model, row.signature = _bounded_name(row.model), _bounded_name(row.signature)
+            kept = entry.of_prediction(made, rule.values, self._largest)
+            row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
+            if not self._queue.put(kept):
+                self._drop(tally)
         except Exception:
             log.exception("prediction_log.failed", id=request_id)
             tally.failed += 1
@@ -76,7 +94,12 @@ class PredictionLog:
         """Keep ``row``; return False if there is no room for it now."""
         tally = self.feedbacks
         tally.offered += 1
-        return self._keep(tally, lambda: entry.of_feedback(row))
+        tally.kept += 1
+        row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
+        if self._is_closed or not self._queue.put(entry.of_feedback(row)):
+            self._drop(tally)
+            return False
+        return True
 
     def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
         """Write what is queued, for at most ``within_s`` seconds, and count the rest as dropped.
@@ -86,25 +109,8 @@ class PredictionLog:
         self._is_closed = True
         self._writer.close(within_s)
 
-    def _keep(self, tally: Tally, make: Callable[[], Entry]) -> bool:
-        tally.kept += 1
+    def _drop(self, tally: Tally) -> None:
         if self._is_closed:
             tally.stopped += 1
-            return False
-        # Without room for the least there is nothing to encode.
-        if self._queue.has_room(ROW_BYTES):
-            kept = make()
-            row = kept.row
-            row.boot, row.seq, row.ts = self.boot, tally.kept, time.time_ns() // 1000
-            if self._queue.put(kept):
-                return True
-        tally.full += 1
-        return False
-
-    def _prediction(self, facts: Facts, rate: float, values: Values) -> Entry:
-        row = facts.row
-        row.sample_rate = rate
-        row.request_id, row.model, row.signature = bounded(row.request_id), bounded(row.model), bounded(row.signature)
-        if row.trace_id is not None:
-            row.trace_id = bounded(row.trace_id)
-        return entry.of_prediction(facts, values, self._largest)
+        else:
+            tally.full += 1

@@ -19,6 +19,7 @@ class RowQueue:
 
     def __init__(self, max_bytes: int, max_rows: int) -> None:
         self._max_bytes = max_bytes
+        self._many_bytes = max_bytes // 4
         self._max_rows = max_rows
         self._entries: deque[Entry] = deque()
         self._is_due = threading.Event()
@@ -35,16 +36,17 @@ class RowQueue:
 
     def has_room(self, size: int) -> bool:
         """Whether an entry of ``size`` bytes may be put in."""
-        return self.bytes + size <= self._max_bytes and len(self) < self._max_rows
+        return self._bytes_in - self._bytes_out + size <= self._max_bytes and self._rows_in - self._rows_out < self._max_rows
 
     def put(self, entry: Entry) -> bool:
         """Add ``entry`` and return True; return False if there is no room. It never waits."""
-        if not self.has_room(entry.size):
+        size = self._bytes_in - self._bytes_out + entry.size
+        if size > self._max_bytes or self._rows_in - self._rows_out >= self._max_rows:
             return False
         self._rows_in += 1
         self._bytes_in += entry.size
         self._entries.append(entry)
-        if (len(self._entries) >= BATCH_ROWS or self.bytes >= self._max_bytes // 4) and not self._is_due.is_set():
+        if (size >= self._many_bytes or len(self._entries) >= BATCH_ROWS) and not self._is_due.is_set():
             self._is_due.set()
         return True
 

@@ -1,4 +1,4 @@
-"""Tensors as the prediction log keeps them: a msgpack map of name -> [dtype, shape, content].
+"""Tensors as the prediction log keeps them: a msgpack map of name -> [dtype, shape, content], in the order of the names.
 
 ``dtype`` is TensorFlow's name. ``content`` holds the elements in C order: little-endian bytes, or a list of the elements of a
 string tensor. In place of the elements of a large tensor there may be a map with its ``Summary``.
@@ -60,9 +60,22 @@ def memory_bytes(tensors: Tensors) -> int:
     return sum(map(_content_bytes, tensors.values())) + strings * _STRING_BYTES
 
 
-def are_small(tensors: Tensors) -> bool:
-    """Whether no tensor has more than ``SMALL_ELEMENTS`` elements or ``SMALL_BYTES`` bytes."""
-    return all(map(_is_small, tensors.values()))
+def encode_small(tensors: Tensors) -> bytes | None:
+    """The msgpack form with every tensor whole; None if one has more than ``SMALL_ELEMENTS`` elements or ``SMALL_BYTES`` bytes.
+
+    Each request that is kept comes through here, twice.
+    """
+    parts = {}
+    for name in tensors if len(tensors) < 2 else sorted(tensors):
+        array = tensors[name]
+        if array.size > SMALL_ELEMENTS:
+            return None
+        dtype = array.dtype
+        content = array.tobytes() if dtype.isbuiltin and not dtype.hasobject else _content(array)
+        if type(content) is list and sum(map(len, content)) > SMALL_BYTES:
+            return None
+        parts[name] = (_NAMES[dtype.char], array.shape, content)
+    return _encode(parts)
 
 
 def encode(tensors: Tensors, whole: bool) -> bytes:
@@ -70,21 +83,26 @@ def encode(tensors: Tensors, whole: bool) -> bytes:
     return _encode(
         {
             name: (_NAMES[array.dtype.char], array.shape, _content(array) if whole or _is_small(array) else summary(array))
-            for name, array in tensors.items()
+            for name, array in sorted(tensors.items())
         }
     )
 
 
 def digest(tensors: Tensors) -> bytes:
-    """BLAKE2b of 128 bits over the msgpack arrays [name, dtype, shape, content] in the order of their names.
+    """BLAKE2b of 128 bits over the msgpack form with every tensor whole.
 
     It is equal for equal tensors, whatever their order, their memory layout and the dialect that brought them.
     """
-    whole = blake2b(digest_size=_DIGEST_BYTES)
-    for name in sorted(tensors):
-        array = tensors[name]
-        whole.update(_encode((name, _NAMES[array.dtype.char], array.shape, _content(array))))
+    whole = blake2b(_map_head(len(tensors)), digest_size=_DIGEST_BYTES)
+    for name, array in sorted(tensors.items()):
+        whole.update(_encode(name))
+        whole.update(_encode((_NAMES[array.dtype.char], array.shape, _content(array))))
     return whole.digest()
+
+
+def digest_of_form(whole: bytes) -> bytes:
+    """The digest of tensors of which the msgpack form, with every tensor whole, is there already."""
+    return blake2b(whole, digest_size=_DIGEST_BYTES).digest()
 
 
 def owned(tensors: Tensors) -> dict[str, Array]:
@@ -114,6 +132,11 @@ def summary(array: Array) -> Summary:
     mean = total / count
     squares = sum(float(np.nansum((block - mean) ** 2)) for block in _numbers(array))
     return Summary(mean, (squares / count) ** 0.5, least, most, nan)
+
+
+def _map_head(count: int) -> bytes:
+    """How the msgpack of a map with ``count`` members begins."""
+    return bytes([0x80 | count]) if count < 16 else b"\xde" + count.to_bytes(2)
 
 
 def _numbers(array: Array) -> Iterator["npt.NDArray[np.float64]"]:

@@ -19,8 +19,8 @@ from gunicorn.glogging import Logger
 from gateway.server.process import raise_file_limit
 from gateway.server.worker import LoopWorker, MakeParts, ServerConfig
 
-# A worker ends by itself when its time is up. gunicorn kills one that has not.
-_KILL_AFTER_S: Final = 2
+# A worker ends by itself when its time is up, and takes up to 8 seconds to close its parts. gunicorn kills one that has not.
+_KILL_AFTER_S: Final = 10
 
 
 def serve(config: ServerConfig, make_parts: MakeParts, worker_died: Callable[[int], None]) -> NoReturn:

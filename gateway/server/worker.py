@@ -29,7 +29,7 @@ from gateway.server.process import give_large_blocks_back
 from gateway.server.tls import CertificateFiles, Renewal
 
 _HEARTBEAT_S: Final = 1.0
-_CLOSE_WITHIN_S: Final = 6.0  # more than the prediction log takes to write what it has
+_CLOSE_WITHIN_S: Final = 8.0  # the prediction log alone may take 5 to write what it has
 _GARBAGE_THRESHOLD: Final = 10_000  # objects more than there were
 
 IsDraining: TypeAlias = Callable[[], bool]

@@ -73,6 +73,14 @@ LIMITED = Counter("gateway_limited_total", "Limits that refused a request, by wh
 LIMIT_OVERFLOWS = Counter("gateway_limit_overflows_total", "Requests that were counted with those of other callers.")
 LIMIT_STORE_UP = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
 LIMIT_LEASE_AGE = Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
+LOG_ROWS = Counter(
+    "gateway_prediction_log_rows_total",
+    "Rows of the prediction log: offered = unsampled + kept, and kept = written + dropped_* + those that are queued.",
+    ("table", "outcome"),
+)
+LOG_QUEUED_ROWS = Gauge(
+    "gateway_prediction_log_queued_rows", "Rows that wait to be written.", ("table",), multiprocess_mode="livesum"
+)
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+TracedTensors: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
 
 @dataclass(slots=True)
@@ -15,8 +17,9 @@ class Trace:
     Times are in seconds: making tensors, waiting for a batch or for the same call of another request, the backend. ``cache``
     says where the answer came from (hit, miss, shared) and is None when the model's answers are not kept.
 
-    ``inputs`` and ``outputs`` are the tensors by name, as far as there are any. ``when_built`` is called when the rows are
-    known and the model has not been asked yet; what it raises refuses the request.
+    ``inputs`` and ``outputs`` are the tensors by name, as far as there are any, or what makes them. ``batch_rows``: of the call
+    that answered, which other requests may have shared; None when there was none for this request. ``when_built`` is called
+    when the rows are known and the model has not been asked yet; what it raises refuses the request.
     """
 
     model: str
@@ -28,6 +31,7 @@ class Trace:
     queue_s: float = 0.0
     backend_s: float = 0.0
     cache: str | None = None
-    inputs: Mapping[str, Any] | None = None
-    outputs: Mapping[str, Any] | None = None
+    inputs: TracedTensors = None
+    outputs: TracedTensors = None
+    batch_rows: int | None = None
     when_built: Callable[[], None] | None = None

@@ -18,7 +18,7 @@ class Tally:
 
     answered: Counter[int] = field(default_factory=Counter)  # by status
     wrong: list[str] = field(default_factory=list)
-    slowest_s: float = 0.0
+    seconds: list[float] = field(default_factory=list)  # that each took
     # A connection ended: before it was ever answered, between an answer and the next, in the middle of an answer.
     never_taken: int = 0
     lost: int = 0
@@ -75,7 +75,7 @@ class CheckingClient:
                 self._count_end(False, answered)
                 return
             answered += 1
-            self.tally.slowest_s = max(self.tally.slowest_s, time.monotonic() - started_s)
+            self.tally.seconds.append(time.monotonic() - started_s)
             self._check(numbers, status, fields, body)
             if fields.get("connection") == "close":
                 return

@@ -72,7 +72,7 @@ def check(tally: Tally) -> None:
     """All is right, and nothing was lost."""
     assert tally.wrong == []
     assert set(tally.answered) == {200}, tally
-    assert tally.slowest_s < DEADLINE_S
+    assert max(tally.seconds) < DEADLINE_S
     assert (tally.lost, tally.cut, tally.never_taken) == (0, 0, 0), tally
 
 
@@ -271,7 +271,7 @@ def check_slow(stack: Stack, slow: SlowClients) -> None:
         check(client.tally)
     assert all(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"[4.0]}") for answer in answers), answers
     # Not a matter of speed: nobody had to wait for the slow ones to be done.
-    assert client.tally.slowest_s < READ_TIMEOUT_S * 0.8
+    assert max(client.tally.seconds) < READ_TIMEOUT_S * 0.8
     assert client.tally.answered[200] > 20
 
 
@@ -295,7 +295,7 @@ def test_a_restart_under_load_loses_no_request_that_was_taken(start):
     assert client.tally.wrong == []
     assert set(client.tally.answered) == {200}
     assert (client.tally.lost, client.tally.cut) == (0, 0), client.tally
-    assert client.tally.slowest_s < DEADLINE_S
+    assert max(client.tally.seconds) < DEADLINE_S
 
 
 def test_a_restart_of_the_model_server_under_load_is_503_and_then_all_is_right(start, server):
@@ -313,7 +313,7 @@ def test_a_restart_of_the_model_server_under_load_is_503_and_then_all_is_right(s
     assert set(client.tally.answered) == {200, 503}, client.tally
     assert client.tally.without_retry_after == 0
     assert (client.tally.lost, client.tally.cut, client.tally.never_taken) == (0, 0, 0), client.tally
-    assert client.tally.slowest_s < DEADLINE_S
+    assert max(client.tally.seconds) < DEADLINE_S
     # The workers find the server again one after the other; ready are they when all have.
     wait_for(stack.is_ready, DEADLINE_S)
     check(soak(stack, 1.0, 16))

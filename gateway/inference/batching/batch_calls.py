@@ -80,7 +80,8 @@ class BatchCalls:
     def _hand_out(self, kind: Kind, group: list[Entry], whole: Prediction) -> list[Entry]:
         """Give each entry its rows of an answer; those that are not proven for the version that answered are returned."""
         sizes = [entry.rows for entry in group]
-        record = self._records.note_answer(kind, whole, sum(sizes))
+        rows = sum(sizes)
+        record = self._records.note_answer(kind, whole, rows)
         if len(group) == 1:
             group[0].settle(replace(whole, queue_s=group[0].sent_s - group[0].arrived_s))
             return []
@@ -88,11 +89,11 @@ class BatchCalls:
         parts = split_rows(whole.outputs, sizes)
         if parts is None:
             return []
-        if not record.is_joined or sum(sizes) > record.most_rows:
+        if not record.is_joined or rows > record.most_rows:
             return group
         for entry, part in zip(group, parts, strict=True):
             queue_s = entry.sent_s - entry.arrived_s
-            entry.settle(Prediction(whole.model, whole.version, whole.signature, part, queue_s, is_shared=True))
+            entry.settle(Prediction(whole.model, whole.version, whole.signature, part, queue_s, rows))
         self._comparisons.compare_sample(kind, group, whole)
         return []
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.log import PredictionLog
 from gateway.prediction_log.row import FeedbackRow, PredictionRow, Row
 from gateway.prediction_log.rules import Rules
@@ -44,7 +43,7 @@ def offer(log: PredictionLog, request_id: str = "", *, inputs: Any = FEATURES, o
     """Offer the request ``request_id``, by default one of its own. Returns its id."""
     request_id = request_id or random_id()
     facts = a_row(request_id=request_id, **row)
-    log.offer(request_id, facts.model, facts.status, lambda: Facts(facts, inputs, outputs))
+    log.offer(request_id, facts.model, facts.status, lambda: (facts, inputs, outputs))
     return request_id
 
 

@@ -7,7 +7,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.prediction_log import tensors
-from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.queue import BATCH_BYTES, BATCH_ROWS
 from gateway.prediction_log.row import ROW_BYTES
 from gateway.prediction_log.rules import ByModel, Rules
@@ -169,7 +168,7 @@ def test_nothing_is_made_for_a_row_that_is_not_kept_or_has_no_room(sink):
 
     def facts():
         made.append(1)
-        return Facts(a_row())
+        return a_row(), None, None
 
     unsampled = a_log(sink, Rules(ByModel(0.0)))
     unsampled.offer("r", "digits", 200, facts)
@@ -182,7 +181,7 @@ def test_nothing_is_made_for_a_row_that_is_not_kept_or_has_no_room(sink):
 def test_what_goes_wrong_with_a_row_does_not_reach_the_request(sink, started):
     log = started(a_log(sink))
     with capture_logs() as lines:
-        log.offer("r", "digits", 200, lambda: Facts(a_row(), {"x": "no tensor"}))
+        log.offer("r", "digits", 200, lambda: (a_row(), {"x": "no tensor"}, None))
         offer(log)
     log.close()
     assert [line["event"] for line in lines] == ["prediction_log.failed"]

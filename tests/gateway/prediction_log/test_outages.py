@@ -1,6 +1,6 @@
 """While a sink fails, requests go on, and no row is lost without being counted.
 
-By default the phases are as short as they can be; with GATEWAY_LONG_TESTS=1 each takes 20 seconds.
+By default the phases are as short as they can be; with LONG_TESTS=1 each takes 20 seconds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.gateway.prediction_log.making import a_label, is_exact, offer
 from tests.gateway.prediction_log.outages import OUTAGES
 from tests.postgres import PASSWORD
 
-LONG = os.environ.get("GATEWAY_LONG_TESTS") == "1"
+LONG = os.environ.get("LONG_TESTS") == "1"
 PHASE_S = 20.0 if LONG else 0.0
 CLIENTS = 64
 

@@ -66,11 +66,21 @@ def test_longlong_is_int64():
     )
 
 
-def test_the_digest_is_blake2b_over_the_tensors_in_the_order_of_their_names():
+def test_the_digest_is_blake2b_over_the_form_in_the_order_of_the_names():
     a, b = np.array([1.5], np.float32), np.array([2], np.int64)
-    parts = [("a", "float", (1,), a.tobytes()), ("b", "int64", (1,), b.tobytes())]
-    expected = blake2b(b"".join(map(msgspec.msgpack.encode, parts)), digest_size=16).digest()
+    form = {"a": ("float", (1,), a.tobytes()), "b": ("int64", (1,), b.tobytes())}
+    expected = blake2b(msgspec.msgpack.encode(form), digest_size=16).digest()
     assert tensors.digest({"b": b, "a": a}) == tensors.digest({"a": a, "b": b}) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 300])
+def test_the_digest_is_that_of_the_form_whatever_the_number_of_tensors_and_however_they_lie_in_memory(count):
+    plain = np.arange(6, dtype=np.float32).reshape(2, 3)
+    layouts = (plain, np.asfortranarray(plain), plain.astype(">f4"))
+    many = {f"x{number}": layouts[number % 3] for number in reversed(range(count))}
+    form = tensors.encode_small(many)
+    assert form == tensors.encode(many, whole=True)
+    assert tensors.digest(many) == tensors.digest_of_form(form)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +117,8 @@ def test_strings_that_join_to_the_same_bytes_have_different_digests():
 def test_what_counts_as_small(array, is_small):
     back = tensors.decode(tensors.encode({"x": array}, whole=False))["x"]
     assert isinstance(back, Summarised) == (not is_small)
-    assert tensors.are_small({"x": array}) == is_small
+    small = tensors.encode_small({"x": array})
+    assert small == (tensors.encode({"x": array}, whole=True) if is_small else None)
 
 
 def test_a_summary_keeps_dtype_and_shape():

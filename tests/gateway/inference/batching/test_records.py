@@ -13,7 +13,7 @@ from tests.gateway.inference.batching.row_models import MODEL, SIGNATURE, VERSIO
 
 KIND = Kind(MODEL, SIGNATURE, ())
 FOUND = Difference("y", NOT_ROWS)
-SHARED = Prediction("m", 1, "serving_default", {"y": np.zeros(1)}, is_shared=True)
+SHARED = Prediction("m", 1, "serving_default", {"y": np.zeros(1)}, batch_rows=8)
 
 
 @pytest.fixture

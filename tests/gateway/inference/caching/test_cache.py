@@ -39,7 +39,7 @@ class FakeBackend:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[tuple] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
-    is_shared: bool = False
+    batch_rows: int = 0
 
     def __post_init__(self):
         self.gate.set()
@@ -59,7 +59,7 @@ class FakeBackend:
             raise failure
         y = x if x.dtype.hasobject else x + number
         batch = np.concatenate([y, np.zeros((10_000, *y.shape[1:]), y.dtype)])
-        return Prediction(question.model.name, number, question.signature.name, {"y": batch[: len(y)]}, 0.25, self.is_shared)
+        return Prediction(question.model.name, number, question.signature.name, {"y": batch[: len(y)]}, 0.25, self.batch_rows)
 
 
 class Clock:
@@ -212,9 +212,9 @@ async def test_what_is_kept_is_no_view_on_a_batch_and_cannot_be_changed():
 async def test_an_answer_cut_from_a_batch_that_is_not_proven_is_not_kept():
     async with calling() as callers:
         callers.trusts_batches = False
-        callers.backend.is_shared = True
+        callers.backend.batch_rows = 8
         assert [await callers.how(1.0) for _ in range(2)] == [("miss", 1)] * 2
-        callers.backend.is_shared = False
+        callers.backend.batch_rows = 0
         assert [await callers.how(1.0) for _ in range(2)] == [("miss", 1), ("hit", 1)]
 
 
@@ -222,20 +222,20 @@ async def test_an_answer_cut_from_a_batch_that_is_not_proven_is_not_kept():
 async def test_answers_cut_from_batches_are_dropped_when_the_model_is_not_joined_any_more():
     async with calling() as callers:
         await callers.how(1.0)
-        callers.backend.is_shared = True
+        callers.backend.batch_rows = 8
         await callers.how(2.0)
         callers.cache.forget("m")
         callers.cache.forget("uncached")
-        callers.backend.is_shared = False
+        callers.backend.batch_rows = 0
         assert [await callers.how(x) for x in (1.0, 2.0)] == [("hit", 1), ("miss", 1)]
 
 
 @on_loop
 async def test_a_verdict_of_another_worker_is_taken_before_a_kept_answer_is_given():
     async with calling() as callers:
-        callers.backend.is_shared = True
+        callers.backend.batch_rows = 8
         await callers.how(1.0)
-        callers.backend.is_shared = False
+        callers.backend.batch_rows = 0
         callers.news.append(lambda: callers.cache.forget("m"))
         assert [await callers.how(1.0) for _ in range(2)] == [("miss", 1), ("hit", 1)]
 
