@@ -12,7 +12,7 @@ from gateway.prediction_log.sinks.sink import Filter, Sink
 
 # A database takes so many ids in one statement.
 _CHUNK: Final = 1000
-_INT64: Final = range(-(2**63), 2**63)
+_MOST: Final = 2**63
 
 
 class Labelled(NamedTuple):
@@ -68,7 +68,7 @@ def _kind(value: Any) -> str:
     match value:
         case bool():
             return "bool"
-        case int() if value in _INT64:
+        case int() if value < _MOST:  # others of 64 bits are unsigned, and longer ones are read as floats
             return "int64"
         case float():
             return "double"
