@@ -61,7 +61,9 @@ main.add_command(log_commands)
 
 
 def _add_offline_commands() -> None:
-    """Add those of ``log`` that a gateway that serves must not load."""
+    """Add those of ``log`` that a gateway that serves must not load. Their output is their own: only errors are logged."""
+    logs.configure("ERROR")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from gateway.prediction_log.offline.commands.drift import drift  # noqa: PLC0415
     from gateway.prediction_log.offline.commands.export import export  # noqa: PLC0415
     from gateway.prediction_log.offline.commands.replay import replay  # noqa: PLC0415

@@ -12,6 +12,7 @@ from gateway.prediction_log.tensors import Array, Summarised, summary
 _NARROW: Final = ("half", "bfloat16")
 
 
+@np.errstate(invalid="ignore")  # a signalling NaN becomes a quiet one
 def values_of(head: Head, columns: tuple[Column, ...], tensor: Array | Summarised, rows: int) -> list[list[Any]]:
     """The lists for ``columns``, which are those of ``head``; ``rows`` is how many instances there are, at least one."""
     if isinstance(tensor, Summarised):

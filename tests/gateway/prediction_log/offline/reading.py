@@ -9,8 +9,14 @@ from typing import Any
 import pyarrow.parquet as pq
 from click.testing import CliRunner
 
-from gateway.__main__ import main
+from gateway.prediction_log.commands import log_commands
+from gateway.prediction_log.offline.commands.drift import drift
+from gateway.prediction_log.offline.commands.export import export
+from gateway.prediction_log.offline.commands.replay import replay
 from gateway.prediction_log.sinks.address import sink_at
+
+for _command in (export, replay, drift):  # as ``python -m gateway log`` does
+    log_commands.add_command(_command)
 
 _CELL = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 
@@ -18,7 +24,7 @@ _CELL = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 def run(*arguments: object, **environ: str) -> tuple[int, str, str]:
     """``python -m gateway log ...``: the exit code, what is printed, and what is printed as an error."""
     none = {"GATEWAY_PREDICTION_LOG": "", "DATABASE_URL": "", "GATEWAY_SERVING_TARGET": ""}
-    result = CliRunner().invoke(main, ["log", *map(str, arguments)], env=none | environ)
+    result = CliRunner().invoke(log_commands, [*map(str, arguments)], env=none | environ)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
 
@@ -62,7 +68,7 @@ def _csv(path: Path) -> list[dict[str, Any]]:
 
 
 def _number(text: str) -> Any:
-    return json.loads(text) if text else None
+    return json.loads(text, parse_constant=str) if text else None
 
 
 def plain(value: Any) -> Any:

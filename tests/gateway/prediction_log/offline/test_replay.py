@@ -3,12 +3,11 @@
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import prediction_log_pb2
 
-from gateway.backend.prediction_logs import RecordedPredict, encode_predict
+from gateway.backend.prediction_logs import PredictionLog, RecordedPredict, encode_predict
 from gateway.prediction_log.offline.records.tf_records import write_record
 from gateway.prediction_log.offline.replay.comparison import Comparison
-from tests.gateway.fake_serving import Version, fake_serving
+from tests.gateway.fake_serving import FakeServing, Version, serving
 from tests.gateway.prediction_log.offline.reading import run
 from tests.waiting import free_port
 
@@ -29,24 +28,25 @@ def a_file(folder, *contents):
 
 @pytest.fixture
 def served():
-    with fake_serving() as (serving, target):
-        yield serving, target
+    fake = FakeServing()
+    with serving(fake) as port:
+        yield fake, f"127.0.0.1:{port}"
 
 
 def test_requests_are_sent_again_and_equal_answers_are_exit_0(tmp_path, served):
-    serving, target = served
+    _, target = served
     file = a_file(tmp_path, *(recorded(float(n)) for n in range(20)))
     code, out, error = run("replay", file, "--model", "m", "--version", "1", "--compare", "--target", target)
     assert (code, error) == (0, "")
-    summary, head, line = out.splitlines()
+    summary, head, line = out.splitlines()[-3:]  # events of the connection may be before
     assert summary.startswith("20 requests answered by version 1: median ")
     assert head.split() == ["OUTPUT", "REQUESTS", "EQUAL", "LARGEST", "DIFFERENCE"]
     assert line.split() == ["y", "20", "20", "0"]
 
 
 def test_another_version_that_answers_otherwise_is_exit_3_and_its_largest_difference_is_shown(tmp_path, served):
-    serving, target = served
-    serving.models["m"][2] = Version(run=lambda inputs: {"y": inputs["x"] * 2 + (inputs["x"] > 5) * np.float32(0.25)})
+    fake, target = served
+    fake.models["m"][2] = Version(run=lambda inputs: {"y": inputs["x"] * 2 + (inputs["x"] > 5) * np.float32(0.25)})
     file = a_file(tmp_path, *(recorded(float(n)) for n in range(10)))
     code, out, _ = run("replay", file, "--version", "2", "--compare", "--target", target)
     assert code == 3
@@ -57,8 +57,8 @@ def test_another_version_that_answers_otherwise_is_exit_3_and_its_largest_differ
 
 
 def test_without_a_model_each_record_asks_its_own(tmp_path, served):
-    serving, target = served
-    serving.models["other"] = {5: Version()}
+    fake, target = served
+    fake.models["other"] = {5: Version()}
     file = a_file(tmp_path, recorded(1.0, model="other"), recorded(1.0, model="m"))
     code, out, _ = run("replay", file, GATEWAY_SERVING_TARGET=target)
     assert code == 0
@@ -66,8 +66,8 @@ def test_without_a_model_each_record_asks_its_own(tmp_path, served):
 
 
 def test_a_request_that_is_not_answered_is_exit_1_and_says_why(tmp_path, served):
-    serving, target = served
-    serving.failures.append((grpc.StatusCode.INVALID_ARGUMENT, "no such shape"))
+    fake, target = served
+    fake.failures.append((grpc.StatusCode.INVALID_ARGUMENT, "no such shape"))
     code, _, error = run("replay", a_file(tmp_path, recorded(1.0), recorded(2.0)), "--compare", "--target", target)
     assert code == 1
     assert error.splitlines() == ["Error: 1 requests were not answered", "request 0: INVALID_ARGUMENT: no such shape"]
@@ -75,7 +75,8 @@ def test_a_request_that_is_not_answered_is_exit_1_and_says_why(tmp_path, served)
 
 def test_a_server_that_is_away_is_exit_1(tmp_path):
     code, out, error = run("replay", a_file(tmp_path, recorded(1.0)), "--target", f"127.0.0.1:{free_port()}", "--timeout", "2")
-    assert (code, out) == (1, "")
+    assert code == 1
+    assert "answered by" not in out
     assert "UNAVAILABLE: the model server cannot be reached" in error
 
 
@@ -95,7 +96,7 @@ def test_a_file_with_nothing_to_compare_is_exit_1(tmp_path, served, contents, me
 
 
 def test_requests_of_other_kinds_are_counted(tmp_path, served):
-    classify = prediction_log_pb2.PredictionLog()
+    classify = PredictionLog()
     classify.classify_log.request.model_spec.name = "m"
     code, _, error = run("replay", a_file(tmp_path, classify.SerializeToString(), recorded(1.0)), "--target", served[1])
     assert (code, error) == (0, "left out: 1 records that are no Predict requests\n")
