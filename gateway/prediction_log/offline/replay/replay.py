@@ -15,7 +15,7 @@ _MOST_ERRORS = 3
 
 @dataclass
 class Outcome:
-    """What became of the requests. ``errors`` are the first failures in words; ``others`` counts what was no Predict request."""
+    """What became of the requests. ``errors`` are the first failures, in words; ``others`` were no Predict requests."""
 
     answered: int = 0
     failed: int = 0

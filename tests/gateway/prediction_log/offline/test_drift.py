@@ -180,7 +180,7 @@ def test_infinities_are_numbers():
 # The command, on exported files.
 
 
-def exported(folder, name, form="parquet", rows=1000, shift=0.0, seed=0, **changes):
+def exported(folder, name, form="parquet", *, rows=1000, shift=0.0, seed=0, **changes):
     random = np.random.default_rng(seed)
 
     def requests():
@@ -217,7 +217,7 @@ def test_no_drift_is_exit_0_and_drift_is_exit_3(tmp_path, form):
     code, out, error = run("drift", "--reference", reference, "--current", same)
     assert (code, error) == (0, "")
     head, *lines, last = out.splitlines()
-    assert head.split() == "COLUMN ROWS PSI P TEST STATISTIC P NAN P OUT OF RANGE VERDICT".split()
+    assert head.split() == ["COLUMN", "ROWS", "PSI", "P", "TEST", "STATISTIC", "P", "NAN", "P", "OUT", "OF", "RANGE", "VERDICT"]
     assert {line.split()[0] for line in lines} == {
         *("in.x.0", "in.x.1", "in.colour", "in.on", "out.scores.0", "out.scores.1", "out.scores.2"),
         *("out.scores.top1", "out.scores.top1_value"),
