@@ -38,6 +38,7 @@ def gateway_log(address, *arguments):
         capture_output=True,
         text=True,
         timeout=100,
+        check=False,
     )
 
 
@@ -83,7 +84,7 @@ def test_recorded_requests_warm_up_the_next_version_and_compare_it(make_stack, t
     replay = ["replay", recorded, "--model", "dense", "--compare", *target]
     same = gateway_log(address, *replay, "--version", "1")
     assert (same.returncode, same.stderr) == (0, "")
-    summary, head, line = same.stdout.splitlines()
+    summary, _, line = same.stdout.splitlines()
     assert summary.startswith(f"{REQUESTS} requests answered by version 1: ")
     assert line.split()[1:3] == [str(REQUESTS), str(REQUESTS)]
     wait_for(lambda: gateway_log(address, "replay", recorded, "--version", "2", *target).returncode == 0, 30)

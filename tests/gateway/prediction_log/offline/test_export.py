@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import venv
@@ -142,25 +143,27 @@ def test_pandas_polars_and_duckdb_read_the_types_of_the_signature(sqlite, tmp_pa
     path = tmp_path / "out.parquet"
     assert run("--log", sqlite, "export", "--output", path)[0] == 0
     frame, other = pd.read_parquet(path), pl.read_parquet(path)
-    described = duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()
-    assert {name: (str(frame[name].dtype), other.schema[name], kind) for name, kind, *_ in described if name in TYPES} == TYPES
+    table = duckdb.read_parquet(str(path))
+    described = list(zip(table.columns, map(str, table.types), strict=True))
+    assert {name: (str(frame[name].dtype), other.schema[name], kind) for name, kind in described if name in TYPES} == TYPES
     assert frame["in.x.0"].tolist() == other["in.x.0"].to_list() == [n / 8 for n in range(5) for _ in range(2)]
-    query = f"""SELECT "in.word", "in.count", label, ts FROM '{path}' WHERE "in.count" = 3 AND "row" = 1"""
-    ((word, count, label, ts),) = duckdb.sql(query).fetchall()
+    found = table.filter('"in.count" = 3 AND "row" = 1').project('"in.word", "in.count", label, ts')
+    ((word, count, label, ts),) = found.fetchall()
     assert (word, count, label, ts.timestamp() * 1e6) == ("word 3", 3, 3, T + 3 * MINUTE)
     assert frame["ts"][0] == pd.Timestamp("2026-11-26T12:00:00Z")
 
 
 def test_csv_and_json_lines_open_in_pandas_and_duckdb(sqlite, tmp_path):
     write(sqlite, *(a_prediction(n) for n in range(5)))
-    for form, read in (("csv", pd.read_csv), ("jsonl", lambda path: pd.read_json(path, lines=True))):
+    readers = (("csv", pd.read_csv, duckdb.read_csv), ("jsonl", lambda path: pd.read_json(path, lines=True), duckdb.read_json))
+    for form, read, query in readers:
         path = tmp_path / f"out.{form}"
         assert run("--log", sqlite, "export", "--format", form, "--output", path)[0] == 0
         frame = read(path)
         assert frame["in.x.1"].tolist() == [n / 8 for n in range(5) for _ in range(2)]
         assert frame["in.word"].tolist() == [f"word {n}" for n in range(5) for _ in range(2)]
-        found = duckdb.sql(f"""SELECT sum("in.count"), bool_and("in.on" = ("in.count" % 2 = 0)) FROM '{path}'""").fetchall()
-        assert found == [(20, True)]
+        found = query(str(path)).aggregate('sum("in.count"), bool_and("in.on" = ("in.count" % 2 = 0))')
+        assert found.fetchall() == [(20, True)]
 
 
 def test_a_file_appears_when_it_is_complete_and_only_its_owner_reads_it(sqlite, tmp_path):
@@ -207,14 +210,21 @@ def test_a_log_with_no_rows_gives_a_table_with_no_rows(sqlite, tmp_path):
 
 def python(*arguments, **environ):
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, timeout=100
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
 
 
 def test_without_pyarrow_parquet_is_refused_with_what_to_do(sqlite, tmp_path):
     write(sqlite, a_prediction(1))
     (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as u\nfind = u.find_spec\nu.find_spec = lambda name, *a: None if name == 'pyarrow' else find(name, *a)\n"
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'pyarrow' else find(name, *rest)\n"
     )
     environ = {"PYTHONPATH": str(tmp_path), "GATEWAY_PREDICTION_LOG": sqlite}
     done = python("-m", "gateway", "log", "export", "--output", tmp_path / "out", **environ)
@@ -228,14 +238,30 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_do(sqlite, tmp_path):
 def test_a_gateway_that_serves_loads_nothing_of_it():
     report = python(
         "-c",
-        "import gateway.__main__, gateway.app, sys; print([m for m in sys.modules if 'offline' in m or m.startswith('pyarrow')])",
+        "import gateway.__main__, gateway.app, sys;"
+        "print([name for name in sys.modules if 'offline' in name or name.startswith('pyarrow')])",
     )
     assert report.stdout == "[]\n"
 
 
+def test_a_terminal_sees_progress_and_a_file_does_not(sqlite, tmp_path):
+    write(sqlite, *(a_prediction(n) for n in range(20)))
+    command = ["-m", "gateway", "log", "export", "--format", "jsonl", "--output", tmp_path / "out"]
+    environ = {"GATEWAY_PREDICTION_LOG": sqlite}
+    assert python(*command, **environ).stderr == f"{tmp_path}/out: 40 rows\n"
+    terminal, end = pty.openpty()
+    subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | environ, stderr=end, check=True, timeout=100
+    )
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert "writing" in shown
+    assert "20/20" in shown
+
+
 MEASURED = """
-import sys, tracemalloc
-from click.testing import CliRunner
+import sys
 from tests.gateway.prediction_log.offline.reading import run
 address, form, path = sys.argv[1:]
 if form == "parquet":
