@@ -43,6 +43,8 @@ def main(context: click.Context) -> None:
     """Run the gateway. Everything is configured by GATEWAY_* environment variables: see `settings`."""
     if context.invoked_subcommand is None:
         _serve(_settings())
+    elif context.invoked_subcommand == "log":
+        _add_offline_commands()
 
 
 @main.command("settings")
@@ -56,6 +58,18 @@ def show_settings() -> None:
 
 main.add_command(keys(parse_limits))
 main.add_command(log_commands)
+
+
+def _add_offline_commands() -> None:
+    """Add those of ``log`` that a gateway that serves must not load. Their output is their own: only errors are logged."""
+    logs.configure("ERROR")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    from gateway.prediction_log.offline.commands.drift import drift  # noqa: PLC0415
+    from gateway.prediction_log.offline.commands.export import export  # noqa: PLC0415
+    from gateway.prediction_log.offline.commands.replay import replay  # noqa: PLC0415
+
+    for command in (export, replay, drift):
+        log_commands.add_command(command)
 
 
 def _settings() -> Settings:

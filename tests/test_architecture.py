@@ -20,6 +20,8 @@ SERVER_LEAVES = {f"model_server.{name}" for name in ("config", "flags", "logs", 
 EXPORT_LEAVES = {f"model_export.{name}" for name in ("errors", "termination", "versions")}
 EXPORT = {"model_export.saved_model", "model_export.diagnosis", *EXPORT_LEAVES}
 
+LOG = {"gateway.prediction_log", "gateway.prediction_log.row", "gateway.prediction_log.sinks"}
+
 API = {"gateway.api", "gateway.api.samples", "gateway.codec", "gateway.inference", *LEAVES}
 """What a dialect may import: no other dialect, and no documentation."""
 
@@ -52,6 +54,27 @@ MAY_IMPORT = {
     "gateway.prediction_log.row": set(),
     "gateway.prediction_log.sinks": {"gateway.prediction_log.row"},
     "gateway.prediction_log": {"gateway.prediction_log.row", "gateway.prediction_log.sinks", "gateway.inference", *LEAVES},
+    "gateway.prediction_log.offline": set(),
+    "gateway.prediction_log.offline.tables": {"gateway.prediction_log.offline", "gateway.inference", *LOG},
+    "gateway.prediction_log.offline.records": {
+        "gateway.prediction_log.offline",
+        "gateway.backend",
+        "gateway.inference",
+        *LOG,
+        *LEAVES,
+    },
+    "gateway.prediction_log.offline.replay": {
+        "gateway.prediction_log.offline",
+        "gateway.backend",
+        "gateway.inference",
+        "gateway.inference.batching",
+        *LEAVES,
+    },
+    "gateway.prediction_log.offline.drift": {"gateway.prediction_log.offline"},
+    "gateway.prediction_log.offline.commands": {
+        *(f"gateway.prediction_log.offline{room}" for room in ("", ".tables", ".records", ".replay", ".drift")),
+        *LOG,
+    },
     "gateway": {"gateway"},
     **dict.fromkeys(SERVER_LEAVES, SERVER_LEAVES),
     "model_server.session": SERVER_LEAVES,
@@ -74,6 +97,7 @@ MAY_IMPORT = {
     "deploy": {"gateway.backend"},
 }
 
+OFFLINE = {f"gateway.prediction_log.offline.{room}" for room in ("tables", "replay", "drift", "commands")}
 ROUTES = {"gateway.api.tfserving", "gateway.api.openinference", "gateway.api.simple", "gateway.api.docs"}
 MODEL_SERVER = {part for part in MAY_IMPORT if part.split(".")[0] == "model_server"}
 MODEL_EXPORT = {part for part in MAY_IMPORT if part.split(".")[0] == "model_export"}
@@ -98,12 +122,20 @@ HOME = {
     "httptools": {"gateway.server"},
     "uvloop": {"gateway.server"},
     "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
-    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry", "gateway.prediction_log"},
+    "orjson": {"gateway.codec", "gateway.api", *ROUTES, "gateway.telemetry", "gateway.prediction_log", *OFFLINE},
     "redis": {"gateway.access.limits"},
     "cachetools": {"gateway.inference.caching"},
     "flask_swagger_ui": {"gateway.api.docs"},
     "structlog": {"gateway.telemetry", *MODEL_SERVER},
-    "click": {"gateway", "gateway.access", "gateway.prediction_log", "model_export"},
+    "click": {
+        "gateway",
+        "gateway.access",
+        "gateway.prediction_log",
+        "gateway.prediction_log.offline",
+        "gateway.prediction_log.offline.commands",
+        "model_export",
+    },
+    "pyarrow": {"gateway.prediction_log.offline.tables", "gateway.prediction_log.offline.drift"},
 }
 
 

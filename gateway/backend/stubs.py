@@ -16,7 +16,7 @@ from types import ModuleType
 
 
 @contextmanager
-def _tensorflow_without_runtime() -> Iterator[None]:
+def tensorflow_without_runtime() -> Iterator[None]:
     """While open, ``import tensorflow.core...`` finds the files without running ``tensorflow/__init__.py``."""
     if "tensorflow" in sys.modules:
         yield
@@ -33,7 +33,7 @@ def _tensorflow_without_runtime() -> Iterator[None]:
         del sys.modules["tensorflow"]
 
 
-with _tensorflow_without_runtime():
+with tensorflow_without_runtime():
     from tensorflow.core.example.example_pb2 import Example as ExampleProto
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.types_pb2 import DataType

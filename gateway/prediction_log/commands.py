@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
-import msgspec
-import numpy as np
-import orjson
 
 from gateway.prediction_log import retention, tensors
+from gateway.prediction_log.documents import json_text, row_document, time_text
 from gateway.prediction_log.row import KINDS, PredictionRow
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.prediction_log.sinks.sink import Filter, Sink, SinkAway
@@ -52,8 +50,10 @@ def filter_options(command: Command) -> Command:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[Sink]:
+def opened(address: str | None) -> Iterator[Sink]:
     """The sink at ``address``, closed afterwards. What is wrong with either ends the command with one line."""
+    if not address:
+        raise click.UsageError("Missing option '--log' (env var: 'GATEWAY_PREDICTION_LOG', 'DATABASE_URL')")
     if address == "off":
         raise click.ClickException("the prediction log is off")
     try:
@@ -73,13 +73,12 @@ def opened(address: str) -> Iterator[Sink]:
     "--log",
     "address",
     envvar=["GATEWAY_PREDICTION_LOG", "DATABASE_URL"],
-    required=True,
     show_envvar=True,
     metavar="URL",
     help="The address of the prediction log.",
 )
 @click.pass_context
-def log_commands(context: click.Context, address: str) -> None:
+def log_commands(context: click.Context, address: str | None) -> None:
     """Look into the prediction log, which may be in use meanwhile."""
     context.obj = address
 
@@ -90,22 +89,22 @@ def log_commands(context: click.Context, address: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with all columns.")
 @filter_options
 @click.pass_obj
-def tail(address: str, /, newest: int, request_id: str | None, as_json: bool, **where: Any) -> None:
+def tail(address: str | None, /, newest: int, request_id: str | None, as_json: bool, **where: Any) -> None:
     """Print the newest predictions, the oldest of them first."""
     ids = frozenset([request_id]) if request_id else None
     with opened(address) as sink:
         rows = sink.read(PredictionRow, Filter(newest=newest, request_ids=ids, **where))
         if as_json:
             for row in rows:
-                click.echo(_json(_document(row)))
+                click.echo(json_text(row_document(row)))
         else:
-            _print_table([_TAIL, *map(_cells, rows)])
+            print_table([_TAIL, *map(_cells, rows)])
 
 
 @log_commands.command()
 @click.option("--older-than", "keep_s", callback=_age, required=True, metavar="AGE", help="Such as 30d, 12h or 90m.")
 @click.pass_obj
-def purge(address: str, /, keep_s: int) -> None:
+def purge(address: str | None, /, keep_s: int) -> None:
     """Delete the predictions and feedback that are older than an age."""
     before_us = retention.cutoff_us(keep_s)
     total = 0
@@ -117,14 +116,15 @@ def purge(address: str, /, keep_s: int) -> None:
 
 @log_commands.command()
 @click.pass_obj
-def gaps(address: str, /) -> None:
+def gaps(address: str | None, /) -> None:
     """Print how many rows are there of each run of a worker, and how many were lost between the first and the last."""
     with opened(address) as sink:
         runs = [(kind.TABLE, run.boot, str(run.rows), str(run.missing)) for kind in KINDS for run in sink.runs(kind)]
-    _print_table([("TABLE", "WORKER", "ROWS", "MISSING"), *runs])
+    print_table([("TABLE", "WORKER", "ROWS", "MISSING"), *runs])
 
 
-def _print_table(lines: list[tuple[str, ...]]) -> None:
+def print_table(lines: list[tuple[str, ...]]) -> None:
+    """Print lines of cells in columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -132,7 +132,7 @@ def _print_table(lines: list[tuple[str, ...]]) -> None:
 
 def _cells(row: PredictionRow) -> tuple[str, ...]:
     return (
-        _time(row.ts),
+        time_text(row.ts),
         str(row.status) if row.error is None else f"{row.status} {row.error}",
         row.model if row.version is None else f"{row.model}/{row.version}",
         f"{row.total_us / 1000:.1f}",
@@ -140,10 +140,6 @@ def _cells(row: PredictionRow) -> tuple[str, ...]:
         _short(row.outputs),
         row.request_id,
     )
-
-
-def _time(ts: int) -> str:
-    return datetime.fromtimestamp(ts // 1_000_000, UTC).replace(microsecond=ts % 1_000_000).isoformat(timespec="milliseconds")
 
 
 def _short(data: bytes | None) -> str:
@@ -155,33 +151,4 @@ def _short(data: bytes | None) -> str:
 
 
 def _words(tensor: Array | Summarised) -> str:
-    return f"{tensor.dtype}{list(tensor.shape)}" if isinstance(tensor, Summarised) else _json(tensor)
-
-
-def _document(row: PredictionRow) -> dict[str, Any]:
-    """The row with its tensors decoded."""
-    document = msgspec.structs.asdict(row)
-    document["ts"] = _time(row.ts)
-    document["digest"] = row.digest.hex() if row.digest else None
-    for name in ("inputs", "outputs"):
-        document[name] = tensors.decode(document[name]) if document[name] else None
-    return document
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY).decode()
-
-
-def _plain(value: Any) -> Any:
-    """What orjson does not know: summaries, strings of tensors, and arrays of rare dtypes."""
-    match value:
-        case Summarised():
-            return {"dtype": value.dtype, "shape": value.shape, **msgspec.structs.asdict(value.summary)}
-        case bytes():
-            return value.decode(errors="replace")
-        case np.ndarray() if value.dtype.kind == "c":
-            return np.stack([value.real, value.imag], axis=-1)
-        case np.ndarray():
-            return value.tolist() if value.dtype.hasobject else value.astype(np.float32)
-        case _:
-            raise TypeError(f"no JSON form of {type(value).__name__}")
+    return f"{tensor.dtype}{list(tensor.shape)}" if isinstance(tensor, Summarised) else json_text(tensor)

@@ -76,15 +76,26 @@ def _compared(shared: "npt.NDArray[Any]", parts: "Sequence[npt.NDArray[Any]]") -
 
 
 def _compared_values(shared: "npt.NDArray[Any]", lone: "npt.NDArray[Any]") -> tuple["npt.NDArray[np.bool_]", str]:
-    """Where two arrays differ, and by how much in the first place. NaN equals NaN, an infinity only itself."""
+    """Where two arrays differ, and by how much in the first place."""
     tolerance = TOLERANCES.get(shared.dtype)
     if tolerance is None:
         return np.asarray(shared != lone), ""
-    dtype = _WIDER.get(shared.dtype, shared.dtype)
-    one, other = shared.astype(dtype, copy=False), lone.astype(dtype, copy=False)
+    is_different, gaps, largest = differing_floats(shared, lone, tolerance)
+    by = f" by {gaps[is_different][0]:.3g}, where the largest value is {largest:.3g}," if is_different.any() else ""
+    return is_different, by
+
+
+def differing_floats(
+    one: "npt.NDArray[Any]", other: "npt.NDArray[Any]", tolerance: float
+) -> tuple["npt.NDArray[np.bool_]", "npt.NDArray[Any]", float]:
+    """Where two arrays of one float dtype and shape differ, by how much everywhere, and the largest finite value of both.
+
+    NaN equals NaN, an infinity only itself. ``tolerance`` is relative to the largest value.
+    """
+    dtype = _WIDER.get(one.dtype, one.dtype)
+    one, other = one.astype(dtype, copy=False), other.astype(dtype, copy=False)
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = np.abs(one - other)
         largest = max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in (one, other))
         is_different = ~np.isclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True)
-    by = f" by {gaps[is_different][0]:.3g}, where the largest value is {largest:.3g}," if is_different.any() else ""
-    return is_different, by
+    return is_different, gaps, largest

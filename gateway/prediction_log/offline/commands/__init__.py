@@ -1,0 +1,1 @@
+"""The commands ``python -m gateway log export``, ``replay`` and ``drift``."""

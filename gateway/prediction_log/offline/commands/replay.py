@@ -1,0 +1,94 @@
+"""``python -m gateway log replay``."""
+
+import asyncio
+import math
+import statistics
+from pathlib import Path
+
+import click
+
+from gateway.prediction_log.commands import print_table
+from gateway.prediction_log.offline.commands.failing import one_line
+from gateway.prediction_log.offline.failure import ExportFailure
+from gateway.prediction_log.offline.progress import shown
+from gateway.prediction_log.offline.records.prediction_logs import recorded_requests
+from gateway.prediction_log.offline.replay.comparison import Comparison, OutputComparison
+from gateway.prediction_log.offline.replay.replay import Outcome
+from gateway.prediction_log.offline.replay.replay import replay as send
+
+_DIFFERS = 3
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", help="The model that is asked. Default: that of each record.")
+@click.option("--version", type=int, help="The version that is asked. Default: the latest one.")
+@click.option("--compare", is_flag=True, help="Compare the outputs with the recorded ones.")
+@click.option(
+    "--tolerance", type=click.FloatRange(0), help="How much floats may differ, relative to the output's largest value."
+)
+@click.option(
+    "--target",
+    envvar="GATEWAY_SERVING_TARGET",
+    default="127.0.0.1:8500",
+    show_default=True,
+    show_envvar=True,
+    help="The model server.",
+)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds for each request.")
+@click.pass_context
+def replay(
+    context: click.Context,
+    /,
+    *,
+    file: Path,
+    model: str | None,
+    version: int | None,
+    compare: bool,
+    tolerance: float | None,
+    target: str,
+    timeout_s: float,
+) -> None:
+    """Send the recorded requests of FILE to the model server, one after the other.
+
+    FILE is an export of format predictionlog, or another TFRecord file of PredictionLogs. The exit code is 0 if all were
+    answered, and with --compare equal; 3 if an output differs; 1 if a request was not answered or nothing could be compared.
+    """
+    comparison = Comparison(tolerance)
+    with one_line():
+        requests = shown(recorded_requests(file), "replaying")
+        outcome = asyncio.run(send(target, requests, model, version, compare=comparison.add, timeout_s=timeout_s))
+        _print_outcome(outcome)
+        if compare:
+            _print_comparison(comparison)
+        if outcome.failed:
+            raise ExportFailure("\n".join([f"{outcome.failed} requests were not answered", *outcome.errors]))
+        if not outcome.answered:
+            raise ExportFailure(f"{file}: there is no Predict request in it")
+        if compare and not comparison.outputs:
+            raise ExportFailure(f"{file}: nothing to compare: no record holds a response")
+    context.exit(_DIFFERS if compare and not comparison.is_equal else 0)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    if outcome.others:
+        click.echo(f"left out: {outcome.others} records that are no Predict requests", err=True)
+    if outcome.took_s:
+        median, longest = statistics.median(outcome.took_s), max(outcome.took_s)
+        versions = ", ".join(map(str, sorted(outcome.versions)))
+        times = f"median {median * 1000:.1f} ms, longest {longest * 1000:.1f} ms"
+        click.echo(f"{outcome.answered} requests answered by version {versions}: {times}")
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    if comparison.unrecorded:
+        click.echo(f"{comparison.unrecorded} requests have no recorded answer")
+    if comparison.outputs:
+        lines = [_line(name, output) for name, output in comparison.outputs.items()]
+        print_table([("OUTPUT", "REQUESTS", "EQUAL", "LARGEST DIFFERENCE"), *lines])
+
+
+def _line(name: str, output: OutputComparison) -> tuple[str, ...]:
+    number = "no number" if math.isnan(output.largest) else f"{output.largest:.3g}"
+    reasons = [f"{reason}: {count}" for reason, count in output.reasons.items()]
+    return (name, str(output.requests), str(output.equal), "; ".join([number, *reasons]))

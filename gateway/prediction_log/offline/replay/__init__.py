@@ -1,0 +1,1 @@
+"""Sends recorded requests to a model server, and compares its answers with the recorded ones."""

@@ -1,0 +1,1 @@
+"""Predictions as tables with a row for each instance or request: Parquet, JSON lines, CSV. Only ``parquet`` needs pyarrow."""
