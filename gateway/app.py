@@ -28,6 +28,7 @@ from gateway.api.feedback import Feedback
 from gateway.api.memory import Memory
 from gateway.api.openinference.routes import OpenInference
 from gateway.api.ops import Ops
+from gateway.api.origins import Origins
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route, Routes, Run
 from gateway.api.simple.routes import Simple
@@ -143,6 +144,7 @@ class Gateway:
             settings.predict_timeout_ms / 1000,
             cors.HEADERS if settings.tfserving_cors == "on" else (),
             None if self._log is None else partial(offer_request, self._log),
+            Origins(settings.cors_origins) if settings.cors_origins else None,
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(self._log, bodies))
