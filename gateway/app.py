@@ -149,7 +149,11 @@ class Gateway:
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(self._log, bodies))
         table = [route for room in rooms for route in room.routes()]
-        self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
+        self._access = (
+            Access(settings, limit_table, self.edge.metrics.add_key_check)
+            if settings.keys_file or settings.address_limits
+            else None
+        )
         if self._access is not None:
             table = [self._access.guarded(route) for route in table]
         self.routes = Routes(table, self.edge, tfserving.dispatch, settings.max_body_bytes)
@@ -191,7 +195,7 @@ class Gateway:
 class Access:
     """Who may call, and how much: the keys and limits of one process."""
 
-    def __init__(self, settings: Settings, limit_table: LimitTable | None) -> None:
+    def __init__(self, settings: Settings, limit_table: LimitTable | None, checked: Callable[[str], None]) -> None:
         self._metrics_need_a_key = settings.metrics_key == "on"
         self._keys = None if settings.keys_file is None else KeySet(settings.keys_file, parse_limits)
         self._table = table = limit_table or LimitTable()
@@ -199,7 +203,7 @@ class Access:
         limiter = Limiter(table, self._leases, metrics.count_limited, metrics.LIMIT_OVERFLOWS.inc)
         authenticator = None if self._keys is None else Authenticator(self._keys.find, self._keys.note_use)
         addresses = AddressLimits(settings.address_limits, settings.trusted_proxies)
-        self._gate = Gate(authenticator, limiter, addresses, metrics.count_auth)
+        self._gate = Gate(authenticator, limiter, addresses, checked)
 
     def guarded(self, route: Route) -> Route:
         """``route`` for those who may call it."""

@@ -49,7 +49,7 @@ class ExamplePredictor:
         trace.version, trace.rows = served.version, len(examples.examples)
         trace.is_known = trace.signature in served.signatures
         if trace.when_built is not None:
-            trace.when_built()
+            trace.tell_rows()
         started_s = time.perf_counter()
         try:
             yield

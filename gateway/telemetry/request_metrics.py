@@ -47,6 +47,7 @@ class RequestMetrics:
         self._predictions: list[Prediction] = []
         self._in_flight = 0
         self._shown_in_flight = 0
+        self._key_checks: Counter[str] = Counter()
         self._refused = 0
         self._unlogged: Counter[Setting | None] = Counter()
         self._logged_s = float("-inf")
@@ -66,6 +67,11 @@ class RequestMetrics:
     def add(self, prediction: Prediction) -> None:
         """Count ``prediction``."""
         self._predictions.append(prediction)
+        self._write_soon()
+
+    def add_key_check(self, result: str) -> None:
+        """Count a key that was looked at, with what came of it."""
+        self._key_checks[result] += 1
         self._write_soon()
 
     def refuse(self, setting: Setting | None) -> None:
@@ -92,6 +98,9 @@ class RequestMetrics:
             metrics.IN_FLIGHT.set(self._in_flight)
         if self._refused:
             self._write_refusals()
+        checks, self._key_checks = self._key_checks, Counter()
+        for result, number in checks.items():
+            metrics.AUTH.labels(result).inc(number)
         predictions, self._predictions = self._predictions, []
         by_labels: dict[Labels, list[Prediction]] = {}
         for prediction in predictions:

@@ -15,8 +15,9 @@ class Trace:
     Times are in seconds: making tensors, waiting for a batch or for the same call of another request, the backend. ``cache``
     says where the answer came from (hit, miss, shared) and is None when the model's answers are not kept.
 
-    ``inputs`` and ``outputs`` are the tensors by name, as far as there are any. ``when_built`` is called when the rows are
-    known and the model has not been asked yet; what it raises refuses the request.
+    ``inputs`` and ``outputs`` are the tensors by name, as far as there are any. ``when_built`` is called once, with the
+    rows (1 where they do not agree), when they are known and the model has not been asked yet; what it raises refuses the
+    request.
     """
 
     model: str
@@ -30,4 +31,10 @@ class Trace:
     cache: str | None = None
     inputs: Mapping[str, Any] | None = None
     outputs: Mapping[str, Any] | None = None
-    when_built: Callable[[], None] | None = None
+    when_built: Callable[[int], None] | None = None
+
+    def tell_rows(self) -> None:
+        """Call ``when_built``, once: a request is built a second time when another version has come meanwhile."""
+        when_built, self.when_built = self.when_built, None
+        if when_built is not None:
+            when_built(self.rows or 1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.access.limits.limit import parse_limits
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning
 ADDRESSES = 1_000_000 if os.environ.get("GATEWAY_LONG_TESTS") == "1" else 150_000
 FLOOD = """
 import sys
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 
@@ -29,12 +29,12 @@ def resident_kb():
 table, overflowed = LimitTable(), []
 table.join()
 limiter = Limiter(table, overflowed=lambda: overflowed.append(None))
-limiter.admit((Subject("address", "192.0.2.1/32", "256/day"),))
+limiter.admit("address", "192.0.2.1/32", "256/day")
 before = resident_kb()
 count, refused = 0, 0
 for number in range(int(sys.argv[1])):
     try:
-        limiter.admit((Subject("address", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/32", "256/day"),)).close()
+        limiter.admit("address", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/32", "256/day").close()
     except RateLimited:
         refused += 1
     count += len(overflowed)
@@ -56,7 +56,7 @@ def test_a_flood_of_addresses_takes_no_more_than_50_mib_and_what_finds_no_row_is
 def admit(limiter, scope, name, limits="3/day"):
     """Whether the request is admitted; it is answered at once."""
     try:
-        limiter.admit((Subject(scope, name, limits),)).close()
+        limiter.admit(scope, name, limits).close()
     except RateLimited:
         return False
     return True
@@ -153,7 +153,7 @@ def test_requests_of_a_killed_worker_do_not_count_as_in_work():
     def work():
         table.join()
         limiter = Limiter(table)
-        return [limiter.admit((Subject("key", "app", "parallel=2"),)) for _ in range(2)]
+        return [limiter.admit("key", "app", "parallel=2") for _ in range(2)]
 
     with another_process(work) as pid:
         table.join()
