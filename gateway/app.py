@@ -16,7 +16,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.gate import AddressLimits, Gate
 from gateway.access.key_file import KeyFileError
 from gateway.access.key_set import KeySet
-from gateway.access.limits.leases import Leases
+from gateway.access.limits.leases import Leases, redis_at
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
@@ -255,11 +255,16 @@ class WorkerParts:
 
 
 def check_access(settings: Settings) -> None:
-    """Look at the key file once, before there are workers, and log what an operator should know.
+    """Look at the key file and the address of Redis once, before there are workers, and log what an operator should know.
 
     Raises:
-        SettingsError: it cannot be read, or trusted.
+        SettingsError: the file cannot be read, or trusted, or the address is none.
     """
+    if settings.redis_url:
+        try:
+            redis_at(settings.redis_url)
+        except ValueError:  # its words may repeat a password
+            raise SettingsError("GATEWAY_REDIS_URL: expected a URL such as redis://host:6379/0") from None
     if settings.keys_file is None:
         log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
         return

@@ -28,8 +28,8 @@ _NOBODY: Final = Key(
 class Authenticator:
     """Finds the key of a request. It does no I/O.
 
-    ``find`` gives the key with an id; ``note_use`` is called with the id of each key that lets a request in. ``clock`` tells the
-    time, with its zone; it is asked only for a key that expires.
+    ``find`` gives the key with an id; ``note_use`` is called with the id of each key that lets a request in. ``clock`` tells
+    the time, with its zone; it is asked only for a key that expires.
     """
 
     def __init__(

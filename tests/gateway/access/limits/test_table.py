@@ -16,7 +16,7 @@ from gateway.errors import RateLimited
 # The tests of other parts may have left threads, which the children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
-ADDRESSES = 1_000_000 if os.environ.get("GATEWAY_LONG_TESTS") == "1" else 150_000
+ADDRESSES = 1_000_000 if os.environ.get("LONG_TESTS") == "1" else 150_000
 FLOOD = """
 import sys
 from gateway.access.limits.limiter import Limiter
