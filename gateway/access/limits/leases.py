@@ -49,7 +49,8 @@ def redis_at(url: str) -> Redis:
         health_check_interval=0,
     )
     try:
-        client.connection_pool.make_connection()  # which connects to nothing yet, and looks at the options of the URL
+        # It connects to nothing yet, and looks at the options of the URL.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:
         raise ValueError(f"the URL has an unknown option: {error}") from error
     return client
