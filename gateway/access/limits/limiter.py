@@ -147,26 +147,20 @@ class _Look:
 
 
 class Admission:
-    """A request that its limits admitted, at ``at_ns`` of the monotonic clock, until it is answered."""
+    """A request ``of`` a caller that its limits admitted, at ``at_ns`` of the monotonic clock, until it is answered.
 
-    __slots__ = ("_caller", "_is_open", "_limiter", "_sizes", "at_ns")
+    ``has_sizes`` and ``is_open`` say whether ``charge`` and ``close`` count anything.
+    """
+
+    __slots__ = ("_limiter", "_sizes", "at_ns", "has_sizes", "is_open", "of")
 
     def __init__(self, limiter: Limiter, caller: Caller) -> None:
         self._limiter = limiter
-        self._caller = caller
+        self.of = caller
+        self.has_sizes = caller.has_sizes
+        self.is_open = caller.is_closed
         self._sizes: Costs = ()
-        self._is_open = caller.is_closed
         self.at_ns = limiter.take(caller.at_first, caller.policy) if caller.at_first else 0
-
-    @property
-    def has_sizes(self) -> bool:
-        """Whether ``charge`` counts anything."""
-        return self._caller.has_sizes
-
-    @property
-    def is_open(self) -> bool:
-        """Whether ``close`` counts anything."""
-        return self._is_open
 
     def charge(self, rows: int, body_bytes: int) -> None:
         """Count the rows of the request and the bytes of its body, when they are known.
@@ -174,7 +168,7 @@ class Admission:
         Raises:
             RateLimited: a limit has no room.
         """
-        caller = self._caller
+        caller = self.of
         if caller.has_sizes:
             costs = [(one, rows) for one in caller.rows] + [(one, body_bytes) for one in caller.bytes]
             self._limiter.take(costs, caller.policy)
@@ -185,9 +179,9 @@ class Admission:
 
         A limit of the model's time may go below zero here: later requests wait for that.
         """
-        if not self._is_open:
+        if not self.is_open:
             return
-        caller, self._is_open = self._caller, False
+        caller, self.is_open = self.of, False
         if caller.parallel:
             self._limiter.charge(caller.parallel, -1)
         if caller.model_ms and model_ms:
@@ -195,7 +189,7 @@ class Admission:
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """What the answer says of the limits that were counted, as they were seen last; nothing if there are none."""
-        caller = self._caller
+        caller = self.of
         values: list[int] = []
         for account, _ in caller.at_first:
             values += account.seen()
