@@ -4,6 +4,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -47,7 +48,9 @@ class RequestMetrics:
         self._predictions: list[Prediction] = []
         self._in_flight = 0
         self._shown_in_flight = 0
-        self._key_checks: Counter[str] = Counter()
+        self._key_checks: list[str] = []
+        self.add_key_check: Callable[[str], None] = self._key_checks.append
+        """Count a key that was looked at, with what came of it. ``enter`` was called before, which has all written soon."""
         self._refused = 0
         self._unlogged: Counter[Setting | None] = Counter()
         self._logged_s = float("-inf")
@@ -67,11 +70,6 @@ class RequestMetrics:
     def add(self, prediction: Prediction) -> None:
         """Count ``prediction``."""
         self._predictions.append(prediction)
-        self._write_soon()
-
-    def add_key_check(self, result: str) -> None:
-        """Count a key that was looked at, with what came of it."""
-        self._key_checks[result] += 1
         self._write_soon()
 
     def refuse(self, setting: Setting | None) -> None:
@@ -98,9 +96,9 @@ class RequestMetrics:
             metrics.IN_FLIGHT.set(self._in_flight)
         if self._refused:
             self._write_refusals()
-        checks, self._key_checks = self._key_checks, Counter()
-        for result, number in checks.items():
+        for result, number in Counter(self._key_checks).items():
             metrics.AUTH.labels(result).inc(number)
+        self._key_checks.clear()
         predictions, self._predictions = self._predictions, []
         by_labels: dict[Labels, list[Prediction]] = {}
         for prediction in predictions:
