@@ -147,6 +147,26 @@ def test_the_lock_keeps_other_processes_out():
     assert table.meter(limit, row).room(10**15) == 10**9 - 20_000
 
 
+def test_a_worker_that_is_alone_takes_no_lock_and_one_that_is_not_does():
+    has_lock = []
+
+    def clock_ns() -> int:
+        """It is asked while the request is counted."""
+        with open("/proc/locks") as held:
+            has_lock.append(any(f" {os.getpid()} " in line for line in held))
+        return 10**15
+
+    table = LimitTable(16)
+    table.join()
+    limiter = Limiter(table, clock_ns=clock_ns)
+    admit(limiter, "key", "app")
+    with another_process(table.join) as pid:
+        admit(limiter, "key", "app")
+    table.worker_died(pid)
+    admit(limiter, "key", "app")
+    assert has_lock == [False, True, False]
+
+
 def test_requests_of_a_killed_worker_do_not_count_as_in_work():
     table = LimitTable(16)
 
