@@ -16,7 +16,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.gate import AddressLimits, Gate
 from gateway.access.key_file import KeyFileError
 from gateway.access.key_set import KeySet
-from gateway.access.limits.leases import Leases
+from gateway.access.limits.leases import Leases, redis_at
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
@@ -28,6 +28,7 @@ from gateway.api.feedback import Feedback
 from gateway.api.memory import Memory
 from gateway.api.openinference.routes import OpenInference
 from gateway.api.ops import Ops
+from gateway.api.origins import Origins
 from gateway.api.readiness import Readiness
 from gateway.api.routes import Route, Routes, Run
 from gateway.api.simple.routes import Simple
@@ -152,11 +153,16 @@ class Gateway:
             settings.predict_timeout_ms / 1000,
             cors.HEADERS if settings.tfserving_cors == "on" else (),
             None if predictions is None else partial(offer_request, predictions),
+            Origins(settings.cors_origins) if settings.cors_origins else None,
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
         table = [route for room in rooms for route in room.routes()]
-        self._access = Access(settings, limit_table) if settings.keys_file or settings.address_limits else None
+        self._access = (
+            Access(settings, limit_table, self.edge.metrics.add_key_check)
+            if settings.keys_file or settings.address_limits
+            else None
+        )
         if self._access is not None:
             table = [self._access.guarded(route) for route in table]
         # What no rule of Flask's takes, such as an unknown method, is no prediction.
@@ -201,7 +207,7 @@ class Gateway:
 class Access:
     """Who may call, and how much: the keys and limits of one process."""
 
-    def __init__(self, settings: Settings, limit_table: LimitTable | None) -> None:
+    def __init__(self, settings: Settings, limit_table: LimitTable | None, checked: Callable[[str], None]) -> None:
         self._metrics_need_a_key = settings.metrics_key == "on"
         self._keys = None if settings.keys_file is None else KeySet(settings.keys_file, parse_limits)
         self._table = table = limit_table or LimitTable()
@@ -209,7 +215,7 @@ class Access:
         limiter = Limiter(table, self._leases, metrics.count_limited, metrics.LIMIT_OVERFLOWS.inc)
         authenticator = None if self._keys is None else Authenticator(self._keys.find, self._keys.note_use)
         addresses = AddressLimits(settings.address_limits, settings.trusted_proxies)
-        self._gate = Gate(authenticator, limiter, addresses, metrics.count_auth)
+        self._gate = Gate(authenticator, limiter, addresses, checked)
 
     def guarded(self, route: Route) -> Route:
         """``route`` for those who may call it."""
@@ -261,11 +267,16 @@ class WorkerParts:
 
 
 def check_access(settings: Settings) -> None:
-    """Look at the key file once, before there are workers, and log what an operator should know.
+    """Look at the key file and the address of Redis once, before there are workers, and log what an operator should know.
 
     Raises:
-        SettingsError: it cannot be read, or trusted.
+        SettingsError: the file cannot be read, or trusted, or the address is none.
     """
+    if settings.redis_url:
+        try:
+            redis_at(settings.redis_url)
+        except ValueError:  # its words may repeat a password
+            raise SettingsError("GATEWAY_REDIS_URL: expected a URL such as redis://host:6379/0") from None
     if settings.keys_file is None:
         log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
         return

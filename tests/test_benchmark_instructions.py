@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.errors import BenchError, WrongAnswer
 from benchmarks.instructions import callgrind, count, program
-from benchmarks.instructions.cases import CASES, Case, expected
+from benchmarks.instructions.cases import CASES, KEYS, Case, expected
 from benchmarks.instructions.loop import Loop
 from benchmarks.reporting import comparison
 from gateway.call import Answer, Call
@@ -65,6 +65,9 @@ def test_a_request_costs_what_n_more_of_them_cost_divided_by_n():
     assert [count.of_request(case, number, parts) for number, case in enumerate((first, second))] == [25, 7]
 
 
+TEXTS = {name: f"the text of {name}" for name in KEYS}
+
+
 class Gateway:
     """Answers the cases as the gateway does, and remembers what it was asked."""
 
@@ -112,7 +115,7 @@ class Gateway:
 def run(cases: list[Case], gateway: Gateway) -> None:
     loop = Loop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(program.run(cases, gateway.answer, loop))
+        runner.run(program.run(cases, gateway.answer, loop, TEXTS))
 
 
 def small(case: Case) -> Case:
@@ -126,7 +129,10 @@ def test_each_case_is_asked_as_a_server_would_ask_it_and_its_answers_are_read(ca
     assert len(gateway.calls) == (2 + 1 + 2) * case.requests
     assert gateway.most_under_way == case.together
     assert len({call.headers["x-request-id"] for call in gateway.calls}) == len(gateway.calls)
-    assert len({call.headers["authorization"] for call in gateway.calls}) == len(gateway.calls)
+    if case.key:
+        assert {call.headers["x-api-key"] for call in gateway.calls} == {TEXTS[case.key]}
+    else:
+        assert len({call.headers["authorization"] for call in gateway.calls}) == len(gateway.calls)
     assert len({call.body for call in gateway.calls}) == (1 if case.is_kept else 2 * case.requests)
     for call in gateway.calls:
         assert int(call.headers["content-length"]) == len(call.body)

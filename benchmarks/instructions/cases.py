@@ -16,6 +16,11 @@ KEPT: Final = "kept"
 # What the model answers for a row: its first numbers. A picture has ten scores.
 SCORES: Final = 10
 
+WITH_KEY: Final = "with a key"
+WITH_LIMITS: Final = "with a key and two limits"
+# Name -> limits: of requests a minute and a day, which no case uses up.
+KEYS: Final = {WITH_KEY: "", WITH_LIMITS: "600000/min;1000000000/day"}
+
 Document = Mapping[str, Any]
 
 
@@ -26,6 +31,7 @@ class Case:
     ``read`` is None for a request that is refused, with ``status``. ``together``: how many requests are under way at a time;
     ``requests``: how many are counted, a multiple of it. ``is_kept``: all ask for the same prediction, whose answer is kept.
     ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
+    ``key``: the name of the key that each of them carries (``KEYS``), where the gateway asks for keys; empty: it asks for none.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Case:
     together: int = 1
     is_kept: bool = False
     logged: float | None = None
+    key: str = ""
 
     def rows(self, number: int) -> Floats:
         """Return the rows, always one, of the request of this number."""
@@ -83,6 +90,7 @@ def _cases() -> tuple[Case, ...]:
     row = partial(Case, ask=dense[JSON].ask, read=dense[JSON].read)
     return (
         row("one row by /v1 :predict"),
+        *(row(f"one row by /v1 :predict, {name}", key=name) for name in KEYS),
         row("one row by /v1 :predict, 32 requests at a time", requests=256, together=32),
         Case("one example by /predict", _ask_simple, _read_simple),
         Case("one row by /v2, JSON", _ask_v2_json, _read_v2_json),

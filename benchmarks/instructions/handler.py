@@ -1,13 +1,20 @@
 """The gateway's handlers as shipped, before a model server that answers at once: all that is known here of their wiring."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
+
+import msgspec
 
 from benchmarks.errors import BenchError
 from benchmarks.instructions.at_once import AtOnce
-from benchmarks.instructions.cases import KEPT
+from benchmarks.instructions.cases import KEPT, KEYS
 from gateway import settings
+from gateway.access import key_text
+from gateway.access.key import EVERY_MODEL, Key
 from gateway.app import Gateway
 from gateway.call import Answer, Call, Handler
 from gateway.telemetry import logs
@@ -18,6 +25,10 @@ _SETTINGS: Final = {
     "GATEWAY_CATALOG_POLL_MS": "60000",
     "GATEWAY_CACHE": f"{KEPT}:1000:3600s",
 }
+_KEYS_FILE: Final = "keys.jsonl"
+
+Keys = Mapping[str, str]
+"""The text of each key, by its name."""
 
 
 # Where no row can be written: they stay in memory, and the thread that would write them, beside the requests, does nothing.
@@ -25,13 +36,27 @@ _NOWHERE: Final = "file:///proc/nowhere/log"
 
 
 @asynccontextmanager
-async def opened(logged: float | None) -> AsyncIterator[Handler]:
+async def opened(logged: float | None) -> AsyncIterator[tuple[Handler, Keys]]:
     """While open, what answers a prediction request: the route is found, then answered by the edge, as the server has it.
 
+    A call with ``X-API-Key`` goes to a gateway that asks for keys, any other one to a gateway that does not.
     ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
     """
     log = {} if logged is None else {"GATEWAY_PREDICTION_LOG": _NOWHERE, "GATEWAY_PREDICTION_LOG_SAMPLE": f"{logged:f}"}
-    current = settings.settings_from_environment(_SETTINGS | log)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / _KEYS_FILE
+        keys = _write_keys(path)
+        async with _gateway(log) as open_answer, _gateway({**log, "GATEWAY_KEYS_FILE": str(path)}) as guarded_answer:
+
+            async def answer(call: Call) -> Answer:
+                return await (guarded_answer if "x-api-key" in call.headers else open_answer)(call)
+
+            yield answer, keys
+
+
+@asynccontextmanager
+async def _gateway(changes: Mapping[str, str]) -> AsyncIterator[Handler]:
+    current = settings.settings_from_environment({**_SETTINGS, **changes})
     logs.configure(current.log_level)
     gateway = Gateway(current, client=AtOnce())
 
@@ -46,3 +71,23 @@ async def opened(logged: float | None) -> AsyncIterator[Handler]:
         yield answer
     finally:
         await gateway.close()
+
+
+def _write_keys(path: Path) -> Keys:
+    texts, lines = {}, []
+    for name, limits in KEYS.items():
+        new = key_text.new()
+        texts[name] = new.text
+        key = Key(
+            id=new.id,
+            name=name.replace(" ", "-"),
+            sha256=new.sha256,
+            scopes=("predict",),
+            models=EVERY_MODEL,
+            limits=limits,
+            created=datetime.now(UTC),
+        )
+        lines.append(msgspec.json.encode(key) + b"\n")
+    path.touch(mode=0o600)
+    path.write_bytes(b"".join(lines))
+    return texts

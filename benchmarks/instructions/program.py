@@ -8,7 +8,7 @@ requests. Every answer is checked, outside of the marks.
 import asyncio
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -28,19 +28,20 @@ _WRITTEN_TOGETHER: Final = 64
 _WARM_UP: Final = 2
 
 
-async def run(cases: Sequence[Case], answer: Handler, loop: Loop) -> None:
-    """Send the requests of each case, N and 2 N between marks. Raises WrongAnswer."""
+async def run(cases: Sequence[Case], answer: Handler, loop: Loop, keys: Mapping[str, str]) -> None:
+    """Send the requests of each case, N and 2 N between marks. ``keys``: texts of keys by their names. Raises WrongAnswer."""
     for case in cases:
-        await _send(case, _WARM_UP * case.requests, answer, loop)
+        key = keys[case.key] if case.key else ""
+        await _send(case, _WARM_UP * case.requests, answer, loop, key)
         # The objects that are here to stay are out of the collector's way, or its full collections would fall into some counts.
         gc.collect()
         gc.freeze()
         for count in (case.requests, 2 * case.requests):
-            await _send(case, count, answer, loop)
+            await _send(case, count, answer, loop, key)
 
 
-async def _send(case: Case, count: int, answer: Handler, loop: Loop) -> None:
-    calls = [_call(case.ask(case.rows(number))) for number in range(count)]
+async def _send(case: Case, count: int, answer: Handler, loop: Loop, key: str) -> None:
+    calls = [_call(case.ask(case.rows(number)), key) for number in range(count)]
     answers: list[Answer] = []
     callgrind.mark()
     for start in range(0, count, case.together):
@@ -63,9 +64,12 @@ def _complete(calls: Sequence[Call]) -> Sequence[Call]:
     return calls
 
 
-def _call(request: Request) -> Call:
+def _call(request: Request, key: str) -> Call:
     """Return the call that the server would make of the request."""
     named = {"Host": "127.0.0.1", **request.headers, **request_headers.fresh(), "Content-Length": str(len(request.body))}
+    if key:
+        del named[request_headers.AUTHORIZATION]
+        named["X-API-Key"] = key
     headers = {name.lower(): value for name, value in named.items()}
     return Call(request.method, request.path, "", headers, request.body, complete_s=0.0)
 
@@ -80,8 +84,8 @@ def _check(case: Case, number: int, answered: Answer) -> None:
 async def main(loop: Loop) -> None:
     """Send the requests of all cases to the handlers of a gateway, one for all cases with the same prediction log."""
     for logged, cases in groupby(CASES, attrgetter("logged")):
-        async with handler.opened(logged) as answer:
-            await run(tuple(cases), answer, loop)
+        async with handler.opened(logged) as (answer, keys):
+            await run(tuple(cases), answer, loop, keys)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from gateway.access.authenticator import Authenticator
 from gateway.access.key import Key
 from gateway.access.limits.addresses import Network, client_of, network_of
-from gateway.access.limits.limiter import Admission, Limiter, Subject
+from gateway.access.limits.limiter import Admission, Limiter
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError, PermissionDenied, RateLimited, Unauthenticated
 from gateway.telemetry.trace import Trace
@@ -49,12 +49,13 @@ class Gate:
     def guarded(self, scope: str, handler: GuardedHandler) -> GuardedHandler:
         """``handler`` for calls whose key, if there must be one, has ``scope``."""
 
-        async def answer(call: Call, **values: str) -> Answer:
+        # No coroutine of its own: that would be another one for each request.
+        def answer(call: Call, **values: str) -> Coroutine[Any, Any, Answer]:
             key = self._key(call)
             call.caller = Visitor(self._limiter, key, self._addresses)
             if key is not None:
                 key.require(scope)
-            return await handler(call, **values)
+            return handler(call, **values)
 
         return answer
 
@@ -120,35 +121,35 @@ class Visitor:
 
     def enter(self, call: Call, trace: Trace) -> None:
         """Count the call. Raises PermissionDenied for a model that is not for its key, and RateLimited."""
-        key = self._key
+        key, limits = self._key, self._addresses.limits
         if key is not None:
             key.require("predict", trace.model)
-        subject = self._subject(call)
-        if subject.limits:
-            self._admission = admission = self._limiter.admit((subject,), trace.model)
-            trace.when_built = partial(self._charge, admission, call, trace)
+            limits = key.limits
+        if not limits:
+            return
+        scope, name = ("key", key.name) if key is not None else ("address", self._network(call))
+        self._admission = admission = self._limiter.admit(scope, name, limits, trace.model)
+        if admission.has_sizes:
+            trace.when_built = partial(self._charge, len(call.body))
+        if admission.is_open:
             call.when_answered += (partial(_leave, admission, trace),)
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """What its answer says of its limits."""
         return () if self._admission is None else self._admission.headers()
 
-    def _charge(self, admission: Admission, call: Call, trace: Trace) -> None:
-        trace.when_built = None  # a request is built a second time when another version has come meanwhile
+    def _charge(self, body_bytes: int, rows: int) -> None:
+        if self._admission is None:
+            return
         try:
-            admission.charge(trace.rows or 1, len(call.body))
+            self._admission.charge(rows, body_bytes)
         except RateLimited:
             self._admission = None  # the error has headers of its own
             raise
 
-    def _subject(self, call: Call) -> Subject:
-        if self._key is not None:
-            return Subject("key", self._key.name, self._key.limits)
-        addresses = self._addresses
-        if not addresses.limits:
-            return Subject("address", "", "")
-        client = client_of(call.client, call.headers.get("x-forwarded-for", ""), addresses.proxies)
-        return Subject("address", network_of(client), addresses.limits)
+    def _network(self, call: Call) -> str:
+        client = client_of(call.client, call.headers.get("x-forwarded-for", ""), self._addresses.proxies)
+        return network_of(client)
 
 
 def _leave(admission: Admission, trace: Trace) -> None:

@@ -78,9 +78,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def require(self, scope: str, model: str | None = None) -> None:
         """Raise PermissionDenied, which names what the key lacks, unless it has ``scope`` and may use ``model`` (None: any)."""
-        if not self.allows(scope):
+        if scope not in self.scopes:
             raise PermissionDenied(f"the key {self.name} has no scope {scope}; it has {', '.join(self.scopes)}")
-        if model is not None and not self.allows_model(model):
+        if model is not None and self.models != EVERY_MODEL and not self.allows_model(model):
             raise PermissionDenied(f"the key {self.name} may not use the model {hide_secrets(model)[:100]}")
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,12 @@ class KeySet:
         self._flush_every_s = flush_every_s
         self._last_use = LastUse(path_beside(path))
         self._keys: dict[str, Key] = {}
+        self._used: set[str] = set()
         self._seen: tuple[int, ...] | None = None
         self._is_closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self.note_use = self._last_use.note
+        self.note_use: Callable[[str], None] = self._used.add
+        """Note that the key with this id is used, which costs a request next to nothing: the thread notes when."""
 
     def find(self, key_id: str) -> Key | None:
         """The key with this id, whether it is still valid or not."""
@@ -54,6 +57,7 @@ class KeySet:
         self._is_closed.set()
         if self._thread is not None:
             self._thread.join()
+        self._note_uses()
         self._last_use.flush()
 
     def look(self) -> None:
@@ -72,11 +76,18 @@ class KeySet:
         now = datetime.now(UTC)
         log.info("keys.read", path=str(self._path), keys=len(keys), live=sum(key.state(now) == "live" for key in keys))
 
+    def _note_uses(self) -> None:
+        now = datetime.now(UTC)
+        # One by one: the event loop's thread may add another one at any time.
+        while self._used:
+            self._last_use.note(self._used.pop(), now)
+
     def _follow(self) -> None:
         flushed_s = time.monotonic()
         while not self._is_closed.wait(_LOOK_EVERY_S):
             try:
                 self.look()
+                self._note_uses()
                 if time.monotonic() - flushed_s >= self._flush_every_s:
                     flushed_s = time.monotonic()
                     self._last_use.flush()

@@ -18,6 +18,10 @@ PREFIX: Final = "sgk_"
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 _FORM: Final = re.compile(r"(sgk_([0-9A-Za-z]{8})_[0-9A-Za-z]{30})([0-9A-Za-z]{6})")
+_LENGTH: Final = 49
+ID: Final = slice(4, 12)
+"""Where the id is in the text."""
+
 _SECRET: Final = re.compile(r"(sgk_[0-9A-Za-z]{0,8})\w*")
 
 
@@ -41,6 +45,11 @@ def new() -> NewKey:
     body = f"{PREFIX}{key_id}_{secret}"
     text = body + checksum(body)
     return NewKey(key_id, sha256_of(text), text)
+
+
+def is_like_a_key(text: str) -> bool:
+    """Whether ``text`` has the length and the prefix of a key. It may still be none, see ``id_of``."""
+    return len(text) == _LENGTH and text.startswith(PREFIX)
 
 
 def id_of(text: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from gateway.access.key_text import hide_secrets
 from gateway.api import errors
 from gateway.api.errors import InternalError
+from gateway.api.origins import Origins
 from gateway.call import ANYBODY, Answer, Call, Handler
 from gateway.deadline import Deadline
 from gateway.errors import Cancelled, GatewayError, Unavailable
@@ -34,13 +35,25 @@ class Edge:
     """Answers the calls of one worker, each within ``timeout_s`` seconds of when it was complete. For one event loop.
 
     ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes. ``offer``: None without a prediction log.
+    ``origins`` are those whose pages may read answers; None: none.
     """
 
-    def __init__(self, timeout_s: float, tfserving_headers: Sequence[tuple[str, str]] = (), offer: Offer | None = None) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        tfserving_headers: Sequence[tuple[str, str]] = (),
+        offer: Offer | None = None,
+        origins: Origins | None = None,
+    ) -> None:
         self._offer = offer
+        self._origins = origins
         self._timeout_s = timeout_s
         self._tfserving_headers = tfserving_headers
         self.metrics = RequestMetrics()
+
+    def preflight(self, call: Call) -> Handler | None:
+        """What answers ``call`` if a browser sends it before the request of a page that may read the answer, otherwise None."""
+        return None if self._origins is None else self._origins.preflight(call)
 
     async def answer(self, call: Call, handler: Handler) -> Answer:
         """What ``handler`` answers to ``call``, or the error that it raises, as an answer. Raises only CancelledError."""
@@ -93,7 +106,8 @@ class Edge:
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
         headers, trace = answer.headers, call.trace
-        if self._tfserving_headers and errors.is_tfserving(call.path):
+        is_allowed = self._origins is not None and self._origins.add_headers(call, answer)
+        if self._tfserving_headers and not is_allowed and errors.is_tfserving(call.path):
             headers.extend(self._tfserving_headers)
         headers.append(("X-Request-Id", call.id))
         if call.caller is not ANYBODY:

@@ -54,6 +54,8 @@ class Routes:
 
     def find(self, call: Call) -> Handler | None:
         """The handler of ``call`` if it is answered on the event loop, otherwise None."""
+        if call.method == "OPTIONS" and (preflight := self._edge.preflight(call)) is not None:
+            return preflight
         path = call.path
         return self._remembered(call.method, path) if len(path) <= _REMEMBERED_LENGTH else self._match(call.method, path)
 
@@ -61,6 +63,7 @@ class Routes:
         """Add all routes to ``app``, whose views ``run`` the handlers."""
         # One byte more, because werkzeug cuts off what has no length and is over its limit.
         app.config["MAX_CONTENT_LENGTH"] = self._max_body_bytes + 1
+        app.before_request(partial(self._answer_preflight, run))
         for number, route in enumerate(self._routes):
             view = partial(self._view, run, route)
             app.add_url_rule(route.rule, str(number), view, methods=route.methods, provide_automatic_options=False)
@@ -79,6 +82,14 @@ class Routes:
         if len(call.body) > self._max_body_bytes:
             raise RequestEntityTooLarge
         return _response(run(self._edge.answer(call, partial(route.handler, **values))))
+
+    def _answer_preflight(self, run: Run) -> flask.Response | None:
+        """The answer to a preflight, for which no path has a route; None for any other request."""
+        if flask.request.method != "OPTIONS":
+            return None
+        call = _call(flask.request, has_body=False)
+        handler = self._edge.preflight(call)
+        return None if handler is None else _response(run(self._edge.answer(call, handler)))
 
     def _refuse(self, run: Run, error: HTTPException) -> flask.Response:
         """The answer to a request that Flask itself refuses, in the dialect of its path."""

@@ -55,7 +55,7 @@ class ExamplePredictor:
         trace.inputs = partial(self._as_tensors, examples)
         trace.is_known = trace.signature in served.signatures
         if trace.when_built is not None:
-            trace.when_built()
+            trace.tell_rows()
         started_s = time.perf_counter()
         try:
             yield

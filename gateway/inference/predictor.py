@@ -76,7 +76,7 @@ class Predictor:
         trace.build_s += time.perf_counter() - started_s
         trace.inputs, trace.rows = inputs, _rows(inputs)
         if trace.when_built is not None:
-            trace.when_built()
+            trace.tell_rows()
         question = Question(model, served, signature, inputs, outputs)
         if self._cache is None or model.name not in self._cache:
             prediction = await self._call(question, trace, deadline)

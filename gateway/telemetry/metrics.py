@@ -84,11 +84,6 @@ LOG_QUEUED_ROWS = Gauge(
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
 
 
-def count_auth(result: str) -> None:
-    """A key was looked at."""
-    AUTH.labels(result).inc()
-
-
 def count_limited(unit: str, scope: str) -> None:
     """A limit has refused a request."""
     LIMITED.labels(unit, scope).inc()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -51,6 +52,9 @@ class RequestMetrics:
         self._shown_keys: set[str] = set()
         self._in_flight = 0
         self._shown_in_flight = 0
+        self._key_checks: list[str] = []
+        self.add_key_check: Callable[[str], None] = self._key_checks.append
+        """Count a key that was looked at, with what came of it. ``enter`` was called before, which has all written soon."""
         self._refused = 0
         self._unlogged: Counter[Setting | None] = Counter()
         self._logged_s = float("-inf")
@@ -103,6 +107,9 @@ class RequestMetrics:
             self._write_refusals()
         if self._by_key:
             self._write_keys()
+        for result, number in Counter(self._key_checks).items():
+            metrics.AUTH.labels(result).inc(number)
+        self._key_checks.clear()
         predictions, self._predictions = self._predictions, []
         by_labels: dict[Labels, list[Prediction]] = {}
         for prediction in predictions:

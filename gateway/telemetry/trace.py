@@ -19,7 +19,8 @@ class Trace:
 
     ``inputs`` and ``outputs`` are the tensors by name, as far as there are any, or what makes them. ``batch_rows``: of the call
     that answered, which other requests may have shared; None when there was none for this request. ``when_built`` is called
-    when the rows are known and the model has not been asked yet; what it raises refuses the request.
+    once, with the rows (1 where they do not agree), when they are known and the model has not been asked yet; what it raises
+    refuses the request.
     """
 
     model: str
@@ -34,4 +35,10 @@ class Trace:
     inputs: TracedTensors = None
     outputs: TracedTensors = None
     batch_rows: int | None = None
-    when_built: Callable[[], None] | None = None
+    when_built: Callable[[int], None] | None = None
+
+    def tell_rows(self) -> None:
+        """Call ``when_built``, once: a request is built a second time when another version has come meanwhile."""
+        when_built, self.when_built = self.when_built, None
+        if when_built is not None:
+            when_built(self.rows or 1)

@@ -32,9 +32,15 @@ class Account:
         "meter",
         "name",
         "scope",
+        "seen",
     )
 
     meter: Meter
+    seen: Callable[[], tuple[int, ...]]
+    """What was left when it was looked at last, and in how many seconds there was more then, if that can be known.
+
+    Also outside of the lock.
+    """
 
     def __init__(self, table: LimitTable, scope: str, name: str, limit: Limit, *, overflowed: Callable[[], None]) -> None:
         self._table = table
@@ -71,11 +77,11 @@ class Account:
         self.meter.take(now_ns, cost)
 
     def member(self, retry_s: int = 0) -> str:
-        """What was left when it was looked at last, as a member of ``RateLimit``; also outside of the lock.
+        """What ``seen`` gives, as a member of ``RateLimit``; also outside of the lock.
 
         ``retry_s`` is in how many seconds a request may come that has just been refused.
         """
-        seen = self.meter.seen()
+        seen = self.seen()
         return self._member % (seen if not retry_s else (seen[0], retry_s)[: len(seen)])
 
     def has_row(self) -> bool:
@@ -91,3 +97,4 @@ class Account:
         self._base = row_at(row)
         self._fingerprint_at = fingerprint_at(row)
         self.meter = table.meter(self.limit, row)
+        self.seen = self.meter.seen

@@ -9,6 +9,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _CACHED: Final = 8192
 _IPV6_PREFIX: Final = 64
+_LONGEST: Final = 64  # letters of an address, with its zone
 _UNKNOWN: Final = "unknown"
 
 
@@ -56,6 +57,12 @@ def _is_of(address: str, proxies: Sequence[Network]) -> bool:
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    # A client may write what it likes into X-Forwarded-For; what is too long is not kept.
+    return _parsed(address) if len(address) <= _LONGEST else None
+
+
+@lru_cache(_CACHED)
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -19,12 +19,22 @@ def policy(limits: Iterable[Limit]) -> tuple[str, str]:
 
 def states(members: Iterable[str]) -> tuple[str, str]:
     """``RateLimit``, from what is left of each limit."""
-    return "RateLimit", ", ".join(members)
+    return "RateLimit", joined(members)
 
 
 def member(limit: Limit) -> str:
     """The limit as a member of ``RateLimit``: a format of what is left and, if it is known, the seconds until there is more."""
     return f'"{limit.text}";r=%d' if limit.is_parallel else f'"{limit.text}";r=%d;t=%d'
+
+
+def states_format(limits: Iterable[Limit]) -> str:
+    """The formats of all ``limits``, as one: of each in its turn what is left, and the seconds."""
+    return joined(map(member, limits))
+
+
+def joined(members: Iterable[str]) -> str:
+    """The members as a list, without those that are empty."""
+    return ", ".join(filter(None, members))
 
 
 def seconds(wait_ns: int) -> int:

@@ -118,10 +118,13 @@ class LeasedAccount(Account):
             cells[base + LEASE] -= cost
             self.meter.take_leased(now_ns, cost)
 
-    def member(self, retry_s: int = 0) -> str:
-        """As that of an account, with what was left of the lease."""
-        _, *wait_s = self.meter.seen()
-        return self._member % (max(0, self._seen_room), *(retry_s or one for one in wait_s))
+    def _place(self, now_ns: int) -> None:
+        super()._place(now_ns)
+        self.seen = self._seen
+
+    def _seen(self) -> tuple[int, ...]:
+        """What was left of the lease, and when the meter expects more."""
+        return (max(0, self._seen_room), *self.meter.seen()[1:])
 
     def is_idle(self, now_ns: int) -> bool:
         """Whether nothing of it counts any more."""

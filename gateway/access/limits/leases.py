@@ -39,6 +39,23 @@ _MAX_KNOWN: Final = 5_000
 _EVER_US: Final = 10**15
 
 
+def redis_at(url: str) -> Redis:
+    """A client of the Redis at ``url``, not connected. Raises ValueError for a URL that is none; it may repeat a password."""
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=_SOCKET_TIMEOUT_S,
+        socket_connect_timeout=_SOCKET_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    try:
+        # It connects to nothing yet, and looks at the options of the URL.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError as error:
+        raise ValueError(f"the URL has an unknown option: {error}") from error
+    return client
+
+
 class Leases:
     """Renews the leases of one worker, on its event loop: a Store.
 
@@ -56,13 +73,7 @@ class Leases:
         noted: Callable[[bool, float], None] = lambda is_up, age_s: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=_SOCKET_TIMEOUT_S,
-            socket_connect_timeout=_SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )
+        self._redis = redis_at(url)
         self._script = self._redis.register_script(_SCRIPT)
         self._table = table
         self._noted = noted

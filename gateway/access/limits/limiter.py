@@ -7,7 +7,8 @@ read, by its rows and bytes when they are known, and by the model's time after i
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from itertools import takewhile
+from typing import Final, TypeAlias
 
 from gateway.access.limits import headers
 from gateway.access.limits.account import Account
@@ -20,28 +21,26 @@ _CACHED_CALLERS: Final = 4096
 _UNITS: Final = {"row": "rows", "byte": "bytes", "model_ms": "milliseconds of the model's time"}
 
 
-class Subject(NamedTuple):
-    """Whom limits apply to: its ``scope`` (``key`` or ``address``), its ``name``, and its limits as text; empty for none."""
-
-    scope: str
-    name: str
-    limits: str
-
-
 Costs: TypeAlias = Sequence[tuple[Account, int]]
 
 
 class Caller:
-    """The accounts of one caller, or of several that one request counts for, by when they are counted."""
+    """The accounts of one caller, by when they are counted.
 
-    __slots__ = ("at_first", "bytes", "model_ms", "parallel", "policy", "rows")
+    ``has_sizes`` and ``is_closed`` say whether anything is counted when the rows are known, and when the request is answered.
+    """
+
+    __slots__ = ("at_first", "bytes", "has_sizes", "is_closed", "model_ms", "parallel", "policy", "rows", "states")
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         self.rows, self.bytes, self.model_ms = ([one for one in accounts if one.limit.unit == unit] for unit in _UNITS)
         self.parallel = [one for one in accounts if one.limit.is_parallel]
+        self.has_sizes = bool(self.rows or self.bytes)
+        self.is_closed = bool(self.parallel or self.model_ms)
         # The model's time is only looked at: what is used up already.
         self.at_first = [(one, 1) for one in accounts if one.limit.unit == "request"] + [(one, 0) for one in self.model_ms]
         self.policy = headers.policy([one.limit for one in accounts])
+        self.states = headers.states_format([one.limit for one, _ in self.at_first])
 
 
 class Limiter:
@@ -66,13 +65,15 @@ class Limiter:
         self._clock_ns = clock_ns
         self._caller = lru_cache(_CACHED_CALLERS)(self._new_caller)
 
-    def admit(self, subjects: tuple[Subject, ...], model: str = "") -> "Admission":
-        """Count a request for ``model`` by ``subjects``, before its body is read. Close the admission when it is answered.
+    def admit(self, scope: str, name: str, limits: str, model: str = "") -> "Admission":
+        """Count a request for ``model``, before its body is read. Close the admission when it is answered.
+
+        ``scope`` (``key`` or ``address``) and ``name`` say whom the ``limits`` apply to, which are text; empty for none.
 
         Raises:
             RateLimited: a limit has no room.
         """
-        return Admission(self, self._caller(subjects, model))
+        return Admission(self, self._caller(scope, name, limits, model))
 
     def take(self, costs: Costs, policy: tuple[str, str]) -> int:
         """Count all of ``costs`` or none, and return when. A cost of 0 only asks whether there is room.
@@ -84,15 +85,13 @@ class Limiter:
         table.lock()
         try:
             now_ns = self._clock_ns()
-            taken = 0
             for account, cost in costs:
                 if not account.try_take(now_ns, cost):
                     break
-                taken += 1
             else:
                 return now_ns
-            for account, cost in costs[:taken]:
-                account.take(now_ns, -cost)
+            for taken, cost in takewhile(lambda one: one[0] is not account, costs):
+                taken.take(now_ns, -cost)
             looks = [_Look(one, its_cost, one.room(now_ns, its_cost or 1), now_ns) for one, its_cost in costs]
         finally:
             table.unlock()
@@ -124,14 +123,14 @@ class Limiter:
         message = f"rate limit {limit.text!r} is used up: try again in {worst.retry_s} s"
         return RateLimited(message, [("Retry-After", str(worst.retry_s)), policy, states])
 
-    def _new_caller(self, subjects: tuple[Subject, ...], model: str) -> Caller:
-        return Caller([self._account(one, limit, model) for one in subjects for limit in _limits(one.limits)])
+    def _new_caller(self, scope: str, name: str, limits: str, model: str) -> Caller:
+        of_model = f"{name}\0{model}"
+        return Caller([self._account(scope, of_model if limit.per_model else name, limit) for limit in _limits(limits)])
 
-    def _account(self, subject: Subject, limit: Limit, model: str) -> Account:
-        name = f"{subject.name}\0{model}" if limit.per_model else subject.name
+    def _account(self, scope: str, name: str, limit: Limit) -> Account:
         if self._store is None:
-            return Account(self._table, subject.scope, name, limit, overflowed=self._overflowed)
-        return LeasedAccount(self._table, subject.scope, name, limit, overflowed=self._overflowed, store=self._store)
+            return Account(self._table, scope, name, limit, overflowed=self._overflowed)
+        return LeasedAccount(self._table, scope, name, limit, overflowed=self._overflowed, store=self._store)
 
 
 class _Look:
@@ -148,16 +147,20 @@ class _Look:
 
 
 class Admission:
-    """A request that its limits admitted, at ``at_ns`` of the monotonic clock, until it is answered."""
+    """A request ``of`` a caller that its limits admitted, at ``at_ns`` of the monotonic clock, until it is answered.
 
-    __slots__ = ("_caller", "_counted", "_is_open", "_limiter", "at_ns")
+    ``has_sizes`` and ``is_open`` say whether ``charge`` and ``close`` count anything.
+    """
+
+    __slots__ = ("_limiter", "_sizes", "at_ns", "has_sizes", "is_open", "of")
 
     def __init__(self, limiter: Limiter, caller: Caller) -> None:
         self._limiter = limiter
-        self._caller = caller
-        self._counted = counted = caller.at_first
-        self._is_open = True
-        self.at_ns = limiter.take(counted, caller.policy) if counted else 0
+        self.of = caller
+        self.has_sizes = caller.has_sizes
+        self.is_open = caller.is_closed
+        self._sizes: Costs = ()
+        self.at_ns = limiter.take(caller.at_first, caller.policy) if caller.at_first else 0
 
     def charge(self, rows: int, body_bytes: int) -> None:
         """Count the rows of the request and the bytes of its body, when they are known.
@@ -165,31 +168,35 @@ class Admission:
         Raises:
             RateLimited: a limit has no room.
         """
-        caller = self._caller
-        if caller.rows or caller.bytes:
+        caller = self.of
+        if caller.has_sizes:
             costs = [(one, rows) for one in caller.rows] + [(one, body_bytes) for one in caller.bytes]
             self._limiter.take(costs, caller.policy)
-            self._counted = self._counted + costs
+            self._sizes = costs
 
     def close(self, model_ms: int = 0) -> None:
         """The request is answered, for which the model took ``model_ms``. Only the first call counts.
 
         A limit of the model's time may go below zero here: later requests wait for that.
         """
-        caller, is_open, self._is_open = self._caller, self._is_open, False
-        if is_open and caller.parallel:
+        if not self.is_open:
+            return
+        caller, self.is_open = self.of, False
+        if caller.parallel:
             self._limiter.charge(caller.parallel, -1)
-        if is_open and caller.model_ms and model_ms:
+        if caller.model_ms and model_ms:
             self._limiter.charge(caller.model_ms, model_ms)
 
-    def headers(self) -> list[tuple[str, str]]:
+    def headers(self) -> Sequence[tuple[str, str]]:
         """What the answer says of the limits that were counted, as they were seen last; nothing if there are none."""
-        if not self._counted:
-            return []
-        return [
-            self._caller.policy,
-            headers.states([account.member() for account, _ in self._counted]),
-        ]
+        caller = self.of
+        values: list[int] = []
+        for account, _ in caller.at_first:
+            values += account.seen()
+        states = caller.states % tuple(values)
+        if self._sizes:
+            states = headers.joined([states, *[account.member() for account, _ in self._sizes]])
+        return (caller.policy, ("RateLimit", states)) if states else ()
 
 
 @lru_cache(maxsize=1024)

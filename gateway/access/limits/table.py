@@ -6,13 +6,15 @@ with all others like it: the table never grows, and no flood of addresses makes 
 addresses have rows of their own.
 
 One lock guards all. It is a POSIX lock on a file, which the kernel takes from a worker that dies. Such a worker leaves at most
-its own last request uncounted. Memory that no caller has used yet takes no space.
+its own last request uncounted. The lock costs a request more than all else that is done here, so a worker that is alone goes
+without it. Memory that no caller has used yet takes no space.
 """
 
 import fcntl
 import mmap
 import os
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +41,7 @@ ROOM_AT: Final = 10  # when Redis expects more room
 _FINGERPRINT: Final = 11
 _ROW: Final = 12
 
+_SETTLE_S: Final = 0.1  # in which a worker that was alone, and has not locked, ends what it was counting
 _WAYS: Final = 16
 _MAX_WORKERS: Final = MAX_WINDOW
 _NO_RESERVE: Final = getattr(mmap, "MAP_NORESERVE", 0x4000)
@@ -58,7 +61,8 @@ class LimitTable:
         self._lives_at = self._rows * _ROW
         self._pids_at = self._lives_at + 1 + _MAX_WORKERS
         self._store_at = self._pids_at + _MAX_WORKERS
-        self.nobodys_at: Final = self._store_at + 1
+        self._workers_at = self._store_at + 1
+        self.nobodys_at: Final = self._workers_at + 1
         """The index of a cell that stays 0, as if it said whose a row is that belongs to nobody."""
         self._ring_at = self.nobodys_at + 1
         size = (self._ring_at + self._rows * MAX_WINDOW) * 8
@@ -68,25 +72,36 @@ class LimitTable:
         lock_fd, path = tempfile.mkstemp()
         os.unlink(path)
         weakref.finalize(self, os.close, lock_fd)
-        self.lock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_EX)
-        """Keep the other workers out, for some microseconds. Waits for the worker that has the lock."""
-        self.unlock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_UN)
-        """Let the other workers in."""
+        self._lock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_EX)
+        self._unlock = partial(fcntl.lockf, lock_fd, fcntl.LOCK_UN)
+        self._is_locked = False
         self._worker = 0
         self.name = self._secret.hex()
         """The name of this gateway among several; nobody can guess it."""
 
+    def lock(self) -> None:
+        """Keep the other workers out, if there are any, for some microseconds. Waits for the worker that has the lock."""
+        if self.cells[self._workers_at] != 1:
+            self._lock()
+            self._is_locked = True
+
+    def unlock(self) -> None:
+        """Let the other workers in."""
+        if self._is_locked:
+            self._is_locked = False
+            self._unlock()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """``lock`` and ``unlock`` for what is no request."""
-        self.lock()
+        """Keep the other workers out for what is no request."""
+        self._lock()
         try:
             yield
         finally:
-            self.unlock()
+            self._unlock()
 
     def join(self) -> None:
-        """Become one of the workers; called once in each, after the fork.
+        """Become one of the workers; called once in each, after the fork. Waits a moment when there are others.
 
         Raises:
             RuntimeError: there are 256 already.
@@ -97,6 +112,9 @@ class LimitTable:
                 raise RuntimeError(f"expected at most {_MAX_WORKERS} workers that share limits")
             self._end_life(self._worker, os.getpid())
             self.cells[self._lives_at] = max(self.cells[self._lives_at], self._worker + 1)
+            is_alone = self._count_workers() == 1
+        if not is_alone:
+            time.sleep(_SETTLE_S)
 
     def worker_died(self, pid: int) -> None:
         """Forget the requests that the worker had in work. For its parent process."""
@@ -104,6 +122,7 @@ class LimitTable:
             for worker in range(self.cells[self._lives_at]):
                 if self._pid(worker) == pid:
                     self._end_life(worker, 0)
+            self._count_workers()
 
     def note_store(self, is_up: bool) -> bool:
         """Note whether Redis answers; whether that is news for all workers. Within the lock."""
@@ -161,6 +180,11 @@ class LimitTable:
             self.cells[self._ring_at + row + worker * self._rows] = 0
         self.cells[row * _ROW + _FINGERPRINT] = fingerprint
         return row
+
+    def _count_workers(self) -> int:
+        number = len({pid for pid in map(self._pid, range(self.cells[self._lives_at])) if _lives(pid)})
+        self.cells[self._workers_at] = number
+        return number
 
     def _pid(self, worker: int) -> int:
         return self.cells[self._pids_at + worker]

@@ -21,5 +21,6 @@ def page(body: bytes, content_type: str, cache: str = "no-cache") -> Answer:
         ("Cache-Control", cache),
         ("Content-Security-Policy", _POLICY),
         ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
     ]
     return Answer(200, body, headers)

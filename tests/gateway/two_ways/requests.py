@@ -14,6 +14,7 @@ from tests.conformance import case as conformance
 from tests.stack.bad_input import CASES, LOOKUPS
 
 MAX_BODY_BYTES = 200_000
+PAGE = "https://app.example"
 NPY, NPZ = "application/x-npy", "application/x-npz"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND")
 
@@ -213,6 +214,17 @@ HEADER_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "bytes that are no ASCII": (("X-Any", "\u00e9\u00ff"), ("User-Agent", "\u00e9")),
     "an id that does not fit": (("X-Request-Id", "a b"),),
 }
+
+
+def of_pages() -> list[Sent]:
+    """What a browser sends for a page that may read answers, and for one that may not: the preflight, and the request."""
+    asks = ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "x-api-key,content-type")
+    return [
+        Sent(f"{method} {path} of {origin}", method, path, (("Origin", origin), *(asks if method == "OPTIONS" else ())))
+        for path in ("/predict", V1, "/v2", "/v1/models/m", "/openapi.json", "/nowhere", "/")
+        for method in ("OPTIONS", "GET")
+        for origin in (PAGE, "https://other.example")
+    ]
 
 
 def all_requests() -> list[Sent]:

@@ -20,6 +20,7 @@ from tests.gateway.two_ways import models, servers
 from tests.gateway.two_ways.random_requests import random_requests
 from tests.gateway.two_ways.requests import (
     MAX_BODY_BYTES,
+    PAGE,
     V1,
     V1_GOOD,
     Sent,
@@ -27,6 +28,7 @@ from tests.gateway.two_ways.requests import (
     of_bad_input,
     of_conformance,
     of_methods,
+    of_pages,
 )
 from tests.waiting import wait_for
 
@@ -75,7 +77,9 @@ def same(tmp_path_factory) -> Iterator[Ways]:
 
 @pytest.fixture(scope="module")
 def same_with_cors(tmp_path_factory) -> Iterator[Ways]:
-    yield from ways(tmp_path_factory.mktemp("cors"), GATEWAY_TFSERVING_CORS="on", GATEWAY_NON_FINITE="null")
+    yield from ways(
+        tmp_path_factory.mktemp("cors"), GATEWAY_TFSERVING_CORS="on", GATEWAY_CORS_ORIGINS=PAGE, GATEWAY_NON_FINITE="null"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +132,7 @@ def test_each_way_tells_the_metrics_of_what_it_answered(same):
         assert float(re.search(rb"^gateway_in_flight_requests (\S+)$", shown.body, re.MULTILINE)[1]) == 1
 
 
-@pytest.mark.parametrize("sent", [*of_conformance(), *of_methods()], ids=lambda sent: sent.id)
+@pytest.mark.parametrize("sent", [*of_conformance(), *of_methods(), *of_pages()], ids=lambda sent: sent.id)
 def test_both_ways_give_the_same_answer_under_other_settings(same_with_cors, sent):
     expected = same_with_cors.ours(sent)
     assert same_with_cors.gunicorn(sent) == expected

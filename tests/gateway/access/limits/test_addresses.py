@@ -50,3 +50,8 @@ def test_an_ipv4_address_counts_for_itself_and_an_ipv6_one_for_its_network(addre
 def test_a_wrong_list_of_proxies_says_what_was_expected_and_what_came(text):
     with pytest.raises(ValueError, match="expected networks such as"):
         parse_proxies(text)
+
+
+def test_what_is_too_long_for_an_address_is_none_and_is_not_kept():
+    assert client_of("10.0.0.1", "fe80::1%" + "x" * 10_000, parse_proxies("10.0.0.0/8")) == "10.0.0.1"
+    assert network_of("fe80::1%" + "x" * 10) == "fe80::/64"

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.access.limits.leases import Leases
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 from tests.event_loop import on_loop, until
@@ -39,7 +39,7 @@ class Gateway:
     def admit(self, limits):
         """An admission, or None."""
         try:
-            return self.limiter.admit((Subject("key", "app", limits),))
+            return self.limiter.admit("key", "app", limits)
         except RateLimited:
             return None
 

@@ -1,4 +1,4 @@
-"""What holds however many workers and gateways count, as real processes; with GATEWAY_LONG_TESTS=1 for minutes."""
+"""What holds however many workers and gateways count, as real processes; with LONG_TESTS=1 for minutes."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import pytest
 from tests.gateway.access.limits.redis_server import RedisServer
 from tests.gateway.access.limits.workers import Load, Running, fewest_in_full, most_in
 
-IS_LONG = os.environ.get("GATEWAY_LONG_TESTS") == "1"
+IS_LONG = os.environ.get("LONG_TESTS") == "1"
 PERIOD_S = 60 if IS_LONG else 3
 LIMIT = f"100/{PERIOD_S}s"
 AMOUNT = 100

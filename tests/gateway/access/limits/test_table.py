@@ -9,17 +9,17 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.access.limits.limit import parse_limits
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 
 # The tests of other parts may have left threads, which the children do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
-ADDRESSES = 1_000_000 if os.environ.get("GATEWAY_LONG_TESTS") == "1" else 150_000
+ADDRESSES = 1_000_000 if os.environ.get("LONG_TESTS") == "1" else 150_000
 FLOOD = """
 import sys
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 
@@ -29,12 +29,12 @@ def resident_kb():
 table, overflowed = LimitTable(), []
 table.join()
 limiter = Limiter(table, overflowed=lambda: overflowed.append(None))
-limiter.admit((Subject("address", "192.0.2.1/32", "256/day"),))
+limiter.admit("address", "192.0.2.1/32", "256/day")
 before = resident_kb()
 count, refused = 0, 0
 for number in range(int(sys.argv[1])):
     try:
-        limiter.admit((Subject("address", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/32", "256/day"),)).close()
+        limiter.admit("address", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/32", "256/day").close()
     except RateLimited:
         refused += 1
     count += len(overflowed)
@@ -56,7 +56,7 @@ def test_a_flood_of_addresses_takes_no_more_than_50_mib_and_what_finds_no_row_is
 def admit(limiter, scope, name, limits="3/day"):
     """Whether the request is admitted; it is answered at once."""
     try:
-        limiter.admit((Subject(scope, name, limits),)).close()
+        limiter.admit(scope, name, limits).close()
     except RateLimited:
         return False
     return True
@@ -147,13 +147,33 @@ def test_the_lock_keeps_other_processes_out():
     assert table.meter(limit, row).room(10**15) == 10**9 - 20_000
 
 
+def test_a_worker_that_is_alone_takes_no_lock_and_one_that_is_not_does():
+    has_lock = []
+
+    def clock_ns() -> int:
+        """It is asked while the request is counted."""
+        with open("/proc/locks") as held:
+            has_lock.append(any(f" {os.getpid()} " in line for line in held))
+        return 10**15
+
+    table = LimitTable(16)
+    table.join()
+    limiter = Limiter(table, clock_ns=clock_ns)
+    admit(limiter, "key", "app")
+    with another_process(table.join) as pid:
+        admit(limiter, "key", "app")
+    table.worker_died(pid)
+    admit(limiter, "key", "app")
+    assert has_lock == [False, True, False]
+
+
 def test_requests_of_a_killed_worker_do_not_count_as_in_work():
     table = LimitTable(16)
 
     def work():
         table.join()
         limiter = Limiter(table)
-        return [limiter.admit((Subject("key", "app", "parallel=2"),)) for _ in range(2)]
+        return [limiter.admit("key", "app", "parallel=2") for _ in range(2)]
 
     with another_process(work) as pid:
         table.join()

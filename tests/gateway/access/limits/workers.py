@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.limits.leases import Leases
-from gateway.access.limits.limiter import Limiter, Subject
+from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
 from gateway.errors import RateLimited
 from gateway.telemetry import logs
@@ -104,14 +104,13 @@ async def work(load: Load, table: LimitTable, clients: int, until_s: float) -> N
     limiter = Limiter(table, leases)
     admitted: list[int] = []
     took: list[int] = []
-    subjects = (Subject("key", "app", load.limits),)
 
     async def client(number: int) -> None:
         await asyncio.sleep(number * load.pause_s / clients)
         while time.monotonic() < until_s:
             began_ns = time.perf_counter_ns()
             try:
-                admission = limiter.admit(subjects)
+                admission = limiter.admit("key", "app", load.limits)
             except RateLimited:
                 pass
             else:
