@@ -22,9 +22,15 @@ def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
             runner.run(test(*args, **kwargs))
             gc.collect()
-        assert not complaints, complaints
+        told = [complaint for complaint in complaints if not _is_of_an_earlier_loop(complaint)]
+        assert not told, told
 
     return run
+
+
+def _is_of_an_earlier_loop(complaint: dict[str, Any]) -> bool:
+    """Whether gRPC had an event left for the closed loop of another test: it has one queue of events for a whole process."""
+    return "PollerCompletionQueue" in complaint["message"] and str(complaint.get("exception")) == "Event loop is closed"
 
 
 async def until(condition: Callable[[], Value | Awaitable[Value]], timeout_s: float = 20.0) -> Value:
