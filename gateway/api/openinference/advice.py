@@ -33,7 +33,7 @@ async def unfit_request(advisor: Advisor, refused: Refused, trace: Trace, docume
     if isinstance(refused.error, Unimplemented):
         return await advisor.explained(refused, trace.signature, None, _arrays)
     inputs = None if document is None else document.get("inputs")
-    if isinstance(refused.error, InvalidArgument) and not refused.error.problems:
+    if isinstance(refused.error, InvalidArgument) and trace.build_s:  # the tensors were made, and went to the model
         return await advisor.explained(refused, trace.signature, None, _fitting)
     if document is None or (isinstance(inputs, list) and inputs and all(isinstance(item, dict) for item in inputs)):
         return refused.error
