@@ -80,7 +80,9 @@ def _settings() -> Settings:
 
 
 def _serve(current: Settings) -> None:
-    for stop in (signal.SIGINT, signal.SIGTERM):  # until gunicorn sets its handlers
+    # Until gunicorn sets its handlers.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _leave)
     _check_model_config(current.model_config_file)
     certificate = _certificate(current)
@@ -128,6 +130,8 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
         drain_delay_s=current.drain_delay_ms / 1000,
         graceful_timeout_s=current.graceful_timeout_s,
         log_level=current.log_level,
+        # Each worker follows the key file. A new one that found it broken would have no keys from before to keep.
+        ignores_hangup=current.keys_file is not None,
         tls=certificate,
     )
     serve(config, partial(WorkerParts, current, metrics_dir, limit_table), worker_died)

@@ -1,7 +1,7 @@
 """The gateway under gunicorn: one process watches, the workers answer.
 
 gunicorn is configured here and nowhere else. On SIGTERM or SIGINT the gateway answers what is in flight and exits with 0; a
-second SIGINT ends it within seconds.
+second SIGINT ends it within seconds. SIGHUP never ends it.
 """
 
 import logging
@@ -54,12 +54,17 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "logger_class": PropagatingLogger,
             "loglevel": config.log_level.lower(),
-            "when_ready": _let_ctrl_c_be_a_stop,
+            "when_ready": self._set_signals,
             "post_fork": self._post_fork,
             "child_exit": lambda arbiter, worker: self._worker_died(worker.pid),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
+
+    def _set_signals(self, arbiter: Arbiter) -> None:
+        _let_ctrl_c_be_a_stop(arbiter)
+        if self._config.ignores_hangup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _post_fork(self, arbiter: Arbiter, worker: LoopWorker) -> None:
         worker.configure(self._config, self._max_connections, self._make_parts, arbiter.SIG_QUEUE)

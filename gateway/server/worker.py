@@ -62,6 +62,7 @@ class ServerConfig:
     - ``workers``: how many processes; 0 for one for every two cores.
     - ``drain_delay_s``: how long a worker that is told to stop goes on accepting, as not ready.
     - ``graceful_timeout_s``: how long what is in flight may take then.
+    - ``ignores_hangup``: whether SIGHUP does nothing; otherwise the workers are replaced by new ones then.
     """
 
     host: str
@@ -71,11 +72,15 @@ class ServerConfig:
     drain_delay_s: float
     graceful_timeout_s: int
     log_level: str = "INFO"
+    ignores_hangup: bool = False
     tls: CertificateFiles | None = None
 
 
 class LoopWorker(Worker):  # type: ignore[misc]
     """A worker that answers all its clients on one event loop. ``configure`` is called after the fork."""
+
+    # gunicorn would give SIGHUP its default meaning, the end of the process.
+    SIGNALS = tuple(number for number in Worker.SIGNALS if number != signal.SIGHUP)
 
     def configure(self, config: ServerConfig, max_connections: int, make_parts: MakeParts, pending_signals: Any) -> None:
         """Take the configuration, and the queue of signals that came before this process was a worker."""
@@ -89,9 +94,10 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._is_in_a_hurry = False
 
     def init_signals(self) -> None:
-        """Listen to signals. Ctrl-C goes to the arbiter too, which tells its workers what to do."""
+        """Listen to signals. Ctrl-C and SIGHUP of a terminal go to the arbiter too, which tells its workers what to do."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # The new process has had the arbiter's handlers until now.
         while not self._pending_signals.empty():
             if self._pending_signals.get_nowait() in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

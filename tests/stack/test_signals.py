@@ -112,6 +112,13 @@ def test_ctrl_c_while_the_gateway_starts_leaves_no_traceback(starting):
     assert "Traceback" not in starting.log.read_text()
 
 
+def test_sighup_while_the_gateway_starts_does_not_end_it(starting):
+    pid = starting.process.process.pid
+    wait_for(lambda: handles(pid, signal.SIGTERM), 30)
+    starting.process.process.send_signal(signal.SIGHUP)
+    starting.wait_until_ready()
+
+
 def handles(pid: int, number: int) -> bool:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     caught = next(line.split(":\t")[1] for line in lines if line.startswith("SigCgt"))

@@ -1,7 +1,9 @@
 """Keys of a running gateway with several workers: changes count in all of them under load, and nothing written is a secret."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -49,6 +51,10 @@ class RunningGateway:
         """The answer to a request on a connection of its own."""
         given = {"Authorization": f"Bearer {text}", "Connection": "close"} | headers
         return requests.post(self.address + path, json=body, headers=given, timeout=30)
+
+    def workers(self) -> set[int]:
+        pid = self.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def events(self, name: str = "request") -> list[dict]:
         whole = self.log.read_text().rpartition("\n")[0]
@@ -105,6 +111,27 @@ def test_keys_that_are_added_or_rotated_count_without_a_restart(tmp_path, stack)
     rotated = keys_command(path, "rotate", "mobile", "--overlap", "0s")
     wait_for(lambda: [gateway.post(rotated).status_code for _ in range(8)] == [200] * 8, 5)
     wait_for(lambda: [gateway.post(text).status_code for _ in range(8)] == [401] * 8, 5)
+
+
+def test_sighup_changes_nothing_and_a_broken_file_locks_nobody_out(tmp_path, stack):
+    path = tmp_path / "keys.jsonl"
+    text = keys_command(path, "new", "mobile")
+    gateway = RunningGateway(tmp_path, stack)
+    wait_for(lambda: len(gateway.events("keys.read")) == WORKERS)
+    good, workers = path.read_bytes(), gateway.workers()
+    path.write_bytes(good[:-9])
+    for pid in (gateway.process.pid, *workers):
+        os.kill(pid, signal.SIGHUP)
+    wait_for(lambda: len(gateway.events("keys.unreadable")) == WORKERS)
+    # Signals are handled in their order: when there is one more worker, SIGHUP has had its effect.
+    gateway.process.send_signal(signal.SIGTTIN)
+    wait_for(lambda: len(gateway.workers()) == WORKERS + 1)
+    assert workers < gateway.workers()
+    gateway.process.send_signal(signal.SIGTTOU)
+    path.write_bytes(good)
+    added = keys_command(path, "new", "added")
+    wait_for(lambda: [gateway.post(added).status_code for _ in range(8)] == [200] * 8, 5)
+    assert gateway.post(text).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["broken", "writable", "a folder", "no folder"])

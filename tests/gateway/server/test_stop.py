@@ -236,6 +236,24 @@ def test_while_workers_are_replaced_everybody_is_answered(start):
     assert lost == []
 
 
+@pytest.mark.parametrize("is_for_all", [False, True], ids=["to the worker", "to all processes, which ignore it"])
+def test_sighup_ends_no_worker(start, is_for_all):
+    """A terminal that closes sends it to all processes."""
+    server = start(ignores_hangup=is_for_all)
+    with begun(server, post()[:-5]) as wire:
+        [worker] = server.workers()
+        if is_for_all:
+            os.killpg(server.process.pid, signal.SIGHUP)
+        else:
+            os.kill(worker, signal.SIGHUP)
+        # Signals are handled in their order: when there is one more worker, SIGHUP has had its effect.
+        server.process.send_signal(signal.SIGTTIN)
+        wait_for(lambda: len(server.workers()) == 2)
+        assert worker in server.workers()
+        wire.play((post()[-5:],))
+        assert [answer.status for answer in wire.read_until(bool)] == [200]
+
+
 def test_while_it_drains_a_worker_is_not_ready_and_answers_all_the_same(start):
     server = start(drain_delay_s=1.5)
     with begun(server) as wire:
