@@ -128,9 +128,13 @@ class Visitor:
         if not limits:
             return
         scope, name = ("key", key.name) if key is not None else ("address", self._network(call))
-        self._admission = admission = self._limiter.admit(scope, name, limits, trace.model)
+        try:
+            self._admission = admission = self._limiter.admit(scope, name, limits, trace.model)
+        except RateLimited:
+            self._note_refusal(trace)
+            raise
         if admission.has_sizes:
-            trace.when_built = partial(self._charge, len(call.body))
+            trace.when_built = partial(self._charge, trace, len(call.body))
         if admission.is_open:
             call.when_answered += (partial(_leave, admission, trace),)
 
@@ -138,14 +142,19 @@ class Visitor:
         """What its answer says of its limits."""
         return () if self._admission is None else self._admission.headers()
 
-    def _charge(self, body_bytes: int, rows: int) -> None:
+    def _charge(self, trace: Trace, body_bytes: int, rows: int) -> None:
         if self._admission is None:
             return
         try:
             self._admission.charge(rows, body_bytes)
         except RateLimited:
             self._admission = None  # the error has headers of its own
+            self._note_refusal(trace)
             raise
+
+    def _note_refusal(self, trace: Trace) -> None:
+        # Refusals are cheap and have no limit: with a row for each, anybody could fill the prediction log.
+        trace.is_logged = self._key is not None
 
     def _network(self, call: Call) -> str:
         client = client_of(call.client, call.headers.get("x-forwarded-for", ""), self._addresses.proxies)

@@ -98,7 +98,7 @@ class Edge:
             labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
             rows = trace.rows if answer.status == 200 and trace.rows is not None else 0
             self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
-            if self._offer is not None:
+            if self._offer is not None and trace.is_logged:
                 self._offer(call, trace, answer, total_s)
         if call.caller.name is not None:
             self.metrics.add_key(call.caller.name, answer.status)

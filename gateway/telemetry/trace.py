@@ -20,7 +20,7 @@ class Trace:
     ``inputs`` and ``outputs`` are the tensors by name, as far as there are any, or what makes them. ``batch_rows``: of the call
     that answered, which other requests may have shared; None when there was none for this request. ``when_built`` is called
     once, with the rows (1 where they do not agree), when they are known and the model has not been asked yet; what it raises
-    refuses the request.
+    refuses the request. ``is_logged``: whether the request may have a row in the prediction log.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Trace:
     outputs: TracedTensors = None
     batch_rows: int | None = None
     when_built: Callable[[int], None] | None = None
+    is_logged: bool = True
 
     def tell_rows(self) -> None:
         """Call ``when_built``, once: a request is built a second time when another version has come meanwhile."""

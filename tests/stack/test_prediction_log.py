@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from gateway.prediction_log import tensors
+from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.prediction_log.outages import postgres_hangs, sqlite_locked
 from tests.postgres import PASSWORD, postgres
 from tests.stack.conftest import ROOT
@@ -105,6 +106,47 @@ def test_each_request_for_a_prediction_is_a_row(address, tmp_path, config_file):
     assert tensors.decode(errors["CANCELLED"].inputs)["x"].tolist() == [[9.0, 9.0]]
     assert errors["NOT_FOUND"].model == "nope"
     assert errors["NOT_FOUND"].inputs is None
+
+
+@pytest.mark.parametrize("error_rate", [0, 1])
+def test_a_refusal_is_an_error_row_only_if_its_key_is_known(tmp_path, error_rate):
+    keys = tmp_path / "keys.jsonl"
+    few, few_key = make_key("few", limits="2/day")
+    small, small_key = make_key("small", limits="2/day;unit=row")
+    narrow, narrow_key = make_key("narrow", models=("n*",))
+    reads, reads_key = make_key("reads", scopes=("metadata",))
+    write(keys, few_key, small_key, narrow_key, reads_key)
+    settings = {"keys_file": keys, "prediction_log_sample_errors": error_rate, "workers": 1}
+    with logged_gateway(tmp_path, f"sqlite:///{tmp_path}/log.db", **settings) as gateway:
+
+        def ask(text: str, number: int = 1, rows: int = 1) -> list[int]:
+            body, headers = {"instances": [[1, 2]] * rows}, {"X-API-Key": text}
+            return [gateway.post(V1, body, headers=headers).status_code for _ in range(number)]
+
+        assert ask("", 20) + ask("sgk_none", 20) + ask(make_key()[0], 20) == [401] * 60
+        assert ask(reads) == [403]
+        assert ask(few, 4) == [200, 200, 429, 429]
+        assert ask(small, rows=3) == [429]
+        assert ask(narrow) == [403]
+        wait_for(lambda: gateway.is_settled(6))
+        assert is_exact(gateway.counts())
+        found = gateway.predictions()
+    errors = [("few", 429, "RESOURCE_EXHAUSTED")] * 2
+    errors += [("narrow", 403, "PERMISSION_DENIED"), ("small", 429, "RESOURCE_EXHAUSTED")]
+    assert [(row.key, row.status) for row in found if not row.error] == [("few", 200)] * 2
+    assert sorted((row.key, row.status, row.error) for row in found if row.error) == errors * error_rate
+
+
+@pytest.mark.parametrize("unit", ["request", "row"])
+def test_a_refusal_of_an_address_is_no_row_but_one_of_the_model_server_is(tmp_path, unit):
+    settings = {"address_limits": f"2/day;unit={unit}", "workers": 1}
+    with logged_gateway(tmp_path, f"sqlite:///{tmp_path}/log.db", **settings) as gateway:
+        gateway.fake.failures += [(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")]
+        assert [gateway.post(V1, ROW).status_code for _ in range(20)] == [429, 200] + [429] * 18
+        wait_for(lambda: gateway.is_settled(2))
+        assert is_exact(gateway.counts())
+        found = gateway.predictions()
+    assert sorted((row.key, row.status) for row in found) == [(None, 200), (None, 429)]
 
 
 def test_the_tail_shows_features_prediction_and_time(tmp_path):
