@@ -10,10 +10,11 @@ from gateway.prediction_log.offline.failure import ExportFailure
 
 
 @contextmanager
-def written(output: Path) -> Iterator[Path]:
+def written(output: Path, mode: int = 0o600) -> Iterator[Path]:
     """The path to write to, which becomes ``output`` at the end; after an error it is deleted, and ``output`` is as before.
 
-    Only the owner may read the file: it may hold personal data. Raises ExportFailure for what goes wrong with the file.
+    By its usual ``mode`` only the owner may read the file: it may hold personal data. Raises ExportFailure for what goes wrong
+    with the file.
     """
     if output.exists() and not output.is_file():
         raise ExportFailure(f"{output}: not a regular file")
@@ -23,6 +24,7 @@ def written(output: Path) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
+        part.chmod(mode)
         _keep(part)
         part.replace(output)
         part = None

@@ -11,6 +11,7 @@ from gateway.prediction_log.commands import print_table
 from gateway.prediction_log.offline.commands.failing import one_line
 from gateway.prediction_log.offline.drift.drift import ColumnDrift, column_drift, judge
 from gateway.prediction_log.offline.drift.table import DriftTable, read_table
+from gateway.prediction_log.offline.drift.textfile import write_textfile
 from gateway.prediction_log.offline.failure import ExportFailure
 
 _DRIFTED = 3
@@ -24,8 +25,16 @@ _HEAD = ("COLUMN", "ROWS", "PSI", "P", "TEST", "STATISTIC", "P", "NAN", "P", "OU
     "--alpha", type=click.FloatRange(0, 0.5, min_open=True), default=0.05, show_default=True, help="Rate of false alarms."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--push-textfile",
+    "textfile",
+    type=click.Path(path_type=Path),
+    help="Also write PSI and its p-values as metrics, for the node exporter's textfile collector (*.prom).",
+)
 @click.pass_context
-def drift(context: click.Context, /, reference: Path, current: Path, alpha: float, as_json: bool) -> None:
+def drift(
+    context: click.Context, /, *, reference: Path, current: Path, alpha: float, as_json: bool, textfile: Path | None
+) -> None:
     """Compare the distributions of inputs and outputs in two exports (parquet or jsonl, --per instance).
 
     The exit code is 3 if a column has drifted, 0 if none has, and 1 if no column has enough rows for a verdict.
@@ -39,6 +48,8 @@ def drift(context: click.Context, /, reference: Path, current: Path, alpha: floa
             click.echo(orjson.dumps(_document(columns, alone, tests, alpha), option=orjson.OPT_INDENT_2).decode())
         else:
             _print(columns, alone, tests, alpha)
+        if textfile is not None:
+            write_textfile(textfile, other.model, columns)
         if not tests:
             raise ExportFailure(
                 "no verdict: " + (columns[0].why or "all values are equal" if columns else "no column is in both")

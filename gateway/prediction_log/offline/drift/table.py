@@ -11,12 +11,18 @@ from gateway.prediction_log.offline.drift.column import Values
 from gateway.prediction_log.offline.failure import ExportFailure
 
 _SIDES: Final = ("in.", "out.")
+_NOT_COMPARED: Final = ("ts", "request_id")  # and different in each row, so that they would fill the memory
 _NO_NUMBERS: Final = (".bytes", ".shape")
 _WORDS: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class DriftTable(Protocol):
-    """A table of one model, of whose rows only those that were answered count."""
+    """A table of one model, of whose rows only those that were answered count.
+
+    ``model``: its name; empty when the table does not say.
+    """
+
+    model: str
 
     @property
     def names(self) -> Sequence[str]:
@@ -43,10 +49,11 @@ def _compared(path: Path, names: Iterable[str]) -> list[str]:
     return found
 
 
-def _require_one_model(path: Path, models: Iterable[str | None]) -> None:
+def _only_model(path: Path, models: Iterable[str | None]) -> str:
     named = sorted(model for model in models if model is not None)
     if len(named) > 1:
         raise ExportFailure(f"{path}: rows of {len(named)} models ({', '.join(named)}); export one with --model")
+    return named[0] if named else ""
 
 
 class _Parquet:
@@ -64,8 +71,8 @@ class _Parquet:
             raise ExportFailure(f"{path}: not a Parquet file: {error}") from error
         all_names = self._file.schema_arrow.names
         self.names = _compared(path, all_names)
-        if "model" in all_names:
-            _require_one_model(path, self._file.read(["model"])["model"].unique().to_pylist())
+        models = self._file.read(["model"])["model"].unique().to_pylist() if "model" in all_names else ()
+        self.model = _only_model(path, models)
         self._answered = compute.equal(self._file.read(["status"])["status"], 200) if "status" in all_names else None
         self._types = pa.types
 
@@ -92,10 +99,11 @@ class _JsonLines:
                 row = _row(path, number, line)
                 models.add(row.get("model"))
                 if row.get("status", 200) == 200:
-                    for name in row.keys() - {"ts", "request_id"}:
-                        columns.setdefault(name, []).append(row[name])
+                    for name, value in row.items():
+                        if name not in _NOT_COMPARED:
+                            columns.setdefault(name, []).append(value)
         self.names = _compared(path, columns)
-        _require_one_model(path, models)
+        self.model = _only_model(path, models)
         self._columns = columns
 
     def column(self, name: str) -> Values:

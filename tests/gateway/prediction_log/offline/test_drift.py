@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import stat
 
 import numpy as np
 import pytest
 import scipy.stats
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.prediction_log import tensors
 from gateway.prediction_log.offline.drift.column import Values
@@ -241,6 +243,48 @@ def test_json_has_all_that_was_found(tmp_path):
     assert columns["in.colour"]["kind"] == "text"
     assert columns["in.colour"]["tests"].keys() == {"psi", "chi_square"}
     assert columns["in.on"]["drifted"] == []
+
+
+def test_the_textfile_has_psi_and_its_p_value_of_each_column_with_a_verdict(tmp_path):
+    name = 'a "b"\\c'
+    reference = exported(tmp_path, "a", model=name)
+    current = exported(tmp_path, "b", "jsonl", model=name, shift=0.5, seed=1)
+    textfile = tmp_path / "drift.prom"
+    sides = ("--reference", reference, "--current", current)
+    assert run("drift", *sides, "--push-textfile", textfile)[0] == 3
+    columns = json.loads(run("drift", *sides, "--json")[1])["columns"]
+    found = {
+        (sample.name, sample.labels["model"], sample.labels["column"]): sample.value
+        for family in text_string_to_metric_families(textfile.read_text())
+        for sample in family.samples
+    }
+    assert found == {
+        (f"gateway_drift_{metric}", name, column["name"]): column["tests"]["psi"][number]
+        for metric, number in (("psi", "statistic"), ("psi_p_value", "p"))
+        for column in columns
+    }
+    assert found["gateway_drift_psi_p_value", name, "in.x.0"] < 1e-9 < found["gateway_drift_psi_p_value", name, "in.on"]
+    assert stat.S_IMODE(textfile.stat().st_mode) == 0o644
+
+
+def test_the_textfile_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    few, many, textfile = exported(tmp_path, "a", rows=400), exported(tmp_path, "b"), tmp_path / "drift.prom"
+    textfile.write_text("gateway_drift_psi 1\n")
+    with textfile.open() as old:
+        assert run("drift", "--reference", tmp_path / "none", "--current", many, "--push-textfile", textfile)[0] == 1
+        assert textfile.read_text() == "gateway_drift_psi 1\n"
+        assert run("drift", "--reference", few, "--current", many, "--push-textfile", textfile)[0] == 1
+        assert [line for line in textfile.read_text().splitlines() if line[0] != "#"] == []
+        assert old.read() == "gateway_drift_psi 1\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", "b.parquet", "drift.prom"}
+
+
+@pytest.mark.parametrize(("name", "message"), [("drift.txt", "*.prom files only"), ("none/drift.prom", "No such file")])
+def test_a_textfile_that_cannot_be_read_or_written_is_exit_1(tmp_path, name, message):
+    sides = ("--reference", exported(tmp_path, "a"), "--current", exported(tmp_path, "b", shift=0.5, seed=1))
+    code, _, error = run("drift", *sides, "--push-textfile", tmp_path / name)
+    assert (code, message in error) == (1, True)
+    assert len(error.splitlines()) == 1
 
 
 def test_too_few_rows_are_exit_1(tmp_path):
