@@ -277,6 +277,9 @@ def check_access(settings: Settings) -> None:
             redis_at(settings.redis_url)
         except ValueError:  # its words may repeat a password
             raise SettingsError("GATEWAY_REDIS_URL: expected a URL such as redis://host:6379/0") from None
+        if settings.keys_file is None and not settings.address_limits:
+            meaning = "it is not used: without GATEWAY_KEYS_FILE and GATEWAY_ADDRESS_LIMITS nothing is limited"
+            log.warning("redis.unused", setting="GATEWAY_REDIS_URL", meaning=meaning)
     if settings.keys_file is None:
         log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
         return

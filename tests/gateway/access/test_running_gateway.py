@@ -157,6 +157,14 @@ def test_without_keys_the_log_says_so_once(tmp_path, stack):
     assert [event["setting"] for event in gateway.events("keys.off")] == ["GATEWAY_KEYS_FILE"]
 
 
+@pytest.mark.parametrize(("limits", "times"), [("", 1), ("100/day", 0)])
+def test_a_redis_that_no_limit_uses_is_told_once(tmp_path, stack, limits, times):
+    settings = {"GATEWAY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "GATEWAY_ADDRESS_LIMITS": limits}
+    gateway = RunningGateway(tmp_path, stack, GATEWAY_KEYS_FILE="", **settings)
+    assert requests.post(gateway.address + PATH, json=BODY, timeout=30).status_code == 200
+    assert [event["setting"] for event in gateway.events("redis.unused")] == ["GATEWAY_REDIS_URL"] * times
+
+
 def test_nothing_that_a_run_writes_holds_a_secret(tmp_path, stack):
     path = tmp_path / "keys.jsonl"
     good, other = keys_command(path, "new", "mobile", "--limit", "1000/day"), keys_command(path, "new", "other")
