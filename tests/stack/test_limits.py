@@ -118,6 +118,7 @@ def test_behind_a_trusted_proxy_each_client_has_its_own_limit_and_cannot_forge_a
     assert caller.statuses(3, **{"X-Forwarded-For": "192.0.2.1"}) == [200, 200, 429]
     # What the client itself wrote stands before what the proxy adds.
     assert caller.statuses(1, **{"X-Forwarded-For": "198.51.100.7, 192.0.2.1"}) == [429]
+    assert caller.statuses(1, **{"X-Forwarded-For": "192.0.2.1:5678"}) == [429]
     assert caller.statuses(2, **{"X-Forwarded-For": "2001:db8::1"}) == [200, 200]
     assert caller.statuses(1, **{"X-Forwarded-For": "2001:db8::2"}) == [429], "a client has all of a /64"
 

@@ -1,5 +1,6 @@
 """Whose request it is when it has no key: the client's address, as far as it can be trusted, and the network that counts."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,8 +10,10 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _CACHED: Final = 8192
 _IPV6_PREFIX: Final = 64
-_LONGEST: Final = 64  # letters of an address, with its zone
+_LONGEST: Final = 64  # letters of an address, with its zone and port
 _UNKNOWN: Final = "unknown"
+# An IPv6 address is in brackets, with or without a port; one without brackets is all address.
+_WITH_PORT: Final = re.compile(r"\[([^][]+)\](?::[0-9]{1,5})?|([^:]+):[0-9]{1,5}")
 
 
 def parse_proxies(text: str) -> tuple[Network, ...]:
@@ -28,13 +31,14 @@ def parse_proxies(text: str) -> tuple[Network, ...]:
 def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
     """The address of the client whose connection is from ``peer``, with the X-Forwarded-For header ``forwarded_for``.
 
-    The header counts only as far as it was written by ``proxies``: its last address that is none of theirs is the client's.
+    The header counts only as far as it was written by ``proxies``: its last address that is none of theirs is the client's. An
+    address may have a port (``1.2.3.4:5678``, ``[2001:db8::1]:443``). If it is none, ``peer`` counts.
     """
     if not proxies or not forwarded_for or not _is_of(peer, proxies):
         return peer
     client = peer
     for hop in reversed(forwarded_for.split(",")):
-        client = hop.strip()
+        client = _without_port(hop.strip())
         if not _is_of(client, proxies):
             break
     return client if _parse(client) else peer
@@ -49,6 +53,11 @@ def network_of(address: str) -> str:
     if isinstance(parsed, IPv4Address):
         return f"{parsed}/32"
     return str(IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+def _without_port(hop: str) -> str:
+    with_port = _WITH_PORT.fullmatch(hop) if len(hop) <= _LONGEST else None
+    return hop if with_port is None else with_port[1] or with_port[2]
 
 
 def _is_of(address: str, proxies: Sequence[Network]) -> bool:

@@ -20,10 +20,28 @@ PROXIES = parse_proxies("10.0.0.0/8, ::1, 192.0.2.7")
         ("10.1.2.3", "203.0.113.9, nonsense", "10.1.2.3"),
         ("::1", "2001:db8::5", "2001:db8::5"),
         ("::ffff:10.1.2.3", "203.0.113.9", "203.0.113.9"),
+        ("10.1.2.3", "1.2.3.4:5678", "1.2.3.4"),
+        ("10.1.2.3", "[2001:db8::1]:443", "2001:db8::1"),
+        ("10.1.2.3", "[2001:db8::1]", "2001:db8::1"),
+        ("10.1.2.3", "[fe80::1%eth0]:443", "fe80::1%eth0"),
+        ("10.1.2.3", "203.0.113.9:80, 10.9.9.9:4711, [::1]:4711", "203.0.113.9"),
     ],
 )
 def test_the_client_behind_trusted_proxies_is_the_last_address_that_is_none_of_theirs(peer, forwarded_for, client):
     assert client_of(peer, forwarded_for, PROXIES) == client
+
+
+@pytest.mark.parametrize(
+    "hop",
+    [
+        *("nonsense", "unknown", "_hidden", ":80", "[]:80", "[", "[2001:db8::1", "2001:db8::1]:443", "[[::2]]:1"),
+        *("1.2.3.4:", "1.2.3.4:port", "1.2.3.4:123456", "1.2.3.4:5:6", "[1.2.3.4:5]:6", "1.2.3.4.5", "[::2]443", "[::2]:443x"),
+        *("1.2.3.4 5", "1.2.3.4:\u0661", '"1.2.3.4"', "for=1.2.3.4", "1.2.3.4:5" + "0" * 100),
+    ],
+)
+def test_what_is_no_address_leaves_the_address_of_the_proxy(hop):
+    assert client_of("10.1.2.3", hop, PROXIES) == "10.1.2.3"
+    assert client_of("10.1.2.3", f"203.0.113.9, {hop}", PROXIES) == "10.1.2.3", "what stands before is the client's own word"
 
 
 def test_without_trusted_proxies_only_the_connection_counts():
