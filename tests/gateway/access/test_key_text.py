@@ -11,7 +11,7 @@ import pytest
 from gateway.access import key_text
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-CASES = 1_000_000 if os.environ.get("LONG_TESTS") else 20_000
+CASES = 1_000_000 if os.environ.get("LONG_TESTS") == "1" else 20_000
 SEED = 11
 
 
