@@ -106,7 +106,9 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
     from prometheus_client import multiprocess  # noqa: PLC0415
 
     from gateway.access.limits.table import LimitTable  # noqa: PLC0415
-    from gateway.app import WorkerParts, check_access, prediction_log  # noqa: PLC0415
+    from gateway.app import WorkerParts  # noqa: PLC0415
+    from gateway.parts.access import check_access  # noqa: PLC0415
+    from gateway.parts.prediction_log import prediction_log  # noqa: PLC0415
     from gateway.server.gunicorn_app import serve  # noqa: PLC0415
     from gateway.server.worker import ServerConfig  # noqa: PLC0415
 

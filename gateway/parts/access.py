@@ -1,0 +1,79 @@
+"""Who may call, and how much: the key file and the limits of one process, made from the settings."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.access import key_file
+from gateway.access.authenticator import Authenticator
+from gateway.access.gate import AddressLimits, Gate
+from gateway.access.key_file import KeyFileError
+from gateway.access.key_set import KeySet
+from gateway.access.limits.leases import Leases, redis_at
+from gateway.access.limits.limit import parse_limits
+from gateway.access.limits.limiter import Limiter
+from gateway.access.limits.table import LimitTable
+from gateway.api.routes import Route
+from gateway.settings import Settings, SettingsError
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
+
+log = logger("gateway")
+
+
+class Access:
+    """Who may call, and how much: the keys and limits of one process."""
+
+    def __init__(self, settings: Settings, limit_table: LimitTable | None, checked: Callable[[str], None]) -> None:
+        self._metrics_need_a_key = settings.metrics_key == "on"
+        self._keys = None if settings.keys_file is None else KeySet(settings.keys_file, parse_limits)
+        self._table = table = limit_table or LimitTable()
+        self._leases = Leases(settings.redis_url, table, metrics.note_limit_store) if settings.redis_url else None
+        limiter = Limiter(table, self._leases, metrics.count_limited, metrics.LIMIT_OVERFLOWS.inc)
+        authenticator = None if self._keys is None else Authenticator(self._keys.find, self._keys.note_use)
+        addresses = AddressLimits(settings.address_limits, settings.trusted_proxies)
+        self._gate = Gate(authenticator, limiter, addresses, checked)
+
+    def guarded(self, route: Route) -> Route:
+        """``route`` for those who may call it."""
+        is_open = not route.scope or (route.scope == "metrics" and not self._metrics_need_a_key)
+        handler = self._gate.opened(route.handler) if is_open else self._gate.guarded(route.scope, route.handler)
+        return replace(route, handler=handler)
+
+    async def start(self) -> None:
+        """Read the keys, and ask Redis for leases. Waits half a second for it at most."""
+        self._table.join()
+        if self._keys is not None:
+            self._keys.start()
+        if self._leases is not None:
+            await self._leases.start()
+
+    async def close(self) -> None:
+        """Write what is known of the keys' use, and end the leases."""
+        if self._leases is not None:
+            await self._leases.close()
+        if self._keys is not None:
+            await asyncio.to_thread(self._keys.close)
+
+
+def check_access(settings: Settings) -> None:
+    """Look at the key file and the address of Redis once, before there are workers, and log what an operator should know.
+
+    Raises:
+        SettingsError: the file cannot be read, or trusted, or the address is none.
+    """
+    if settings.redis_url:
+        try:
+            redis_at(settings.redis_url)
+        except ValueError:  # its words may repeat a password
+            raise SettingsError("GATEWAY_REDIS_URL: expected a URL such as redis://host:6379/0") from None
+        if settings.keys_file is None and not settings.address_limits:
+            meaning = "it is not used: without GATEWAY_KEYS_FILE and GATEWAY_ADDRESS_LIMITS nothing is limited"
+            log.warning("redis.unused", setting="GATEWAY_REDIS_URL", meaning=meaning)
+    if settings.keys_file is None:
+        log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
+        return
+    try:
+        key_file.check_at_start(settings.keys_file, parse_limits)
+    except KeyFileError as error:
+        raise SettingsError(f"GATEWAY_KEYS_FILE: {error}") from error
