@@ -1,8 +1,10 @@
-# Three images from one file:
+# The images of the stack from one file:
 #   gateway       the HTTP process: Flask, gRPC, numpy, and TensorFlow's message modules without its runtime
 #   model_server  the stand-in for tensorflow/serving: same flags, ports, paths and files
 #   export        the build script
-# The last two share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
+#   redis         Debian's Redis, where the official image cannot be had
+#   postgres      Debian's PostgreSQL, the same
+# model_server and export share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 # What every image starts from. Bytecode is compiled here, once: the containers' file systems are read-only.
@@ -31,13 +33,17 @@ RUN awk '/^[^ ]/ { wanted = /^tensorflow(-cpu)?==/ } wanted' serve.txt > tensorf
     && pip download --no-deps --require-hashes --dest /wheels --requirement tensorflow.txt
 
 FROM installer AS gateway_packages
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends binutils
 COPY requirements/gateway.txt .
-# Tests, type stubs, headers and Fortran tools are of no use in production.
+# Tests, type stubs, C sources, Fortran tools and what only debuggers read are of no use in production. Libraries in *.libs were
+# changed after they had been linked, which strip may break.
 RUN pip --python /opt/venv/bin/python install --no-deps --require-hashes --requirement gateway.txt \
     && cd /opt/venv/lib/python*/site-packages \
     && rm -rf numpy/f2py numpy/distutils \
     && find . -type d -name tests -prune -exec rm -r {} + \
-    && find . -type f '(' -name '*.pyi' -o -name '*.h' -o -name '*.a' ')' -delete
+    && find . -type f '(' -name '*.pyi' -o -name '*.h' -o -name '*.a' -o -name '*.cpp' ')' -delete \
+    && find . -name '*.libs' -prune -o -type f -name '*.so' -exec strip --strip-debug {} +
 # Of TensorFlow only the messages, as a package without a body: what gateway/backend/stubs.py asks for.
 COPY --from=tensorflow_wheel /wheels /wheels
 RUN cd /opt/venv/lib/python*/site-packages \
@@ -50,8 +56,10 @@ LABEL org.opencontainers.image.title="serving-gateway" \
       org.opencontainers.image.description="HTTP front door of TensorFlow Serving"
 COPY --from=gateway_packages /opt/venv /opt/venv
 COPY gateway gateway
+# An empty named volume takes the owner of the folder under it.
 RUN python -m compileall -q gateway \
-    && python -c 'import gateway.server'
+    && python -c 'import gateway.server' \
+    && install -d -o app -g app /keys /log
 ENV GATEWAY_HOST=0.0.0.0 \
     GATEWAY_PORT=8080
 USER app
@@ -97,3 +105,34 @@ ENV MODELS_DIR=/models
 USER app
 ENTRYPOINT ["python", "-m", "model_export"]
 CMD ["build", "--all", "--if-missing"]
+
+FROM ${PYTHON_IMAGE} AS redis
+LABEL org.opencontainers.image.title="serving-gateway-redis" \
+      org.opencontainers.image.description="Debian's Redis, started like the official image"
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends redis-server \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -o redis -g redis /data
+USER redis
+WORKDIR /data
+EXPOSE 6379
+CMD ["redis-server"]
+
+FROM ${PYTHON_IMAGE} AS postgres
+LABEL org.opencontainers.image.title="serving-gateway-postgres" \
+      org.opencontainers.image.description="Debian's PostgreSQL, started like the official image"
+# Without a database of the package's own. The programs are found without the version that is in their folder's name. A tmpfs takes
+# the mode of the folder under it, but not its owner.
+RUN mkdir /etc/postgresql-common \
+    && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
+    && apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql \
+    && rm -rf /var/lib/apt/lists/* \
+    && ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ \
+    && chmod 3777 /var/run/postgresql
+COPY --chmod=755 deploy/postgres_entrypoint.sh /usr/local/bin/docker-entrypoint.sh
+USER postgres
+STOPSIGNAL SIGINT
+EXPOSE 5432
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["postgres"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -21,6 +22,11 @@ _CHECKED_OUT = (
 )  # fmt: skip
 # Where the model server's image is not ours: https://hub.docker.com/r/tensorflow/serving/tags
 _GIVEN_SERVING_IMAGE = os.environ.get("COMPOSE_TEST_SERVING_IMAGE")
+# The same for https://hub.docker.com/_/redis and https://hub.docker.com/_/postgres
+_GIVEN_REDIS_IMAGE = os.environ.get("COMPOSE_TEST_REDIS_IMAGE")
+_GIVEN_POSTGRES_IMAGE = os.environ.get("COMPOSE_TEST_POSTGRES_IMAGE")
+# What a developer's shell may say to the stack.
+_SETTINGS = re.compile(r"(GATEWAY|SERVING|REDIS|POSTGRES|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|LOG)_DIR|COMPOSE_PROFILES|DATABASE_URL")
 # In tensorflow/serving the models folder belongs to root, which must not become the volume's owner.
 _LIKE_TENSORFLOW_SERVING = "FROM {image}\nUSER root\nRUN rm -r /models && mkdir /models\n"
 
@@ -38,12 +44,13 @@ class Stack:
         self.port = free_port()
         self._say = say
         self._environment = {
-            **{name: value for name, value in environment.items() if not name.startswith(("GATEWAY_", "SERVING_"))},
+            **{name: value for name, value in environment.items() if not _SETTINGS.fullmatch(name)},
             "COMPOSE_PROJECT_NAME": self.project,
-            "MODELS_DIR": "",
             "GATEWAY_PORT": f"127.0.0.1:{self.port}",
             "IMAGE_PREFIX": self.project,
             "SERVING_IMAGE": _GIVEN_SERVING_IMAGE or f"{self.project}-serving",
+            "REDIS_IMAGE": _GIVEN_REDIS_IMAGE or f"{self.project}-redis",
+            "POSTGRES_IMAGE": _GIVEN_POSTGRES_IMAGE or f"{self.project}-postgres",
         }
 
     def check_out(self) -> None:
@@ -63,6 +70,10 @@ class Stack:
             self.compose("build", "model-server")
             image = _LIKE_TENSORFLOW_SERVING.format(image=f"{self.project}-model-server")
             self.docker("build", "--tag", self._environment["SERVING_IMAGE"], "-", stdin=image)
+        if not _GIVEN_REDIS_IMAGE:
+            self.compose("build", "redis-debian")
+        if not _GIVEN_POSTGRES_IMAGE:
+            self.compose("build", "postgres-debian")
 
     def up(self, *services: str) -> None:
         """``docker compose up --detach``, which returns once the gateway has been started."""
@@ -72,11 +83,11 @@ class Stack:
     def remove(self) -> None:
         """Take everything away, images included. Never raises."""
         self._say("removing containers, volumes, networks and images")
-        images = [f"{self.project}{suffix}" for suffix in ("", "-export", "-model-server", "-serving")]
+        images = [f"{self.project}{suffix}" for suffix in ("", "-export", "-model-server", "-serving", "-redis", "-postgres")]
         # An interrupted `run` leaves a container that `down` does not know and that holds the volume.
         for remove in (
             self._remove_containers,
-            lambda: self.compose("down", "--volumes", "--remove-orphans"),
+            lambda: self.compose("--profile", "*", "down", "--volumes", "--remove-orphans"),
             lambda: self.docker("image", "rm", "--force", *images),
         ):
             try:
@@ -131,13 +142,17 @@ class Stack:
         """What ``command`` prints inside the running service. Raises CommandError."""
         return self.compose("exec", "-T", service, *command)
 
-    def get(self, path: str) -> requests.Response:
-        """GET from the gateway."""
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+    def run(self, service: str, *arguments: str) -> str:
+        """What a container of its own prints: ``docker compose run --rm SERVICE ARGUMENTS``. Raises CommandError."""
+        return self.compose("run", "--rm", "-T", service, *arguments)
 
-    def post(self, path: str, body: object) -> requests.Response:
-        """POST a JSON document to the gateway."""
-        return requests.post(f"http://127.0.0.1:{self.port}{path}", json=body, timeout=10)
+    def get(self, path: str, key: str = "") -> requests.Response:
+        """GET from the gateway, with an API key if there is one."""
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=_authorization(key), timeout=10)
+
+    def post(self, path: str, body: object, key: str = "") -> requests.Response:
+        """POST a JSON document to the gateway, with an API key if there is one."""
+        return requests.post(f"http://127.0.0.1:{self.port}{path}", json=body, headers=_authorization(key), timeout=10)
 
     def is_ready(self) -> bool:
         """Whether /readyz says 200."""
@@ -145,3 +160,7 @@ class Stack:
             return self.get("/readyz").status_code == 200
         except requests.ConnectionError:
             return False
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}

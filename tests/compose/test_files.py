@@ -15,7 +15,10 @@ from model_server.network.monitoring import monitoring_settings
 from tests.compose.engine import REPOSITORY
 
 SETTINGS = {row.variable: row.default for row in settings.setting_rows()}
+# What the gateway's container reads beside its settings, with the default that .env.example shows.
+HANDED_THROUGH_TOO = {"DATABASE_URL": ""}
 CONFIG = REPOSITORY / "serving_config"
+IMAGES_ONLY = ("model-server", "redis-debian", "postgres-debian")
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +46,13 @@ def test_compose_gives_or_hands_through_every_setting(environment, variable):
 
 
 def test_compose_knows_no_other_settings(environment):
-    assert set(environment) <= set(SETTINGS)
+    assert set(environment) - {"PGPASSWORD", *HANDED_THROUGH_TOO} <= set(SETTINGS)
 
 
 def test_the_example_file_tells_every_setting_that_is_handed_through(environment, example):
     handed_through = {name for name, value in environment.items() if value is None}
-    assert {name: example.get(name) for name in handed_through} == {name: SETTINGS[name] for name in handed_through}
+    known = SETTINGS | HANDED_THROUGH_TOO
+    assert {name: example.get(name) for name in handed_through} == {name: known[name] for name in handed_through}
 
 
 def test_the_example_file_tells_every_variable_of_the_compose_file_and_its_default(example):
@@ -60,7 +64,35 @@ def test_the_example_file_tells_every_variable_of_the_compose_file_and_its_defau
 
 def test_the_example_file_tells_nothing_that_nobody_reads(environment, example):
     read = set(re.findall(r"\$\{([A-Z_]+)", (REPOSITORY / "docker-compose.yml").read_text())) | set(environment)
-    assert set(example) <= read
+    assert set(example) - {"COMPOSE_PROFILES"} <= read
+
+
+def test_only_the_stack_itself_starts_without_a_profile(services):
+    assert {name for name, service in services.items() if "profiles" not in service} == {"export", "serving", "gateway"}
+
+
+def test_every_container_is_hardened(services):
+    for name, service in services.items():
+        if name not in IMAGES_ONLY:
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert "mem_limit" in service, name
+
+
+def test_only_the_gateway_has_a_port_of_this_machine(services):
+    assert [name for name, service in services.items() if "ports" in service] == ["gateway"]
+
+
+def test_only_the_command_for_keys_can_write_keys(services):
+    mounted = {name: mount for name, service in services.items() for mount in service.get("volumes", []) if "/keys" in mount}
+    assert mounted == {"gateway": "${KEYS_DIR:-keys}:/keys:ro", "keys": "${KEYS_DIR:-keys}:/keys"}
+
+
+def test_the_command_for_the_log_reads_the_log_that_the_gateway_writes(services, environment):
+    entries = dict(entry.partition("=")[::2] for entry in services["log"]["environment"])
+    assert {name: value or None for name, value in entries.items()} == {name: environment[name] for name in entries}
+    assert set(services["log"]["volumes"]) <= set(services["gateway"]["volumes"])
 
 
 def test_the_gateway_gets_the_time_that_its_settings_ask_for(services):
