@@ -18,9 +18,13 @@ end
 -- The wall clock may step. No more time has passed than the gateway has seen pass since its last message.
 local time = call('TIME')
 local wall = time[1] * 1000000 + time[2]
-local clock = call('HMGET', KEYS[1], 'now', 'wall')
+local clock = call('HMGET', KEYS[1], 'now', 'wall', 'counted')
 local now = (tonumber(clock[1]) or 0) + math.max(0, math.min(wall - (tonumber(clock[2]) or wall), told.passed))
 call('HSET', KEYS[1], 'now', whole(now), 'wall', whole(wall))
+
+-- Until when anything counts of what any gateway has ever said.
+local before = tonumber(clock[3]) or 0
+local counted = before
 
 call('ZADD', KEYS[2], whole(now), told.gateway)
 call('ZREMRANGEBYSCORE', KEYS[2], '-inf', whole(now - ALIVE))
@@ -96,6 +100,7 @@ local function exchange(key, account)
     call('HDEL', key, told.gateway)
   end
   call('PEXPIRE', key, whole((lives + STEP) / 1000))
+  counted = math.max(counted, now + lives)
   return { grant, others, math.ceil(wait), full and math.ceil(full - now) or 0 }
 end
 
@@ -103,4 +108,7 @@ local answers = {}
 for i, account in ipairs(told.accounts) do
   answers[i] = exchange(KEYS[2 + i], account)
 end
-return cjson.encode({ gateways = gateways, answers = answers })
+if counted > before then
+  call('HSET', KEYS[1], 'counted', whole(counted))
+end
+return cjson.encode({ gateways = gateways, counted = math.max(0, before - now), answers = answers })

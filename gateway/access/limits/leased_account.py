@@ -40,10 +40,14 @@ class Grant(NamedTuple):
 
 
 class Store(Protocol):
-    """What leases come from. ``gateways`` is how many were seen last."""
+    """What leases come from. ``gateways`` is how many were seen last.
+
+    Until ``unknown_until_ns`` it may know of requests that were counted before this gateway started.
+    """
 
     is_up: bool
     gateways: int
+    unknown_until_ns: int
 
     def ask(self, account: "LeasedAccount", cost: int) -> None:
         """Renew the lease of ``account`` in the background, so that ``cost`` may be taken. Never waits."""
@@ -52,9 +56,9 @@ class Store(Protocol):
 class LeasedAccount(Account):
     """An account with a lease.
 
-    The first part of a lease is taken ahead. If there is no other gateway, that is all that is left. Otherwise it is a share of
-    what the limit allows in a second, or of a tenth of the limit if that is less, and at least 1. By so much may the limit be
-    exceeded when another gateway has just used it up.
+    The first part of a lease is taken ahead. If no other gateway can have used the limit, that is all that is left. Otherwise it
+    is a share of what the limit allows in a second, or of a tenth of the limit if that is less, and at least 1. By so much may
+    the limit be exceeded when another gateway has just used it up, or this one did before it was started anew.
     """
 
     __slots__ = ("_seen_room", "_store")
@@ -167,7 +171,8 @@ class LeasedAccount(Account):
         self._give_back(now_ns)
         room = self.meter.room(now_ns, self._others(now_ns), store.gateways)
         if store.is_up and room > 0 and not self.is_shared:
-            room = room if store.gateways == 1 else min(room, self._first_share(store.gateways))
+            if store.gateways > 1 or self._may_be_used(now_ns):
+                room = min(room, self._first_share(store.gateways))
             self._take_ahead(now_ns, room)
             cells[base + LEASE] = room
             cells[base + LEASE_LOW] = room // 2
@@ -202,6 +207,10 @@ class LeasedAccount(Account):
         limit = self.limit
         a_second = limit.amount * _SECOND_NS // max(1, limit.period_ns)
         return max(1, min(a_second, limit.at_once // 10) // gateways)
+
+    def _may_be_used(self, now_ns: int) -> bool:
+        """Whether only Redis knows what was used of it, before this gateway started."""
+        return now_ns < self._store.unknown_until_ns and self._cells[self._base + OTHERS_END] == 0
 
     def _others(self, now_ns: int) -> int:
         return self._cells[self._base + OTHERS] if now_ns < self._cells[self._base + OTHERS_END] else 0

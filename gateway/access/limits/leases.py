@@ -80,6 +80,7 @@ class Leases:
         self._clock_ns = clock_ns
         self.is_up = False
         self.gateways = 1
+        self.unknown_until_ns = 0
         self._asked: dict[LeasedAccount, int] = {}
         self._known: dict[LeasedAccount, None] = {}
         self._answered_ns: int | None = None
@@ -152,11 +153,13 @@ class Leases:
         reports = self._reports(wanted, sent_ns)
         try:
             async with asyncio.timeout(_EXCHANGE_TIMEOUT_S):
-                gateways, grants = await self._tell(reports, sent_ns)
+                gateways, counted_us, grants = await self._tell(reports, sent_ns)
         except Exception as error:  # noqa: BLE001 (whatever answers there, the limits go on without it)
             self._lost(error)
             return
         now_ns = self._clock_ns()
+        if self._answered_ns is None:
+            self.unknown_until_ns = now_ns + counted_us * 1000
         self._answered(sent_ns, now_ns, gateways)
         for (account, report), grant in zip(reports.items(), grants, strict=True):
             with self._table.locked():
@@ -172,7 +175,7 @@ class Leases:
                     reports[account] = account.report(now_ns, want)
         return reports
 
-    async def _tell(self, reports: Mapping[LeasedAccount, dict[str, Any]], sent_ns: int) -> tuple[int, list[Grant]]:
+    async def _tell(self, reports: Mapping[LeasedAccount, dict[str, Any]], sent_ns: int) -> tuple[int, int, list[Grant]]:
         told = {
             "gateway": self._table.name,
             "gateways": 1 if self.is_up else self.gateways,
@@ -183,7 +186,8 @@ class Leases:
         keys = [_PREFIX + name for name in ("clock", "gateways", *map(_key, reports))]
         answer = json.loads(await self._script(keys=keys, args=[json.dumps(told)]))
         # Lua has one kind of tables: no answers are an empty object.
-        return answer["gateways"], [Grant(*map(int, grant)) for grant in answer["answers"] or ()]
+        grants = [Grant(*map(int, grant)) for grant in answer["answers"] or ()]
+        return answer["gateways"], int(answer["counted"]), grants
 
     def _answered(self, sent_ns: int, now_ns: int, gateways: int) -> None:
         self._answered_ns = sent_ns

@@ -73,6 +73,17 @@ async def drain(limits, *gateways, rounds=70, admitted=None):
 
 @pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
 @on_loop
+async def test_a_gateway_that_is_started_anew_does_not_admit_the_whole_limit_again(redis, limits):
+    async with Gateway(redis.url) as one:
+        assert sum(await drain(limits, one)) == 40
+    await asyncio.sleep(3.1)  # exchange.lua forgets by then that the gateway lived, and not what it counted
+    async with Gateway(redis.url) as again:
+        assert again.leases.gateways == 1
+        assert sum(await drain(limits, again)) <= 1  # before Redis has said what is left
+
+
+@pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
+@on_loop
 async def test_gateways_admit_together_what_the_limit_allows(redis, limits):
     async with Gateway(redis.url) as one, Gateway(redis.url) as other:
         await know_each_other(one, other)
