@@ -22,7 +22,7 @@ from gateway.prediction_log.sinks.address import sink_at
 from tests.gateway.prediction_log.making import offer
 with open(sys.argv[2], "r+b") as file:
     shared = mmap.mmap(file.fileno(), 24)
-log = PredictionLog(sink_at(sys.argv[1]), Rules(), max_rows=500)
+log = PredictionLog(sink_at(sys.argv[1]), Rules(), max_rows=int(sys.argv[3]))
 log.start()
 tally = log.predictions
 while True:
@@ -36,11 +36,11 @@ while True:
 class Worker:
     """The process, and what it said last."""
 
-    def __init__(self, address, shared_file):
+    def __init__(self, address, shared_file, max_rows):
         shared_file.write_bytes(bytes(24))
         with open(shared_file, "r+b") as file:
             self._shared = mmap.mmap(file.fileno(), 24)
-        self.process = subprocess.Popen([sys.executable, "-c", _WORKER, address, str(shared_file)])
+        self.process = subprocess.Popen([sys.executable, "-c", _WORKER, address, str(shared_file), str(max_rows)])
 
     @property
     def counts(self):
@@ -64,7 +64,8 @@ def address(request, tmp_path):
 
 
 def test_what_a_killed_worker_had_written_is_there_without_a_gap(address, tmp_path):
-    worker = Worker(address, tmp_path / "shared")
+    # So many that none is dropped, however slow the machine is.
+    worker = Worker(address, tmp_path / "shared", max_rows=1_000_000)
     worker.wait_for(lambda kept, written, full: written >= 1000)
     worker.kill()
     kept, written, full = worker.counts
@@ -79,7 +80,7 @@ def test_what_a_killed_worker_had_written_is_there_without_a_gap(address, tmp_pa
 
 def test_rows_that_were_dropped_before_the_kill_are_gaps(tmp_path):
     with sqlite_locked(tmp_path) as outage:
-        worker = Worker(outage.address, tmp_path / "shared")
+        worker = Worker(outage.address, tmp_path / "shared", max_rows=500)
         worker.wait_for(lambda kept, written, full: written >= 200)
         outage.begin()
         worker.wait_for(lambda kept, written, full: full >= 500)
