@@ -35,7 +35,7 @@ from gateway.access.limits.limit import parse_limits
 CLIENTS: Final = (32, 256)
 ROUNDS: Final = 8
 PLAIN: Final = "gateway"
-# With so many keys for each worker, all limits together let in 32,768 requests a second: some twice what a worker can answer.
+# For each worker. All limits together let in 32,768 requests a second, and a worker has answered up to 22,500.
 _KEYS: Final = 128
 # A window, whose requests are counted one by one, and a rate.
 _LIMITS: Final = "256/s; 1000000000/day"
