@@ -1,7 +1,7 @@
 """What keys, limits and the prediction log cost: the gateway with each of them beside one with none, before one model server.
 
-Every gateway gets the same requests, which carry keys; one that asks for none does not look at them. There are many keys,
-because a limit whose requests are counted one by one has at most 256 of them a second, which one key would use up.
+Every gateway gets the same requests, which carry some keys in turn; one that asks for none does not look at them. The limits are
+rates, because a limit whose requests are counted one by one has at most 256 of them, which a benchmark would use up.
 
 A gateway is started for its turn in a round and ended after it. With 32 clients one process joins 7 requests into a call and
 another one 14, for as long as each runs, and that changes the cost of a request more than what is measured here. With 256
@@ -35,10 +35,9 @@ from gateway.access.limits.limit import parse_limits
 CLIENTS: Final = (32, 256)
 ROUNDS: Final = 8
 PLAIN: Final = "gateway"
-# For each worker. All limits together let in 32,768 requests a second, and a worker has answered up to 22,500.
-_KEYS: Final = 128
-# A window, whose requests are counted one by one, and a rate.
-_LIMITS: Final = "256/s; 1000000000/day"
+_KEYS: Final = 8
+# More than all that can be sent.
+_LIMITS: Final = "100000000/min; 1000000000/day"
 _DATABASE: Final = "predictions.db"
 
 
@@ -119,7 +118,7 @@ def _turn(bench: Bench, guard: Guard, asked: Workload, backend: _Backend, logs: 
 
 
 def _contender(guard: Guard, backend: _Backend, model: str, folder: Path) -> Contender:
-    keys = [key_text.new() for _ in range(_KEYS * ours.usual_workers())]
+    keys = [key_text.new() for _ in range(_KEYS)]
     settings: dict[str, str] = {}
     if guard.has_keys:
         settings["GATEWAY_KEYS_FILE"] = _write_keys(folder / "keys.jsonl", keys, guard.limits)
