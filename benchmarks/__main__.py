@@ -18,7 +18,7 @@ from benchmarks import environments, progress
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
-from benchmarks.groups import cache, growth, image, overload, peers, proofs, rows, start, swap, workers
+from benchmarks.groups import cache, growth, guarded, image, overload, peers, proofs, rows, start, swap, workers
 from benchmarks.instructions import count
 from benchmarks.load import wrk
 from benchmarks.reporting import comparison, machine, readme, report, results
@@ -35,6 +35,7 @@ GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "start": start.run,
     "cache": cache.run,
     "proofs": proofs.run,
+    "guarded": guarded.run,
     "overload": overload.run,
     "workers": workers.run,
 }

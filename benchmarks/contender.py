@@ -16,7 +16,7 @@ trying; as many worker processes as serve it best on two cores; no access log. E
 rows that were sent. Every call may send any number of rows from 1 to 1024.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -80,6 +80,8 @@ class Contender:
     """A program that answers at ``127.0.0.1:port``, and the ``backends`` that it needs, which are started first.
 
     A contender without backends does everything in ``front``. Processor time is told for front and backends apart.
+    ``keys``: the API keys that the requests carry, one after another, each as its bearer token. Without any, each request has
+    a token of its own.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Contender:
     front: Program
     encodings: Mapping[str, Encoding]
     backends: tuple[Program, ...] = ()
+    keys: Sequence[str] = ()
 
     @property
     def programs(self) -> tuple[Program, ...]:

@@ -66,8 +66,9 @@ def measure(
 
 
 def _script(case: Case, folder: Path) -> Path:
-    requests = [exchange.request_bytes(_encoding(case).ask(rows), case.running.contender.port) for rows in _inputs(case)]
-    return wrk.write_script(folder, requests)
+    contender = case.running.contender
+    requests = [exchange.request_bytes(_encoding(case).ask(rows), contender.port) for rows in _inputs(case)]
+    return wrk.write_script(folder, requests, contender.keys)
 
 
 def _inputs(case: Case) -> list[Floats]:

@@ -3,17 +3,19 @@
 Ways: right, wrong (another number), fewer (a row is missing), garbage (no JSON), failing (500), refusing (503 with
 Retry-After), unexplained (503 without), slow (right, but one in ten after a second), silent (takes connections, never
 answers), recovering (503 three times, then right), moody (503 one time in three), jealous (401 for a request whose id or bearer
-token another one had, or that has none).
+token another one had, or that has none). GET tells how many requests had each Authorization.
 """
 
 import json
 import sys
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 NUMBERS = count(1)
 KNOWN: set[str | None] = {None}
+AUTHORIZATIONS: Counter[str | None] = Counter()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,12 +24,13 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        self.answer(200, b"{}")
+        self.answer(200, json.dumps(AUTHORIZATIONS).encode())
 
     def do_POST(self) -> None:
         own = {self.headers["X-Request-Id"], self.headers["Authorization"]}
         is_repeated = len(own - KNOWN) < 2
         KNOWN.update(own)
+        AUTHORIZATIONS[self.headers["Authorization"]] += 1
         rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
         way = self.server.way
         if way == "silent":

@@ -3,20 +3,26 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections import Counter
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
+from benchmarks import logged_rows
 from benchmarks.__main__ import GROUPS
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Call, Contender, Encoding, Program
 from benchmarks.errors import BenchError, WrongAnswer
+from benchmarks.groups import guarded
+from benchmarks.groups.guarded import CLIENTS, GUARDS, Guard
 from benchmarks.groups.overload import recovery_s
 from benchmarks.groups.peers import Entrant, turns
 from benchmarks.load import answer, exchange
@@ -28,6 +34,7 @@ from benchmarks.programs.processes import free_port, running, running_contender
 from benchmarks.progress import shown
 from benchmarks.reporting import bars, readme, report, results
 from benchmarks.rounds import Case, Plan, measure
+from benchmarks.sample import Point, Sample
 from benchmarks.workload import Workload
 from tests.waiting import wait_for
 
@@ -124,6 +131,79 @@ def test_every_request_of_a_closed_loop_has_an_id_and_a_token_of_its_own(serve, 
     with shown() as progress:
         samples = measure(cases(serve("jealous")), replace(plan, warmup_s=1), progress)[1].samples
     assert [sample.refused for sample in samples] == [0, 0]
+
+
+@needs_wrk
+def test_requests_to_a_contender_with_keys_carry_each_of_them_as_often(serve, plan):
+    server = serve("right")
+    keyed = replace(server, contender=replace(server.contender, keys=("one", "two", "three")))
+    with shown() as progress:
+        (sample,) = measure(cases(keyed)[:1], replace(plan, rounds=1), progress)[0].samples
+    with urlopen(server.contender.front.ready_url, timeout=10) as answer:
+        counts = json.load(answer)
+    assert counts.keys() == {"Bearer one", "Bearer two", "Bearer three"}
+    assert sum(counts.values()) >= sample.requests
+    assert max(counts.values()) - min(counts.values()) <= 3  # the loads and checks begin with any of them
+
+
+def test_a_gateway_that_lets_in_without_a_key_or_counts_no_limit_is_not_measured(serve):
+    server = serve("right").contender
+    guarded.check(Guard("open"), server, SUMS)
+    for guard in (Guard("keyed", has_keys=True), Guard("limited", limits="1/s; 2/s")):
+        with pytest.raises(BenchError, match=guard.name):
+            guarded.check(guard, server, SUMS)
+
+
+def logged(tmp_path: Path, rows: int, **outcomes: int) -> logged_rows.LoggedRows:
+    """What is found of a log with so many rows in its database, and 10 requests and these rows in its metrics."""
+    database = tmp_path / "log.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE predictions (seq)")
+        connection.executemany("INSERT INTO predictions VALUES (?)", [(number,) for number in range(rows)])
+    lines = [f'gateway_prediction_log_rows_total{{outcome="{name}",table="predictions"}} {n}.0' for name, n in outcomes.items()]
+    lines += ['gateway_requests_total{status="200"} 9.0', 'gateway_requests_total{status="499"} 1.0']
+    lines += ['gateway_prediction_log_rows_total{outcome="dropped_full",table="feedback"} 5.0']
+    (tmp_path / "metrics").write_text("\n".join(["# TYPE gateway_requests counter", *lines, ""]))
+    port = free_port()
+    argv = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    with running(Program("metrics", argv, f"tcp://127.0.0.1:{port}", folder=tmp_path), tmp_path / "logs"):
+        return logged_rows.settled("a gateway", port, database, within_s=0.3)
+
+
+def test_each_request_to_a_log_is_a_row_or_counted(tmp_path):
+    found = logged(tmp_path, 5, dropped_full=1, dropped_stop=2, unsampled=2, written=5)
+    assert found == logged_rows.LoggedRows(requests=10, rows=5, dropped=3, unsampled=2)
+
+
+def test_a_log_that_lacks_a_row_is_not_measured(tmp_path):
+    with pytest.raises(BenchError, match="the log of a gateway does not account for all requests"):
+        logged(tmp_path, 9, written=10)
+
+
+def test_costs_are_told_as_ratios_of_windows_of_the_same_round():
+    windows = [
+        [Sample(rps, 1, 1, 1, cpu, 1, 0, 1, 0, 0) for rps, cpu in pairs] for pairs in ([(9, 2), (4, 8)], [(3, 4), (2, 4)])
+    ]
+    costly, plain = (Point(name, {}, tuple(samples)) for name, samples in zip(("costly", "plain"), windows, strict=True))
+    assert guarded.ratios(costly, plain) == {"front_cpu_us": [0.5, 2], "rps": [3, 2]}
+
+
+@needs_wrk
+@pytest.mark.stack
+def test_keys_limits_and_logs_are_measured_beside_a_gateway_without(plan, tmp_path):
+    """The real thing, one round: keys are asked for, limits counted, and the databases hold what was asked."""
+    subprocess.run([sys.executable, "-m", "benchmarks.saved_models", str(tmp_path / "models")], cwd=ROOT, check=True)
+    with shown() as progress:
+        told = guarded.run(Bench(replace(plan, rounds=1), tmp_path / "models", progress), least_rounds=1)
+    assert Counter((p["contender"], p["case"]["clients"]) for p in told["points"]) == Counter(
+        (guard.name, clients) for guard in GUARDS for clients in CLIENTS
+    )
+    assert all(sample["requests"] > 0 == sample["refused"] for p in told["points"] for sample in p["samples"])
+    assert [len(ratio["front_cpu_us"]) for ratio in told["ratios"]] == [1] * (len(GUARDS) - 1) * len(CLIENTS)
+    for log, guard in zip(told["logs"].values(), GUARDS[-2:], strict=True):
+        assert log["rows"] + log["dropped"] + log["unsampled"] == log["requests"] > 0
+        assert (log["unsampled"] > log["rows"]) == (guard.logged == 0.01)
+    assert not list(plan.scratch.rglob("*.db"))
 
 
 @needs_wrk
@@ -325,6 +405,12 @@ def point(name: str, case: dict[str, object], **figures: float) -> dict[str, obj
     return {"contender": name, "case": case, "median": dict.fromkeys(fields, 1.0) | figures, "samples": []}
 
 
+def guards() -> dict[str, object]:
+    ratios = [{"contender": "with keys", "case": {"clients": 32}, "front_cpu_us": [1.0, 2.0], "rps": [0.5, 1.0]}]
+    logs = {"with a prediction log": {"requests": 10, "rows": 8, "dropped": 2, "unsampled": 0}}
+    return {"points": [point("with keys", {"clients": 32})], "ratios": ratios, "logs": logs}
+
+
 def measured() -> dict[str, object]:
     """Results in which every bar has its figure: ours is twice whatever it is compared with."""
     timeline = [{"at_s": 0.0, "due": 1.0, "in_time": 1.0, "refused": 0.0, "p99_ms": 1.0}]
@@ -347,6 +433,7 @@ def measured() -> dict[str, object]:
         "start": {"median": {"rss_mb": 2, "start_s": 2}},
         "cache": {"points": [point("cache hit", {"clients": 1})]},
         "proofs": {"points": [point("with proofs", {"clients": 32})], "median": {"median of the pairs": 1}, "ratios": [1.0]},
+        "guarded": guards(),
         "overload": {"median": overload, "last": {"timeline": timeline}},
         "workers": {"points": [point("the gateway, 1 worker", {"clients": 32})]},
         "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
@@ -376,12 +463,19 @@ def test_the_report_has_whole_tables_for_every_group():
     assert "a processor, 2 cores" in text
 
 
+def test_the_costs_of_keys_limits_and_the_log_are_in_the_report_and_the_readme():
+    told = results.Results(measured(), {results.BENCH: MACHINE})
+    for text in (report.full(told.groups, told.machines), readme.section_of(told)):
+        assert "| 32 | with keys | CPU | 1.500 | 0.750 | 2.250 | 1.000 | 2.000 |" in text
+        assert "| with a prediction log | 10 | 8 | 2 | 0 |" in text
+
+
 def test_the_same_results_make_the_same_plots(tmp_path):
     pytest.importorskip("matplotlib", reason="installed by make bench only")
     from benchmarks.reporting import plots
 
     files = plots.write(measured(), tmp_path / "one")
-    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "workers"}
+    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "guarded", "workers"}
     for file, again in zip(files, plots.write(measured(), tmp_path / "two"), strict=True):
         assert file.read_bytes() == again.read_bytes()
         assert 1_000 < file.stat().st_size < 200_000

@@ -43,7 +43,7 @@ def check(contender: Contender, encoding: Encoding, workload: Workload, inputs: 
     until_s = time.monotonic() + retry_s
     try:
         for rows in inputs:
-            body = _body(contender.name, connection, encoding.ask(rows), until_s)
+            body = _body(contender, connection, encoding.ask(rows), until_s)
             if encoding.read is not None:
                 _check_body(contender.name, encoding.read, body, workload.expect(rows))
     except (OSError, http.client.HTTPException) as error:
@@ -52,20 +52,20 @@ def check(contender: Contender, encoding: Encoding, workload: Workload, inputs: 
         connection.close()
 
 
-def send(connection: http.client.HTTPConnection, call: Call) -> http.client.HTTPResponse:
-    """Send one call over a kept connection, and return the answer, whose body is still to be read."""
-    connection.request(call.method, call.path, call.body or None, {**call.headers, **request_headers.fresh()})
+def send(connection: http.client.HTTPConnection, call: Call, keys: Sequence[str] = ()) -> http.client.HTTPResponse:
+    """Send one call, with one of ``keys``, over a kept connection; return the answer, whose body is still to be read."""
+    connection.request(call.method, call.path, call.body or None, {**call.headers, **request_headers.fresh(keys)})
     return connection.getresponse()
 
 
-def _body(name: str, connection: http.client.HTTPConnection, call: Call, until_s: float) -> bytes:
+def _body(contender: Contender, connection: http.client.HTTPConnection, call: Call, until_s: float) -> bytes:
     while True:
-        response = send(connection, call)
+        response = send(connection, call, contender.keys)
         body = response.read()
         if response.status == 200:
             return body
         if time.monotonic() > until_s:
-            raise BenchError(f"{name} answered {call.method} {call.path} with {response.status}: {body[:_SHOWN]!r}")
+            raise BenchError(f"{contender.name} answered {call.method} {call.path} with {response.status}: {body[:_SHOWN]!r}")
         time.sleep(_PAUSE_S)
 
 

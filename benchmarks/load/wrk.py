@@ -1,7 +1,7 @@
 """Closed-loop load: wrk with one thread, every connection sending its next request when the answer to the last is there.
 
 The requests are written to files, head and body, and a Lua script sends them in turn, each with an id and a bearer token of its
-own (`request_headers`).
+own, or with the next of some API keys (`request_headers`).
 """
 
 import json
@@ -18,7 +18,7 @@ _TIMEOUT_S = 10
 _GRACE_S = 60
 # Of each request the first line and the rest; the headers of its own go between them.
 _SCRIPT = """
-local first_lines, rests = {{}}, {{}}
+local first_lines, rests, sent = {{}}, {{}}, 0
 for i = 1, {count} do
   local file = assert(io.open("{folder}/" .. i .. ".http", "rb"))
   local text = file:read("*a")
@@ -34,11 +34,15 @@ local function random_digits(bytes)
 end
 local request_id = "{request_id}: " .. random_digits(8) .. "%016x\\r\\n"
 local token = "{authorization}: Bearer %016x" .. random_digits(12) .. "\\r\\n"
-local sent = 0
+local keys = {{{keys}}}
+local function authorization()
+  if #keys == 0 then return token:format(sent) end
+  return "{authorization}: Bearer " .. keys[sent % #keys + 1] .. "\\r\\n"
+end
 request = function()
   local i = sent % {count} + 1
   sent = sent + 1
-  return first_lines[i] .. request_id:format(sent) .. token:format(sent) .. rests[i]
+  return first_lines[i] .. request_id:format(sent) .. authorization() .. rests[i]
 end
 done = function(summary, latency, _)
   local errors = summary.errors
@@ -71,8 +75,8 @@ def find() -> str:
     return path
 
 
-def write_script(folder: Path, requests: Sequence[bytes]) -> Path:
-    """Write the requests and the script that sends them in turn; returns the script."""
+def write_script(folder: Path, requests: Sequence[bytes], keys: Sequence[str] = ()) -> Path:
+    """Write the requests and the script that sends them in turn, each with the next of ``keys``; returns the script."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, request in enumerate(requests, 1):
         (folder / f"{number}.http").write_bytes(request)
@@ -82,6 +86,7 @@ def write_script(folder: Path, requests: Sequence[bytes]) -> Path:
         count=len(requests),
         request_id=request_headers.REQUEST_ID,
         authorization=request_headers.AUTHORIZATION,
+        keys=", ".join(f'"{key}"' for key in keys),
     )
     script.write_text(text, encoding="utf-8")
     return script

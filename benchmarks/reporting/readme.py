@@ -34,6 +34,8 @@ def section_of(results: Results) -> str:
         parts += [report.rows(groups["rows"]), _plot("rows", "requests a second and processor time, by clients")]
     if "image" in groups:
         parts += ["A picture of 150,528 floats, one client:", report.image(groups["image"])]
+    if "guarded" in groups:
+        parts += ["One row of ten floats, with keys, limits and the prediction log:", report.guarded(groups["guarded"])]
     if "peers" in groups:
         parts.append(_plot("peers", "requests a second of each server"))
     if "overload" in groups:

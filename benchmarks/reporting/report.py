@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median, quantiles
 from typing import Any, Final
 
 from benchmarks import ours
@@ -10,6 +11,9 @@ from benchmarks.reporting.bars import BARS
 
 Results = Mapping[str, Any]
 _ENCODINGS: Final = {JSON: "JSON", B64: "base64 in JSON", NPY: "npy", BINARY: "v2 binary"}
+_SPREAD_HEAD: Final = ("median", "lower quartile", "upper quartile", "smallest", "largest")
+_FIELDS: Final = {"front_cpu_us": "CPU", "rps": "requests/s"}
+_LOG_FIELDS: Final = {"requests": "requests", "rows": "rows in the database", "dropped": "dropped", "unsampled": "left out"}
 _LOAD_HEAD: Final = ("requests/s", "p50 ms", "p99 ms", "CPU µs", "CPU µs, model server", "failed")
 
 
@@ -107,6 +111,30 @@ def proofs(told: Results) -> str:
     return load_table(told["points"], ("32 clients",), lambda point: [str(point["contender"])]) + "\n" + figures(told)
 
 
+def guarded(told: Results) -> str:
+    """Each gateway, its ratios to the plain one over the rounds, and the rows of the prediction logs."""
+    points = sorted(told["points"], key=lambda point: int(point["case"]["clients"]))
+    ratios = sorted(told["ratios"], key=lambda ratio: int(ratio["case"]["clients"]))
+    spreads = [[*_guard(ratio), title, *_spread(ratio[name])] for ratio in ratios for name, title in _FIELDS.items()]
+    logs = [[name, *(number(log[field]) for field in _LOG_FIELDS)] for name, log in told["logs"].items()]
+    return "\n".join(
+        (
+            load_table(points, ("clients", ""), _guard),
+            table(("clients", "", "÷ the plain gateway's", *_SPREAD_HEAD), spreads),
+            table(("all rounds", *_LOG_FIELDS.values()), logs),
+        )
+    )
+
+
+def _guard(told: Results) -> list[str]:
+    return [str(told["case"]["clients"]), str(told["contender"])]
+
+
+def _spread(ratios: Sequence[float]) -> list[str]:
+    lower, _, upper = quantiles(ratios, n=4)
+    return [f"{value:.3f}" for value in (median(ratios), lower, upper, min(ratios), max(ratios))]
+
+
 def workers(told: Results) -> str:
     """The ways to run the application, the cheapest first."""
     points = sorted(told["points"], key=lambda point: float(point["median"]["front_cpu_us"]))
@@ -141,6 +169,7 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "start": ("Start and memory", figures),
     "cache": ("The cache", cache),
     "proofs": ("Batches that are earned", proofs),
+    "guarded": ("Keys, limits and the prediction log", guarded),
     "overload": ("Overload", figures),
     "workers": ("Workers", workers),
     "peers": ("Other servers", peers),
