@@ -1,7 +1,7 @@
 """What keys, limits and the prediction log cost: the gateway with each of them beside one with none, before one model server.
 
-Every gateway gets the same requests, which carry some keys in turn; one that asks for none does not look at them. The limits are
-rates, because a limit whose requests are counted one by one has at most 256 of them, which a benchmark would use up.
+Every gateway gets the same requests, which carry some keys in turn; one that asks for none does not look at them. The limits
+are rates, because a limit whose requests are counted one by one has at most 256 of them, which a benchmark would use up.
 
 A gateway is started for its turn in a round and ended after it. With 32 clients one process joins 7 requests into a call and
 another one 14, for as long as each runs, and that changes the cost of a request more than what is measured here. With 256
