@@ -56,9 +56,9 @@ class Store(Protocol):
 class LeasedAccount(Account):
     """An account with a lease.
 
-    The first part of a lease is taken ahead. If no other gateway can have used the limit, that is all that is left. Otherwise it
-    is a share of what the limit allows in a second, or of a tenth of the limit if that is less, and at least 1. By so much may
-    the limit be exceeded when another gateway has just used it up, or this one did before it was started anew.
+    The first part of a lease is taken ahead. If no other gateway can have used the limit, that is all that is left. Otherwise
+    it is a share of what the limit allows in a second, or of a tenth of the limit if that is less, and at least 1. By so much
+    may the limit be exceeded when another gateway has just used it up, or this one did before it was started anew.
     """
 
     __slots__ = ("_seen_room", "_store")
