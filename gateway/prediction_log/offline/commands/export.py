@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from gateway.prediction_log.commands import filter_options, opened
+from gateway.prediction_log.commands import opened
 from gateway.prediction_log.offline.commands.failing import one_line
 from gateway.prediction_log.offline.failure import ExportFailure
 from gateway.prediction_log.offline.output_file import written
 from gateway.prediction_log.offline.progress import shown
 from gateway.prediction_log.offline.tables import files
 from gateway.prediction_log.offline.tables.labels import with_labels
+from gateway.prediction_log.options import filter_options
 from gateway.prediction_log.row import PredictionRow
 from gateway.prediction_log.sinks.sink import Filter, Sink
 
