@@ -53,6 +53,11 @@ def _checked_limits(text: str) -> str:
     return text
 
 
+def is_target(text: str) -> bool:
+    """Whether ``text`` is ``host:port``, or a target as gRPC writes it."""
+    return re.match(_TARGET, text) is not None
+
+
 def _patterns(text: str) -> tuple[str, ...]:
     """Names or patterns of models with commas between them."""
     patterns = tuple(part.strip() for part in text.split(","))

@@ -73,6 +73,7 @@ MAY_IMPORT = {
     "gateway.prediction_log.offline.drift": {"gateway.prediction_log.offline"},
     "gateway.prediction_log.offline.commands": {
         *(f"gateway.prediction_log.offline{room}" for room in ("", ".tables", ".records", ".replay", ".drift")),
+        "gateway.settings",
         *LOG,
     },
     "gateway.parts": {

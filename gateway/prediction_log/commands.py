@@ -1,21 +1,20 @@
 """``python -m gateway log ...``: what an operator asks of the prediction log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from gateway.prediction_log import retention, tensors
 from gateway.prediction_log.documents import json_text, row_document, time_text
+from gateway.prediction_log.options import Text, address_option, filter_options
 from gateway.prediction_log.row import KINDS, PredictionRow
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.prediction_log.sinks.sink import Filter, Sink, SinkAway
 from gateway.prediction_log.tensors import Array, Summarised
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
+_MOST_ROWS: Final = 1_000_000
 _MOST_CELL: Final = 60
 _TAIL: Final = ("TIME", "STATUS", "MODEL", "MS", "INPUTS", "OUTPUTS", "REQUEST")
 
@@ -27,33 +26,11 @@ def _age(context: click.Context, option: click.Parameter, value: str) -> int:
         raise click.BadParameter(str(error)) from None
 
 
-def _time_us(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: expected a time such as 2026-11-26 or 2026-11-26T23:00:00Z") from None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
-
-
-def filter_options(command: Command) -> Command:
-    """The options that say which rows are meant: ``from_us``, ``to_us``, ``model`` and ``version`` of a ``Filter``."""
-    for option in (
-        click.option("--version", type=int, help="Only this version."),
-        click.option("--model", help="Only this model."),
-        click.option("--to", "to_us", callback=_time_us, metavar="TIME", help="Only rows before this time (UTC)."),
-        click.option("--from", "from_us", callback=_time_us, metavar="TIME", help="Only rows from this time on (UTC)."),
-    ):
-        command = option(command)
-    return command
-
-
 @contextmanager
 def opened(address: str | None) -> Iterator[Sink]:
     """The sink at ``address``, closed afterwards. What is wrong with either ends the command with one line."""
     if not address:
-        raise click.UsageError("Missing option '--log' (env var: 'GATEWAY_PREDICTION_LOG', 'DATABASE_URL')")
+        raise click.UsageError("no address: expected GATEWAY_PREDICTION_LOG (or DATABASE_URL) to be set, or --log URL")
     if address == "off":
         raise click.ClickException("the prediction log is off")
     try:
@@ -84,10 +61,11 @@ def log_commands(context: click.Context, address: str | None) -> None:
 
 
 @log_commands.command()
-@click.option("-n", "newest", type=click.IntRange(1), default=20, show_default=True, help="How many rows.")
-@click.option("--request", "request_id", metavar="ID", help="Only the request with this X-Request-Id.")
+@click.option("-n", "newest", type=click.IntRange(1, _MOST_ROWS), default=20, show_default=True, help="How many rows.")
+@click.option("--request", "request_id", type=Text(), metavar="ID", help="Only the request with this X-Request-Id.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with all columns.")
 @filter_options
+@address_option
 @click.pass_obj
 def tail(address: str | None, /, newest: int, request_id: str | None, as_json: bool, **where: Any) -> None:
     """Print the newest predictions, the oldest of them first."""
@@ -103,6 +81,7 @@ def tail(address: str | None, /, newest: int, request_id: str | None, as_json: b
 
 @log_commands.command()
 @click.option("--older-than", "keep_s", callback=_age, required=True, metavar="AGE", help="Such as 30d, 12h or 90m.")
+@address_option
 @click.pass_obj
 def purge(address: str | None, /, keep_s: int) -> None:
     """Delete the predictions and feedback that are older than an age."""
@@ -115,6 +94,7 @@ def purge(address: str | None, /, keep_s: int) -> None:
 
 
 @log_commands.command()
+@address_option
 @click.pass_obj
 def gaps(address: str | None, /) -> None:
     """Print how many rows are there of each run of a worker, and how many were lost between the first and the last."""

@@ -18,7 +18,7 @@ def parse_age(text: str) -> int:
     """The seconds of an age such as ``30d``, ``12h``, ``90m`` or ``45s``. Raises ValueError, which says what was expected."""
     age = _AGE.fullmatch(text)
     if age is None or not int(age["count"]):
-        raise ValueError(f"{text!r}: expected a number and a unit, such as 30d, 12h, 90m or 45s")
+        raise ValueError(f"{text!r}: expected a number up to 999999 and a unit, such as 30d, 12h, 90m or 45s")
     return int(age["count"]) * _SECONDS[age["unit"]]
 
 

@@ -1,11 +1,14 @@
 """The address of a sink, such as ``sqlite:///predictions.db``, ``postgresql://user:password@host/database``, ``file:///folder``."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from gateway.prediction_log.sinks.files import FileSink
 from gateway.prediction_log.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 EXPECTED: Final = "sqlite:///file, postgresql://user:password@host/database or file:///folder"
 _DRIVERS: Final = {
@@ -34,12 +37,23 @@ def sink_at(address: str) -> Sink:
     from gateway.prediction_log.sinks.sql import SqlSink  # noqa: PLC0415
 
     try:
+        address.encode()  # neither driver takes anything but UTF-8
         url = make_url(address).set(drivername=_DRIVERS[scheme])
     except (ArgumentError, ValueError):
         raise ValueError(f"expected {EXPECTED}, got an address that cannot be read") from None
     if scheme == "sqlite" and (url.host or url.database in (None, "", ":memory:")):
         raise ValueError("expected sqlite:///file (sqlite:////file for an absolute path), got no file")
+    if scheme != "sqlite":
+        _check_server(address, url)
     return SqlSink(url)
+
+
+def _check_server(address: str, url: "URL") -> None:
+    # What stands behind the wrong one of two @ would be shown, though it is a part of the password.
+    if address.count("@") > 1 or "?" in (url.username or ""):
+        raise ValueError(f"expected {EXPECTED}, got an @ too many: in a user or password write %40 for @, %3F for ?")
+    if not (url.host or url.database or url.query):
+        raise ValueError(f"expected {EXPECTED}, got neither a host nor a database")
 
 
 def _folder(address: str) -> Path:

@@ -102,9 +102,13 @@ class FileSink:
 
 
 def _append(path: Path, data: bytes) -> None:
-    with open(path, "ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=_open_for_the_owner) as file:
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _open_for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _delete(path: Path) -> int:

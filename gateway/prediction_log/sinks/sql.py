@@ -55,6 +55,9 @@ class SqlSink:
         """See ``Sink``."""
         try:
             with self._transaction() as connection:
+                if not self._is_ready:
+                    connection.exec_driver_sql(_LOCK[connection.dialect.name])
+                    tables.make_ready(connection)
                 for kind in KINDS:
                     values = [astuple(row) for row in rows if type(row) is kind]
                     if values:
@@ -66,7 +69,9 @@ class SqlSink:
 
     def purge(self, before_us: int) -> int:
         """See ``Sink``: it deletes about a thousand rows of each table."""
+        self._expect_file()
         with self._transaction() as connection:
+            self._check(connection)
             return sum(_purge(connection, table, before_us) for table in tables.TABLES.values())
 
     def read(self, kind: type[SomeRow], where: Filter) -> Iterator[SomeRow]:
@@ -105,17 +110,23 @@ class SqlSink:
     def _transaction(self) -> Iterator[Connection]:
         with _errors(), self._engine.begin() as connection:
             connection.exec_driver_sql(_BEGIN[connection.dialect.name])
-            if not self._is_ready:
-                connection.exec_driver_sql(_LOCK[connection.dialect.name])
-                tables.make_ready(connection)
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
+        self._expect_file()
+        with _errors(), self._engine.connect() as connection:
+            self._check(connection)
+            yield connection
+
+    def _expect_file(self) -> None:
         if self._file and not os.path.exists(self._file):
             raise SinkAway("there is no such file")  # SQLite would make one
-        with _errors(), self._engine.connect() as connection:
-            yield connection
+
+    def _check(self, connection: Connection) -> None:
+        if not self._is_ready:
+            tables.check(connection)
+            self._is_ready = True
 
 
 def _engine(url: URL) -> Engine:
@@ -123,8 +134,16 @@ def _engine(url: URL) -> Engine:
     # An error must show no values of a row.
     engine = create_engine(url, connect_args=given, pool_size=1, max_overflow=0, pool_recycle=_RECYCLE_S, hide_parameters=True)
     if url.get_backend_name() == "sqlite":
+        event.listen(engine, "do_connect", _make_file)
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _make_file(dialect: object, record: object, arguments: list[str], options: dict[str, Any]) -> None:
+    """Make the file if it is missing: everybody could read one that SQLite makes. Its other files get the same mode."""
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be
+        if not options.get("uri"):
+            os.close(os.open(os.path.realpath(arguments[0]), os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -57,10 +57,23 @@ TABLES: Final[dict[type[Row], Table]] = {kind: _table(kind) for kind in KINDS}
 
 
 def make_ready(connection: Connection) -> None:
-    """Make the tables if they are missing; the transaction excludes others that do. Raises SinkAway for other versions."""
+    """Make the tables if they are missing; the transaction excludes others that do.
+
+    Raises SinkAway for tables of another version, or of another program.
+    """
     if not connection.dialect.has_table(connection, _SCHEMA.name):
+        for table in TABLES.values():
+            if connection.dialect.has_table(connection, table.name):
+                raise SinkAway(f"its table {table.name} is another program's, because there is no table {_SCHEMA.name}")
         _METADATA.create_all(connection)
         connection.execute(insert(_SCHEMA).values(version=VERSION))
+    check(connection)
+
+
+def check(connection: Connection) -> None:
+    """Raise SinkAway unless the tables are there, and of this version."""
+    if not connection.dialect.has_table(connection, _SCHEMA.name):
+        raise SinkAway(f"there is no prediction log in it: it has no table {_SCHEMA.name}")
     found = connection.execute(select(_SCHEMA.c.version)).scalars().all()
     if found != [VERSION]:
-        raise SinkAway(f"its tables are of version {found}, this gateway writes version [{VERSION}]")
+        raise SinkAway(f"its tables are of version {found}, this gateway knows version [{VERSION}]")

@@ -1,6 +1,7 @@
 """POST /v1/feedback through HTTP, with the prediction log on, off and full."""
 
 import sqlite3
+from contextlib import suppress
 
 import pytest
 
@@ -19,7 +20,7 @@ def rows(tmp_path):
     """What the table has, once it has any."""
 
     def read():
-        with sqlite3.connect(tmp_path / "log.db") as connection:
+        with sqlite3.connect(tmp_path / "log.db") as connection, suppress(sqlite3.OperationalError):  # no such table yet
             return connection.execute("SELECT request_id, row, label, source FROM feedback ORDER BY seq").fetchall()
 
     return wait_for(read)
@@ -53,6 +54,8 @@ def _ids(tmp_path):
         ('{"request_id": "a", "label": NaN}', "/label: expected JSON"),
         ('{"request_id": "a", "label": 1, "label": 2}', "(body): expected each name once, got a second 'label'"),
         ('{"request_id": "a", "label": [{"x": 1, "x": 2}]}', "(body): expected each name once, got a second 'x'"),
+        ('{"request_id": "a", "label": ' + "9" * 4301 + "}", "too big"),
+        ('{"request_id": "a", "label": 1, "row": 18446744073709551617}', "/row: expected a whole number"),
         ({"request_id": "a"}, "/label: expected JSON of up to 16384 characters, and not null, got nothing"),
         ({"request_id": "a b", "label": 1, "raw": 2}, "/raw: expected nothing of this name, got 2"),
         ({"request_id": "a", "label": "x" * 20_000}, "/label: expected JSON of up to 16384 characters"),
@@ -70,9 +73,19 @@ def test_what_is_wrong_is_said_in_the_shape_of_v1(client, body, message):
     assert message in answer.json["error"]
 
 
-def test_another_method_is_answered_as_every_path_of_v1(client):
-    for method in (client.http.get, client.http.put, client.http.delete):
-        assert method(PATH).status_code == 400
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+def test_another_method_is_told_which_one_there_is(client, method):
+    answer = getattr(client.http, method)(PATH)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.json == {"error": f"/v1/feedback takes POST, not {method.upper()}"}
+
+
+@pytest.mark.parametrize(
+    "label", ["18446744073709551617", "-99999999999999999999", '{"id":[18446744073709551617,1.5]}', "9" * 308]
+)
+def test_whole_numbers_of_a_label_are_kept_as_they_are(client, tmp_path, label):
+    assert client.post(PATH, f'{{"request_id": "a", "label": {label}}}').status_code == 202
+    assert rows(tmp_path) == [("a", 0, label, "")]
 
 
 def test_with_the_log_off_there_is_no_such_route_and_the_answer_says_why(make_client, config_file):

@@ -1,7 +1,12 @@
 """``log tail``, ``log purge`` and ``log gaps``, on real sinks."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -15,6 +20,7 @@ from gateway.prediction_log.sinks.address import sink_at
 from tests.gateway.prediction_log.making import a_label, a_row, offer
 from tests.postgres import PASSWORD
 
+ROOT = Path(__file__).resolve().parents[3]
 T = 1_795_694_400_000_000  # 2026-11-26T12:00:00Z
 
 
@@ -114,6 +120,14 @@ def test_purge_deletes_what_is_older_and_says_how_much(address):
     assert len(run("--log", address, "tail")[1].splitlines()) == 2
 
 
+@pytest.mark.parametrize("command", [["tail"], ["gaps"], ["purge", "--older-than", "1d"]], ids=lambda command: command[0])
+def test_a_mistyped_address_makes_no_file(sqlite, tmp_path, command):
+    code, out, error = run("--log", sqlite, *command)
+    assert (code, out) == (1, "")
+    assert "there is no such file" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_gaps_says_what_each_worker_lost(address):
     write(address, *(a_row(ts=n, boot="abc", seq=n) for n in (1, 2, 5)), a_label(ts=1, boot="abc", seq=1))
     lines = [line.split() for line in run("--log", address, "gaps")[1].splitlines()]
@@ -130,12 +144,14 @@ def test_the_address_is_that_of_the_gateway_or_else_the_databases(sqlite, tmp_pa
     assert "here" in run("tail", GATEWAY_PREDICTION_LOG=sqlite, DATABASE_URL=other)[1]
     assert "here" in run("tail", DATABASE_URL=sqlite)[1]
     assert "here" in run("--log", sqlite, "tail", GATEWAY_PREDICTION_LOG=other)[1]
+    assert "here" in run("--log", other, "tail", "--log", sqlite)[1]
+    assert "here" in run("tail", "--log", sqlite, GATEWAY_PREDICTION_LOG=other)[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["tail"], 2, "Missing option '--log' (env var: 'GATEWAY_PREDICTION_LOG', 'DATABASE_URL')"),
+        (["tail"], 2, "no address: expected GATEWAY_PREDICTION_LOG (or DATABASE_URL) to be set, or --log URL"),
         (["--log", "off", "tail"], 1, "Error: the prediction log is off"),
         (
             ["--log", "mysql://anna:secret-word@host/x", "tail"],
@@ -146,11 +162,19 @@ def test_the_address_is_that_of_the_gateway_or_else_the_databases(sqlite, tmp_pa
         (["--log", "file:///no/such", "tail"], 1, "Error: file:///no/such: No such file or directory"),
         (["--log", "sqlite:////dev/null", "tail"], 1, "Error: sqlite:////dev/null: "),
         (["--log", "{database}x", "tail"], 1, "does not exist"),
-        (["--log", "{database}", "tail"], 1, 'relation "predictions" does not exist'),
+        (["--log", "{database}", "tail"], 1, "there is no prediction log in it: it has no table prediction_log_schema"),
+        (["--log", "sqlite:////no/such/log.db", "purge", "--older-than", "1d"], 1, "log.db: there is no such file"),
+        (["--log", "{database}", "purge", "--older-than", "1d"], 1, "there is no prediction log in it"),
+        (["--log", "{database}", "gaps"], 1, "there is no prediction log in it"),
         (["--log", "{database}", "tail", "-n", "0"], 2, "-n"),
+        (["--log", "{database}", "tail", "-n", "99999999999999999999"], 2, "-n"),
+        (["--log", "{database}", "tail", "--version", "99999999999999999999"], 2, "--version"),
+        (["--log", "{database}", "tail", "--model", "\udcff"], 2, "'--model': expected UTF-8, got '\\udcff'"),
+        (["--log", "{database}", "tail", "--request", "\udcff"], 2, "'--request': expected UTF-8"),
         (["--log", "{database}", "tail", "--from", "noon"], 2, "'noon': expected a time such as 2026-11-26"),
-        (["--log", "{database}", "purge", "--older-than", "30"], 2, "'30': expected a number and a unit"),
-        (["--log", "{database}", "purge", "--older-than", "0d"], 2, "'0d': expected a number and a unit"),
+        (["--log", "{database}", "purge", "--older-than", "30"], 2, "'30': expected a number up to 999999 and a unit"),
+        (["--log", "{database}", "purge", "--older-than", "0d"], 2, "'0d': expected a number up to 999999 and a unit"),
+        (["--log", "{database}", "purge", "--older-than", "99999999d"], 2, "expected a number up to 999999 and a unit"),
         (["--log", "{database}", "purge"], 2, "Missing option '--older-than'"),
     ],
 )
@@ -161,3 +185,32 @@ def test_what_cannot_be_done_is_said_in_words_and_without_a_password(database, a
     assert "Traceback" not in error
     assert "secret-word" not in error
     assert PASSWORD not in error
+
+
+def test_ctrl_c_leaves_no_traceback_however_early_it_comes(sqlite):
+    """While modules are imported, and while the command runs."""
+    write(sqlite)
+    for module in ("gateway.settings", "gateway.prediction_log.offline.commands.drift"):
+        code = f"""
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["gateway", "log", "tail"]
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"GATEWAY_PREDICTION_LOG": sqlite},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode in (-signal.SIGINT, 1)
+        assert (done.stdout, done.stderr.replace("\n", "")) in [("", ""), ("", "Aborted!")]

@@ -43,6 +43,7 @@ def test_there_is_a_file_for_each_table_hour_and_worker(sink, folder):
         "predictions-20261126T12-0b.jsonl": 1,
         "feedback-20261126T12-0a.jsonl": 1,
     }
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}  # it may be personal data
 
 
 def test_a_line_is_an_object_with_the_columns_and_binary_ones_in_base64(sink, folder):

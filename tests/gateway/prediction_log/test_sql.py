@@ -90,9 +90,34 @@ def test_tables_of_another_version_are_left_alone(address, open_sink):
     sink.write([])
     sql(address, "UPDATE prediction_log_schema SET version = 7")
     other = open_sink(address)
-    with pytest.raises(SinkAway, match=r"its tables are of version \[7\], this gateway writes version \[1\]"):
+    with pytest.raises(SinkAway, match=r"its tables are of version \[7\], this gateway knows version \[1\]"):
         other.write([a_row()])
+    for look in (lambda: list(other.read(PredictionRow, Filter())), lambda: other.runs(PredictionRow), lambda: other.purge(1)):
+        with pytest.raises(SinkAway, match=r"version \[7\]"):
+            look()
     assert sql(address, "SELECT count(*) FROM predictions") == [(0,)]
+
+
+def test_a_table_of_another_program_is_left_alone_and_said_to_be_none_of_ours(address, open_sink):
+    sql(address, "CREATE TABLE predictions (x int)")
+    sink = open_sink(address)
+    with pytest.raises(SinkAway, match="its table predictions is another program's"):
+        sink.write([a_row()])
+    for look in (lambda: list(sink.read(PredictionRow, Filter())), lambda: sink.runs(PredictionRow), lambda: sink.purge(1)):
+        with pytest.raises(SinkAway, match="there is no prediction log in it"):
+            look()
+    assert not inspect(sink._engine).has_table("feedback")
+
+
+def test_only_the_owner_may_read_what_sqlite_keeps(tmp_path, open_sink):
+    shared = tmp_path / "shared.db"
+    shared.touch(mode=0o640)
+    for path in (tmp_path / "log.db", shared):
+        open_sink(f"sqlite:///{path}").write([a_row()])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    names = ("log.db", "log.db-wal", "log.db-shm")
+    assert {name: mode for name, mode in modes.items() if name.startswith("log")} == dict.fromkeys(names, 0o600)
+    assert modes["shared.db"] == 0o640  # a file that is there keeps its mode
 
 
 def test_tables_that_were_dropped_are_made_again(address, open_sink):
@@ -177,8 +202,14 @@ def test_a_database_that_is_away_is_said_to_be_in_one_line_without_its_password(
         ("predictions.db", "an address that begins with 'predictions.db'"),
         ("mysql://anna:secret-word@host/db", "an address that begins with 'mysql'"),
         ("postgresql+asyncpg://anna:secret-word@host/db", "begins with 'postgresql+asyncpg'"),
+        ("postgresql://anna:x@secret-word@host/db", "in a user or password write %40 for @"),
+        ("postgresql://anna:x@secret/secret-word@host/db", "write %40 for @"),
+        ("postgresql://host?user=anna&password=secret-word@host", "%3F for ?"),
+        ("postgresql://", "neither a host nor a database"),
         ("postgresql://anna:secret-word@host:port/db", "an address that cannot be read"),
         ("postgresql", "an address that cannot be read"),
+        ("postgresql://anna:\udcff@host/db", "an address that cannot be read"),
+        ("sqlite:///\udcff", "an address that cannot be read"),
         ("sqlite://", "got no file"),
         ("sqlite:///", "got no file"),
         ("sqlite:///:memory:", "got no file"),

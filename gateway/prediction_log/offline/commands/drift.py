@@ -13,6 +13,7 @@ from gateway.prediction_log.offline.drift.drift import ColumnDrift, column_drift
 from gateway.prediction_log.offline.drift.table import DriftTable, read_table
 from gateway.prediction_log.offline.drift.textfile import write_textfile
 from gateway.prediction_log.offline.failure import ExportFailure
+from gateway.prediction_log.options import FiniteRange
 
 _DRIFTED = 3
 _HEAD = ("COLUMN", "ROWS", "PSI", "P", "TEST", "STATISTIC", "P", "NAN", "P", "OUT OF RANGE", "VERDICT")
@@ -21,9 +22,7 @@ _HEAD = ("COLUMN", "ROWS", "PSI", "P", "TEST", "STATISTIC", "P", "NAN", "P", "OU
 @click.command()
 @click.option("--reference", required=True, type=click.Path(path_type=Path), help="What was normal, such as a good week.")
 @click.option("--current", required=True, type=click.Path(path_type=Path), help="What is asked about.")
-@click.option(
-    "--alpha", type=click.FloatRange(0, 0.5, min_open=True), default=0.05, show_default=True, help="Rate of false alarms."
-)
+@click.option("--alpha", type=FiniteRange(0, 0.5, min_open=True), default=0.05, show_default=True, help="Rate of false alarms.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option(
     "--push-textfile",

@@ -15,27 +15,42 @@ from gateway.prediction_log.offline.records.prediction_logs import recorded_requ
 from gateway.prediction_log.offline.replay.comparison import Comparison, OutputComparison
 from gateway.prediction_log.offline.replay.replay import Outcome
 from gateway.prediction_log.offline.replay.replay import replay as send
+from gateway.prediction_log.options import VERSION, FiniteRange, Text
+from gateway.settings import is_target
 
 _DIFFERS = 3
 
 
+def _target(context: click.Context, option: click.Parameter, value: str) -> str:
+    if not is_target(value):
+        raise click.BadParameter(f"expected host:port or a gRPC target such as dns:///serving:8500, got {value[:100]!r}")
+    return value
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", help="The model that is asked. Default: that of each record.")
-@click.option("--version", type=int, help="The version that is asked. Default: the latest one.")
+@click.option("--model", type=Text(), help="The model that is asked. Default: that of each record.")
+@click.option("--version", type=VERSION, metavar="NUMBER", help="The version that is asked. Default: the latest one.")
 @click.option("--compare", is_flag=True, help="Compare the outputs with the recorded ones.")
-@click.option(
-    "--tolerance", type=click.FloatRange(0), help="How much floats may differ, relative to the output's largest value."
-)
+@click.option("--tolerance", type=FiniteRange(0), help="How much floats may differ, relative to the output's largest value.")
 @click.option(
     "--target",
     envvar="GATEWAY_SERVING_TARGET",
     default="127.0.0.1:8500",
     show_default=True,
     show_envvar=True,
+    type=Text(),
+    callback=_target,
     help="The model server.",
 )
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds for each request.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=FiniteRange(0, 3600, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds for each request.",
+)
 @click.pass_context
 def replay(
     context: click.Context,
@@ -62,7 +77,7 @@ def replay(
         if compare:
             _print_comparison(comparison)
         if outcome.failed:
-            raise ExportFailure("\n".join([f"{outcome.failed} requests were not answered", *outcome.errors]))
+            raise ExportFailure("\n".join([f"{outcome.failed} requests were not answered by {target}", *outcome.errors]))
         if not outcome.answered:
             raise ExportFailure(f"{file}: there is no Predict request in it")
         if compare and not comparison.outputs:

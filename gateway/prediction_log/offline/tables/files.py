@@ -37,17 +37,25 @@ def check_format(name: Format) -> None:
         )
 
 
-def write_instances(path: Path, form: Format, labelled: Iterable[Labelled], most: int | None) -> int:
-    """Write a row for each instance, at most ``most``, and return how many. Raises ExportFailure and OSError."""
+def write_instances(path: Path, form: Format, labelled: Iterable[Labelled], most: int | None) -> tuple[int, int]:
+    """Write a row for each instance, at most ``most``. Raises ExportFailure and OSError.
+
+    Returns how many were written, and how many requests were left out because they have no instances.
+    """
     with Spool(path.parent) as spool:
-        plan, left = Plan(), most
+        plan, left, left_out = Plan(), most, 0
         for one in shown(labelled, "reading"):
             if left == 0:
                 break
-            plan.see(one)
-            spool.add(one)
+            count = instance_count(one)
+            if not count:
+                left_out += 1
+                continue
             if left is not None:
-                left -= min(instance_count(one), left)
+                count = min(count, left)
+                left -= count
+            plan.see(one, count)
+            spool.add(one)
         table = plan.table()
 
         def blocks() -> Iterator[Block]:
@@ -57,14 +65,14 @@ def write_instances(path: Path, form: Format, labelled: Iterable[Labelled], most
                     rest = None if rest is None else rest - len(block["row"])
                     yield block
 
-        return _written(_writer(form)(path, table.columns), blocks())
+        return _written(_writer(form)(path, table.columns), blocks()), left_out
 
 
-def write_requests(path: Path, form: Format, labelled: Iterable[Labelled], most: int | None) -> int:
-    """Write a row for each request, at most ``most``, and return how many. Raises OSError."""
+def write_requests(path: Path, form: Format, labelled: Iterable[Labelled], most: int | None) -> tuple[int, int]:
+    """Write a row for each request, at most ``most``. Returns as ``write_instances`` does: none is left out. Raises OSError."""
     writer = _writer(form)(path, requests.COLUMNS)
     rows = (one for one, _ in zip(labelled, range(most), strict=False)) if most is not None else labelled
-    return _written(writer, map(requests.request_block, shown(rows, "writing")))
+    return _written(writer, map(requests.request_block, shown(rows, "writing"))), 0
 
 
 def _writer(form: Format) -> Callable[[Path, Sequence[Column]], Writer]:

@@ -1,10 +1,9 @@
 """Joins predictions with the feedback that was given for them."""
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
-
-import orjson
 
 from gateway.prediction_log.offline.tables.columns import JSON, TEXT, Column
 from gateway.prediction_log.row import FeedbackRow, PredictionRow
@@ -13,6 +12,8 @@ from gateway.prediction_log.sinks.sink import Filter, Sink
 # A database takes so many ids in one statement.
 _CHUNK: Final = 1000
 _MOST: Final = 2**63
+_MOST_IN_DOUBLE: Final = 2**53
+_LONG: Final = "long int64"  # a whole number that may be none that a double holds
 
 
 class Labelled(NamedTuple):
@@ -42,25 +43,26 @@ class LabelKind:
 
     def see(self, label: str) -> None:
         """Take into account one more label."""
-        self._kinds.add(_kind(orjson.loads(label)))
+        self._kinds.add(_kind(json.loads(label)))
 
     @property
     def column(self) -> Column:
         """The column ``label``."""
-        match sorted(self._kinds):
-            case [kind]:
-                return Column("label", kind)
-            case ["double", "int64"]:
-                return Column("label", "double")
-            case _:
-                return Column("label", JSON)
+        kinds = self._kinds
+        if not kinds:
+            return Column("label", JSON)
+        if kinds <= {"int64", _LONG}:
+            return Column("label", "int64")
+        if kinds <= {"int64", "double"}:
+            return Column("label", "double")
+        return Column("label", kinds.copy().pop() if len(kinds) == 1 else JSON)
 
 
 def label_value(label: str, kind: str) -> Any:
     """The label as a value of the column."""
     if kind == JSON:
         return label
-    value = orjson.loads(label)
+    value = json.loads(label)
     return float(value) if kind == "double" else value
 
 
@@ -68,8 +70,8 @@ def _kind(value: Any) -> str:
     match value:
         case bool():
             return "bool"
-        case int() if value < _MOST:  # others of 64 bits are unsigned, and longer ones are read as floats
-            return "int64"
+        case int() if -_MOST <= value < _MOST:
+            return "int64" if abs(value) <= _MOST_IN_DOUBLE else _LONG
         case float():
             return "double"
         case str():

@@ -50,15 +50,16 @@ class Plan:
         self._binary: set[tuple[str, str]] = set()
         self._label = LabelKind()
 
-    def see(self, labelled: Labelled) -> None:
-        """Take into account one more row. Raises ExportFailure if its tensors cannot be read."""
+    def see(self, labelled: Labelled, count: int) -> None:
+        """Take into account the first ``count`` instances of one more row. Raises ExportFailure if it cannot be read."""
         row = labelled.row
         for head, tensor in heads_of(row):
             self._heads.setdefault(head, f"{row.model}/{row.version}")
             if head.dtype == STRING and head.form == "flat" and not _is_text(tensor):
                 self._binary.add((head.side, head.name))
-        for label in labelled.labels.values():
-            self._label.see(label)
+        for instance, label in labelled.labels.items():
+            if instance < count:
+                self._label.see(label)
 
     def table(self) -> "Table":
         """The table of all rows seen. Raises ExportFailure if two tensors need the same column in different ways."""

@@ -287,6 +287,14 @@ def test_a_textfile_that_cannot_be_read_or_written_is_exit_1(tmp_path, name, mes
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("alpha", ["nan", "inf", "0", "0.6"])
+def test_a_level_that_no_p_value_is_compared_with_is_refused(tmp_path, alpha):
+    side = exported(tmp_path, "a")
+    code, out, error = run("drift", "--reference", side, "--current", side, "--alpha", alpha)
+    assert (code, out) == (2, "")
+    assert "--alpha" in error
+
+
 def test_too_few_rows_are_exit_1(tmp_path):
     few, many = exported(tmp_path, "a", rows=400), exported(tmp_path, "b")
     code, out, error = run("drift", "--reference", few, "--current", many)

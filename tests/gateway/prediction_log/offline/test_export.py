@@ -53,6 +53,9 @@ def a_prediction(number, rows=2, **changes):
     return a_row(**plain | {"inputs": tensors.encode(inputs, True), "outputs": tensors.encode(outputs, True)} | changes)
 
 
+LEFT_OUT = "left out: 1 requests without instances, such as refused ones; --per request has them\n"
+
+
 def a_log(address):
     """Ten requests of two instances, two models and versions; the last but one was refused. Labels come late, and change."""
     rows = [a_prediction(n, model="ab"[n % 2], version=1 + n // 5) for n in range(9)]
@@ -72,7 +75,7 @@ def a_log(address):
 def test_every_sink_gives_all_instances_with_their_last_labels(address, tmp_path, form):
     a_log(address)
     path = tmp_path / f"out.{form}"
-    assert run("--log", address, "export", "--format", form, "--output", path) == (0, "", f"{path}: 18 rows\n")
+    assert run("--log", address, "export", "--format", form, "--output", path) == (0, "", f"{path}: 18 rows\n{LEFT_OUT}")
     rows = rows_of(path)
     assert [(row["request_id"], row["row"]) for row in rows] == [(f"r{n}", i) for n in range(9) for i in range(2)]
     assert [(row["request_id"], row["row"], row["label"]) for row in rows if "label" in row] == [("r3", 1, 5), ("r8", 0, 6)]
@@ -182,9 +185,23 @@ def test_a_file_appears_when_it_is_complete_and_only_its_owner_reads_it(sqlite, 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["export", "--output", "{folder}/no/such/out"], 1, "/no/such/out: No such file or directory"),
-        (["export", "--output", "{folder}"], 1, "not a regular file"),
-        (["export", "--output", "/dev/full/x"], 1, "/dev/full/x: Not a directory"),
+        (["export", "--output", "{folder}/no/such/out.csv"], 1, "/no/such/out.csv: No such file or directory"),
+        (["export", "--format", "csv", "--output", "{folder}"], 1, "not a regular file"),
+        (["export", "--output", "/dev/full/x.csv"], 1, "/dev/full/x.csv: Not a directory"),
+        (["export", "--format", "csv", "--output", "/dev/stdout"], 1, "expected one, or - for the standard output"),
+        (["export", "--format", "csv", "--output", "/proc/self/fd/1"], 1, "expected one, or - for the standard output"),
+        (["export", "--output", ""], 2, "expected the path of a file"),
+        (
+            ["export", "--output", "{folder}/x.txt"],
+            2,
+            "x.txt: expected a name that ends in .parquet, .jsonl, .csv, or --format",
+        ),
+        (["export", "--output", "-"], 2, "-: expected a name that ends in"),
+        (["export", "--output", "{folder}/x.parquet", "--format", "csv"], 2, "--format csv is another one than"),
+        (["export", "--output", "{folder}/x.csv", "--format", "predictionlog"], 2, "--format predictionlog is another one"),
+        (["export", "--output", "{folder}/x", "--format", "predictionlog", "--per", "request"], 2, "--per is for tables"),
+        (["export", "--output", "{folder}/x.csv", "--model", "\udcff"], 2, "'--model': expected UTF-8"),
+        (["export", "--output", "{folder}/x.csv", "--version", "99999999999999999999"], 2, "--version"),
         (["export"], 2, "Missing option '--output'"),
         (["export", "--output", "{folder}/x", "--format", "xml"], 2, "'xml' is not one of"),
         (["export", "--output", "{folder}/x", "--limit", "0"], 2, "--limit"),
@@ -197,6 +214,34 @@ def test_what_cannot_be_done_is_said_in_words(sqlite, tmp_path, arguments, code,
     assert (found, out) == (code, "")
     assert message in error
     assert "Traceback" not in error
+
+
+def test_a_link_is_followed(sqlite, tmp_path):
+    write(sqlite, a_prediction(1))
+    link = tmp_path / "link.csv"
+    link.symlink_to("target.csv")
+    for _ in range(2):
+        assert run("--log", sqlite, "export", "--output", link)[0] == 0
+        assert link.is_symlink()
+        assert len(rows_of(tmp_path / "target.csv")) == 2
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_hyphen_is_the_standard_output(sqlite, tmp_path, form):
+    write(sqlite, a_prediction(1))
+    assert run("--log", sqlite, "export", "--format", form, "--output", tmp_path / "out")[0] == 0
+    command = [sys.executable, "-m", "gateway", "log", "--log", sqlite, "export", "--format", form, "--output", "-"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=100, check=True)
+    assert done.stdout == (tmp_path / "out").read_bytes()
+    assert not (ROOT / "-").exists()
+
+
+def test_the_suffix_names_the_format(sqlite, tmp_path):
+    write(sqlite, a_prediction(1))
+    for name in ("out.parquet", "out.jsonl", "out.csv"):
+        assert run("--log", sqlite, "export", "--output", tmp_path / name)[0] == 0
+        assert len(rows_of(tmp_path / name)) == 2
+    assert "[default: by the suffix" in run("export", "--help")[1]
 
 
 def test_a_log_with_no_rows_gives_a_table_with_no_rows(sqlite, tmp_path):
@@ -227,7 +272,7 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_do(sqlite, tmp_path):
         "util.find_spec = lambda name, *rest: None if name == 'pyarrow' else find(name, *rest)\n"
     )
     environ = {"PYTHONPATH": str(tmp_path), "GATEWAY_PREDICTION_LOG": sqlite}
-    done = python("-m", "gateway", "log", "export", "--output", tmp_path / "out", **environ)
+    done = python("-m", "gateway", "log", "export", "--output", tmp_path / "out.parquet", **environ)
     assert done.returncode == 1
     assert done.stderr == (
         "Error: Parquet needs pyarrow, which is not installed: pip install 'serving-gateway[export]', or use --format jsonl\n"

@@ -70,14 +70,42 @@ def test_a_request_that_is_not_answered_is_exit_1_and_says_why(tmp_path, served)
     fake.failures.append((grpc.StatusCode.INVALID_ARGUMENT, "no such shape"))
     code, _, error = run("replay", a_file(tmp_path, recorded(1.0), recorded(2.0)), "--compare", "--target", target)
     assert code == 1
-    assert error.splitlines() == ["Error: 1 requests were not answered", "request 0: INVALID_ARGUMENT: no such shape"]
+    assert error.splitlines() == [
+        f"Error: 1 requests were not answered by {target}",
+        "request 0: INVALID_ARGUMENT: no such shape",
+    ]
 
 
 def test_a_server_that_is_away_is_exit_1(tmp_path):
-    code, out, error = run("replay", a_file(tmp_path, recorded(1.0)), "--target", f"127.0.0.1:{free_port()}", "--timeout", "2")
+    target = f"127.0.0.1:{free_port()}"
+    code, out, error = run("replay", a_file(tmp_path, recorded(1.0)), "--target", target, "--timeout", "2")
     assert code == 1
+    assert f"not answered by {target}" in error
     assert "answered by" not in out
     assert "UNAVAILABLE: the model server cannot be reached" in error
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--target", "", "expected host:port or a gRPC target such as dns:///serving:8500, got ''"),
+        ("--target", "foo", "expected host:port"),
+        ("--target", "foo\udcff:1", "expected UTF-8"),
+        ("--timeout", "nan", "no finite number"),
+        ("--timeout", "inf", "range"),
+        ("--timeout", "1e300", "range"),
+        ("--tolerance", "nan", "no finite number"),
+        ("--tolerance", "inf", "no finite number"),
+        ("--version", "-1", "range"),
+        ("--version", "99999999999999999999", "range"),
+        ("--model", "x\udcff", "expected UTF-8, got 'x\\udcff'"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_before_anything_is_sent(tmp_path, option, value, message):
+    code, out, error = run("replay", a_file(tmp_path, recorded(1.0)), option, value)
+    assert (code, out) == (2, "")
+    assert option in error
+    assert message in error
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def a_request(inputs=None, outputs=None, rows=1, labels=None, whole=True, **chan
 
 def exported(folder, form, *requests, most=None):
     path = Path(folder) / f"table.{form}"
-    count = write_instances(path, form, requests, most)
+    count, _ = write_instances(path, form, requests, most)
     found = rows_of(path)
     assert len(found) == count
     return found
@@ -293,17 +293,24 @@ def test_strings_are_text_unless_one_is_not_utf8(tmp_path):
         (['"cat"', "3"], "string", ['"cat"', "3"]),
         (["[1,2]", '{"a":1}'], "string", ["[1,2]", '{"a":1}']),
         (["true", "1"], "string", ["true", "1"]),
-        (["1", "36893488147419103232"], "double", [1.0, 2.0**65]),
+        (["1", "18446744073709551617"], "string", ["1", "18446744073709551617"]),
+        (["1", "9007199254740993"], "int64", [1, 9007199254740993]),
+        (["0.5", "9007199254740993"], "string", ["0.5", "9007199254740993"]),
     ],
 )
 def test_labels_have_the_type_that_all_of_them_have(tmp_path, labels, kind, values):
     request = a_request(
         {"x": np.zeros((3, 1))},
         rows=3,
-        labels={0: labels[0], 2: labels[1], 9: labels[0]},  # there is no row 9
+        labels={0: labels[0], 2: labels[1], 9: '["stray"]'},  # there is no row 9
     )
     assert parquet_types(tmp_path, request)["label"] == kind
     assert [line.get("label") for line in exported(tmp_path, "parquet", request)] == [values[0], None, values[1]]
+
+
+def test_a_label_that_a_limit_leaves_out_has_no_say_in_the_type(tmp_path):
+    request = a_request({"x": np.zeros((2, 1))}, rows=2, labels={0: "7", 1: '"cat"'})
+    assert [line["label"] for line in exported(tmp_path, "csv", request, request, most=1)] == [7]
 
 
 def test_json_lines_have_labels_as_the_json_that_they_are(tmp_path):
@@ -343,7 +350,7 @@ def test_columns_of_what_a_limit_leaves_out_do_not_matter(tmp_path):
 
 def test_row_groups_have_65536_rows(tmp_path):
     requests = (a_request({"x": np.arange(1000.0)}, rows=1000) for _ in range(150))
-    assert write_instances(tmp_path / "t.parquet", "parquet", requests, None) == 150_000
+    assert write_instances(tmp_path / "t.parquet", "parquet", requests, None) == (150_000, 0)
     file = pq.ParquetFile(tmp_path / "t.parquet")
     groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
     assert [group.num_rows for group in groups] == [65_536, 65_536, 150_000 - 2 * 65_536]
@@ -362,7 +369,7 @@ def test_a_row_for_each_request_has_all_columns_of_the_log(tmp_path, form):
         inputs, None, labels={0: "7", 1: '"cat"'}, digest=b"\x01\x02", sample_rate=0.5, status=503, error="UNAVAILABLE"
     )
     path = tmp_path / f"t.{form}"
-    assert write_requests(path, form, [request, request, request], 2) == 2
+    assert write_requests(path, form, [request, request, request], 2) == (2, 0)
     row, _ = rows_of(path)
     read = (lambda value: value) if form == "jsonl" else json.loads
     assert read(row["inputs"]) == {"x": [[0.5, "NaN"]], "b": ["Infinity"], "text": ["a"]}
