@@ -14,6 +14,7 @@ from gateway.inference.signature import ModelRef
 
 _INT64_MAX = 2**63 - 1
 _ALL_MODELS = "/v1/models"
+_FEEDBACK = "/v1/feedback"  # a route of the gateway's own
 _REMEMBERED_LENGTH = 200  # of a path
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PATTERNS = {
@@ -60,7 +61,9 @@ def _parse_path(method: str, path: str) -> ModelPath:
 
 def malformed_request(method: str, path: str) -> InvalidArgument:
     """The error for whatever is not one of the dialect's routes, methods included: this dialect has no 405."""
-    if _PATTERNS["POST"].fullmatch(path):
+    if path == _FEEDBACK:
+        instead = f"{path} takes POST"
+    elif _PATTERNS["POST"].fullmatch(path):
         instead = f"{path} takes POST" if method != "POST" else "the verb is written in small letters"
     elif method != "GET" and _PATTERNS["GET"].fullmatch(path):
         instead = f"{path} takes GET; a prediction is POST {path}:predict"

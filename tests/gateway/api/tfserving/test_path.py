@@ -63,6 +63,12 @@ def test_anything_else_is_malformed(method, path):
     assert caught.value.message.partition("\n")[0] == f"Malformed request: {method} {path}"
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_wrong_method_of_feedback_is_told_the_right_one(method):
+    with pytest.raises(InvalidArgument, match=r"\n/v1/feedback takes POST$"):
+        parse_path(method, "/v1/feedback")
+
+
 @pytest.mark.parametrize("digits", ["9223372036854775808", "18446744073709551615", "9" * 5000])
 def test_a_version_beyond_int64_is_refused_briefly(digits):
     with pytest.raises(InvalidArgument, match="Failed to convert version") as caught:
