@@ -209,7 +209,10 @@ class Settings:
         _checked_limits, "", "What an address without a key may ask for, such as `600/min;burst=50`. Empty: no limit.", "limits"
     )
     trusted_proxies: tuple[Network, ...] = _parsed(
-        parse_proxies, (), "The networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: none.", "networks"
+        parse_proxies,
+        (),
+        "The networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: none.",
+        "networks such as 10.0.0.0/8, ::1",
     )
     redis_url: str = _text(
         "",
@@ -309,9 +312,11 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
 def _problem(key: str, value: str, why: list[str]) -> str:
     if key in _FIELDS:
         metadata = _FIELDS[key].metadata
-        which = f" ({'; '.join(why)})" if key == "cache" or "says_why" in metadata else ""
         shown = "" if key in _SECRET else f"={value!r}"
-        return f"{_variable(key)}{shown}: expected {metadata['expected']}{which}"
+        reason = "; ".join(why) if key == "cache" or "says_why" in metadata else ""
+        if reason.startswith("expected "):
+            return f"{_variable(key)}{shown}: {reason}"
+        return f"{_variable(key)}{shown}: expected {metadata['expected']}{f' ({reason})' if reason else ''}"
     if key in _REMOVED:
         return f"{_variable(key)}: this setting does nothing any more, remove it: {_REMOVED[key]}"
     variable = _variable(key) if key == key.lower() else PREFIX + key

@@ -56,7 +56,7 @@ class Authenticator:
         """
         text = _text(headers, query)
         if not key_text.is_like_a_key(text):
-            raise Unauthenticated(_MALFORMED, "malformed")
+            raise Unauthenticated(_why_malformed(text), "malformed")
         key = self._find(text[key_text.ID]) or _NOBODY
         if not hmac.compare_digest(key_text.sha256_of(text), key.sha256):
             if key_text.id_of(text) is None:
@@ -67,6 +67,14 @@ class Authenticator:
             raise Unauthenticated(f"the key {key.name} {verb} {state}", state)
         self._note_use(key.id)
         return key
+
+
+def _why_malformed(text: str) -> str:
+    if "," in text:
+        return f"the key is malformed: it has a comma, as a header has that comes twice; send one of {_WAYS}"
+    if text[:7].lower() == "bearer ":
+        return f"the key is malformed: the word Bearer belongs to Authorization only; send {_WAYS}"
+    return _MALFORMED
 
 
 def _text(headers: Mapping[str, str], query: str) -> str:

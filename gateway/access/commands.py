@@ -18,12 +18,13 @@ from gateway.access.key import Key
 from gateway.access.key_changes import KeyChangeError
 from gateway.access.key_file import CheckLimits, KeyFileError
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION: Final = re.compile(r"(\d{1,5})([smhd])")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION: Final = re.compile(r"([0-9]{1,18})([smhd])")
+_LONGEST: Final = timedelta(days=36500)
 
 
 class _Duration(click.ParamType[timedelta]):
-    """A length of time, such as ``90d``; at least ``least``."""
+    """A length of time, such as ``90d``; at least ``least``, and at most 100 years."""
 
     name = "duration"
 
@@ -33,17 +34,24 @@ class _Duration(click.ParamType[timedelta]):
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         """The time that the text means."""
         parts = _DURATION.fullmatch(str(value))
-        duration = parts and timedelta(**{_UNITS[parts[2]]: int(parts[1])})
-        if duration is None or duration < self._least:
-            expected = f"a number with s, m, h or d behind it, such as 24h, and at least {self._least.seconds}s"
+        seconds = int(parts[1]) * _UNITS_S[parts[2]] if parts else -1
+        if not self._least.total_seconds() <= seconds <= _LONGEST.total_seconds():
+            expected = f"a number with s, m, h or d behind it, such as 24h, from {self._least.seconds}s to {_LONGEST.days}d"
             self.fail(f"expected {expected}, got {key_text.hide_secrets(str(value))!r}", parameter, context)
-        return duration
+        return timedelta(seconds=seconds)
 
 
 def keys(check_limits: CheckLimits) -> click.Group:
     """The group of commands. ``check_limits`` raises ValueError for a text that is none of limits."""
     commands = (_new, _list, _rotate, _disable)
     return click.Group("keys", commands, help="Make and look after API keys.", context_settings={"obj": check_limits})
+
+
+def _only(context: click.Context, parameter: click.Parameter, values: Sequence[timedelta]) -> timedelta | None:
+    """The one of ``values``, of an option that click would otherwise take the last of."""
+    if len(values) > 1:
+        raise click.BadParameter("expected it once", context, parameter)
+    return values[0] if values else None
 
 
 def _file_option(exists: bool) -> Callable[..., Any]:
@@ -60,28 +68,48 @@ def _file_option(exists: bool) -> Callable[..., Any]:
 
 @click.command("new")
 @click.argument("name")
-@click.option("--scope", default="predict,metadata", show_default=True, help="Some of predict, metadata, admin and metrics.")
-@click.option("--models", default="*", show_default=True, help="Names or patterns of models, with commas between them.")
-@click.option("--limit", default="", help="How much the key may do, such as '100/day; 30/hour'.  [default: no limit]")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=("predict,metadata",),
+    show_default=True,
+    help="Some of predict, metadata, admin and metrics.",
+)
+@click.option(
+    "--models", multiple=True, default=("*",), show_default=True, help="Names or patterns of models, with commas between them."
+)
+@click.option(
+    "--limit", "limits", multiple=True, help="How much the key may do, such as '100/day; 30/hour'.  [default: no limit]"
+)
 @click.option(
     "--expires",
     "lifetime",
+    multiple=True,
+    callback=_only,
     type=_Duration(timedelta(seconds=1)),
     help="How long the key is valid, such as 90d.  [default: it does not expire]",
 )
 @_file_option(exists=False)
 @click.pass_obj
 def _new(
-    check_limits: CheckLimits, *, name: str, scope: str, models: str, limit: str, lifetime: timedelta | None, path: Path
+    check_limits: CheckLimits,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    models: Sequence[str],
+    limits: Sequence[str],
+    lifetime: timedelta | None,
+    path: Path,
 ) -> None:
     """Make a key for NAME, and print it. It is not shown again."""
-    new, now = key_text.new(), _now()
+    new, now, limit = key_text.new(), _now(), "; ".join(limits)
     try:
         key = Key(
             id=new.id,
             name=name,
             sha256=new.sha256,
-            scopes=_split(scope),
+            scopes=_split(scopes),
             models=_split(models),
             limits=limit,
             created=now,
@@ -120,8 +148,10 @@ def _list(check_limits: CheckLimits, as_json: bool, path: Path) -> None:
 @click.argument("name")
 @click.option(
     "--overlap",
+    multiple=True,
+    callback=_only,
     type=_Duration(timedelta(0)),
-    default="24h",
+    default=("24h",),
     show_default=True,
     help="How long the old key stays valid; 0s: it is not.",
 )
@@ -157,8 +187,8 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(","))
+def _split(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for part in ",".join(texts).split(","))
 
 
 def _show(text: str, key: Key) -> None:

@@ -19,8 +19,8 @@ State: TypeAlias = Literal["live", "expired", "disabled"]
 
 # Names and patterns are shown in logs and lists, and a key that was given for one must not get there: so none has sgk_ in it.
 _NAME: Final = re.compile(r"(?!.*sgk_)[0-9A-Za-z][0-9A-Za-z._@-]{0,63}")
-# A model's name stands between slash and colon in a path, so it has neither.
-_MODELS: Final = re.compile(r"(?!.*sgk_)[^\s:/,]{1,200}")
+# A model's name stands between slash and colon in a path, so it has neither. To ``fnmatch`` a [ that is not closed is a letter.
+_MODELS: Final = re.compile(r"(?!.*sgk_)(?=.{1,200}\Z)([^\s:/,[]|\[!?+\]?+[^\s:/,\]]*\])+")
 
 _Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
@@ -57,7 +57,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         _expect(self.models, "models", "at least one", "none")
         for pattern in self.models:
             is_pattern = pattern.isprintable() and _MODELS.fullmatch(pattern)
-            _expect(is_pattern, "models", "names of models or patterns with * ? []", pattern)
+            _expect(is_pattern, "models", "names of models or patterns with * ? [] whose brackets are closed", pattern)
 
     def __repr__(self) -> str:
         return f"Key({self.id}, {self.name!r})"

@@ -7,7 +7,7 @@ may belong to any user.
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -37,10 +37,11 @@ def read(path: Path, check_limits: CheckLimits) -> tuple[Key, ...]:
     """The keys in the file at ``path``; none when there is no such file.
 
     Raises:
-        KeyFileError: the file cannot be read, others can write it, or a line of it is no key.
+        KeyFileError: the file cannot be read or is none, others can write it, or a line of it is no key.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            _refuse_if_no_file(path, os.fstat(file.fileno()))
             _refuse_if_others_write(path, os.fstat(file.fileno()))
             return _parse(path, file.read(), check_limits)
     except FileNotFoundError:
@@ -58,9 +59,18 @@ def check_at_start(path: Path, check_limits: CheckLimits) -> None:
     keys = read(path, check_limits)
     now = datetime.now(UTC)
     if not any(key.state(now) == "live" for key in keys):
-        log.warning("keys.nobody_is_let_in", path=str(path), keys=len(keys))
+        warn_of_nobody(path, keys)
     if path.exists() and path.stat().st_mode & _OTHERS_READ:
         log.warning("keys.readable_by_others", path=str(path), mode=stat.filemode(path.stat().st_mode))
+
+
+def warn_of_nobody(path: Path, keys: Sized) -> None:
+    """Say in the log that nobody is let in, and why: none of ``keys``, which the file at ``path`` holds, is valid."""
+    if keys:
+        reason = "each key has expired or is disabled"
+    else:
+        reason = "the file holds no keys" if path.exists() else "there is no such file"
+    log.warning("keys.nobody_is_let_in", path=str(path), keys=len(keys), reason=reason)
 
 
 def change(
@@ -85,6 +95,8 @@ def change(
         return new
 
     try:
+        if path.exists():
+            _refuse_if_no_file(path, path.stat())
         locked_file.rewrite(path, edited, patience_s)
     except TimeoutError as error:
         raise KeyFileError(str(error)) from error
@@ -92,6 +104,16 @@ def change(
         hint = ": it is mounted by itself; mount its folder instead" if error.errno == errno.EBUSY else ""
         raise KeyFileError(f"{path}: it cannot be changed: {error.strerror}{hint}") from error
     return keys
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a pipe too without a wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _refuse_if_no_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path}: expected a regular file, got {stat.filemode(status.st_mode)}")
 
 
 def _refuse_if_others_write(path: Path, status: os.stat_result) -> None:

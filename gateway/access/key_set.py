@@ -22,7 +22,8 @@ class KeySet:
     """Holds the keys of the file at ``path``, by their ids. A thread of its own does all I/O, ``find`` and ``note_use`` none.
 
     A file that is broken, or that others can write, is told once in the log, and the keys from before stay; a worker that
-    starts with such a file lets nobody in. A missing or empty file lets nobody in either.
+    starts with such a file lets nobody in. A file without a valid key lets nobody in either, nor does a missing or
+    deleted one: when that happens after the start, the log says it and why.
 
     A file that was written less than ``settle_s`` seconds ago is left for the next look, because an editor or ``cp`` may have
     written only a part of it. Last uses are written every ``flush_every_s`` seconds.
@@ -35,6 +36,7 @@ class KeySet:
         self._flush_every_s = flush_every_s
         self._last_use = LastUse(path_beside(path))
         self._keys: dict[str, Key] = {}
+        self._live: Key | None = None  # one that is valid, so that not all must be looked at
         self._used: set[str] = set()
         self._seen: tuple[int, ...] | None = None
         self._is_closed = threading.Event()
@@ -65,6 +67,8 @@ class KeySet:
         seen = _mark(self._path)
         is_first = self._seen is None
         if seen == self._seen or (not is_first and 0 <= time.time_ns() - seen[0] < self._settle_ns):
+            if self._live is not None and self._live.state(datetime.now(UTC)) != "live":
+                self._find_live()
             return
         self._seen = seen
         try:
@@ -75,6 +79,13 @@ class KeySet:
         self._keys = {key.id: key for key in keys}
         now = datetime.now(UTC)
         log.info("keys.read", path=str(self._path), keys=len(keys), live=sum(key.state(now) == "live" for key in keys))
+        self._find_live(is_first=is_first)
+
+    def _find_live(self, *, is_first: bool = False) -> None:
+        now = datetime.now(UTC)
+        self._live = next((key for key in self._keys.values() if key.state(now) == "live"), None)
+        if self._live is None and not is_first:  # the start has said it already
+            key_file.warn_of_nobody(self._path, self._keys)
 
     def _note_uses(self) -> None:
         now = datetime.now(UTC)

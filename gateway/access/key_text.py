@@ -22,7 +22,8 @@ _LENGTH: Final = 49
 ID: Final = slice(4, 12)
 """Where the id is in the text."""
 
-_SECRET: Final = re.compile(r"(sgk_[0-9A-Za-z]{0,8})\w*")
+# The dots are those of a text that was hidden before.
+_SECRET: Final = re.compile(r"(sgk_[0-9A-Za-z]{0,8})\w*(?:\.\.\.)?")
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -78,7 +79,10 @@ def sha256_of(text: str) -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """``text``, in which of each key, or of what begins as one, only the prefix and the id are left."""
+    """``text``, in which of each key, or of what begins as one, only the prefix and the id are left.
+
+    Hiding again changes nothing.
+    """
     return _SECRET.sub(r"\1...", text) if PREFIX in text else text
 
 

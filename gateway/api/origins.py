@@ -22,7 +22,8 @@ _PREFLIGHT: Final = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST"),
     (
         "Access-Control-Allow-Headers",
-        "Accept, Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, X-API-Key, X-Request-Id",
+        "Accept, Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, X-API-Key, X-Request-Id, "
+        "traceparent, tracestate",  # scripts that trace send both or none
     ),
     ("Access-Control-Max-Age", "7200"),  # as long as a browser keeps it at most
 )

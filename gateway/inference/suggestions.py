@@ -47,8 +47,11 @@ def with_served(error: GatewayError, unknown: UnknownModel, may_see: Callable[[s
     """``error``, which is about ``unknown``, with the models that are served and that its caller may know of."""
     served = [name for name in unknown.served if may_see(name)]
     close = difflib.get_close_matches(short_name(unknown.name), served, n=3)
-    hint = f"Did you mean {' or '.join(map(short_name, close))}?" if close else f"Served are: {listed_names(served)}"
-    return with_hint(error, hint)
+    if close:
+        return with_hint(error, f"Did you mean {' or '.join(map(short_name, close))}?")
+    if unknown.served and not served:
+        return with_hint(error, "GET /v1/models with a key lists the models that are for it")
+    return with_hint(error, f"Served are: {listed_names(served)}")
 
 
 def unserved(model: ModelRef, known: Sequence[ModelStatus], *, is_status: bool = False) -> GatewayError:

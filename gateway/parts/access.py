@@ -1,7 +1,7 @@
 """Who may call, and how much: the key file and the limits of one process, made from the settings."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gateway.access import key_file
@@ -9,9 +9,10 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.gate import AddressLimits, Gate
 from gateway.access.key_file import KeyFileError
 from gateway.access.key_set import KeySet
-from gateway.access.limits.leases import Leases, redis_at
+from gateway.access.limits.leases import Leases
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
+from gateway.access.limits.redis_client import redis_at
 from gateway.access.limits.table import LimitTable
 from gateway.api.routes import Route
 from gateway.settings import Settings, SettingsError
@@ -65,11 +66,10 @@ def check_access(settings: Settings) -> None:
     if settings.redis_url:
         try:
             redis_at(settings.redis_url)
-        except ValueError:  # its words may repeat a password
-            raise SettingsError("GATEWAY_REDIS_URL: expected a URL such as redis://host:6379/0") from None
-        if settings.keys_file is None and not settings.address_limits:
-            meaning = "it is not used: without GATEWAY_KEYS_FILE and GATEWAY_ADDRESS_LIMITS nothing is limited"
-            log.warning("redis.unused", setting="GATEWAY_REDIS_URL", meaning=meaning)
+        except ValueError as error:
+            raise SettingsError(f"GATEWAY_REDIS_URL: {error}") from None
+    for setting, meaning in _unused(settings):
+        log.warning("setting.unused", setting=setting, meaning=meaning)
     if settings.keys_file is None:
         log.info("keys.off", setting="GATEWAY_KEYS_FILE", meaning="whoever reaches the gateway may call it")
         return
@@ -77,3 +77,16 @@ def check_access(settings: Settings) -> None:
         key_file.check_at_start(settings.keys_file, parse_limits)
     except KeyFileError as error:
         raise SettingsError(f"GATEWAY_KEYS_FILE: {error}") from error
+
+
+def _unused(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The settings that have no effect beside the others, and why."""
+    has_keys, has_address_limits = settings.keys_file is not None, bool(settings.address_limits)
+    if settings.redis_url and not has_keys and not has_address_limits:
+        yield "GATEWAY_REDIS_URL", "without GATEWAY_KEYS_FILE and GATEWAY_ADDRESS_LIMITS nothing is limited"
+    if has_address_limits and has_keys:
+        yield "GATEWAY_ADDRESS_LIMITS", "with GATEWAY_KEYS_FILE each key has its own limits, and what has no key is refused"
+    if settings.trusted_proxies and (has_keys or not has_address_limits):
+        yield "GATEWAY_TRUSTED_PROXIES", "only GATEWAY_ADDRESS_LIMITS without GATEWAY_KEYS_FILE looks at addresses"
+    if settings.metrics_key == "on" and not has_keys:
+        yield "GATEWAY_METRICS_KEY", "without GATEWAY_KEYS_FILE no route needs a key"

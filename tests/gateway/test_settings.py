@@ -209,6 +209,28 @@ def test_a_value_that_cannot_be_is_refused_at_the_start(variable, value):
         settings_from_environment({variable: value})
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "GATEWAY_TRUSTED_PROXIES",
+            "10.0.0.1/8",
+            "expected networks such as 10.0.0.0/8, ::1 ('10.0.0.1/8' is an address in 10.0.0.0/8, and no network)",
+        ),
+        (
+            "GATEWAY_ADDRESS_LIMITS",
+            "many",
+            "expected a limit such as '100/day' or 'parallel=8', or an option burst=, unit= or per=,"
+            " with semicolons between them, got 'many'",
+        ),
+    ],
+)
+def test_what_was_expected_is_said_once(variable, value, message):
+    with pytest.raises(SettingsError) as refused:
+        settings_from_environment({variable: value})
+    assert str(refused.value) == f"{variable}={value!r}: {message}"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "my-host.example", "my_host"])
 def test_every_form_of_address_to_listen_on_is_taken(host):
     assert settings_from_environment({"GATEWAY_HOST": host}).host == host

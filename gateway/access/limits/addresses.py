@@ -22,10 +22,7 @@ def parse_proxies(text: str) -> tuple[Network, ...]:
     Raises:
         ValueError: it is not such a list.
     """
-    try:
-        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise ValueError(f"expected networks such as '10.0.0.0/8, ::1', got {text!r}: {error}") from error
+    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
@@ -53,6 +50,16 @@ def network_of(address: str) -> str:
     if isinstance(parsed, IPv4Address):
         return f"{parsed}/32"
     return str(IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is none") from error
+    if ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(f"{text!r} is an address in {network}, and no network")
+    return network
 
 
 def _without_port(hop: str) -> str:

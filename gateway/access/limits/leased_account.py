@@ -121,13 +121,16 @@ class LeasedAccount(Account):
         else:
             cells[base + LEASE] -= cost
             self.meter.take_leased(now_ns, cost)
+            if self._seen_room <= 0 and self._store.is_up:
+                # The next lease may be all that the limit still has.
+                self._seen_room += self.meter.room(now_ns, self._others(now_ns))
 
     def _place(self, now_ns: int) -> None:
         super()._place(now_ns)
         self.seen = self._seen
 
     def _seen(self) -> tuple[int, ...]:
-        """What was left of the lease, and when the meter expects more."""
+        """What was left of the lease, or of the limit when the lease is used up, and when the meter expects more."""
         return (max(0, self._seen_room), *self.meter.seen()[1:])
 
     def is_idle(self, now_ns: int) -> bool:

@@ -15,12 +15,10 @@ from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.access.limits.leased_account import Grant, LeasedAccount
+from gateway.access.limits.redis_client import redis_at
 from gateway.access.limits.table import LimitTable
 from gateway.telemetry.logs import logger
 
@@ -29,7 +27,6 @@ log = logger("limits")
 _SCRIPT: Final = files(__package__).joinpath("exchange.lua").read_text(encoding="utf-8")
 # The braces keep all keys on one node of a cluster.
 _PREFIX: Final = "{gateway-limits}:"
-_SOCKET_TIMEOUT_S: Final = 0.25
 _EXCHANGE_TIMEOUT_S: Final = 0.5
 _BEAT_S: Final = 0.5
 _BEAT_NS: Final = 500_000_000
@@ -37,23 +34,6 @@ _RETURN_NS: Final = 1_500_000_000  # all gateways have seen by then that Redis i
 _MAX_ACCOUNTS: Final = 200  # in one message
 _MAX_KNOWN: Final = 5_000
 _EVER_US: Final = 10**15
-
-
-def redis_at(url: str) -> Redis:
-    """A client of the Redis at ``url``, not connected. Raises ValueError for a URL that is none; it may repeat a password."""
-    client: Redis = Redis.from_url(
-        url,
-        socket_timeout=_SOCKET_TIMEOUT_S,
-        socket_connect_timeout=_SOCKET_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
-    try:
-        # It connects to nothing yet, and looks at the options of the URL.
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except TypeError as error:
-        raise ValueError(f"the URL has an unknown option: {error}") from error
-    return client
 
 
 class Leases:

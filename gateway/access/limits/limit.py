@@ -5,7 +5,7 @@ it; every other part begins a limit.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, cast, get_args
 
@@ -18,7 +18,7 @@ _MAX_AMOUNT: Final = 10**12
 _SECOND_NS: Final = 10**9
 _PERIODS: Final = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "day": 86400}
 _MAX_PERIOD_S: Final = 31 * 86400
-_RATE: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*([a-z]+)\Z")
+_RATE: Final = re.compile(r"([^/]*)/(\d*)([A-Za-z]+)")
 _LIMIT: Final = "a limit such as '100/day' or 'parallel=8'"
 _UNITS: Final = get_args(Unit)
 
@@ -67,27 +67,41 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
         ValueError: it is not a list of limits; the message says which part, what was expected and what came.
     """
     limits: list[Limit] = []
-    for part in ("".join(one.split()) for one in text.split(";")):
+    given: set[str] = set()  # the options of the last limit
+    for written in text.split(";"):
+        part = "".join(written.split())
         name, equals, value = part.partition("=")
         option = _OPTIONS.get(name)
         if option is None or not equals:
-            limits.append(_limit(part))
+            limits.append(_limit(part, written.strip()))
+            given.clear()
         elif not limits:
             raise _error(text, f"{_LIMIT} before its option", part)
+        elif name in given:
+            raise _error(text, f"{name} once for a limit", f"a second one, {value!r}")
         else:
             limits[-1] = replace(option(limits[-1], value), text=f"{limits[-1].text};{part}")
-    for limit in limits:
-        if limits.count(limit) > 1:
-            raise _error(text, "each limit once", f"{limit.text!r} twice")
+            given.add(name)
+    _refuse_repeated(text, limits)
     return tuple(limits)
 
 
-def _limit(part: str) -> Limit:
+def _refuse_repeated(text: str, limits: Sequence[Limit]) -> None:
+    for limit in limits:
+        if limits.count(limit) > 1:
+            raise _error(text, "each limit once", f"{limit.text!r} twice")
+    parallel = [limit.per_model for limit in limits if limit.is_parallel]
+    if len(set(parallel)) < len(parallel):
+        raise _error(text, "parallel= once", "a second one")
+
+
+def _limit(part: str, written: str) -> Limit:
     if part.startswith("parallel="):
         return Limit(part, _number("parallel", part.removeprefix("parallel=")), 0)
-    matched = _RATE.match(part)
+    matched = _RATE.fullmatch(part)
     if matched is None:
-        raise ValueError(f"expected {_LIMIT}, or an option burst=, unit= or per=, got {part!r}")
+        expected = f"{_LIMIT}, or an option burst=, unit= or per=, with semicolons between them"
+        raise ValueError(f"expected {expected}, got {written!r}")
     amount, count, name = matched.groups()
     seconds = _PERIODS.get(name) or _PERIODS.get(name.removesuffix("s"))
     if seconds is None:
@@ -128,7 +142,7 @@ def _only_rate(limit: Limit, option: str) -> Limit:
 def _number(name: str, text: str, most: int = _MAX_AMOUNT) -> int:
     if text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= most:
         return int(text)
-    raise ValueError(f"{name}: expected a number from 1 to {most}, got {text!r}")
+    raise ValueError(f"{name}: expected a whole number from 1 to {most}, got {text!r}")
 
 
 def _error(text: str, expected: str, got: str) -> ValueError:

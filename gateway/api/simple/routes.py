@@ -16,7 +16,7 @@ from gateway.api.simple.answer import dump_prediction
 from gateway.api.simple.body import FORM
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
-from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented
+from gateway.errors import GatewayError, InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
@@ -80,6 +80,11 @@ class Simple:
         if len(models) == 1:
             return models[0].name
         served = f"; served are: {listed_names(model.name for model in models)}" if models else ""
+        if self._default_model:
+            name = call.caller.name
+            raise PermissionDenied(
+                f"the key {name} may not use the model of /predict; say which: POST /predict/<model>{served}"
+            )
         raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 
     async def _read(self, call: Call, model: ModelRef) -> JsonBody[dict[str, Array]]:

@@ -131,6 +131,23 @@ def test_a_refusal_is_401_with_a_challenge_and_the_reason(door, headers, reason)
         assert reason in refused.message
 
 
+@pytest.mark.parametrize(
+    ("headers", "hint"),
+    [
+        ({"authorization": "Bearer {0}, Bearer {0}"}, "a comma, as a header has that comes twice"),
+        ({"x_api_key": "{0}, {0}"}, "a comma, as a header has that comes twice"),
+        ({"x_api_key": "Bearer {0}"}, "the word Bearer belongs to Authorization only"),
+        ({"x_api_key": "x{0}"}, "a letter is wrong or missing"),
+    ],
+)
+def test_what_is_around_a_key_is_named(door, headers, hint):
+    text, key = make_key()
+    door.let_in(key)
+    refused = door.refusal(**{name: value.format(text) for name, value in headers.items()})
+    assert (refused.reason, hint in refused.message) == ("malformed", True)
+    assert text[13:] not in refused.message
+
+
 def test_an_unknown_id_and_a_wrong_secret_cannot_be_told_apart(door):
     door.let_in(*KEYS)
     answers = {REFUSALS[case][1]: vars(door.refusal(**REFUSALS[case][0])) for case in ("an unknown id", "a wrong secret")}

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from gateway.access import commands, key_text, last_use
 from gateway.access.key_file import read
+from gateway.access.limits.limit import parse_limits
 from tests.gateway.access.made_keys import check_limits, make_key, write
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,6 +60,25 @@ class TestNew:
         assert timedelta(0) <= datetime.now(UTC) - key.created < timedelta(minutes=1)
         assert f"limits 600/min, and expires at {key.expires:%Y-%m-%d %H:%MZ}" in made.stderr
 
+    def test_options_that_come_twice_are_added(self, path):
+        twice = (
+            "--scope",
+            "predict",
+            "--scope",
+            "admin",
+            "--models",
+            "a",
+            "--models",
+            "b,c",
+            "--limit",
+            "9/s",
+            "--limit",
+            "9/h",
+        )
+        CliRunner(env={"GATEWAY_KEYS_FILE": str(path)}).invoke(commands.keys(parse_limits), ("new", "mobile", *twice))
+        (key,) = read(path, parse_limits)
+        assert (key.scopes, key.models, key.limits) == (("predict", "admin"), ("a", "b", "c"), "9/s; 9/h")
+
     def test_the_file_holds_no_secret_and_is_its_owners(self, run, path):
         made = run("new", "mobile")
         assert made.stdout[13:-1] not in path.read_text()
@@ -76,10 +96,13 @@ class TestNew:
             (("a", "--limit", "many"), "limits: expected such as 100/day, got 'many'"),
             (
                 ("a", "--expires", "soon"),
-                "expected a number with s, m, h or d behind it, such as 24h, and at least 1s, got 'soon'",
+                "expected a number with s, m, h or d behind it, such as 24h, from 1s to 36500d, got 'soon'",
             ),
+            (("a", "--expires", "99999999d"), "from 1s to 36500d, got '99999999d'"),
+            (("a", "--expires", "9" * 99 + "d"), "from 1s to 36500d, got '99"),
+            (("a", "--expires", "1d", "--expires", "2d"), "Invalid value for '--expires': expected it once"),
             (("a", "--expires", "-1d"), "expected a number with s, m, h or d"),
-            (("a", "--expires", "0d"), "and at least 1s, got '0d'"),
+            (("a", "--expires", "0d"), "from 1s to 36500d, got '0d'"),
         ],
     )
     def test_a_wrong_command_line_is_told_and_makes_no_file(self, run, path, arguments, message):
@@ -120,6 +143,14 @@ class TestRotate:
         run("rotate", "mobile", "--overlap", "0s")
         old, new = read(path, check_limits)
         assert old.expires == new.created
+
+    @pytest.mark.parametrize("overlap", [("--overlap", "1000000d"), ("--overlap", "1h", "--overlap", "2h")])
+    def test_an_overlap_that_is_too_long_or_comes_twice_is_refused(self, run, path, overlap):
+        run("new", "mobile")
+        refused = run("rotate", "mobile", *overlap)
+        assert refused.exit_code == 2
+        assert "Invalid value for '--overlap': expected " in refused.stderr
+        assert len(read(path, check_limits)) == 1
 
     def test_an_unknown_name_is_told_with_those_there_are(self, run):
         run("new", "mobile")

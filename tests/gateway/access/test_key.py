@@ -29,7 +29,7 @@ def test_a_scope_includes_no_other(scope):
         (("digits", "dense-?"), ["digits", "dense-1"], ["dense-", "dense-12"]),
         (("m[0-9]",), ["m1"], ["m", "ma", "m12"]),
         (("a.c",), ["a.c"], ["abc"]),
-        (("[", "x"), ["[", "x"], ["y"]),
+        (("[[]", "x"), ["[", "x"], ["y"]),
     ],
 )
 def test_models_are_allowed_by_name_or_pattern(models, allowed, refused):
@@ -73,6 +73,11 @@ def test_its_hash_is_not_shown():
     assert repr(one) == f"Key({one.id}, 'mobile')"
 
 
+@pytest.mark.parametrize("pattern", ["[abc]", "a[!b]c*", "[]]", "[!]]", "[[]", "a]", "x" * 200])
+def test_patterns_of_models(pattern):
+    assert key(models=(pattern,)).models == (pattern,)
+
+
 @pytest.mark.parametrize("name", ["a", "7", "team@example.org", "A-b_c.d", "x" * 64])
 def test_names(name):
     assert key(name=name).name == name
@@ -96,6 +101,10 @@ def test_names(name):
         ({"models": ()}, r"models: expected at least one"),
         ({"models": ("digits", "a b")}, r"models: expected names of models or patterns.*, got 'a b'"),
         ({"models": ("a/b",)}, r"models: "),
+        *[
+            ({"models": (pattern,)}, r"models: .* whose brackets are closed, got")
+            for pattern in ("[abc", "a[", "[]", "[!]", "[a]b[")
+        ],
         ({"models": ("a\x1b[31m",)}, r"models: "),
         ({"models": ("",)}, r"models: "),
     ],

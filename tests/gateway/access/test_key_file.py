@@ -151,19 +151,34 @@ def test_a_good_file_is_not_talked_of(path, mode):
     assert events == []
 
 
-@pytest.mark.parametrize("keys", [None, (), ({"disabled": True}, {"expires": NOW.replace(year=2020)})])
-def test_a_start_that_lets_nobody_in_is_warned_of(path, keys):
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        (None, "there is no such file"),
+        ((), "the file holds no keys"),
+        (({"disabled": True}, {"expires": NOW.replace(year=2020)}), "each key has expired or is disabled"),
+    ],
+)
+def test_a_start_that_lets_nobody_in_is_warned_of_with_the_reason(path, keys, reason):
     if keys is not None:
         write(path, *(make_key(**changes)[1] for changes in keys))
     with capture_logs() as events:
         check_at_start(path, check_limits)
-    assert [(event["event"], event["keys"]) for event in events] == [("keys.nobody_is_let_in", len(keys or ()))]
+    told = [(event["event"], event["keys"], event["reason"]) for event in events]
+    assert told == [("keys.nobody_is_let_in", len(keys or ()), reason)]
 
 
 def test_a_folder_is_no_key_file(path):
     path.mkdir()
     with pytest.raises(KeyFileError, match="Is a directory"):
         read(path, check_limits)
+
+
+def test_a_pipe_is_no_key_file_and_is_not_waited_for(path):
+    os.mkfifo(path, 0o600)
+    for refused in (lambda: read(path, check_limits), lambda: change(path, check_limits, lambda keys: keys)):
+        with pytest.raises(KeyFileError, match=f"^{path}: expected a regular file, got prw-------$"):
+            refused()
 
 
 def test_a_file_that_cannot_be_read_is_told(path):

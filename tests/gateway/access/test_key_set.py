@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -95,6 +95,39 @@ def test_with_a_file_that_is_no_good_the_keys_stay_and_one_line_says_so(path, ke
     assert keys.find(key.id) == key
 
 
+def disabled(path):
+    change(path, check_limits, lambda old: tuple(replace(key, disabled=True) for key in old))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (os.unlink, "there is no such file"),
+        (write, "the file holds no keys"),
+        (disabled, "each key has expired or is disabled"),
+    ],
+)
+def test_a_change_that_lets_nobody_in_is_warned_of_once_with_the_reason(path, keys, harm, reason):
+    _, key = make_key()
+    write(path, key)
+    keys.look()
+    harm(path)
+    with capture_logs() as events:
+        for _ in range(5):
+            keys.look()
+    assert [event["event"] for event in events] == ["keys.read", "keys.nobody_is_let_in"]
+    assert (events[0]["live"], events[1]["log_level"], events[1]["reason"]) == (0, "warning", reason)
+    assert keys.find(key.id) is None or keys.find(key.id).disabled
+
+
+def test_the_end_of_the_last_key_is_warned_of_once(path, keys):
+    ends = datetime.now(UTC) + timedelta(seconds=1)
+    write(path, make_key("soon", expires=ends)[1], make_key("late", expires=NOW.replace(year=2020))[1])
+    assert events_of(keys.look) == ["keys.read"]
+    wait_for(lambda: datetime.now(UTC) >= ends)
+    assert events_of(lambda: [keys.look() for _ in range(5)]) == ["keys.nobody_is_let_in"]
+
+
 @pytest.mark.parametrize("harm", [broken, others_write])
 def test_a_worker_that_starts_with_a_file_that_is_no_good_lets_nobody_in(path, keys, harm):
     _, key = make_key()
@@ -126,19 +159,6 @@ def test_a_file_whose_mode_is_mended_counts_again(path, keys):
     path.chmod(0o600)
     keys.look()
     assert keys.find(key.id) == key
-
-
-@pytest.mark.parametrize("harm", [lambda path: path.unlink(), write])
-def test_a_missing_or_empty_file_lets_nobody_in(path, keys, harm):
-    _, key = make_key()
-    write(path, key)
-    keys.look()
-    harm(path)
-    with capture_logs() as events:
-        for _ in range(5):
-            keys.look()
-    assert [(event["event"], event["keys"], event["live"]) for event in events] == [("keys.read", 0, 0)]
-    assert keys.find(key.id) is None
 
 
 def test_the_log_tells_how_many_keys_are_valid(path, keys):

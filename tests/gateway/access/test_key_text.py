@@ -105,7 +105,9 @@ def test_the_hash_is_what_sha256sum_prints():
 @pytest.mark.parametrize("length", range(13, 50))
 def test_of_a_key_or_its_beginning_only_the_id_is_shown(length):
     new = key_text.new()
-    assert key_text.hide_secrets(f"a {new.text[:length]}, b") == f"a sgk_{new.id}..., b"
+    hidden = key_text.hide_secrets(f"a {new.text[:length]}, b")
+    assert hidden == f"a sgk_{new.id}..., b"
+    assert key_text.hide_secrets(hidden) == hidden
 
 
 def test_text_without_a_key_is_shown_as_it_is():

@@ -134,7 +134,7 @@ def test_sighup_changes_nothing_and_a_broken_file_locks_nobody_out(tmp_path, sta
     assert gateway.post(text).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["broken", "writable", "a folder", "no folder"])
+@pytest.mark.parametrize("kind", ["broken", "writable", "a folder", "no folder", "a pipe"])
 def test_the_start_stops_with_one_line_when_the_file_of_keys_cannot_be_trusted(tmp_path, kind):
     path = tmp_path / "keys.jsonl"
     write(path, make_key()[1])
@@ -142,6 +142,9 @@ def test_the_start_stops_with_one_line_when_the_file_of_keys_cannot_be_trusted(t
         path.write_bytes(path.read_bytes()[:-9])
     elif kind == "writable":
         path.chmod(0o622)
+    elif kind == "a pipe":
+        path.unlink()
+        os.mkfifo(path, 0o600)
     else:
         path = tmp_path if kind == "a folder" else path / "keys.jsonl"
     environment = {"GATEWAY_KEYS_FILE": str(path), "GATEWAY_PORT": str(free_port()), "GATEWAY_LOG_LEVEL": "WARNING"}
@@ -162,7 +165,7 @@ def test_a_redis_that_no_limit_uses_is_told_once(tmp_path, stack, limits, times)
     settings = {"GATEWAY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "GATEWAY_ADDRESS_LIMITS": limits}
     gateway = RunningGateway(tmp_path, stack, GATEWAY_KEYS_FILE="", **settings)
     assert requests.post(gateway.address + PATH, json=BODY, timeout=30).status_code == 200
-    assert [event["setting"] for event in gateway.events("redis.unused")] == ["GATEWAY_REDIS_URL"] * times
+    assert [event["setting"] for event in gateway.events("setting.unused")] == ["GATEWAY_REDIS_URL"] * times
 
 
 def test_nothing_that_a_run_writes_holds_a_secret(tmp_path, stack):

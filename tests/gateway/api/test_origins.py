@@ -24,6 +24,8 @@ KEY_HEADERS = (
     "content-encoding",
     "x-request-id",
     "inference-header-content-length",
+    "traceparent",
+    "tracestate",
 )
 NEVER = "Access-Control-Allow-Credentials"
 

@@ -60,6 +60,11 @@ def test_nothing_served_is_said():
     assert with_served(NotFound("no"), UnknownModel("m", ()), lambda name: True).message == "no. Served are: none"
 
 
+def test_a_caller_that_may_see_none_is_not_told_that_none_are_served():
+    told = with_served(NotFound("no"), UnknownModel("m", ("a",)), lambda name: False).message
+    assert told == "no. GET /v1/models with a key lists the models that are for it"
+
+
 @pytest.mark.parametrize(
     ("model", "is_status", "words"),
     [

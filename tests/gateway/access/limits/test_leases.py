@@ -1,6 +1,7 @@
 """Leases of gateways in one process, from a real Redis which is killed, stopped and emptied."""
 
 import asyncio
+import re
 import socket
 
 import pytest
@@ -99,6 +100,27 @@ async def test_a_gateway_that_comes_when_all_is_used_up_admits_at_most_its_first
         await know_each_other(one, other)
         assert await drain(limits, one) == [40]
         assert (await drain(limits, other))[0] <= 1
+
+
+@pytest.mark.parametrize(("limits", "left"), [("5/min", 4), ("50/min;burst=5", 4), ("parallel=5", 4), ("1/min", 0)])
+@on_loop
+async def test_an_answer_says_what_is_left_of_the_limit_when_the_first_share_is_used_up(redis, limits, left):
+    async with Gateway(redis.url) as one, Gateway(redis.url) as other:
+        await know_each_other(one, other)
+        (_, (_, state)) = one.admit(limits).headers()
+        assert re.findall(r";r=(\d+)", state) == [str(left)]
+        assert one.admit(limits) is None  # until the next lease is there
+
+
+@on_loop
+async def test_while_redis_is_away_an_answer_says_what_is_left_of_the_share(redis):
+    async with Gateway(redis.url) as one, Gateway(redis.url) as other:
+        await know_each_other(one, other)
+        redis.hang()
+        await until(lambda: not one.leases.is_up)
+        left = [one.admit("8/hour").headers()[1][1] for _ in range(4)]
+        assert re.findall(r";r=(\d+)", "".join(left)) == ["3", "2", "1", "0"]
+        redis.go_on()
 
 
 @pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
@@ -275,8 +297,28 @@ async def test_how_old_the_last_answer_is_is_noted(redis):
         await until(lambda: one.noted[-1][0])
 
 
-@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost:6379", ""])
+ESCAPES = "; in a password / is written %2F, ? %3F, # %23 and @ %40"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        *[(url, "") for url in ("localhost:6379", "http://localhost:6379", "", "redis://localhost:70000", "redis://h?db=x")],
+        *[(f"redis://:s3c{sign}r3t@localhost:6379/0", ESCAPES) for sign in "/?#["],
+        ("redis://:s3cr3t@localhost/zz", ", got a database that is no number"),
+        ("redis://:s3cr3t@localhost/0?foo=bar&db=1", ", got the unknown option foo"),
+    ],
+)
 @on_loop
-async def test_an_url_that_is_none_of_redis_is_an_error(url):
-    with pytest.raises(ValueError, match="Redis URL must specify"):
+async def test_an_url_that_is_none_of_redis_is_an_error_that_says_why_and_no_password(url, why):
+    with pytest.raises(ValueError, match=r"^expected a URL") as refused:
         Leases(url, LimitTable(16))
+    assert str(refused.value) == f"expected a URL such as redis://host:6379/0{why}"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis://h/", "rediss://u:p%40:w@h:1/2", "unix:///tmp/a@b?db=1", "redis://h?db=3"]
+)
+@on_loop
+async def test_every_form_of_an_url_of_redis_is_taken(url):
+    Leases(url, LimitTable(16))
