@@ -204,7 +204,10 @@ class Settings:
         _checked_limits, "", "What an address without a key may ask for, such as `600/min;burst=50`. Empty: no limit.", "limits"
     )
     trusted_proxies: tuple[Network, ...] = _parsed(
-        parse_proxies, (), "The networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: none.", "networks"
+        parse_proxies,
+        (),
+        "The networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, such as `10.0.0.0/8`. Empty: none.",
+        "networks",
     )
     redis_url: str = _text(
         "",
