@@ -26,7 +26,8 @@ def test_nginx_accepts_the_configuration(given):
         done = edge.check()
     assert done.returncode == 0, done.stderr
     assert "syntax is ok" in done.stderr
-    assert "[warn]" not in done.stderr.replace('the "listen ... http2" directive is deprecated', "")
+    # Later versions have a directive of its own for HTTP/2, which nginx 1.22 does not know.
+    assert [line for line in done.stderr.splitlines() if "[warn]" in line and '"listen ... http2"' not in line] == []
 
 
 BAD = {
