@@ -2,7 +2,8 @@
 #   gateway       the HTTP process: Flask, gRPC, numpy, and TensorFlow's message modules without its runtime
 #   model_server  the stand-in for tensorflow/serving: same flags, ports, paths and files
 #   export        the build script
-#   redis         Debian's Redis, where the official image cannot be had
+#   nginx         Debian's nginx, where the official image cannot be had
+#   redis         Debian's Redis, the same
 #   postgres      Debian's PostgreSQL, the same
 # model_server and export share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -105,6 +106,16 @@ ENV MODELS_DIR=/models
 USER app
 ENTRYPOINT ["python", "-m", "model_export"]
 CMD ["build", "--all", "--if-missing"]
+
+FROM ${PYTHON_IMAGE} AS nginx
+LABEL org.opencontainers.image.title="serving-gateway-nginx" \
+      org.opencontainers.image.description="Debian's nginx, with openssl as in the official image"
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends nginx openssl \
+    && rm -rf /var/lib/apt/lists/*
+USER www-data
+STOPSIGNAL SIGQUIT
+EXPOSE 8443
 
 FROM ${PYTHON_IMAGE} AS redis
 LABEL org.opencontainers.image.title="serving-gateway-redis" \

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 
 from gateway import settings as gateway_settings
+from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
 from gateway.api.body import Bodies
 from gateway.api.docs.openapi import Limits
@@ -29,7 +30,7 @@ from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.examples import example_tensors
 from gateway.backend.model_config import ModelConfigFile
-from gateway.call import Answer
+from gateway.call import Answer, Call
 from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.limits import BatchLimits
 from gateway.inference.batching.records import Records
@@ -144,6 +145,7 @@ class Gateway:
             cors.HEADERS if settings.tfserving_cors == "on" else (),
             None if predictions is None else partial(offer_request, predictions),
             Origins(settings.cors_origins) if settings.cors_origins else None,
+            partial(_scheme_of, settings.trusted_proxies) if settings.trusted_proxies else None,
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
@@ -242,6 +244,10 @@ def _cache(settings: Settings, records: Records) -> PredictionCache | None:
     cache = PredictionCache(CacheStore(limits, settings.cache_max_bytes), records.trusts, records.take_news)
     records.on_verdict = cache.forget
     return cache
+
+
+def _scheme_of(proxies: Sequence[Network], call: Call) -> str:
+    return scheme_of(call.client, call.scheme, call.headers.get("x-forwarded-proto", ""), proxies)
 
 
 def _model_config(settings: Settings) -> ModelConfigFile | None:

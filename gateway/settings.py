@@ -211,7 +211,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _parsed(
         parse_proxies,
         (),
-        "The networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: none.",
+        "The networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, such as `10.0.0.0/8`. Empty: none.",
         "networks such as 10.0.0.0/8, ::1",
     )
     redis_url: str = _text(

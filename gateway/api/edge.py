@@ -27,6 +27,9 @@ _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}\Z")
 Offer: TypeAlias = Callable[[Call, Trace, Answer, float], None]
 """Offers an answered request for a prediction, and the seconds that it took, to the prediction log. It raises nothing."""
 
+SchemeOf: TypeAlias = Callable[[Call], str]
+"""The scheme by which the client of a call asked, which may differ from that of a proxy in between."""
+
 _UNKNOWN: Final = Labels("", "", "")
 _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
 
@@ -35,7 +38,7 @@ class Edge:
     """Answers the calls of one worker, each within ``timeout_s`` seconds of when it was complete. For one event loop.
 
     ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes. ``offer``: None without a prediction log.
-    ``origins`` are those whose pages may read answers; None: none.
+    ``origins`` are those whose pages may read answers; None: none. ``scheme_of``: None where every client asks directly.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class Edge:
         tfserving_headers: Sequence[tuple[str, str]] = (),
         offer: Offer | None = None,
         origins: Origins | None = None,
+        scheme_of: SchemeOf | None = None,
     ) -> None:
         self._offer = offer
+        self._scheme_of = scheme_of
         self._origins = origins
         self._timeout_s = timeout_s
         self._tfserving_headers = tfserving_headers
@@ -58,6 +63,8 @@ class Edge:
     async def answer(self, call: Call, handler: Handler) -> Answer:
         """What ``handler`` answers to ``call``, or the error that it raises, as an answer. Raises only CancelledError."""
         call.id = id_of(call)
+        if self._scheme_of is not None:
+            call.scheme = self._scheme_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
         self.metrics.enter()
         try:

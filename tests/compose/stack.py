@@ -22,11 +22,14 @@ _CHECKED_OUT = (
 )  # fmt: skip
 # Where the model server's image is not ours: https://hub.docker.com/r/tensorflow/serving/tags
 _GIVEN_SERVING_IMAGE = os.environ.get("COMPOSE_TEST_SERVING_IMAGE")
-# The same for https://hub.docker.com/_/redis and https://hub.docker.com/_/postgres
+# The same for https://hub.docker.com/_/nginx, https://hub.docker.com/_/redis and https://hub.docker.com/_/postgres
+_GIVEN_NGINX_IMAGE = os.environ.get("COMPOSE_TEST_NGINX_IMAGE")
 _GIVEN_REDIS_IMAGE = os.environ.get("COMPOSE_TEST_REDIS_IMAGE")
 _GIVEN_POSTGRES_IMAGE = os.environ.get("COMPOSE_TEST_POSTGRES_IMAGE")
 # What a developer's shell may say to the stack.
-_SETTINGS = re.compile(r"(GATEWAY|SERVING|REDIS|POSTGRES|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|LOG)_DIR|COMPOSE_PROFILES|DATABASE_URL")
+_SETTINGS = re.compile(
+    r"(GATEWAY|SERVING|EDGE|NGINX|REDIS|POSTGRES|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|LOG)_DIR|COMPOSE_PROFILES|DATABASE_URL"
+)
 # In tensorflow/serving the models folder belongs to root, which must not become the volume's owner.
 _LIKE_TENSORFLOW_SERVING = "FROM {image}\nUSER root\nRUN rm -r /models && mkdir /models\n"
 
@@ -42,13 +45,16 @@ class Stack:
         self.directory = directory
         self.project = f"compose-test-{secrets.token_hex(4)}"
         self.port = free_port()
+        self.edge_port = free_port()
         self._say = say
         self._environment = {
             **{name: value for name, value in environment.items() if not _SETTINGS.fullmatch(name)},
             "COMPOSE_PROJECT_NAME": self.project,
             "GATEWAY_PORT": f"127.0.0.1:{self.port}",
+            "EDGE_PORT": f"127.0.0.1:{self.edge_port}",
             "IMAGE_PREFIX": self.project,
             "SERVING_IMAGE": _GIVEN_SERVING_IMAGE or f"{self.project}-serving",
+            "NGINX_IMAGE": _GIVEN_NGINX_IMAGE or f"{self.project}-nginx",
             "REDIS_IMAGE": _GIVEN_REDIS_IMAGE or f"{self.project}-redis",
             "POSTGRES_IMAGE": _GIVEN_POSTGRES_IMAGE or f"{self.project}-postgres",
         }
@@ -70,6 +76,8 @@ class Stack:
             self.compose("build", "model-server")
             image = _LIKE_TENSORFLOW_SERVING.format(image=f"{self.project}-model-server")
             self.docker("build", "--tag", self._environment["SERVING_IMAGE"], "-", stdin=image)
+        if not _GIVEN_NGINX_IMAGE:
+            self.compose("build", "nginx-debian")
         if not _GIVEN_REDIS_IMAGE:
             self.compose("build", "redis-debian")
         if not _GIVEN_POSTGRES_IMAGE:
@@ -83,7 +91,8 @@ class Stack:
     def remove(self) -> None:
         """Take everything away, images included. Never raises."""
         self._say("removing containers, volumes, networks and images")
-        images = [f"{self.project}{suffix}" for suffix in ("", "-export", "-model-server", "-serving", "-redis", "-postgres")]
+        suffixes = ("", "-export", "-model-server", "-serving", "-nginx", "-redis", "-postgres")
+        images = [f"{self.project}{suffix}" for suffix in suffixes]
         # An interrupted `run` leaves a container that `down` does not know and that holds the volume.
         for remove in (
             self._remove_containers,

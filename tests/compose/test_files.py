@@ -18,7 +18,7 @@ SETTINGS = {row.variable: row.default for row in settings.setting_rows()}
 # What the gateway's container reads beside its settings, with the default that .env.example shows.
 HANDED_THROUGH_TOO = {"DATABASE_URL": ""}
 CONFIG = REPOSITORY / "serving_config"
-IMAGES_ONLY = ("model-server", "redis-debian", "postgres-debian")
+IMAGES_ONLY = ("model-server", "nginx-debian", "redis-debian", "postgres-debian")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,19 @@ def test_every_container_is_hardened(services):
             assert "mem_limit" in service, name
 
 
-def test_only_the_gateway_has_a_port_of_this_machine(services):
-    assert [name for name, service in services.items() if "ports" in service] == ["gateway"]
+def test_only_the_gateway_and_nginx_have_a_port_of_this_machine(services):
+    assert [name for name, service in services.items() if "ports" in service] == ["gateway", "nginx"]
+
+
+def test_nginx_gets_the_settings_that_it_reads_with_its_own_defaults(services, environment):
+    read = dict(re.findall(r"^\w+=\$\{(\w+):-(.*)\}$", (REPOSITORY / "deploy/nginx/entrypoint.sh").read_text(), re.MULTILINE))
+    entries = [entry.partition("=") for entry in services["nginx"]["environment"]]
+    for name, is_set, value in entries:
+        assert value == (f"${{{name}:-{read[name]}}}" if is_set else ""), name
+        assert is_set or environment[name] is None, name
+    # The rest is where things lie in the container.
+    inside = {"EDGE_LISTEN", "EDGE_UPSTREAM", "EDGE_TLS_DIR", "EDGE_SELF_DIR", "EDGE_RUN_DIR", "EDGE_ACCESS_LOG"}
+    assert set(read) - {name for name, _, _ in entries} == inside | {"EDGE_WATCH_SECONDS"}
 
 
 def test_only_the_command_for_keys_can_write_keys(services):

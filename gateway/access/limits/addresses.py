@@ -41,6 +41,12 @@ def client_of(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
     return client if _parse(client) else peer
 
 
+def scheme_of(peer: str, scheme: str, forwarded_proto: str, proxies: Sequence[Network]) -> str:
+    """``https`` or ``http``, by which the client asked; X-Forwarded-Proto counts if one of ``proxies`` is ``peer``."""
+    told = forwarded_proto.rpartition(",")[2].strip().lower()
+    return told if told in ("http", "https") and _is_of(peer, proxies) else scheme
+
+
 @lru_cache(_CACHED)
 def network_of(address: str) -> str:
     """What is counted for ``address``: an IPv4 address, or the /64 of an IPv6 one: a client has all of that."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.access.limits.addresses import client_of, network_of, parse_proxies
+from gateway.access.limits.addresses import client_of, network_of, parse_proxies, scheme_of
 
 PROXIES = parse_proxies("10.0.0.0/8, ::1, 192.0.2.7")
 
@@ -82,3 +82,18 @@ def test_a_wrong_list_of_proxies_says_which_part_is_wrong(text, why):
 def test_what_is_too_long_for_an_address_is_none_and_is_not_kept():
     assert client_of("10.0.0.1", "fe80::1%" + "x" * 10_000, parse_proxies("10.0.0.0/8")) == "10.0.0.1"
     assert network_of("fe80::1%" + "x" * 10) == "fe80::/64"
+
+
+@pytest.mark.parametrize(
+    ("peer", "scheme", "forwarded_proto", "expected"),
+    [
+        ("10.1.2.3", "http", "https", "https"),
+        ("10.1.2.3", "https", "http", "http"),
+        ("10.1.2.3", "http", "", "http"),
+        ("10.1.2.3", "http", "http, HTTPS", "https"),  # what the client itself wrote stands before
+        ("10.1.2.3", "http", "javascript", "http"),
+        ("198.51.100.1", "http", "https", "http"),  # not a proxy of ours
+    ],
+)
+def test_the_scheme_is_what_the_last_proxy_says_if_it_is_ours(peer, scheme, forwarded_proto, expected):
+    assert scheme_of(peer, scheme, forwarded_proto, PROXIES) == expected
