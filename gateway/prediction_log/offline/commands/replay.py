@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway import serving_tls
 from gateway.prediction_log.commands import print_table
 from gateway.prediction_log.offline.commands.failing import one_line
 from gateway.prediction_log.offline.failure import ExportFailure
@@ -15,8 +16,10 @@ from gateway.prediction_log.offline.records.prediction_logs import recorded_requ
 from gateway.prediction_log.offline.replay.comparison import Comparison, OutputComparison
 from gateway.prediction_log.offline.replay.replay import Outcome
 from gateway.prediction_log.offline.replay.replay import replay as send
+from gateway.serving_tls import BadFiles, ServingTls
 
 _DIFFERS = 3
+_FILE = click.Path(path_type=Path)
 
 
 @click.command()
@@ -35,6 +38,10 @@ _DIFFERS = 3
     show_envvar=True,
     help="The model server.",
 )
+@click.option("--tls-ca", "ca", type=_FILE, envvar=serving_tls.CA, show_envvar=True, help="TLS: who signed its certificate.")
+@click.option("--tls-cert", "cert", type=_FILE, envvar=serving_tls.CERT, show_envvar=True, help="Mutual TLS: a certificate.")
+@click.option("--tls-key", "key", type=_FILE, envvar=serving_tls.KEY, show_envvar=True, help="The certificate's key.")
+@click.option("--tls-name", "name", default="", envvar=serving_tls.NAME, show_envvar=True, help="A name in its certificate.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds for each request.")
 @click.pass_context
 def replay(
@@ -47,6 +54,10 @@ def replay(
     compare: bool,
     tolerance: float | None,
     target: str,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    name: str,
     timeout_s: float,
 ) -> None:
     """Send the recorded requests of FILE to the model server, one after the other.
@@ -56,8 +67,9 @@ def replay(
     """
     comparison = Comparison(tolerance)
     with one_line():
+        tls = _tls(ca, cert, key, name)
         requests = shown(recorded_requests(file), "replaying")
-        outcome = asyncio.run(send(target, requests, model, version, compare=comparison.add, timeout_s=timeout_s))
+        outcome = asyncio.run(send(target, tls, requests, model, version, compare=comparison.add, timeout_s=timeout_s))
         _print_outcome(outcome)
         if compare:
             _print_comparison(comparison)
@@ -68,6 +80,16 @@ def replay(
         if compare and not comparison.outputs:
             raise ExportFailure(f"{file}: nothing to compare: no record holds a response")
     context.exit(_DIFFERS if compare and not comparison.is_equal else 0)
+
+
+def _tls(ca: Path | None, cert: Path | None, key: Path | None, name: str) -> ServingTls | None:
+    try:
+        tls = serving_tls.serving_tls(ca, cert, key, name)
+        if tls is not None:
+            tls.read()
+    except (ValueError, BadFiles) as error:
+        raise ExportFailure(str(error)) from error
+    return tls
 
 
 def _print_outcome(outcome: Outcome) -> None:
