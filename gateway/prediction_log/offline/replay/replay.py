@@ -38,8 +38,8 @@ async def replay(
 ) -> Outcome:
     """Send ``requests`` to ``target``, for ``model`` (None: the recorded one) and ``version`` (None: the latest).
 
-    With ``tls`` they go by TLS. ``compare`` gets the outputs of each, as they were recorded and as they are now. What is None is
-    counted only.
+    With ``tls`` they go by TLS. ``compare`` gets the outputs of each, as they were recorded and as they are now. A request
+    that is None is counted only.
     """
     client = BackendClient(target, tls)
     client.start()
