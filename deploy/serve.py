@@ -1,6 +1,7 @@
 """``make serve``: the whole stack on this machine without Docker. Exported models, model server, gateway, until Ctrl-C.
 
-Settings from the environment: GATEWAY_PORT, SERVING_PORT, MODELS_DIR; every other GATEWAY_* setting reaches the gateway as is.
+Settings from the environment: GATEWAY_PORT, SERVING_PORT, MODELS_DIR, SERVING_SSL_CONFIG_FILE (the model server's
+``--ssl_config_file``); every other GATEWAY_* setting reaches the gateway as is.
 An error is one line. Exit codes: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 when something failed.
 """
 
@@ -143,7 +144,9 @@ def _run_folder() -> Iterator[str]:
 def _server_flags(stack: Stack, config: Path) -> list[str]:
     """Only this machine may reach the model server: a client that can reach it may also change what it serves."""
     listening = ["--host=127.0.0.1", f"--port={stack.serving_port}"]
-    return [*listening, f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
+    tls = os.environ.get("SERVING_SSL_CONFIG_FILE")
+    encrypted = [f"--ssl_config_file={tls}"] if tls else []
+    return [*listening, *encrypted, f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1"]
 
 
 def _gateway_environment(stack: Stack, config: Path) -> dict[str, str]:

@@ -113,12 +113,14 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
     from gateway.app import WorkerParts  # noqa: PLC0415
     from gateway.parts.access import check_access  # noqa: PLC0415
     from gateway.parts.prediction_log import prediction_log  # noqa: PLC0415
+    from gateway.parts.serving_tls import check_serving_tls  # noqa: PLC0415
     from gateway.server.gunicorn_app import serve  # noqa: PLC0415
     from gateway.server.worker import ServerConfig  # noqa: PLC0415
 
     try:
         check_access(current)
         prediction_log(current)
+        check_serving_tls(current)
     except SettingsError as error:
         raise StartError(str(error)) from error
     limit_table = LimitTable() if current.keys_file or current.address_limits else None

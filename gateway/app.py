@@ -45,6 +45,7 @@ from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access
 from gateway.parts.prediction_log import prediction_log
+from gateway.parts.serving_tls import check_serving_tls
 from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.running import RunningLog
 from gateway.server.front import Front
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = gateway_settings.settings_from_environment(os.environ)
         logs.configure(settings.log_level)
     check_access(settings)
+    check_serving_tls(settings)
     gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
@@ -103,7 +105,7 @@ class Gateway:
         limit_table: LimitTable | None = None,
     ) -> None:
         self.memory = Memory(settings.max_body_bytes)
-        self._client = client = client or BackendClient(settings.serving_target)
+        self._client = client = client or BackendClient(settings.serving_target, settings.serving_tls())
         self._records = records = Records(
             settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None
         )

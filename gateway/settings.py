@@ -19,6 +19,7 @@ from gateway.access.limits.limit import parse_limits
 from gateway.cache_setting import CachedModel, cached_models
 from gateway.prediction_log.retention import parse_age
 from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
+from gateway.serving_tls import ServingTls, serving_tls
 
 PREFIX: Final = "GATEWAY_"
 
@@ -139,6 +140,17 @@ class Settings:
         "The model server: `host:port`, or a gRPC target such as `dns:///serving:8500`.",
         "host:port or a gRPC target",
         validate.Regexp(_TARGET),
+    )
+    serving_tls_ca: Path | None = _path(
+        "A PEM file with the certificates that sign the model server's. With it the gateway speaks TLS to the server. The "
+        "files of these settings are read again when they change."
+    )
+    serving_tls_cert: Path | None = _path(
+        "For mutual TLS: a PEM file with the certificate that the gateway shows, and its chain."
+    )
+    serving_tls_key: Path | None = _path("The PEM file with the key of `GATEWAY_SERVING_TLS_CERT`.")
+    serving_tls_name: str = _text(
+        "", "A name in the model server's certificate. Empty: the host of `GATEWAY_SERVING_TARGET`.", "a host's name", _HOST
     )
     model_config_file: Path | None = _path(
         "The server's `models.config`: the models without which the gateway is not ready. Empty: those that requests name."
@@ -266,6 +278,10 @@ class Settings:
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
 
+    def serving_tls(self) -> ServingTls | None:
+        """The files for TLS to the model server; None for plain connections."""
+        return serving_tls(self.serving_tls_ca, self.serving_tls_cert, self.serving_tls_key, self.serving_tls_name)
+
 
 _SECRET: Final = ("redis_url", "prediction_log")
 """Settings that may hold a password: no message repeats them."""
@@ -306,6 +322,10 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "GATEWAY_TLS_CERT" if settings.tls_cert is None else "GATEWAY_TLS_KEY"
         raise SettingsError(f"{missing}: expected the path of a file, because the other one of certificate and key is given")
+    try:
+        settings.serving_tls()
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     return settings
 
 

@@ -29,8 +29,10 @@ class Readiness:
         models = self._catalog.required()
         if self._is_draining():
             return ["the gateway is shutting down"]
-        if not models and not self._catalog.is_reachable():
-            return ["the gateway has no connection to the model server"]
+        problem = self._catalog.connection_problem()
+        if problem or (not models and not self._catalog.is_reachable()):
+            away = "the gateway has no connection to the model server"
+            return [f"{away}: {problem}" if problem else away]
         here = {model.name: "; ".join(model.problems) for model in models if not model.is_ready}
         found = here or {
             model.name: "not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()

@@ -69,6 +69,10 @@ class Catalog:
         """Whether the connection to the server stands."""
         return self._client.is_connected
 
+    def connection_problem(self) -> str:
+        """Why there is no connection to the server, where a setting may be the cause; else empty."""
+        return self._client.connection.problem
+
     async def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means now, with its signatures. Requests that ask at the same time share one question.
 

@@ -18,6 +18,7 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
+from gateway.serving_tls import ServingTls
 
 # The server's methods and the messages of their replies.
 _REPLIES: Final = {
@@ -32,12 +33,12 @@ _REPLIES: Final = {
 class BackendClient:
     """The calls that the gateway makes to a TensorFlow Serving ``target`` (``host:port`` or a gRPC target).
 
-    When a caller is cancelled, its call is cancelled at the server too. ``answered_s`` is when the server last answered any
-    call, be it with an error, or else when the client was started; in seconds of ``time.monotonic``.
+    With ``tls`` they go by TLS. When a caller is cancelled, its call is cancelled at the server too. ``answered_s`` is when the
+    server last answered any call, be it with an error, or else when the client was started; in seconds of ``time.monotonic``.
     """
 
-    def __init__(self, target: str) -> None:
-        self.connection = Connection(target)
+    def __init__(self, target: str, tls: ServingTls | None = None) -> None:
+        self.connection = Connection(target, tls)
         self.answered_s = 0.0
         self._calls: dict[str, aio.UnaryUnaryMultiCallable[bytes, Any]] = {}
 
@@ -49,14 +50,16 @@ class BackendClient:
     def start(self) -> None:
         """Open the channel on the running event loop. Until then, and after ``close``, every call finds the server away."""
         self.answered_s = time.monotonic()
-        channel = self.connection.open()
-        for method, reply in _REPLIES.items():
-            self._calls[method] = channel.unary_unary(f"/tensorflow.serving.{method}", None, reply.FromString)
+        self.connection.open(self._use)
 
     async def close(self) -> None:
         """Close the channel; calls in flight find the server away."""
         self._calls.clear()
         await self.connection.close()
+
+    def _use(self, channel: aio.Channel) -> None:
+        for method, reply in _REPLIES.items():
+            self._calls[method] = channel.unary_unary(f"/tensorflow.serving.{method}", None, reply.FromString)
 
     async def predict(
         self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline

@@ -1,15 +1,19 @@
-"""The gRPC channel to the model server, and whether it is connected.
+"""The connection to the model server: its channel, which changed certificates replace, and why it does not stand.
 
 A channel belongs to the process and the event loop that opened it: open it after the fork.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
-from grpc import ChannelConnectivity, aio
+import grpc
+from grpc import aio
 
+from gateway.backend.channel.link import Link
+from gateway.backend.channel.reasons import reason_of
+from gateway.certificates import FileMarks
+from gateway.serving_tls import BadFiles, ServingTls
 from gateway.telemetry.logs import logger
 
 log = logger("backend")
@@ -33,49 +37,145 @@ _OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.lb_policy_name", "round_robin"),
 )
 
-_CLOSE_WITHIN_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.5
+# A call has a deadline of its own, which is an hour away at most (GATEWAY_PREDICT_TIMEOUT_MS).
+_LONGEST_CALL_S: Final = 3600.0
 
 
 class Connection:
     """The connection to ``target`` (``host:port`` or a gRPC target); it is opened again whenever it is lost.
 
-    ``on_change`` is called whenever ``is_up`` has changed.
+    When the files of ``tls`` (None: no TLS) have changed, another channel is opened with them. It takes the place of the one in
+    use as soon as it is connected, or as soon as the one in use has lost its connection.
+
+    ``on_change`` is called whenever ``is_up`` has changed. ``problem`` is why there is no connection, in words that a client
+    may see; empty if there is one, or if no setting seems to be the cause.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, tls: ServingTls | None = None) -> None:
         self._target = target
-        self._channel: aio.Channel | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._tls = tls
+        self._marks = FileMarks(tls.paths if tls else [])
+        self._use: Callable[[aio.Channel], object] = lambda channel: None
+        self._link: Link | None = None
+        self._next: Link | None = None
+        self._seen = self._told = ""  # the reason of the last look, and the one that was logged
+        self._looking: asyncio.Task[None] | None = None
+        self._closing: dict[asyncio.Task[None], Link] = {}
         self.is_up = False
+        self.problem = ""
         self.on_change: Callable[[], object] = lambda: None
 
-    def open(self) -> aio.Channel:
-        """The channel, opened on the running event loop; it begins to connect."""
-        self._channel = aio.insecure_channel(self._target, options=_OPTIONS)
-        self._following = asyncio.get_running_loop().create_task(self._follow(self._channel), name="backend connection")
-        return self._channel
+    def open(self, use: Callable[[aio.Channel], object]) -> None:
+        """Begin to connect, on the running event loop. ``use`` gets the channel for new calls, now and whenever it changes."""
+        self._use = use
+        link = self._opened()
+        if link is not None:
+            self._take(link)
+        self._looking = asyncio.get_running_loop().create_task(self._look_again(), name="backend look")
 
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
-        if self._channel is not None and self._following is not None:
-            await self._channel.close()
-            # That ends the task by gRPC's own event, which would be left for a closed event loop if the task were cancelled.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_WITHIN_S):
-                    await asyncio.gather(self._following, return_exceptions=True)
+        links = [self._link, self._next, *self._closing.values()]
+        tasks = [*self._closing, *([self._looking] if self._looking else [])]
+        self._link = self._next = self._looking = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(link.close() for link in links if link is not None))
 
-    async def _follow(self, channel: aio.Channel) -> None:
-        while True:
-            state = channel.get_state(try_to_connect=True)
-            # Other states, such as CONNECTING, say nothing yet.
-            if state is (ChannelConnectivity.TRANSIENT_FAILURE if self.is_up else ChannelConnectivity.READY):
-                self._change()
-            await channel.wait_for_state_change(state)
+    async def look(self) -> None:
+        """See to files that have changed, and to the reason why there is no connection."""
+        if self._marks.have_changed():
+            self._renew()
+        link = self._next or self._link
+        if link is not None:
+            self._note_failure(link, await link.failure())
 
-    def _change(self) -> None:
-        self.is_up = not self.is_up
-        if self.is_up:
+    async def reason(self) -> str:
+        """Why there is no connection at this moment, as ``problem`` will say."""
+        if self.problem or self._link is None:
+            return self.problem
+        return reason_of(await self._link.failure(), self._tls)
+
+    def _opened(self) -> Link | None:
+        """A new link with what the files hold now; None if they cannot be used, which is logged."""
+        if self._tls is None:
+            return Link(aio.insecure_channel(self._target, options=_OPTIONS), self._follow)
+        try:
+            pem = self._tls.read()
+        except BadFiles as error:
+            consequence = "there is no connection" if self._link is None else "the old ones stay in use"
+            log.warning("backend.certificate_unusable", reason=str(error), consequence=consequence)
+            if self._link is None:
+                self.problem = f"the file of {error.setting} cannot be used"
+            return None
+        named = [("grpc.ssl_target_name_override", self._tls.name)] if self._tls.name else []
+        credentials = grpc.ssl_channel_credentials(pem.ca, pem.key, pem.certificate)
+        return Link(aio.secure_channel(self._target, credentials, options=[*_OPTIONS, *named]), self._follow)
+
+    def _take(self, link: Link) -> None:
+        """New calls go to ``link`` from now on; those in flight end where they are."""
+        old, self._link, self._next = self._link, link, None
+        self.problem = ""
+        self._use(link.channel)
+        if old is not None:
+            self._close_later(old)
+        self._note_state()
+
+    def _close_later(self, link: Link) -> None:
+        task = asyncio.get_running_loop().create_task(link.close(_LONGEST_CALL_S))
+        self._closing[task] = link
+        task.add_done_callback(self._closing.pop)
+
+    def _follow(self, link: Link) -> None:
+        """Note that the state of ``link`` may be another one."""
+        if self._next is not None and (self._next.is_up or not self._is_connected()):
+            log.info("backend.certificate_changed", target=self._target)
+            self._take(self._next)
+        elif link is self._link:
+            self._note_state()
+
+    def _is_connected(self) -> bool:
+        """Whether the channel in use is connected at this moment."""
+        return self._link is not None and self._link.is_ready
+
+    def _note_state(self) -> None:
+        is_up = self._link is not None and self._link.is_up
+        if is_up == self.is_up:
+            return
+        self.is_up = is_up
+        if is_up:
+            self.problem = self._seen = self._told = ""
             log.info("backend.connected", target=self._target)
         else:
             log.warning("backend.disconnected", target=self._target)
         self.on_change()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await self.look()
+
+    def _renew(self) -> None:
+        """Open a channel with the changed files."""
+        link = self._opened()
+        if link is None:
+            return
+        if self._next is not None:
+            self._close_later(self._next)
+        self._next = link
+        self._follow(link)
+
+    def _note_failure(self, link: Link, details: str) -> None:
+        """Log the reason once. It must be that of two looks: a server that stops can look like one that is set up otherwise."""
+        reason, seen = reason_of(details, self._tls), self._seen
+        self._seen = reason
+        if reason != seen or link.is_up or link not in (self._link, self._next):
+            return
+        if link is self._link:
+            self.problem = reason
+        if reason not in ("", self._told):
+            in_use = "the old certificates stay in use as long as their connection stands" if link is self._next else ""
+            log.warning("backend.cannot_connect", target=self._target, reason=reason, details=details, consequence=in_use)
+        self._told = reason

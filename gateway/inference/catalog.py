@@ -43,3 +43,6 @@ class Catalog(Protocol):
 
     def is_reachable(self) -> bool:
         """Whether the connection to the server stands."""
+
+    def connection_problem(self) -> str:
+        """Why there is no connection to the server, where a setting may be the cause; else empty."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from gateway.certificates import FileMarks, load_pair
 
 _LOOK_EVERY_S: Final = 10.0
 
@@ -22,8 +23,7 @@ class CertificateFiles:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let ``context`` show the certificate. Raises OSError and ssl.SSLError when the files are not what they should be."""
-        # Without the empty password OpenSSL would ask at the terminal for that of an encrypted key.
-        context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        load_pair(context, self.certificate, self.key)
 
     def context(self) -> ssl.SSLContext:
         """A server's context, for TLS 1.2 and later. Raises as ``load_into``."""
@@ -40,7 +40,7 @@ class Renewal:
     def __init__(self, files: CertificateFiles, context: ssl.SSLContext) -> None:
         self._files = files
         self._context = context
-        self._seen = self._marks()
+        self._marks = FileMarks([files.certificate, files.key])
 
     async def watch(self, every_s: float = _LOOK_EVERY_S) -> None:
         """Look at the files every ``every_s`` seconds, until cancelled."""
@@ -50,10 +50,8 @@ class Renewal:
 
     def look(self) -> None:
         """Load the files if they have changed. Files that do not fit are logged, and the old certificate stays."""
-        marks = self._marks()
-        if not marks or marks == self._seen:
+        if not self._marks.have_changed():
             return
-        self._seen = marks
         try:
             self._files.context()  # whether they fit each other; a failure would leave half of them in the one in use
             self._files.load_into(self._context)
@@ -66,11 +64,3 @@ class Renewal:
             )
             return
         log.info("the changed certificate %s is in use", self._files.certificate)
-
-    def _marks(self) -> list[tuple[int, int, int]]:
-        """What changes when one of the files does; empty while one is missing."""
-        try:
-            found = [os.stat(path) for path in (self._files.certificate, self._files.key)]
-        except OSError:
-            return []
-        return [(one.st_mtime_ns, one.st_size, one.st_ino) for one in found]

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,8 +93,24 @@ def _credentials(path: str) -> Any:
         raise invalid_argument(f"--ssl_config_file: '{path}' needs both server_key and server_cert")
     if ssl.client_verify and not ssl.custom_ca:
         raise invalid_argument(f"--ssl_config_file: '{path}' has client_verify but no custom_ca")
-    return grpc.ssl_server_credentials(
+    credentials = grpc.ssl_server_credentials(
         [(ssl.server_key.encode(), ssl.server_cert.encode())],
         ssl.custom_ca.encode() or None,
         require_client_auth=ssl.client_verify,
     )
+    _check_usable(credentials, path)
+    return credentials
+
+
+def _check_usable(credentials: Any, path: str) -> None:
+    """gRPC looks at the certificates when it opens a port, and says what is wrong with them on stderr only."""
+    probe = grpc.server(ThreadPoolExecutor(1))
+    try:
+        probe.add_secure_port("127.0.0.1:0", credentials)
+    except RuntimeError as error:
+        raise invalid_argument(
+            f"--ssl_config_file: '{path}': expected the contents of PEM files (not their paths) in server_key, server_cert"
+            " and custom_ca, and a key that fits the certificate"
+        ) from error
+    finally:
+        probe.stop(None)

@@ -173,14 +173,15 @@ class FakeServing(
 
 
 @contextmanager
-def serving(fake: FakeServing, port: int = 0) -> Iterator[int]:
+def serving(fake: FakeServing, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> Iterator[int]:
     """Serve ``fake`` on a port of the loopback interface (0: a free one)."""
     server = grpc.server(
         futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     fake.stop = lambda: server.stop(None).wait()
     try:

@@ -15,6 +15,7 @@ BAD = {
     "GATEWAY_WORKERS": ["-1", "two"],
     "GATEWAY_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_MODEL_MAX_IN_FLIGHT": ["0", "1025"],
+    "GATEWAY_SERVING_TLS_NAME": ["a name", "serving/x"],
     "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
     "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
     "GATEWAY_MAX_BODY_BYTES": ["0", "64MiB"],
@@ -69,6 +70,7 @@ BAD = {
 }
 ANY_TEXT = {
     *("GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"),
+    *("GATEWAY_SERVING_TLS_CA", "GATEWAY_SERVING_TLS_CERT", "GATEWAY_SERVING_TLS_KEY"),
     *("GATEWAY_KEYS_FILE", "GATEWAY_PREDICTION_LOG"),
 }
 MAY_HOLD_A_PASSWORD = {"GATEWAY_REDIS_URL", "GATEWAY_PREDICTION_LOG"}
@@ -92,6 +94,10 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_MODEL_MAX_IN_FLIGHT": "8",
         "GATEWAY_MAX_IN_FLIGHT": "77",
         "GATEWAY_SERVING_TARGET": "dns:///serving:8500",
+        "GATEWAY_SERVING_TLS_CA": "/tls/ca.pem",
+        "GATEWAY_SERVING_TLS_CERT": "/tls/client.pem",
+        "GATEWAY_SERVING_TLS_KEY": "/tls/client.key",
+        "GATEWAY_SERVING_TLS_NAME": "serving",
         "GATEWAY_MODEL_CONFIG_FILE": "/a/b",
         "GATEWAY_PREDICT_MODEL": "m",
         "GATEWAY_PREDICT_TIMEOUT_MS": "5",

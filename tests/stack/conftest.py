@@ -61,6 +61,7 @@ class Stack:
         self.write_config(names)
         self.server: Process | None = None
         self.gateway: Process | None = None
+        self.server_flags: list[str] = []
 
     def write_config(self, names: tuple[str, ...], policy: str = "") -> None:
         entries = "".join(
@@ -81,7 +82,7 @@ class Stack:
 
     def start_server(self) -> None:
         flags = [f"--port={self.serving_port}", f"--model_config_file={self.config}", "--model_config_file_poll_wait_seconds=1"]
-        self.server = Process(self.folder / "server.log", ["model_server", *flags], {})
+        self.server = Process(self.folder / "server.log", ["model_server", *flags, *self.server_flags], {})
 
     def start_gateway(self) -> None:
         environment = {

@@ -5,17 +5,23 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from model_server.flags import Flags
+from model_server.messages import SSLConfig
+from model_server.network.listening import listen_settings
 from model_server.network.metrics import Metrics
 from model_server.network.monitoring import monitoring_settings
 from model_server.plan import make_plan
+from model_server.status import ServingError
 from tests.model_server.serving import Client, refused, serving
 from tests.waiting import free_port
 
@@ -130,6 +136,34 @@ def test_tls_with_client_certificates(models: Path, certificates: Path, tmp_path
         with pytest.raises(grpc.RpcError) as caught:
             Client(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca), name="server").y("default")
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def key_of_another(config: Any, certificates: Path) -> None:
+    config.server_key = (certificates / "client.key").read_text()
+
+
+def paths(config: Any, certificates: Path) -> None:
+    config.server_key, config.server_cert = str(certificates / "server.key"), str(certificates / "server.pem")
+
+
+def no_ca(config: Any, certificates: Path) -> None:
+    config.custom_ca = "nonsense"
+
+
+def no_certificate(config: Any, certificates: Path) -> None:
+    config.server_cert = "nonsense"
+
+
+@pytest.mark.parametrize("spoil", [key_of_another, paths, no_ca, no_certificate], ids=lambda spoil: spoil.__name__)
+def test_certificates_that_cannot_be_used_are_refused_by_their_flag_before_models_are_loaded(
+    certificates: Path, tmp_path: Path, spoil: Callable[[Any, Path], None]
+):
+    path = tmp_path / "ssl.config"
+    config = text_format.Parse(Path(ssl_config(certificates, path, client_verify=True)).read_text(), SSLConfig())
+    spoil(config, certificates)
+    path.write_text(text_format.MessageToString(config))
+    with pytest.raises(ServingError, match=f"--ssl_config_file: '{path}': expected the contents of PEM files"):
+        listen_settings(Flags(port=free_port(), ssl_config_file=str(path)))
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway import serving_tls
 from gateway.prediction_log.commands import print_table
 from gateway.prediction_log.offline.commands.failing import one_line
 from gateway.prediction_log.offline.failure import ExportFailure
@@ -16,9 +17,11 @@ from gateway.prediction_log.offline.replay.comparison import Comparison, OutputC
 from gateway.prediction_log.offline.replay.replay import Outcome
 from gateway.prediction_log.offline.replay.replay import replay as send
 from gateway.prediction_log.options import VERSION, FiniteRange, Text
+from gateway.serving_tls import BadFiles, ServingTls
 from gateway.settings import is_target
 
 _DIFFERS = 3
+_FILE = click.Path(path_type=Path)
 
 
 def _target(context: click.Context, option: click.Parameter, value: str) -> str:
@@ -43,6 +46,10 @@ def _target(context: click.Context, option: click.Parameter, value: str) -> str:
     callback=_target,
     help="The model server.",
 )
+@click.option("--tls-ca", "ca", type=_FILE, envvar=serving_tls.CA, show_envvar=True, help="TLS: who signed its certificate.")
+@click.option("--tls-cert", "cert", type=_FILE, envvar=serving_tls.CERT, show_envvar=True, help="Mutual TLS: a certificate.")
+@click.option("--tls-key", "key", type=_FILE, envvar=serving_tls.KEY, show_envvar=True, help="The certificate's key.")
+@click.option("--tls-name", "name", default="", envvar=serving_tls.NAME, show_envvar=True, help="A name in its certificate.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -62,6 +69,10 @@ def replay(
     compare: bool,
     tolerance: float | None,
     target: str,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    name: str,
     timeout_s: float,
 ) -> None:
     """Send the recorded requests of FILE to the model server, one after the other.
@@ -71,8 +82,9 @@ def replay(
     """
     comparison = Comparison(tolerance)
     with one_line():
+        tls = _tls(ca, cert, key, name)
         requests = shown(recorded_requests(file), "replaying")
-        outcome = asyncio.run(send(target, requests, model, version, compare=comparison.add, timeout_s=timeout_s))
+        outcome = asyncio.run(send(target, tls, requests, model, version, compare=comparison.add, timeout_s=timeout_s))
         _print_outcome(outcome)
         if compare:
             _print_comparison(comparison)
@@ -83,6 +95,16 @@ def replay(
         if compare and not comparison.outputs:
             raise ExportFailure(f"{file}: nothing to compare: no record holds a response")
     context.exit(_DIFFERS if compare and not comparison.is_equal else 0)
+
+
+def _tls(ca: Path | None, cert: Path | None, key: Path | None, name: str) -> ServingTls | None:
+    try:
+        tls = serving_tls.serving_tls(ca, cert, key, name)
+        if tls is not None:
+            tls.read()
+    except (ValueError, BadFiles) as error:
+        raise ExportFailure(str(error)) from error
+    return tls
 
 
 def _print_outcome(outcome: Outcome) -> None:

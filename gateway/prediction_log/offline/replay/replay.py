@@ -9,6 +9,7 @@ from gateway.backend.prediction_logs import RecordedPredict
 from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
+from gateway.serving_tls import ServingTls
 
 _MOST_ERRORS = 3
 
@@ -27,6 +28,7 @@ class Outcome:
 
 async def replay(
     target: str,
+    tls: ServingTls | None,
     requests: Iterable[RecordedPredict | None],
     model: str | None,
     version: int | None,
@@ -36,8 +38,10 @@ async def replay(
 ) -> Outcome:
     """Send ``requests`` to ``target``, for ``model`` (None: the recorded one) and ``version`` (None: the latest).
 
-    ``compare`` gets the outputs of each, as they were recorded and as they are now. What is None is counted only."""
-    client = BackendClient(target)
+    With ``tls`` they go by TLS. ``compare`` gets the outputs of each, as they were recorded and as they are now. A request
+    that is None is counted only.
+    """
+    client = BackendClient(target, tls)
     client.start()
     outcome = Outcome()
     try:
@@ -51,7 +55,8 @@ async def replay(
             except GatewayError as error:
                 outcome.failed += 1
                 if len(outcome.errors) < _MOST_ERRORS:
-                    outcome.errors.append(f"request {number}: {error.code}: {error}")
+                    why = await client.connection.reason()
+                    outcome.errors.append(f"request {number}: {error.code}: {error}{f': {why}' if why else ''}")
                 continue
             outcome.took_s.append(time.perf_counter() - started_s)
             outcome.answered += 1

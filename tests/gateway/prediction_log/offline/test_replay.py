@@ -7,6 +7,7 @@ import pytest
 from gateway.backend.prediction_logs import PredictionLog, RecordedPredict, encode_predict
 from gateway.prediction_log.offline.records.tf_records import write_record
 from gateway.prediction_log.offline.replay.comparison import Comparison
+from tests.authority import authority
 from tests.gateway.fake_serving import FakeServing, Version, serving
 from tests.gateway.prediction_log.offline.reading import run
 from tests.waiting import free_port
@@ -171,3 +172,23 @@ def test_outputs_of_another_form_differ(one, other, reason):
     comparison = compared(one, other)
     assert not comparison.is_equal
     assert comparison.outputs["y"].reasons == {reason: 1}
+
+
+def test_the_requests_go_by_tls_with_the_gateways_settings(tmp_path):
+    ours, file = authority(tmp_path, "ours"), a_file(tmp_path, recorded(1.0))
+    pair = ours.signed("serving")
+    credentials = grpc.ssl_server_credentials([(pair.key.read_bytes(), pair.certificate.read_bytes())])
+    with serving(FakeServing(), credentials=credentials) as port:
+        asked = ("replay", file, "--compare", "--target", f"127.0.0.1:{port}")
+        right = {"GATEWAY_SERVING_TLS_CA": str(ours.certificate), "GATEWAY_SERVING_TLS_NAME": "serving"}
+        assert run(*asked, **right)[0] == 0
+        assert run(*asked, "--tls-ca", ours.certificate, "--tls-name", "serving")[0] == 0
+        code, _, error = run(*asked, "--tls-ca", ours.certificate, "--tls-name", "other")
+        assert code == 1
+        assert "the model server's certificate is for another name; GATEWAY_SERVING_TLS_NAME must be one in it" in error
+        code, _, error = run(*asked, "--tls-ca", file)
+        assert (code, error.splitlines()) == (
+            1,
+            [f"Error: GATEWAY_SERVING_TLS_CA={file}: expected a PEM file with certificates: there is none in it"],
+        )
+        assert "because GATEWAY_SERVING_TLS_NAME is given" in run(*asked, "--tls-name", "serving")[2]
