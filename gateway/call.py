@@ -58,11 +58,12 @@ class Call:
     - ``complete_s``: when its last byte came, in seconds of ``time.monotonic``.
     - ``scheme`` (``http``, ``https``) and ``client`` (an address without its port), for whom it may concern.
 
-    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call. A handler sets ``trace`` and
-    ``parse_s`` (the seconds that its body took to be read as JSON, from ``parse_started_s``, in seconds of ``time.monotonic``), and adds to ``when_answered`` what is to be done then, such
-    as to give back what the call holds. ``error_code`` and ``setting`` are those of the error that answers it.
+    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call, and ``span`` where there are traces.
+    A handler sets ``trace`` and ``parse_s`` (the seconds that its body took to be read as JSON, from ``parse_started_s`` on),
+    and adds to ``when_answered`` what is to be done then, such as to give back what the call holds. ``error_code`` and
+    ``setting`` are those of the error that answers it.
 
-    ``caller`` is set before the handler is called, where there are keys or limits. ``span``: None without traces.
+    ``caller`` is set before the handler is called, where there are keys or limits.
     """
 
     method: str

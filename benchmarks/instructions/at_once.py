@@ -46,6 +46,7 @@ class AtOnce(BackendClient):
         inputs: values.Tensors,
         outputs: tuple[str, ...],
         deadline: Deadline,
+        *,
         spans: Spans = (),
     ) -> Prediction:
         """Answer with the first numbers of each row (`cases.expected`), in the next turn of the loop.

@@ -69,11 +69,12 @@ class BackendClient:
         inputs: Tensors,
         outputs: tuple[str, ...],
         deadline: Deadline,
+        *,
         spans: Spans = (),
     ) -> Prediction:
         """Run ``signature`` of ``model`` on ``inputs``; ``outputs`` names the wanted ones (none: all).
 
-        ``spans`` are those of the requests that the call is for: it belongs to the trace of one of them, and the server is told.
+        ``spans`` are those of the requests that the call is for: it belongs to the trace of one, and the server is told.
 
         Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away.
         """
@@ -90,7 +91,7 @@ class BackendClient:
         )
 
     async def classify(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(stubs.ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
@@ -98,7 +99,7 @@ class BackendClient:
         return read_classifications(model.name, response)
 
     async def regress(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(stubs.RegressionRequest(model_spec=_model_spec(model, signature)), examples)

@@ -18,6 +18,7 @@ class Backend(Protocol):
         inputs: Tensors,
         outputs: tuple[str, ...],
         deadline: Deadline,
+        *,
         spans: Spans = (),
     ) -> Prediction:
         """Run a signature; ``outputs`` names the wanted ones (none: all). Raises GatewayError.
@@ -30,12 +31,12 @@ class ExampleBackend(Protocol):
     """Runs signatures that take tf.Examples. Both calls raise GatewayError."""
 
     async def classify(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """Labels and scores for each example."""
 
     async def regress(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """A value for each example."""
 

@@ -48,32 +48,33 @@ class CallLimit:
         inputs: Tensors,
         outputs: tuple[str, ...],
         deadline: Deadline,
+        *,
         spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans)
+            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 
     async def classify(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """As ``ExampleBackend.classify``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.classify(model, signature, examples, deadline, spans)
+            return await self._backend.classify(model, signature, examples, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 
     async def regress(
-        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, spans: Spans = ()
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """As ``ExampleBackend.regress``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.regress(model, signature, examples, deadline, spans)
+            return await self._backend.regress(model, signature, examples, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 

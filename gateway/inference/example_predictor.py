@@ -34,14 +34,14 @@ class ExamplePredictor:
             InvalidArgument: the signature takes no examples, or the model refuses them; the message says what there is instead.
         """
         async with self._under_way(model, trace, "classify", examples, deadline):
-            answer = await self._backend.classify(model, trace.signature, examples, deadline, trace.spans)
+            answer = await self._backend.classify(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors
         return answer
 
     async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each example. Raises as ``classify``."""
         async with self._under_way(model, trace, "regress", examples, deadline):
-            answer = await self._backend.regress(model, trace.signature, examples, deadline, trace.spans)
+            answer = await self._backend.regress(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors
         return answer
 

@@ -91,7 +91,7 @@ class Predictor:
         started_s = time.monotonic()
         queue_s = 0.0
         try:
-            prediction = await self._backend.predict(model, signature, inputs, outputs, deadline, trace.spans)
+            prediction = await self._backend.predict(model, signature, inputs, outputs, deadline, spans=trace.spans)
             queue_s = prediction.queue_s
             trace.batch_rows = prediction.batch_rows or trace.rows
         except NotFound:

@@ -1,4 +1,4 @@
-"""The spans of requests and of calls of the model server, as far as a request itself notes them: ids, times, who belongs to what.
+"""The spans of requests and of calls of the model server, as a request itself notes them: ids, times, who belongs to what.
 
 Nothing here is sent anywhere: ``gateway.tracing`` makes the spans that are exported of it, after the answer.
 """

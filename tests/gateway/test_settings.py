@@ -63,13 +63,14 @@ BAD = {
     "GATEWAY_PREDICTION_LOG_VALUES": ["large", "none,digits:some"],
     "GATEWAY_PREDICTION_LOG_KEEP": ["30", "d", "30 days", "0d"],
     "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": ["65535", "32MiB"],
+    "GATEWAY_TRACES_SLOW_MS": ["-1", "1s"],
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
     "GATEWAY_NON_FINITE": ["nan", "Null"],
     "GATEWAY_TFSERVING_CORS": ["true", "*"],
 }
 ANY_TEXT = {
     *("GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"),
-    *("GATEWAY_KEYS_FILE", "GATEWAY_PREDICTION_LOG"),
+    *("GATEWAY_KEYS_FILE", "GATEWAY_PREDICTION_LOG", "GATEWAY_TRACES_FILE"),
 }
 MAY_HOLD_A_PASSWORD = {"GATEWAY_REDIS_URL", "GATEWAY_PREDICTION_LOG"}
 
@@ -120,6 +121,8 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_PREDICTION_LOG_VALUES": "none,digits:all",
         "GATEWAY_PREDICTION_LOG_KEEP": "30d",
         "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": "70000",
+        "GATEWAY_TRACES_FILE": "/traces.jsonl",
+        "GATEWAY_TRACES_SLOW_MS": "250",
         "GATEWAY_LOG_LEVEL": "DEBUG",
         "GATEWAY_NON_FINITE": "null",
         "GATEWAY_TFSERVING_CORS": "on",

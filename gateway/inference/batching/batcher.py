@@ -52,13 +52,14 @@ class Batcher:
         inputs: Tensors,
         outputs: tuple[str, ...],
         deadline: Deadline,
+        *,
         spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``, and Unavailable at once when the queue is full."""
         kind = self._kind(model, signature, outputs)
         count = row_count(signature, inputs)
         if count is None or count > self._max_rows or self._is_never_joined(model.name):
-            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans)
+            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
         record = self._records.of(kind)
         if record.is_refused:
             return await self._call_alone(kind, inputs, count, deadline, spans)
@@ -92,7 +93,7 @@ class Batcher:
     async def _call_alone(self, kind: Kind, inputs: Tensors, count: int, deadline: Deadline, spans: Spans) -> Prediction:
         metrics.of_batches(kind.model.name).count_alone(count)
         self._records.take_news()
-        prediction = await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline, spans)
+        prediction = await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline, spans=spans)
         self._records.note_answer(kind, prediction, count)
         return prediction
 
