@@ -13,9 +13,15 @@ from gateway.telemetry.traceparent import format_traceparent
 OK: Final = "OK"
 
 
+def new_span_id() -> int:
+    """An id that no other span has: 64 bits, and not 0."""
+    return getrandbits(64) or 1
+
+
 class RequestSpan:
     """The span of one request.
 
+    - ``span_id``: 0 while it is neither sampled nor kept, because nobody asks for it then.
     - ``parent_id``: of the client's span; 0: the trace begins here. ``state``: the client's ``tracestate``.
     - ``is_sampled``: it was decided at the beginning that the trace is recorded.
     - ``is_kept``: whether the span is exported; None while that is not decided.
@@ -26,17 +32,26 @@ class RequestSpan:
 
     def __init__(self, trace_id: int, parent_id: int, is_sampled: bool, state: str = "") -> None:
         self.trace_id = trace_id
-        self.span_id = getrandbits(64) or 1
+        self.span_id = new_span_id() if is_sampled else 0
         self.parent_id = parent_id
         self.is_sampled = is_sampled
         self.is_kept: bool | None = True if is_sampled else None
         self.state = state
-        self.calls: list[CallSpan] = []
+        self.calls: tuple[CallSpan, ...] = ()
+
+    def keep(self) -> None:
+        """The span will be exported."""
+        self.span_id = self.span_id or new_span_id()
+        self.is_kept = True
 
     def discard(self) -> None:
-        """The span is not exported. Without its calls, which know it, it is no cycle."""
+        """The span is not exported."""
         self.is_kept = False
-        self.calls.clear()
+        self.forget_calls()
+
+    def forget_calls(self) -> None:
+        """Without its calls, which know it, the span is no cycle."""
+        self.calls = ()
 
 
 Spans: TypeAlias = tuple[RequestSpan, ...]
@@ -56,13 +71,15 @@ class CallSpan:
     def __init__(self, method: str, members: Sequence[RequestSpan]) -> None:
         self.method = method
         self.members = members
-        self.parent = next((member for member in members if member.is_sampled), members[0])
+        self.parent = members[0]
         self.owner: RequestSpan | None = None
-        self.span_id = getrandbits(64) or 1
+        self.span_id = new_span_id()
         self.error = OK
         self.ended_s = 0.0
         for member in members:
-            member.calls.append(self)
+            member.calls += (self,)
+            if member.is_sampled and not self.parent.is_sampled:
+                self.parent = member
         self.started_s = time.monotonic()
 
     def metadata(self) -> tuple[tuple[str, str], ...]:

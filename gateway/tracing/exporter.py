@@ -116,7 +116,7 @@ class Exporter:
             if number % _AT_ONCE == 0 and not self._is_stopping.is_set():
                 time.sleep(_REST_S)
         for record in records:
-            record.span.calls.clear()  # each knows the request's span, too
+            record.span.forget_calls()  # each knows the request's span, too
         reason = self._sink.write(spans)
         with self._count_lock:
             if self._is_abandoned:

@@ -5,11 +5,10 @@ others, and they link to it.
 """
 
 from collections.abc import Iterator
-from random import getrandbits
 from typing import Final
 
 from gateway.access.key_text import hide_secrets
-from gateway.telemetry.spans import OK, CallSpan, RequestSpan
+from gateway.telemetry.spans import OK, CallSpan, RequestSpan, new_span_id
 from gateway.tracing.finished import CLIENT, INTERNAL, SERVER, FinishedSpan, Link
 from gateway.tracing.record import Record
 from gateway.tracing.route import route_of
@@ -59,7 +58,7 @@ class SpanMaker:
             name,
             INTERNAL,
             span.trace_id,
-            getrandbits(64) or 1,
+            new_span_id(),
             span.span_id,
             False,
             span.state,
@@ -181,5 +180,5 @@ def _batch_id(call: CallSpan) -> str:
 
 
 def _text(text: str) -> str:
-    """A client's own words, cut, and without any key that is in them."""
-    return hide_secrets(text[:_LONGEST_TEXT])
+    """A client's own words, without any key that is in them, and cut."""
+    return hide_secrets(text)[:_LONGEST_TEXT]

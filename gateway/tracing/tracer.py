@@ -9,7 +9,7 @@ from gateway.telemetry.spans import RequestSpan
 from gateway.telemetry.traceparent import parse_traceparent, tracestate_of
 from gateway.tracing.exporter import Exporter
 from gateway.tracing.record import record_of
-from gateway.tracing.sampler import Sampler
+from gateway.tracing.sampler import LOW_BITS, Sampler
 
 CLOSE_WITHIN_S: Final = 1.8
 _SERVER_ERROR: Final = 500
@@ -25,6 +25,7 @@ class Tracer:
     def __init__(self, exporter: Exporter, sampler: Sampler, slow_s: float) -> None:
         self._exporter = exporter
         self._sampler = sampler
+        self._bound = sampler.bound
         self._slow_s = slow_s or float("inf")
 
     def begin(self, call: Call) -> None:
@@ -34,7 +35,7 @@ class Tracer:
         parent = None if given is None else parse_traceparent(given)
         if parent is None:
             trace_id = getrandbits(128)
-            call.span = RequestSpan(trace_id, 0, self._sampler.is_sampled(trace_id, None))
+            call.span = RequestSpan(trace_id, 0, trace_id & LOW_BITS < self._bound)
         else:
             is_sampled = self._sampler.is_sampled(parent.trace_id, parent)
             call.span = RequestSpan(parent.trace_id, parent.span_id, is_sampled, tracestate_of(headers))
@@ -50,7 +51,7 @@ class Tracer:
         exporter = self._exporter
         exporter.tally.kept += 1
         if exporter.has_room:
-            span.is_kept = True
+            span.keep()
             exporter.put(record_of(span, call, status, total_s))
         else:
             exporter.tally.full += 1

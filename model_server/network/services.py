@@ -161,7 +161,7 @@ def _spec(request: Any) -> Any:
     return request.model_spec if request.HasField("model_spec") else None
 
 
-def _traceparent(context: ServicerContext) -> str | None:
+def _traceparent(context: ServicerContext) -> str | bytes | None:
     """What the client says of its trace (https://www.w3.org/TR/trace-context/), as it came; None if nothing."""
     return next((value for key, value in context.invocation_metadata() if key == "traceparent"), None)
 
