@@ -8,7 +8,7 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 
-Attributes: TypeAlias = Sequence[tuple[str, str | int | float]]
+Attributes: TypeAlias = Sequence[tuple[str, str | int]]
 
 
 class Link(NamedTuple):

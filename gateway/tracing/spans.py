@@ -68,7 +68,7 @@ class SpanMaker:
 
     def _of_request(self, record: Record, links: list[Link]) -> FinishedSpan:
         span, route = record.span, route_of(record.path)
-        attributes: list[tuple[str, str | int | float]] = [
+        attributes: list[tuple[str, str | int]] = [
             ("http.request.method", record.method),
             ("http.response.status_code", record.status),
             ("url.path", _text(record.path)),
@@ -101,7 +101,7 @@ class SpanMaker:
 
     def _of_call(self, call: CallSpan, record: Record) -> FinishedSpan:
         span, others = record.span, len(call.members) > 1
-        attributes: list[tuple[str, str | int | float]] = [
+        attributes: list[tuple[str, str | int]] = [
             ("rpc.system.name", "grpc"),
             ("rpc.method", call.method),
             ("rpc.response.status_code", call.error),
@@ -151,7 +151,7 @@ def is_settled(span: RequestSpan) -> bool:
     return all(call.ended_s and all(member.is_kept is not None for member in call.members) for call in span.calls)
 
 
-def _of_inference(record: Record) -> Iterator[tuple[str, str | int | float]]:
+def _of_inference(record: Record) -> Iterator[tuple[str, str | int]]:
     if record.model:
         yield "inference.model.name", record.model
         yield "inference.model.signature", record.signature
