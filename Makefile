@@ -56,10 +56,10 @@ bench-instructions: $(VENV)/.bench  ## Count the instructions of a request besid
 
 .PHONY: lock
 lock:  ## Pin the dependencies of pyproject.toml anew, into requirements/ (needs uv)
-	$(UV_COMPILE) --extra tensorflow --extra export --extra dev -o requirements/dev.txt
-	$(UV_COMPILE) --extra tensorflow -c requirements/dev.txt -o requirements/serve.txt
-	$(UV_COMPILE) --extra tensorflow --extra bench -c requirements/dev.txt -o requirements/bench.txt
-	$(UV_COMPILE) --no-config --override requirements/no-tensorflow.txt -c requirements/dev.txt -o requirements/gateway.txt
+	$(UV_COMPILE) --extra tensorflow --extra export --extra otel --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) --extra tensorflow --extra otel -c requirements/dev.txt -o requirements/serve.txt
+	$(UV_COMPILE) --extra tensorflow --extra otel --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV_COMPILE) --no-config --extra otel --override requirements/no-tensorflow.txt -c requirements/dev.txt -o requirements/gateway.txt
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, logs and caches (not the models)

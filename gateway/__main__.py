@@ -114,11 +114,13 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
     from gateway.parts.access import check_access  # noqa: PLC0415
     from gateway.parts.prediction_log import prediction_log  # noqa: PLC0415
     from gateway.parts.serving_tls import check_serving_tls  # noqa: PLC0415
+    from gateway.parts.traces import check_traces  # noqa: PLC0415
     from gateway.server.gunicorn_app import serve  # noqa: PLC0415
     from gateway.server.worker import ServerConfig  # noqa: PLC0415
 
     try:
         check_access(current)
+        check_traces(current)
         prediction_log(current)
         check_serving_tls(current)
     except SettingsError as error:

@@ -46,12 +46,14 @@ from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access
 from gateway.parts.prediction_log import prediction_log
 from gateway.parts.serving_tls import check_serving_tls
+from gateway.parts.traces import check_traces, tracer
 from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.running import RunningLog
 from gateway.server.front import Front
 from gateway.settings import Settings
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.logs import logger
+from gateway.tracing.tracer import Tracer
 
 log = logger("gateway")
 
@@ -76,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         logs.configure(settings.log_level)
     check_access(settings)
     check_serving_tls(settings)
+    check_traces(settings)
     gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
@@ -93,7 +96,7 @@ class Gateway:
 
     ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
     their verdicts on batches, in ``limit_table`` what their callers may still ask for. ``client`` calls the model server;
-    without one it is made from the settings.
+    without one it is made from the settings, and so are ``traces``.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class Gateway:
         metrics_dir: str | None = None,
         client: BackendClient | None = None,
         limit_table: LimitTable | None = None,
+        *,
+        traces: Tracer | None = None,
     ) -> None:
         self.memory = Memory(settings.max_body_bytes)
         self._client = client = client or BackendClient(settings.serving_target, settings.serving_tls())
@@ -142,12 +147,14 @@ class Gateway:
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         predictions = prediction_log(settings)
         self._log = None if predictions is None else RunningLog(predictions)
+        self._traces = traces or tracer(settings)
         self.edge = Edge(
             settings.predict_timeout_ms / 1000,
             cors.HEADERS if settings.tfserving_cors == "on" else (),
-            None if predictions is None else partial(offer_request, predictions),
-            Origins(settings.cors_origins) if settings.cors_origins else None,
-            partial(_scheme_of, settings.trusted_proxies) if settings.trusted_proxies else None,
+            offer=None if predictions is None else partial(offer_request, predictions),
+            origins=Origins(settings.cors_origins) if settings.cors_origins else None,
+            scheme_of=partial(_scheme_of, settings.trusted_proxies) if settings.trusted_proxies else None,
+            tracer=self._traces,
         )
         ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
@@ -172,6 +179,8 @@ class Gateway:
             await self._access.start()
         if self._log is not None:
             self._log.start()
+        if self._traces is not None:
+            self._traces.start()
 
     async def close(self) -> None:
         """Stop following the models, and close the connection."""
@@ -182,6 +191,8 @@ class Gateway:
         self._records.close()
         self.memory.close()
         self.edge.metrics.close()
+        if self._traces is not None:
+            await self._traces.close()
         if self._log is not None:
             await self._log.close()
         if self._access is not None:

@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import Setting
+from gateway.telemetry.spans import RequestSpan
 from gateway.telemetry.trace import Trace
 
 ENVIRON_KEY: Final = "gateway.call"
@@ -57,9 +58,10 @@ class Call:
     - ``complete_s``: when its last byte came, in seconds of ``time.monotonic``.
     - ``scheme`` (``http``, ``https``) and ``client`` (an address without its port), for whom it may concern.
 
-    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call. A handler sets ``trace`` and
-    ``parse_s`` (the seconds that its body took to be read as JSON), and adds to ``when_answered`` what is to be done then, such
-    as to give back what the call holds. ``error_code`` and ``setting`` are those of the error that answers it.
+    The edge (``api/edge.py``) sets ``id`` and ``deadline`` before a handler sees the call, and ``span`` where there are traces.
+    A handler sets ``trace`` and ``parse_s`` (the seconds that its body took to be read as JSON, from ``parse_started_s`` on),
+    and adds to ``when_answered`` what is to be done then, such as to give back what the call holds. ``error_code`` and
+    ``setting`` are those of the error that answers it.
 
     ``caller`` is set before the handler is called, where there are keys or limits.
     """
@@ -75,16 +77,20 @@ class Call:
     client: str = ""
     trace: Trace | None = None
     parse_s: float = 0.0
+    parse_started_s: float = 0.0
     error_code: str | None = None
     setting: Setting | None = None
     when_answered: tuple[Callable[[], None], ...] = ()
     caller: Caller = ANYBODY
+    span: RequestSpan | None = None
     id: str = field(init=False)
     deadline: Deadline = field(init=False)
 
     def begin(self, model: str, signature: str) -> Trace:
         """Begin a prediction. Raises what ``Caller.enter`` raises."""
         trace = self.trace = Trace(model, signature)
+        if self.span is not None:
+            trace.spans = (self.span,)
         self.caller.enter(self, trace)
         return trace
 

@@ -20,6 +20,7 @@ from gateway.cache_setting import CachedModel, cached_models
 from gateway.prediction_log.retention import parse_age
 from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
 from gateway.serving_tls import ServingTls, serving_tls
+from gateway.tracing.standard import Standard, read_standard
 
 PREFIX: Final = "GATEWAY_"
 
@@ -121,9 +122,15 @@ def _path(meaning: str) -> Any:
     return _setting(fields.Function(deserialize=Path, load_default=None), meaning, "the path of a file")
 
 
+_STANDARD: Final = Standard()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on."""
+    """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on.
+
+    ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``.
+    """
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
     port: int = _number(8080, "Port to listen on.", 1, 65535)
@@ -262,6 +269,15 @@ class Settings:
     prediction_log_queue_bytes: int = _number(
         33_554_432, "What may wait to be logged in one worker, in bytes; above it rows are dropped.", 65_536, 2**40
     )
+    traces_file: Path | None = _path(
+        "The file that traces are written to, as lines of OTLP in JSON. Empty: they go to `OTEL_EXPORTER_OTLP_ENDPOINT`."
+    )
+    traces_slow_ms: int = _number(
+        1000,
+        "Requests that take so long are traced whatever the sampler says, as errors from 500 on are, in milliseconds; 0: no.",
+        0,
+        3_600_000,
+    )
     log_level: str = _choice(
         "INFO",
         ("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -277,6 +293,7 @@ class Settings:
         ("on", "off"),
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
+    otel: Standard = dataclasses.field(default=_STANDARD, kw_only=True)
 
     def serving_tls(self) -> ServingTls | None:
         """The files for TLS to the model server; None for plain connections."""
@@ -286,7 +303,7 @@ class Settings:
 _SECRET: Final = ("redis_url", "prediction_log")
 """Settings that may hold a password: no message repeats them."""
 
-_FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
+_FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
 _SCHEMA: Final = Schema.from_dict({name: field.metadata["field"] for name, field in _FIELDS.items()})()
 
 
@@ -316,9 +333,11 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     if environ.get(_DATABASE):
         given.setdefault("prediction_log", environ[_DATABASE])
     try:
-        settings = Settings(**_SCHEMA.load(given))
+        settings = Settings(**_SCHEMA.load(given), otel=read_standard(environ))
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(key, given[key], why) for key, why in error.messages_dict.items())) from error
+    except ValueError as error:  # of OpenTelemetry's variables, in our words
+        raise SettingsError(str(error)) from error
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "GATEWAY_TLS_CERT" if settings.tls_cert is None else "GATEWAY_TLS_KEY"
         raise SettingsError(f"{missing}: expected the path of a file, because the other one of certificate and key is given")

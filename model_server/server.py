@@ -42,7 +42,7 @@ class Server:
         self._core = Core(loader.load, _core_settings(flags))
         self._grpc = GrpcServer(
             plan.listen,
-            PredictionService(self._core, self._metrics, predict_settings),
+            PredictionService(self._core, self._metrics, predict_settings, logs_calls=_logs_calls()),
             ModelService(self._core, self._metrics),
         )
         self._poller: ConfigPoller | None = None
@@ -105,6 +105,12 @@ class Server:
             log.error("rest.off", port=monitoring.port, why="--rest_api_port cannot be same as --port")
         else:
             self._http = MetricsServer(monitoring.host, monitoring.port, monitoring.path, self._metrics)
+
+
+def _logs_calls() -> bool:
+    """Whether each call is logged, by the variable that makes upstream log its calls."""
+    level = os.environ.get("TF_CPP_MAX_VLOG_LEVEL", "")
+    return level.isdecimal() and int(level) > 0
 
 
 def _loader(plan: Plan, predict_settings: PredictSettings, scheduler: Scheduler | None) -> Loader:

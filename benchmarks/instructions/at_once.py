@@ -17,6 +17,7 @@ from gateway.deadline import Deadline
 from gateway.inference import signature as values
 from gateway.inference.signature import ModelRef, Prediction, Signature
 from gateway.inference.status import ModelStatus, VersionStatus
+from gateway.telemetry.spans import Spans
 
 _VERSION: Final = 1
 _TENSORS: Final = {**workload.TENSORS, KEPT: workload.TENSORS[workload.DENSE]}
@@ -39,7 +40,14 @@ class AtOnce(BackendClient):
         self.connection.is_up = True
 
     async def predict(
-        self, model: ModelRef, signature: Signature, inputs: values.Tensors, outputs: tuple[str, ...], deadline: Deadline
+        self,
+        model: ModelRef,
+        signature: Signature,
+        inputs: values.Tensors,
+        outputs: tuple[str, ...],
+        deadline: Deadline,
+        *,
+        spans: Spans = (),
     ) -> Prediction:
         """Answer with the first numbers of each row (`cases.expected`), in the next turn of the loop.
 

@@ -31,6 +31,7 @@ class Case:
     ``read`` is None for a request that is refused, with ``status``. ``together``: how many requests are under way at a time;
     ``requests``: how many are counted, a multiple of it. ``is_kept``: all ask for the same prediction, whose answer is kept.
     ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
+    ``traced``: the part of the requests that is traced; None: there are no traces.
     ``key``: the name of the key that each of them carries (``KEYS``), where the gateway asks for keys; empty: it asks for none.
     """
 
@@ -43,6 +44,7 @@ class Case:
     together: int = 1
     is_kept: bool = False
     logged: float | None = None
+    traced: float | None = None
     key: str = ""
 
     def rows(self, number: int) -> Floats:
@@ -101,6 +103,8 @@ def _cases() -> tuple[Case, ...]:
         # So few that none of these is among them, and yet each has to be looked at.
         row("one row by /v1 :predict, with a prediction log that does not keep it", logged=0.000001),
         row("one row by /v1 :predict, kept by the prediction log", logged=1.0),
+        row("one row by /v1 :predict, with traces, not sampled", traced=0.0),
+        row("one row by /v1 :predict, traced, but for what is done beside the request", traced=1.0),
     )
 
 

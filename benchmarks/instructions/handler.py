@@ -1,6 +1,7 @@
 """The gateway's handlers as shipped, before a model server that answers at once: all that is known here of their wiring."""
 
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,10 @@ from gateway.access.key import EVERY_MODEL, Key
 from gateway.app import Gateway
 from gateway.call import Answer, Call, Handler
 from gateway.telemetry import logs
+from gateway.tracing.exporter import Exporter
+from gateway.tracing.finished import FinishedSpan
+from gateway.tracing.sampler import Sampler
+from gateway.tracing.tracer import Tracer
 
 # As shipped, but for time, which passes fifty times as fast under callgrind, and for the one model whose answers are kept.
 _SETTINGS: Final = {
@@ -35,18 +40,33 @@ Keys = Mapping[str, str]
 _NOWHERE: Final = "file:///proc/nowhere/log"
 
 
+class Stuck:
+    """Where no span gets to: so the thread that would make them, beside the requests, does nothing."""
+
+    name = "nowhere"
+
+    def write(self, spans: Sequence[FinishedSpan]) -> str | None:
+        """Wait for ever."""
+        threading.Event().wait()
+        return self.name
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @asynccontextmanager
-async def opened(logged: float | None) -> AsyncIterator[tuple[Handler, Keys]]:
+async def opened(logged: float | None, traced: float | None) -> AsyncIterator[tuple[Handler, Keys]]:
     """While open, what answers a prediction request: the route is found, then answered by the edge, as the server has it.
 
     A call with ``X-API-Key`` goes to a gateway that asks for keys, any other one to a gateway that does not.
-    ``logged``: the part of the requests that the prediction log keeps; None: there is no log.
+    ``logged``: the part of the requests that the prediction log keeps; ``traced``: that is traced; None: there is no such part.
     """
     log = {} if logged is None else {"GATEWAY_PREDICTION_LOG": _NOWHERE, "GATEWAY_PREDICTION_LOG_SAMPLE": f"{logged:f}"}
     with TemporaryDirectory() as folder:
         path = Path(folder) / _KEYS_FILE
         keys = _write_keys(path)
-        async with _gateway(log) as open_answer, _gateway({**log, "GATEWAY_KEYS_FILE": str(path)}) as guarded_answer:
+        guarded = {**log, "GATEWAY_KEYS_FILE": str(path)}
+        async with _gateway(log, traced) as open_answer, _gateway(guarded, traced) as guarded_answer:
 
             async def answer(call: Call) -> Answer:
                 return await (guarded_answer if "x-api-key" in call.headers else open_answer)(call)
@@ -55,10 +75,11 @@ async def opened(logged: float | None) -> AsyncIterator[tuple[Handler, Keys]]:
 
 
 @asynccontextmanager
-async def _gateway(changes: Mapping[str, str]) -> AsyncIterator[Handler]:
+async def _gateway(changes: Mapping[str, str], traced: float | None) -> AsyncIterator[Handler]:
     current = settings.settings_from_environment({**_SETTINGS, **changes})
     logs.configure(current.log_level)
-    gateway = Gateway(current, client=AtOnce())
+    traces = None if traced is None else Tracer(Exporter(Stuck(), "127.0.0.1", 1), Sampler(traced), 0.0)
+    gateway = Gateway(current, client=AtOnce(), traces=traces)
 
     async def answer(call: Call) -> Answer:
         handler = gateway.routes.find(call)

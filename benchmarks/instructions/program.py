@@ -82,9 +82,9 @@ def _check(case: Case, number: int, answered: Answer) -> None:
 
 
 async def main(loop: Loop) -> None:
-    """Send the requests of all cases to the handlers of a gateway, one for all cases with the same prediction log."""
-    for logged, cases in groupby(CASES, attrgetter("logged")):
-        async with handler.opened(logged) as (answer, keys):
+    """Send the requests of all cases to the handlers of a gateway, one for all cases with the same log and traces."""
+    for (logged, traced), cases in groupby(CASES, attrgetter("logged", "traced")):
+        async with handler.opened(logged, traced) as (answer, keys):
             await run(tuple(cases), answer, loop, keys)
 
 

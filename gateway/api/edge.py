@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.access.key_text import hide_secrets
 from gateway.api import errors
@@ -30,8 +30,20 @@ Offer: TypeAlias = Callable[[Call, Trace, Answer, float], None]
 SchemeOf: TypeAlias = Callable[[Call], str]
 """The scheme by which the client of a call asked, which may differ from that of a proxy in between."""
 
+
+class Tracer(Protocol):
+    """Makes the traces of requests. Both raise nothing."""
+
+    def begin(self, call: Call) -> None:
+        """Give ``call`` its span."""
+
+    def end(self, call: Call, status: int, total_s: float) -> None:
+        """``call`` was answered with HTTP ``status`` after ``total_s`` seconds."""
+
+
 _UNKNOWN: Final = Labels("", "", "")
 _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
+_UNTRACED: Final = (*_PROBES, "/v2/health/live", "/v2/health/ready")
 
 
 class Edge:
@@ -39,16 +51,20 @@ class Edge:
 
     ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes. ``offer``: None without a prediction log.
     ``origins`` are those whose pages may read answers; None: none. ``scheme_of``: None where every client asks directly.
+    ``tracer``: None without traces.
     """
 
     def __init__(
         self,
         timeout_s: float,
         tfserving_headers: Sequence[tuple[str, str]] = (),
+        *,
         offer: Offer | None = None,
         origins: Origins | None = None,
         scheme_of: SchemeOf | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._offer = offer
         self._scheme_of = scheme_of
         self._origins = origins
@@ -66,6 +82,8 @@ class Edge:
         if self._scheme_of is not None:
             call.scheme = self._scheme_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
+        if self._tracer is not None and call.path not in _UNTRACED:
+            self._tracer.begin(call)
         self.metrics.enter()
         try:
             answer = await handler(call)
@@ -109,6 +127,8 @@ class Edge:
                 self._offer(call, trace, answer, total_s)
         if call.caller.name is not None:
             self.metrics.add_key(call.caller.name, answer.status)
+        if self._tracer is not None:
+            self._tracer.end(call, answer.status, total_s)
         _log(call, trace, answer.status, total_s)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
@@ -141,6 +161,8 @@ def _refused(call: Call, error: GatewayError) -> Answer:
 
 def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": call.path, "status": status}
+    if call.span is not None:
+        fields["trace_id"] = f"{call.span.trace_id:032x}"
     if trace is not None:
         fields["model"] = trace.model
         fields["version"] = trace.version

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from grpc import aio
@@ -14,11 +14,12 @@ from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import Cancelled, GatewayError, Unavailable
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
 from gateway.serving_tls import ServingTls
+from gateway.telemetry.spans import OK, CallSpan, Spans
 
 # The server's methods and the messages of their replies.
 _REPLIES: Final = {
@@ -28,6 +29,9 @@ _REPLIES: Final = {
     "PredictionService/GetModelMetadata": stubs.GetModelMetadataResponse,
     "ModelService/GetModelStatus": stubs.GetModelStatusResponse,
 }
+_PACKAGE: Final = "tensorflow.serving."
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...] | None
 
 
 class BackendClient:
@@ -59,19 +63,28 @@ class BackendClient:
 
     def _use(self, channel: aio.Channel) -> None:
         for method, reply in _REPLIES.items():
-            self._calls[method] = channel.unary_unary(f"/tensorflow.serving.{method}", None, reply.FromString)
+            self._calls[method] = channel.unary_unary(f"/{_PACKAGE}{method}", None, reply.FromString)
 
     async def predict(
-        self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+        self,
+        model: ModelRef,
+        signature: Signature,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        deadline: Deadline,
+        *,
+        spans: Spans = (),
     ) -> Prediction:
         """Run ``signature`` of ``model`` on ``inputs``; ``outputs`` names the wanted ones (none: all).
+
+        ``spans`` are those of the requests that the call is for: it belongs to the trace of one, and the server is told.
 
         Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away.
         """
         request = stubs.PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
             encode_tensor(array, request.inputs[name])
-        response = await self._call("PredictionService/Predict", request.SerializeToString(), deadline)
+        response = await self._call("PredictionService/Predict", request.SerializeToString(), deadline, spans)
         return Prediction(
             model=model.name,
             version=response.model_spec.version.value,
@@ -80,16 +93,20 @@ class BackendClient:
             outputs={name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)},
         )
 
-    async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
+    async def classify(
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
+    ) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(stubs.ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
-        response = await self._call("PredictionService/Classify", request, deadline)
+        response = await self._call("PredictionService/Classify", request, deadline, spans)
         return read_classifications(model.name, response)
 
-    async def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
+    async def regress(
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
+    ) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
         request = _with_examples(stubs.RegressionRequest(model_spec=_model_spec(model, signature)), examples)
-        response = await self._call("PredictionService/Regress", request, deadline)
+        response = await self._call("PredictionService/Regress", request, deadline, spans)
         return read_regressions(model.name, response)
 
     async def metadata(self, model: ModelRef, deadline: Deadline) -> stubs.GetModelMetadataResponse:
@@ -103,25 +120,41 @@ class BackendClient:
         response = await self._call("ModelService/GetModelStatus", request.SerializeToString(), deadline)
         return replies.model_status(model.name, response)
 
-    async def _call(self, method: str, request: bytes, deadline: Deadline) -> Any:
+    async def _call(self, method: str, request: bytes, deadline: Deadline, spans: Spans = ()) -> Any:
+        """The reply to a serialized ``request``, with a span of the call if it is for requests that have spans."""
+        if not spans:
+            return await self._answered(method, request, deadline, None)
+        span = CallSpan(_PACKAGE + method, spans)
+        outcome = Cancelled.code
+        try:
+            reply = await self._answered(method, request, deadline, span.metadata())
+            outcome = OK
+        except GatewayError as error:
+            outcome = error.code
+            raise
+        finally:
+            span.end(outcome)
+        return reply
+
+    async def _answered(self, method: str, request: bytes, deadline: Deadline, metadata: Metadata) -> Any:
         """The reply to a serialized ``request``. A call that finds the server away is made once more, before ``deadline``."""
         try:
-            return await self._attempt(method, request, deadline)
+            return await self._attempt(method, request, deadline, metadata)
         except aio.AioRpcError as error:
             if not is_away(error):
                 raise self._error_of_call(error, deadline) from error
         try:
-            return await self._attempt(method, request, deadline)
+            return await self._attempt(method, request, deadline, metadata)
         except aio.AioRpcError as error:
             raise self._error_of_call(error, deadline) from error
 
-    async def _attempt(self, method: str, request: bytes, deadline: Deadline) -> Any:
+    async def _attempt(self, method: str, request: bytes, deadline: Deadline, metadata: Metadata) -> Any:
         timeout_s = deadline.remaining_s()
         call = self._calls.get(method)
         if call is None:
             raise Unavailable(AWAY)
         try:
-            response = await _reply(call(request, timeout=timeout_s))
+            response = await _reply(call(request, timeout=timeout_s, metadata=metadata))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -13,6 +13,7 @@ from gateway.inference.backend import ModelBackend
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.telemetry import metrics
+from gateway.telemetry.spans import Spans
 
 # Calls of one model that may wait, for each that may be at the server.
 _WAITING_FOR_EACH: Final = 16
@@ -41,28 +42,39 @@ class CallLimit:
         self._by_model: dict[str, _Calls] = {}
 
     async def predict(
-        self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+        self,
+        model: ModelRef,
+        signature: Signature,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        deadline: Deadline,
+        *,
+        spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.predict(model, signature, inputs, outputs, deadline)
+            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 
-    async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
+    async def classify(
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
+    ) -> Classifications:
         """As ``ExampleBackend.classify``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.classify(model, signature, examples, deadline)
+            return await self._backend.classify(model, signature, examples, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 
-    async def regress(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Regressions:
+    async def regress(
+        self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
+    ) -> Regressions:
         """As ``ExampleBackend.regress``."""
         calls = await self._enter(model.name, deadline)
         try:
-            return await self._backend.regress(model, signature, examples, deadline)
+            return await self._backend.regress(model, signature, examples, deadline, spans=spans)
         finally:
             self._end(model.name, calls)
 

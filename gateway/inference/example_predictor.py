@@ -34,14 +34,14 @@ class ExamplePredictor:
             InvalidArgument: the signature takes no examples, or the model refuses them; the message says what there is instead.
         """
         async with self._under_way(model, trace, "classify", examples, deadline):
-            answer = await self._backend.classify(model, trace.signature, examples, deadline)
+            answer = await self._backend.classify(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors
         return answer
 
     async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
         """A value for each example. Raises as ``classify``."""
         async with self._under_way(model, trace, "regress", examples, deadline):
-            answer = await self._backend.regress(model, trace.signature, examples, deadline)
+            answer = await self._backend.regress(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors
         return answer
 
@@ -56,11 +56,12 @@ class ExamplePredictor:
         trace.is_known = trace.signature in served.signatures
         if trace.when_built is not None:
             trace.tell_rows()
-        started_s = time.perf_counter()
+        trace.built_s = time.monotonic()
         try:
             yield
             trace.batch_rows = trace.rows
         except InvalidArgument as error:
             raise wrong_examples(error, method, trace.signature, served) from None
         finally:
-            trace.backend_s += time.perf_counter() - started_s
+            trace.answered_s = time.monotonic()
+            trace.backend_s += trace.answered_s - trace.built_s

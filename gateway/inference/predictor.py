@@ -71,9 +71,10 @@ class Predictor:
         trace.version = served.version
         signature = signature_of(served, trace.signature)
         trace.is_known = True
-        started_s = time.perf_counter()
+        started_s = time.monotonic()
         inputs = await build(signature)
-        trace.build_s += time.perf_counter() - started_s
+        trace.built_s = time.monotonic()
+        trace.build_s += trace.built_s - started_s
         trace.inputs, trace.rows = inputs, _rows(inputs)
         if trace.when_built is not None:
             trace.tell_rows()
@@ -87,10 +88,10 @@ class Predictor:
 
     async def _call(self, question: Question, trace: Trace, deadline: Deadline) -> Prediction:
         model, _, signature, inputs, outputs = question
-        started_s = time.perf_counter()
+        started_s = time.monotonic()
         queue_s = 0.0
         try:
-            prediction = await self._backend.predict(model, signature, inputs, outputs, deadline)
+            prediction = await self._backend.predict(model, signature, inputs, outputs, deadline, spans=trace.spans)
             queue_s = prediction.queue_s
             trace.batch_rows = prediction.batch_rows or trace.rows
         except NotFound:
@@ -98,7 +99,8 @@ class Predictor:
             raise
         finally:
             trace.queue_s += queue_s
-            trace.backend_s += time.perf_counter() - started_s - queue_s
+            trace.answered_s = time.monotonic()
+            trace.backend_s += trace.answered_s - started_s - queue_s
         return prediction
 
     async def _replaced(self, model: ModelRef, served: ServedModel, signature: str, deadline: Deadline) -> ServedModel | None:

@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gateway.access import key_file
 from gateway.access.authenticator import Authenticator
 from gateway.access.gate import AddressLimits, Gate
 from gateway.access.key_file import KeyFileError
 from gateway.access.key_set import KeySet
-from gateway.access.limits.leases import Leases
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
-from gateway.access.limits.redis_client import redis_at
 from gateway.access.limits.table import LimitTable
 from gateway.api.routes import Route
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from gateway.access.limits.leases import Leases
 
 log = logger("gateway")
 
@@ -29,7 +31,7 @@ class Access:
         self._metrics_need_a_key = settings.metrics_key == "on"
         self._keys = None if settings.keys_file is None else KeySet(settings.keys_file, parse_limits)
         self._table = table = limit_table or LimitTable()
-        self._leases = Leases(settings.redis_url, table, metrics.note_limit_store) if settings.redis_url else None
+        self._leases = _leases(settings.redis_url, table) if settings.redis_url else None
         limiter = Limiter(table, self._leases, metrics.count_limited, metrics.LIMIT_OVERFLOWS.inc)
         authenticator = None if self._keys is None else Authenticator(self._keys.find, self._keys.note_use)
         addresses = AddressLimits(settings.address_limits, settings.trusted_proxies)
@@ -57,6 +59,13 @@ class Access:
             await asyncio.to_thread(self._keys.close)
 
 
+def _leases(url: str, table: LimitTable) -> "Leases":
+    # Redis's client loads much, OpenTelemetry among it where that is installed: only a gateway that has a Redis needs it.
+    from gateway.access.limits.leases import Leases  # noqa: PLC0415
+
+    return Leases(url, table, metrics.note_limit_store)
+
+
 def check_access(settings: Settings) -> None:
     """Look at the key file and the address of Redis once, before there are workers, and log what an operator should know.
 
@@ -64,6 +73,8 @@ def check_access(settings: Settings) -> None:
         SettingsError: the file cannot be read, or trusted, or the address is none.
     """
     if settings.redis_url:
+        from gateway.access.limits.redis_client import redis_at  # noqa: PLC0415
+
         try:
             redis_at(settings.redis_url)
         except ValueError as error:

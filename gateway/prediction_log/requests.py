@@ -1,6 +1,5 @@
 """Answered requests for predictions -> what the prediction log keeps of them."""
 
-import re
 from typing import Final
 
 from gateway.access.key_text import hide_secrets
@@ -9,11 +8,10 @@ from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.log import PredictionLog
 from gateway.prediction_log.row import PredictionRow
 from gateway.telemetry.trace import Trace
+from gateway.telemetry.traceparent import parse_traceparent
 
 _CACHE: Final = {None: "off", "hit": "hit", "miss": "miss", "shared": "joined"}
 _DIALECTS: Final = {"/v1": "tfserving", "/V1": "tfserving", "/v2": "openinference"}
-# https://www.w3.org/TR/trace-context/#traceparent-header: the version, then the id of the trace.
-_TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 # Tensors that are still to be made, of a longer body, would hold up the event loop.
 _MOST_BYTES: Final = 65_536
 
@@ -24,7 +22,6 @@ def offer_request(log: PredictionLog, call: Call, trace: Trace, answer: Answer, 
 
 
 def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
-    traceparent = call.headers.get("traceparent")
     inputs, outputs = trace.inputs, trace.outputs
     is_too_long = False
     if callable(inputs):
@@ -34,7 +31,7 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
         outputs = None if is_too_long else outputs()
     row = PredictionRow(
         request_id=call.id,
-        trace_id=None if traceparent is None else _trace_id(traceparent),
+        trace_id=_trace_id(call),
         # The client's own words, until the version is known.
         model=trace.model if trace.is_known else hide_secrets(trace.model),
         version=trace.version,
@@ -56,6 +53,10 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
     return row, inputs, outputs
 
 
-def _trace_id(traceparent: str) -> str | None:
-    found = _TRACE.match(traceparent)
-    return found[1] if found else None
+def _trace_id(call: Call) -> str | None:
+    """Of the request's own span, or else of the client's."""
+    if call.span is not None:
+        return f"{call.span.trace_id:032x}"
+    given = call.headers.get("traceparent")
+    parent = None if given is None else parse_traceparent(given)
+    return None if parent is None else f"{parent.trace_id:032x}"

@@ -81,6 +81,12 @@ LOG_ROWS = Counter(
 LOG_QUEUED_ROWS = Gauge(
     "gateway_prediction_log_queued_rows", "Rows that wait to be written.", ("table",), multiprocess_mode="livesum"
 )
+TRACES = Counter("gateway_traces_total", "Requests whose traces were kept, and those that were exported.", ("outcome",))
+TRACES_DROPPED = Counter(
+    "gateway_traces_dropped_total",
+    "Requests whose traces were kept and are lost: full (queue), failed (not taken), stop (at the end).",
+    ("reason",),
+)
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
 
 
@@ -93,6 +99,11 @@ def note_limit_store(is_up: bool, age_s: float) -> None:
     """Whether Redis shares the limits now, and how many seconds ago it answered last."""
     LIMIT_STORE_UP.set(is_up)
     LIMIT_LEASE_AGE.set(age_s)
+
+
+def of_traces(outcome: str) -> Counter:
+    """The counter of requests whose traces were ``kept`` or ``exported``, or dropped for the reason ``outcome``."""
+    return (TRACES if outcome in ("kept", "exported") else TRACES_DROPPED).labels(outcome)
 
 
 class OfBatches:

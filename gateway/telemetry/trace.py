@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gateway.telemetry.spans import Spans
+
 TracedTensors: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
 
@@ -21,6 +23,9 @@ class Trace:
     that answered, which other requests may have shared; None when there was none for this request. ``when_built`` is called
     once, with the rows (1 where they do not agree), when they are known and the model has not been asked yet; what it raises
     refuses the request. ``is_logged``: whether the request may have a row in the prediction log.
+
+    ``built_s`` and ``answered_s`` are when the tensors were made and when the backend had answered, with a result or an error,
+    in seconds of ``time.monotonic``; 0.0 until then. ``spans``: the one of the request, for its calls; none without traces.
     """
 
     model: str
@@ -37,6 +42,9 @@ class Trace:
     batch_rows: int | None = None
     when_built: Callable[[int], None] | None = None
     is_logged: bool = True
+    built_s: float = 0.0
+    answered_s: float = 0.0
+    spans: Spans = ()
 
     def tell_rows(self) -> None:
         """Call ``when_built``, once: a request is built a second time when another version has come meanwhile."""

@@ -49,10 +49,11 @@ class _TimedRunner:
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
     """tensorflow.serving.PredictionService."""
 
-    def __init__(self, core: Core, metrics: Metrics, settings: PredictSettings) -> None:
+    def __init__(self, core: Core, metrics: Metrics, settings: PredictSettings, *, logs_calls: bool = False) -> None:
         self._core = core
         self._metrics = metrics
         self._settings = settings
+        self._logs_calls = logs_calls
 
     def Predict(self, request: Any, context: ServicerContext) -> Any:  # noqa: N802
         """Tensors in, tensors out."""
@@ -85,7 +86,14 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         """Run ``work`` with the servable that a ModelSpec (or None, which is refused) names, and count it."""
         started = time.perf_counter()
         name = self._label(spec)
-        answering = Answering(context, lambda code: self._metrics.request_count.increment(name, code.name))
+
+        def record(code: StatusCode) -> None:
+            self._metrics.request_count.increment(name, code.name)
+            if self._logs_calls:
+                ms = round(_microseconds_since(started) / 1000, 3)
+                log.debug("call.ended", api=api, model=name, status=code.name, ms=ms, traceparent=_traceparent(context))
+
+        answering = Answering(context, record)
         with answering, self._core.use(spec) as servable:
             timed = replace(servable, runner=_TimedRunner(servable.runner, self._metrics, (name, api, "TF1")))
             response = work(timed, timeout_ms=_timeout_ms(context))
@@ -151,6 +159,11 @@ class Answering:
 
 def _spec(request: Any) -> Any:
     return request.model_spec if request.HasField("model_spec") else None
+
+
+def _traceparent(context: ServicerContext) -> str | bytes | None:
+    """What the client says of its trace (https://www.w3.org/TR/trace-context/), as it came; None if nothing."""
+    return next((value for key, value in context.invocation_metadata() if key == "traceparent"), None)
 
 
 def _timeout_ms(context: ServicerContext) -> int | None:

@@ -16,7 +16,15 @@ from tests.compose.engine import REPOSITORY
 
 SETTINGS = {row.variable: row.default for row in settings.setting_rows()}
 # What the gateway's container reads beside its settings, with the default that .env.example shows.
-HANDED_THROUGH_TOO = {"DATABASE_URL": ""}
+HANDED_THROUGH_TOO = {
+    "DATABASE_URL": "",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "",
+    "OTEL_EXPORTER_OTLP_HEADERS": "",
+    "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+    "OTEL_TRACES_SAMPLER_ARG": "",
+    "OTEL_SERVICE_NAME": "serving-gateway",
+    "OTEL_RESOURCE_ATTRIBUTES": "",
+}
 CONFIG = REPOSITORY / "serving_config"
 IMAGES_ONLY = ("model-server", "nginx-debian", "redis-debian", "postgres-debian")
 

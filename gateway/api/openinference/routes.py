@@ -110,7 +110,7 @@ class OpenInference:
 
     async def infer(self, call: Call, name: str, version: str = "") -> Answer:
         """A prediction."""
-        started_s = time.monotonic()
+        started_s = call.parse_started_s = time.monotonic()
         trace = call.begin(name, DEFAULT_SIGNATURE)
         model = await self._model_ref(call, name, version) if version else ModelRef(name)
         sent = await self._bodies.read(call, is_json=False, is_strict=True)

@@ -58,7 +58,7 @@ class Simple:
 
     async def predict(self, call: Call, model: str = "") -> Answer:
         """The answer to POST /predict, or to /predict/<model>."""
-        started_s = time.monotonic()
+        started_s = call.parse_started_s = time.monotonic()
         asked = ModelRef(model or self._model_of_none(call))
         trace = call.begin(asked.name, DEFAULT_SIGNATURE)
         load, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None

@@ -108,7 +108,7 @@ class TfServing:
         raise malformed_request(call.method, call.path)
 
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
-        started_s = time.monotonic()
+        started_s = call.parse_started_s = time.monotonic()
         trace = call.begin(model.name, DEFAULT_SIGNATURE)
         load = await arrays.received_arrays(call, self._bodies, is_example=False)
         if load is not None:
@@ -164,7 +164,7 @@ class TfServing:
 
     async def _read_examples(self, call: Call, model: ModelRef, verb: ExampleVerb, trace: Trace) -> Examples:
         """The examples of a body, an object that names a signature or none."""
-        started_s = time.monotonic()
+        started_s = call.parse_started_s = time.monotonic()
         data, document = await self._bodies.read(call), None
         try:
             document = await self._memory.run(len(data), parse_json, data, raw_strings=True)

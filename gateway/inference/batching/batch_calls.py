@@ -75,7 +75,8 @@ class BatchCalls:
         inputs = joined_rows([entry.inputs for entry in group])
         # Entries whose own deadline comes first are told so by then.
         deadline = max((entry.deadline for entry in group), key=lambda deadline: deadline.at_s)
-        return await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
+        spans = tuple([span for entry in group for span in entry.spans])
+        return await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline, spans=spans)
 
     def _hand_out(self, kind: Kind, group: list[Entry], whole: Prediction) -> list[Entry]:
         """Give each entry its rows of an answer; those that are not proven for the version that answered are returned."""

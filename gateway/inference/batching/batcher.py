@@ -30,6 +30,7 @@ from gateway.inference.batching.records import Records
 from gateway.inference.batching.rows import row_count
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.telemetry import metrics
+from gateway.telemetry.spans import Spans
 
 
 class Batcher:
@@ -45,26 +46,33 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def predict(
-        self, model: ModelRef, signature: Signature, inputs: Tensors, outputs: tuple[str, ...], deadline: Deadline
+        self,
+        model: ModelRef,
+        signature: Signature,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        deadline: Deadline,
+        *,
+        spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``, and Unavailable at once when the queue is full."""
         kind = self._kind(model, signature, outputs)
         count = row_count(signature, inputs)
         if count is None or count > self._max_rows or self._is_never_joined(model.name):
-            return await self._backend.predict(model, signature, inputs, outputs, deadline)
+            return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
         record = self._records.of(kind)
         if record.is_refused:
-            return await self._call_alone(kind, inputs, count, deadline)
+            return await self._call_alone(kind, inputs, count, deadline, spans)
         if self._loop is None:
             # Kept, because under Python 3.11 each look for it is a call of the system.
             self._loop = asyncio.get_running_loop()
-        entry = Entry(inputs, count, deadline, self._loop.create_future())
+        entry = Entry(inputs, count, deadline, self._loop.create_future(), spans)
         queue = self._dispatcher.enter(kind, entry, record)
         try:
             outcome = await entry.outcome
             if outcome is None:
                 self._dispatcher.begin_alone(queue, entry)
-                outcome = entry.answer = await self._call_alone(kind, inputs, count, deadline)
+                outcome = entry.answer = await self._call_alone(kind, inputs, count, deadline, spans)
         finally:
             self._dispatcher.leave(queue, entry)
         if isinstance(outcome, GatewayError):
@@ -82,10 +90,10 @@ class Batcher:
         """End the batches and comparisons that are under way. What still waits is called alone."""
         await self._dispatcher.close()
 
-    async def _call_alone(self, kind: Kind, inputs: Tensors, count: int, deadline: Deadline) -> Prediction:
+    async def _call_alone(self, kind: Kind, inputs: Tensors, count: int, deadline: Deadline, spans: Spans) -> Prediction:
         metrics.of_batches(kind.model.name).count_alone(count)
         self._records.take_news()
-        prediction = await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline)
+        prediction = await self._backend.predict(kind.model, kind.signature, inputs, kind.outputs, deadline, spans=spans)
         self._records.note_answer(kind, prediction, count)
         return prediction
 

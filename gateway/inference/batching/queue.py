@@ -11,6 +11,7 @@ from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 from gateway.inference.batching.record import Kind
 from gateway.inference.signature import Prediction, Tensors
+from gateway.telemetry.spans import Spans
 
 Outcome: TypeAlias = Prediction | GatewayError | None
 """What a request that waited is told: its answer, its error, or None: it is to be called alone."""
@@ -20,6 +21,7 @@ Outcome: TypeAlias = Prediction | GatewayError | None
 class Entry:
     """One request of ``rows`` rows. ``outcome`` is settled once, unless its waiter was cancelled before.
 
+    - ``spans``: the one of the request; none without traces.
     - ``answer``: None when the request has none yet, got an error or was given up.
     - ``is_waiting`` in its queue; ``is_alone``: it was told to be called alone, and that call has not ended.
     - ``trial``: the entries that are called alone and will be compared together, itself included.
@@ -30,6 +32,7 @@ class Entry:
     rows: int
     deadline: Deadline
     outcome: asyncio.Future[Outcome]
+    spans: Spans = ()
     answer: Prediction | None = None
     trial: "list[Entry] | None" = None
     is_waiting: bool = False

@@ -28,15 +28,15 @@ class Backend:
         self.under_way = Counter()
         self.most = Counter()
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         await self.call(model, inputs.get("x"))
         return Prediction(model.name, 1, signature.name, {})
 
-    async def classify(self, model, signature, examples, deadline):
+    async def classify(self, model, signature, examples, deadline, *, spans=()):
         await self.call(model, "classify")
         return Classifications(model.name, 1, [])
 
-    async def regress(self, model, signature, examples, deadline):
+    async def regress(self, model, signature, examples, deadline, *, spans=()):
         await self.call(model, "regress")
         return Regressions(model.name, 1, np.zeros(1))
 

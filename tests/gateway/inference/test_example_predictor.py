@@ -30,10 +30,10 @@ class Backend:
     def __init__(self, error=None):
         self.error = error
 
-    async def classify(self, model, signature, examples, deadline):
+    async def classify(self, model, signature, examples, deadline, *, spans=()):
         return Classifications(model.name, self.answer(), [[("a", 1.0)]] * 2)
 
-    async def regress(self, model, signature, examples, deadline):
+    async def regress(self, model, signature, examples, deadline, *, spans=()):
         return Regressions(model.name, self.answer(), np.zeros(2, np.float32))
 
     def answer(self):

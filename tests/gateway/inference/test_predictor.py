@@ -50,7 +50,7 @@ class FakeBackend:
         self.errors = list(errors)
         self.calls = 0
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -95,7 +95,7 @@ def test_an_answer_to_tensors_of_the_wrong_signature_is_not_trusted():
     answered_by_two = Prediction("m", 2, "serving_default", {})
     first = backend.predict
 
-    async def once(model, signature, inputs, outputs, deadline):
+    async def once(model, signature, inputs, outputs, deadline, *, spans=()):
         backend.predict = first
         backend.answers = version(2, width=5)
         backend.calls += 1

@@ -74,7 +74,7 @@ class ModelBackend:
     def __post_init__(self):
         self.gate.set()
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         self.calls.append(inputs["x"])
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining_s())):

@@ -53,7 +53,7 @@ class FakeBackend:
     def __post_init__(self):
         self.gate.set()
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         x = inputs["x"]
         self.calls.append(x)
         try:
@@ -581,7 +581,7 @@ async def test_a_bug_in_the_call_of_a_batch_costs_its_requests_nothing(backend):
         first, others = await callers.hold([1], [2])
         run = backend.predict
 
-        async def buggy(model, signature, inputs, outputs, deadline):
+        async def buggy(model, signature, inputs, outputs, deadline, *, spans=()):
             if len(inputs["x"]) == 2:
                 raise ZeroDivisionError
             return await run(model, signature, inputs, outputs, deadline)
@@ -622,7 +622,7 @@ class Watched(FakeBackend):
         self.in_flight = Counter()
         self.most = Counter()
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         key = (model, signature, row_layout(inputs))
         self.in_flight[key] += 1
         self.most[key] = max(self.most[key], self.in_flight[key])
@@ -681,7 +681,7 @@ async def ask_at_random(max_in_flight):
     dice = random.Random(20)
 
     class Unsteady(FakeBackend):
-        async def predict(self, model, signature, inputs, outputs, deadline):
+        async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
             await asyncio.sleep(dice.choice([0, 0, 0, 0.001, 0.008]))
             if dice.random() < 0.02:
                 raise Unavailable("away")

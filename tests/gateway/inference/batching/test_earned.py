@@ -184,7 +184,7 @@ async def test_at_random_over_rollouts_errors_and_time_outs_every_answer_is_its_
     assert len(set(versions.values())) == len(functions)
 
     class Rolling(ModelBackend):
-        async def predict(self, model, sig, inputs, outputs, deadline):
+        async def predict(self, model, sig, inputs, outputs, deadline, *, spans=()):
             self.calls.append(inputs["x"])
             # The first version stays for long enough to be joined.
             if len(self.calls) > 500 and dice.random() < 0.02:

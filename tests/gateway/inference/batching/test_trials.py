@@ -140,7 +140,7 @@ async def held(clients, count):
 async def test_further_requests_wait_for_the_proof_and_join_a_batch_as_soon_as_there_is_one(backend, long_hold):
     later, run = asyncio.Event(), backend.predict
 
-    async def stuck_after_the_first(model, sig, inputs, outputs, deadline):
+    async def stuck_after_the_first(model, sig, inputs, outputs, deadline, *, spans=()):
         if len(inputs["x"]) == 2 and len(backend.calls) >= 4:
             await later.wait()
         return await run(model, sig, inputs, outputs, deadline)
@@ -277,7 +277,7 @@ async def test_a_dependence_that_the_requests_do_not_show_is_found_beside_other_
 async def test_a_model_that_refuses_probe_rows_is_compared_without_them(backend):
     run = backend.predict
 
-    async def picky(model, sig, inputs, outputs, deadline):
+    async def picky(model, sig, inputs, outputs, deadline, *, spans=()):
         answer = await run(model, sig, inputs, outputs, deadline)
         if (inputs["x"][:, 1] != 0).any():
             raise InvalidArgument("unknown number")
@@ -339,7 +339,7 @@ async def test_a_larger_call_that_the_model_refuses_is_not_tried_again_for_a_whi
     monkeypatch.setattr(record, "_FIRST_PAUSE_S", 60.0)
     run = backend.predict
 
-    async def small(model, sig, inputs, outputs, deadline):
+    async def small(model, sig, inputs, outputs, deadline, *, spans=()):
         if len(inputs["x"]) > 6:
             backend.calls.append(inputs["x"])
             raise InvalidArgument("out of memory")
@@ -563,7 +563,7 @@ def most_lone_calls(backend):
     """How many calls of one row are at the backend, noted at each of them."""
     under_way, noted, run = 0, [], backend.predict
 
-    async def counted(model, sig, inputs, outputs, deadline):
+    async def counted(model, sig, inputs, outputs, deadline, *, spans=()):
         nonlocal under_way
         is_lone = len(inputs["x"]) == 1
         under_way += is_lone
@@ -604,7 +604,7 @@ async def test_an_error_of_a_comparison_that_was_not_foreseen_is_in_the_log(back
     async with asking(backend, sample_every=1) as clients:
         run = backend.predict
 
-        async def buggy(model, sig, inputs, outputs, deadline):
+        async def buggy(model, sig, inputs, outputs, deadline, *, spans=()):
             if len(inputs["x"]) > 1:
                 raise ZeroDivisionError
             return await run(model, sig, inputs, outputs, deadline)
@@ -619,7 +619,7 @@ async def test_an_error_of_a_comparison_that_was_not_foreseen_is_in_the_log(back
         clients.records.of(KIND).next_trial_s = 0.0
         await prove(clients)
 
-        async def fails_alone(model, sig, inputs, outputs, deadline):
+        async def fails_alone(model, sig, inputs, outputs, deadline, *, spans=()):
             if len(inputs["x"]) == 1 and inputs["x"][0, 0] in (1, 2):
                 raise ZeroDivisionError
             return await run(model, sig, inputs, outputs, deadline)
@@ -637,7 +637,7 @@ async def test_comparisons_that_are_under_way_or_wait_end_with_the_batcher_and_n
     comparing = asyncio.Event()
     run = backend.predict
 
-    async def slow_together(model, sig, inputs, outputs, deadline):
+    async def slow_together(model, sig, inputs, outputs, deadline, *, spans=()):
         if len(inputs["x"]) > 1:
             comparing.set()
             await asyncio.Event().wait()
@@ -662,7 +662,7 @@ async def test_two_comparisons_are_made_at_a_time(backend, many_alone):
     async with asking(backend, proofs=8) as clients:
         under_way, most, run = 0, [], backend.predict
 
-        async def counted(model, sig, inputs, outputs, deadline):
+        async def counted(model, sig, inputs, outputs, deadline, *, spans=()):
             nonlocal under_way
             if len(inputs["x"]) == 1:
                 return await run(model, sig, inputs, outputs, deadline)
@@ -752,7 +752,7 @@ async def test_a_shared_call_that_times_out_is_no_verdict(backend):
     async with asking(backend) as clients:
         run = backend.predict
 
-        async def never_together(model, sig, inputs, outputs, deadline):
+        async def never_together(model, sig, inputs, outputs, deadline, *, spans=()):
             if len(inputs["x"]) > 1:
                 raise deadline.exceeded()
             return await run(model, sig, inputs, outputs, deadline)
@@ -770,7 +770,7 @@ async def test_answers_of_two_versions_are_no_verdict(backend):
     async with asking(backend) as clients:
         run = backend.predict
 
-        async def newer_together(model, sig, inputs, outputs, deadline):
+        async def newer_together(model, sig, inputs, outputs, deadline, *, spans=()):
             if len(inputs["x"]) > 1:
                 backend.version, backend.run = 2, lambda x: {"y": x * 0}
             return await run(model, sig, inputs, outputs, deadline)
@@ -787,7 +787,7 @@ async def test_a_request_that_fails_alone_leaves_the_trial_to_the_others(backend
     async with asking(backend) as clients:
         run = backend.predict
 
-        async def picky(model, sig, inputs, outputs, deadline):
+        async def picky(model, sig, inputs, outputs, deadline, *, spans=()):
             answer = await run(model, sig, inputs, outputs, deadline)
             if (inputs["x"] == 13).any():
                 raise InvalidArgument("13 is bad")

@@ -35,7 +35,7 @@ class FakeServer:
 
     refreshed = served
 
-    async def predict(self, model, signature, inputs, outputs, deadline):
+    async def predict(self, model, signature, inputs, outputs, deadline, *, spans=()):
         self.calls += 1
         return Prediction(model.name, self.latest, signature.name, {"y": inputs["x"] + self.latest}, 0.25)
 

@@ -1,0 +1,80 @@
+"""Spans to a file, in the form of OpenTelemetry's file exporter: lines of OTLP as JSON, one for each batch.
+
+https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/. Several workers may write to one file. It is opened for each
+batch, so that it may be moved away at any time.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from gateway.tracing.finished import FinishedSpan, Link
+from gateway.tracing.sinks.resource import SCOPE, resource_attributes
+
+_ERROR: Final = {"code": 2}
+
+
+class FileSink:
+    """Appends to the file ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._begin = b""  # after a part of a line, which must not spoil the next one
+        self._resource = {"attributes": [_attribute(name, value) for name, value in resource_attributes().items()]}
+
+    def write(self, spans: Sequence[FinishedSpan]) -> str | None:
+        """Append ``spans`` as one line; None, or why they are lost."""
+        in_scope = {"scope": {"name": SCOPE}, "spans": [_encoded(span) for span in spans]}
+        document = {"resourceSpans": [{"resource": self._resource, "scopeSpans": [in_scope]}]}
+        line = self._begin + orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                written = file.write(line)
+                if written != len(line):
+                    self._begin = b"\n"
+                    return "the disk is full"
+                self._begin = b""
+        except OSError as error:
+            return str(error)
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _encoded(span: FinishedSpan) -> dict[str, Any]:
+    encoded: dict[str, Any] = {
+        "traceId": f"{span.trace_id:032x}",
+        "spanId": f"{span.span_id:016x}",
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": str(span.started_ns),
+        "endTimeUnixNano": str(span.ended_ns),
+        "attributes": [_attribute(name, value) for name, value in span.attributes],
+        "flags": span.flags,
+    }
+    if span.parent_id:
+        encoded["parentSpanId"] = f"{span.parent_id:016x}"
+    if span.state:
+        encoded["traceState"] = span.state
+    if span.links:
+        encoded["links"] = [_link(link) for link in span.links]
+    if span.is_error:
+        encoded["status"] = _ERROR
+    return encoded
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {
+        "traceId": f"{link.trace_id:032x}",
+        "spanId": f"{link.span_id:016x}",
+        "attributes": [_attribute("inference.batch.id", link.batch_id)],
+    }
+
+
+def _attribute(name: str, value: Any) -> dict[str, Any]:
+    # In JSON, protobuf has 64-bit integers as text.
+    return {"key": name, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}}

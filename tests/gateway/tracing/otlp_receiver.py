@@ -1,0 +1,83 @@
+"""An OTLP/HTTP receiver of the tests' own making: it keeps the spans that it is sent, and may hang, fail or be away."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+
+class Receiver:
+    """``status`` answers each request; while ``release`` is not set, none is answered."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.release = threading.Event()
+        self.release.set()
+        self.spans: list[Span] = []
+        self.services: set[str] = set()
+        self.requests = 0
+        self.headers: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def take(self, body: bytes, headers: dict[str, str]) -> int:
+        with self.lock:
+            self.requests += 1
+            self.headers = headers
+        self.release.wait(60)
+        if self.status == 200:
+            document = ExportTraceServiceRequest.FromString(body)
+            with self.lock:
+                for of_resource in document.resource_spans:
+                    named = {pair.key: pair.value.string_value for pair in of_resource.resource.attributes}
+                    self.services.add(named["service.name"])
+                    self.spans += [span for of_scope in of_resource.scope_spans for span in of_scope.spans]
+        return self.status
+
+    def of_requests(self) -> list[Span]:
+        with self.lock:
+            return [span for span in self.spans if span.kind == Span.SPAN_KIND_SERVER]
+
+    def named(self, name: str) -> list[Span]:
+        with self.lock:
+            return [span for span in self.spans if span.name == name]
+
+
+@contextmanager
+def receiving(receiver: Receiver, port: int = 0) -> Iterator[str]:
+    """Run it; gives its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            status = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
+            self.send_response(status if self.path == "/v1/traces" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        receiver.release.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def attributes(of: object) -> dict[str, object]:
+    """The attributes of a span or a link."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in of.attributes}
