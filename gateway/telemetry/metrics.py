@@ -9,7 +9,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Final, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -71,8 +71,6 @@ KEY_REQUESTS = Counter(
 )
 LIMITED = Counter("gateway_limited_total", "Limits that refused a request, by what they count and whom.", ("unit", "scope"))
 LIMIT_OVERFLOWS = Counter("gateway_limit_overflows_total", "Requests that were counted with those of other callers.")
-LIMIT_STORE_UP = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
-LIMIT_LEASE_AGE = Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
 LOG_ROWS = Counter(
     "gateway_prediction_log_rows_total",
     "Rows of the prediction log: offered = unsampled + kept, and kept = written + dropped_* + those that are queued.",
@@ -97,8 +95,16 @@ def count_limited(unit: str, scope: str) -> None:
 
 def note_limit_store(is_up: bool, age_s: float) -> None:
     """Whether Redis shares the limits now, and how many seconds ago it answered last."""
-    LIMIT_STORE_UP.set(is_up)
-    LIMIT_LEASE_AGE.set(age_s)
+    up, age = _limit_store()
+    up.set(is_up)
+    age.set(age_s)
+
+
+@cache
+def _limit_store() -> tuple[Gauge, Gauge]:
+    # A gauge is there as 0 from its declaration on, in the main process too, which has no leases: its 0 would be the least.
+    up = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
+    return up, Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
 
 
 def of_traces(outcome: str) -> Counter:

@@ -15,6 +15,7 @@ import http_sf
 import pytest
 import requests
 
+from tests.gateway.access.limits.redis_server import RedisServer
 from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.fake_serving import Version
 from tests.stack.conftest import ROOT
@@ -264,3 +265,15 @@ def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(name, value):
     assert told[0].startswith(f"gateway: {name}")
     assert "expected" in told[0]
     assert "s3cret" not in finished.stderr
+
+
+def test_the_metrics_say_whether_redis_shares_the_limits(tmp_path):
+    redis = RedisServer(tmp_path)
+    redis.start()
+    try:
+        with held_gateway(tmp_path, 2, address_limits="5/min", redis_url=redis.url) as running:
+            wait_for(lambda: "\ngateway_limit_store_up 1.0\n" in requests.get(f"{running.address}/metrics", timeout=10).text)
+            redis.kill()
+            wait_for(lambda: "\ngateway_limit_store_up 0.0\n" in requests.get(f"{running.address}/metrics", timeout=10).text)
+    finally:
+        redis.kill()
