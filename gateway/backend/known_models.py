@@ -12,7 +12,7 @@ from gateway.backend.statuses import AWAY
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.telemetry.logs import logger
-from gateway.telemetry.metrics import MODEL_READY
+from gateway.telemetry.metrics import MODEL_READY, begin_signature
 
 log = logger("catalog")
 
@@ -82,6 +82,8 @@ class KnownModels:
         known = self._served.get((served.name, served.version))
         if known != served:
             self._served[served.name, served.version] = known = served
+            for signature in served.called_signatures:
+                begin_signature(served.name, served.version, signature.name)
         until_s = time.monotonic() + self._remember_s
         for means_it in (model, ModelRef(served.name, served.version)):
             self._answered[means_it] = (until_s, known)

@@ -2,14 +2,20 @@
 
 Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless the catalog knows them, so that no client can make
 new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
+
+Counters whose labels are known before anything is counted are there as 0 from then on: ``rate()`` does not see the first
+event of a counter that appears with it. A gauge without labels is there as 0 from its declaration on, and so is declared when
+there is something to show.
 """
 
 import glob
+import itertools
 import os
+import platform
 import struct
 import time
-from collections.abc import Callable
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache, partial
 from typing import Final, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -37,6 +43,9 @@ BATCH_QUEUE_SECONDS = Histogram(
     "The longest that one of a batch's requests waited for the call.",
     ("model",),
     buckets=_SECONDS,
+)
+QUEUE_ROWS = Gauge(
+    "gateway_queue_rows", "Rows that wait for a batch, over all workers.", ("model",), multiprocess_mode="livesum"
 )
 BATCH_SENT = Counter(
     "gateway_batches_total", "Batches, by why each was sent: idle, next, full, half, alone.", ("model", "reason")
@@ -71,8 +80,6 @@ KEY_REQUESTS = Counter(
 )
 LIMITED = Counter("gateway_limited_total", "Limits that refused a request, by what they count and whom.", ("unit", "scope"))
 LIMIT_OVERFLOWS = Counter("gateway_limit_overflows_total", "Requests that were counted with those of other callers.")
-LIMIT_STORE_UP = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
-LIMIT_LEASE_AGE = Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
 LOG_ROWS = Counter(
     "gateway_prediction_log_rows_total",
     "Rows of the prediction log: offered = unsampled + kept, and kept = written + dropped_* + those that are queued.",
@@ -82,6 +89,41 @@ LOG_QUEUED_ROWS = Gauge(
     "gateway_prediction_log_queued_rows", "Rows that wait to be written.", ("table",), multiprocess_mode="livesum"
 )
 MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+WORKER_DEATHS = Counter("gateway_worker_deaths_total", "Workers that ended without having been told to.")
+CPU_SECONDS = Counter("gateway_cpu_seconds_total", "Processor time of the workers.")
+RESIDENT_BYTES = Gauge("gateway_resident_memory_bytes", "Memory of the workers, added up.", multiprocess_mode="livesum")
+BUILD_INFO = Gauge("gateway_build_info", "1, with the versions as labels.", ("version", "python"), multiprocess_mode="livemax")
+
+_STATUSES: Final = (200, 400, 404, 429, 499, 500, 503, 504)
+_SENT: Final = ("idle", "next", "full", "half", "alone")
+
+
+def _begin(counter: Counter, *labels: Iterable[str]) -> None:
+    """Have ``counter`` for each combination of ``labels``, as 0."""
+    for values in itertools.product(*labels):
+        counter.labels(*values)
+
+
+_begin(AUTH, ("ok", "missing", "malformed", "unknown", "disabled", "expired", "conflict"))
+_begin(LIMITED, ("request", "row", "byte", "model_ms", "parallel"), ("key", "address"))
+# What is asked of no model that is known.
+_begin(REQUESTS, [""], [""], [""], map(str, _STATUSES[1:]))
+
+
+def note_build(version: str) -> None:
+    """This is ``version`` of the gateway."""
+    BUILD_INFO.labels(version, platform.python_version()).set(1)
+
+
+def begin_signature(model: str, version: int, signature: str) -> None:
+    """A signature of a version can be called from now on: its counters, and those of its model, begin at 0."""
+    labels = (model, str(version), signature)
+    _begin(REQUESTS, *([label] for label in labels), map(str, _STATUSES))
+    for metric in (REQUEST_SECONDS, BACKEND_SECONDS, ROWS, BATCH_VERDICTS):
+        metric.labels(*labels)
+    _begin(BATCH_PROOFS, [model], ("equal", "different", "inconclusive"))
+    QUEUE_ROWS.labels(model)
+    of_batches(model)
 
 
 def count_limited(unit: str, scope: str) -> None:
@@ -91,8 +133,26 @@ def count_limited(unit: str, scope: str) -> None:
 
 def note_limit_store(is_up: bool, age_s: float) -> None:
     """Whether Redis shares the limits now, and how many seconds ago it answered last."""
-    LIMIT_STORE_UP.set(is_up)
-    LIMIT_LEASE_AGE.set(age_s)
+    up, age = _limit_store()
+    up.set(is_up)
+    age.set(age_s)
+
+
+@cache
+def _limit_store() -> tuple[Gauge, Gauge]:
+    up = Gauge("gateway_limit_store_up", "1 when Redis shares the limits.", multiprocess_mode="livemin")
+    return up, Gauge("gateway_limit_lease_age_seconds", "How long ago Redis answered last.", multiprocess_mode="livemax")
+
+
+def note_certificate(expires_s: float) -> None:
+    """The certificate that this worker shows is valid until ``expires_s``, in Unix time."""
+    _certificate().set(expires_s)
+
+
+@cache
+def _certificate() -> Gauge:
+    what = "When the gateway's own certificate, or one of those that signed it, ends, in Unix time."
+    return Gauge("gateway_certificate_expires_seconds", what, multiprocess_mode="livemin")
 
 
 class OfBatches:
@@ -102,7 +162,7 @@ class OfBatches:
         self.rows = BATCH_ROWS.labels(model)
         self.requests = BATCH_REQUESTS.labels(model)
         self.queue_seconds = BATCH_QUEUE_SECONDS.labels(model)
-        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full", "half", "alone")}
+        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in _SENT}
 
     def count_alone(self, rows: int) -> None:
         """A request of ``rows`` rows was called at once and alone, because its signature is not joined."""
