@@ -104,6 +104,7 @@ MAY_IMPORT = {
     "model_export": {"model_export"},
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
+    "deploy.observability": set(),
 }
 
 OFFLINE = {f"gateway.prediction_log.offline.{room}" for room in ("tables", "replay", "drift", "commands")}
