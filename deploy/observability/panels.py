@@ -1,7 +1,7 @@
 """The panels of the dashboard: the one list from which Grafana's JSON and the picture in the documentation are made.
 
-Every query gives series for a gateway that has answered requests, has a certificate, keys, a Redis, a prediction log and a cache,
-and is scraped together with its model server. Without one of them its panels are empty, as their meanings say.
+Every query gives series for a gateway that has answered requests, has a certificate, keys, a Redis, a prediction log and a
+cache, and is scraped together with its model server. Without one of them its panels are empty, as their meanings say.
 """
 
 from typing import Final
@@ -76,7 +76,7 @@ _LATENCY: Final = Row(
         ),
         Panel(
             "Waiting and computing",
-            "Means: the wait for a batch, and the call of the model server. Waiting that grows more than computing: too much load.",
+            "Means: the wait for a batch, and the call of the model server. Under too much load it is the waiting that grows.",
             "s",
             (
                 Query(_mean("gateway_batch_queue_seconds", "model"), "waiting {{model}}"),
