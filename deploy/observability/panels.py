@@ -16,7 +16,9 @@ _ERRORS: Final = """(
 
 
 def _quantile(quantile: float, metric: str, by: str = "") -> str:
-    buckets = f"sum by (le{by and ', ' + by}) (rate({metric}_bucket[$window]))"
+    # With a model: what was asked of none that is known has an empty label.
+    known = '{model!=""}' if by else ""
+    buckets = f"sum by (le{by and ', ' + by}) (rate({metric}_bucket{known}[$window]))"
     return f"histogram_quantile({quantile}, {buckets})"
 
 

@@ -108,6 +108,7 @@ _begin(AUTH, ("ok", "missing", "malformed", "unknown", "disabled", "expired", "c
 _begin(LIMITED, ("request", "row", "byte", "model_ms", "parallel"), ("key", "address"))
 # What is asked of no model that is known.
 _begin(REQUESTS, [""], [""], [""], map(str, _STATUSES[1:]))
+REQUEST_SECONDS.labels("", "", "")
 
 
 def note_build(version: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +20,12 @@ SECONDS = 75
 
 
 class Run(NamedTuple):
-    """A run that is over: its stack still runs, and ``first`` and ``last`` are its /metrics before and after the load."""
+    """A run that is over: its stack still runs, the load ended at ``end_s``, and ``last`` is /metrics after it."""
 
     stack: Monitored
     prometheus: Prometheus
     load: Load
-    first: str
+    end_s: float
     last: str
     picture: Path
 
@@ -39,13 +40,14 @@ def run(tmp_path_factory) -> Iterator[Run]:
         stack.start()
         wait_for(lambda: 'gateway_model_ready{model="dense"} 1.0' in stack.metrics())
         stack.start_prometheus()
-        first, load = stack.metrics(), Load(stack)
+        load = Load(stack)
         load.run()
-        # Drawn at once: the rates of the last queries are those of the load.
+        end_s = time.time()
+        # Drawn at once: the stats are those of the load.
         drawn = folder / "dashboard.png"
         picture.draw(picture.Source(stack.prometheus.address, SECONDS, WINDOW), drawn)
         if os.environ.get("DASHBOARD_PICTURE"):
             shutil.copy(drawn, os.environ["DASHBOARD_PICTURE"])
-        yield Run(stack, stack.prometheus, load, first, stack.metrics(), drawn)
+        yield Run(stack, stack.prometheus, load, end_s, stack.metrics(), drawn)
     finally:
         stack.stop()

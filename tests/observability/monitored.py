@@ -1,9 +1,10 @@
-"""A stack with all that the dashboard shows (TLS, keys, limits over Redis, a prediction log, a cache), watched by a Prometheus."""
+"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a prediction log, a cache; Prometheus watches it."""
 
 import os
 import signal
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import requests
@@ -44,7 +45,7 @@ class Monitored(Stack):
             metrics_key="on",
             redis_url=self.redis.url,
             prediction_log=f"sqlite:///{folder / 'predictions.db'}",
-            cache="dense:100:60s",
+            cache="half_plus_two:100:60s",
             predict_timeout_ms=700,
             max_in_flight=24,
             batch_max_queued_rows=24,
@@ -100,4 +101,4 @@ class Monitored(Stack):
 def build_models(folder: Path) -> None:
     command = ["-m", "model_export", "build", "--models-dir", str(folder)]
     for name in MODELS:
-        subprocess.run([os.sys.executable, *command, name], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, *command, name], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

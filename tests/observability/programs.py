@@ -46,7 +46,9 @@ class Prometheus:
             assert text.count(f'"{name}"') == 1
             text = text.replace(f'"{name}"', f'"{address}"')
         (files / "prometheus.yml").write_text(text)
-        environment = os.environ | environment | {"PROMETHEUS_CONFIG_DIR": str(config), "PROMETHEUS_DATA_DIR": str(folder / "data")}
+        environment = (
+            os.environ | environment | {"PROMETHEUS_CONFIG_DIR": str(config), "PROMETHEUS_DATA_DIR": str(folder / "data")}
+        )
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["sh", str(files / "start.sh"), f"--web.listen-address=127.0.0.1:{self.port}"],

@@ -19,9 +19,11 @@ RECORDED, ALERTS = (
     for name in ("recording.yml", "alerts.yml")
 )
 _SELECTOR = re.compile(r"(?<![\w:\"])((?:gateway_|job:|model:|up\b)[\w:]*(?:\{[^}]*\})?)")
+_SCRAPED = ("__name__", "instance", "job")
 _LATE = {
     "gateway_key_requests_total": "the names of keys are those of the file, which may have a hundred thousand",
     "gateway_cpu_seconds_total": "a worker has used time before it is scraped",
+    'gateway_auth_total{result="ok"}': "each look at /metrics brings a key",
 }
 """Counters that do not begin at 0, and why."""
 
@@ -33,8 +35,7 @@ def test_the_load_causes_what_the_dashboard_is_to_show(run):
 
 @pytest.mark.parametrize(("title", "query"), [(panel.title, query) for panel in PANELS for query in panel.queries], ids=str)
 def test_every_query_of_the_dashboard_gives_numbers(run, title, query):
-    last_s = prometheus_api.query(run.prometheus.address, "time()")[0].points[0][1]
-    found = prometheus_api.query_range(run.prometheus.address, query.over(WINDOW), last_s - SECONDS, last_s, 1.0)
+    found = prometheus_api.query_range(run.prometheus.address, query.over(WINDOW), run.end_s - SECONDS, run.end_s, 1.0)
     assert found, title
     assert any(series.points for series in found), title
     # Every label in a series' name is one that it has.
@@ -74,15 +75,16 @@ def test_the_error_ratio_is_that_of_the_answers(run):
 
 def test_every_counter_begins_at_zero(run):
     """Otherwise the first of its events, such as the first 503, is none for ``rate()``."""
-    late = {}
-    for family in text_string_to_metric_families(run.last):
-        for sample in family.samples if family.type in ("counter", "histogram") else ():
-            if sample.name not in _LATE:
-                labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-                [series] = prometheus_api.query(run.prometheus.address, f"{sample.name}{{{labels}}}[10m]")
-                if series.points[0][1] != 0:
-                    late[sample.name, labels] = series.points[0][1]
-    assert late == {}
+    counted = [family for family in text_string_to_metric_families(run.last) if family.type in ("counter", "histogram")]
+    names = {sample.name for family in counted for sample in family.samples}
+    first = {}
+    for name in names:
+        for series in run.prometheus.query(f'{name}{{job="gateway"}}[10m]'):
+            labels = ",".join(f'{key}="{value}"' for key, value in series.labels.items() if key not in _SCRAPED)
+            first[f"{name}{{{labels}}}"] = series.points[0][1]
+    assert len(first) > 200
+    late = {series for series, value in first.items() if value and not {series, series.split("{")[0]} & set(_LATE)}
+    assert late == set()
 
 
 def test_the_counters_of_a_worker_that_died_still_count(run):
