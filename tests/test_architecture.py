@@ -144,6 +144,7 @@ HOME = {
         "gateway.prediction_log.offline",
         "gateway.prediction_log.offline.commands",
         "model_export",
+        "deploy.observability",
     },
     "pyarrow": {"gateway.prediction_log.offline.tables", "gateway.prediction_log.offline.drift"},
 }

@@ -71,6 +71,7 @@ def _drawn(panel: Panel, source: Source, times: list[float], step_s: float) -> d
         (query.legend, one)
         for query in panel.queries
         for one in query_range(source.address, query.over(source.window), times[0], times[-1], step_s)
+        if one.points
     ]
     return {
         "title": panel.title,
