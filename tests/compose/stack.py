@@ -28,7 +28,10 @@ _GIVEN_POSTGRES_IMAGE = os.environ.get("COMPOSE_TEST_POSTGRES_IMAGE")
 # The same for https://hub.docker.com/r/prom/prometheus
 _GIVEN_PROMETHEUS_IMAGE = os.environ.get("COMPOSE_TEST_PROMETHEUS_IMAGE")
 # What a developer's shell may say to the stack.
-_SETTINGS = re.compile(r"(GATEWAY|SERVING|REDIS|POSTGRES|PROMETHEUS|GRAFANA|MEM_LIMIT)_.*|(MODELS|TLS|(METRICS_)?KEYS?|LOG)_DIR|COMPOSE_PROFILES|DATABASE_URL")
+_SETTINGS = re.compile(
+    r"(GATEWAY|SERVING|REDIS|POSTGRES|PROMETHEUS|GRAFANA|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|METRICS_KEY|LOG)_DIR"
+    r"|COMPOSE_PROFILES|DATABASE_URL"
+)
 _SUFFIXES = ("", "-export", "-model-server", "-serving", "-redis", "-postgres", "-prometheus")
 # In tensorflow/serving the models folder belongs to root, which must not become the volume's owner.
 _LIKE_TENSORFLOW_SERVING = "FROM {image}\nUSER root\nRUN rm -r /models && mkdir /models\n"
