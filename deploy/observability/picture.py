@@ -20,8 +20,8 @@ _PAGE: Final = Path(__file__).resolve().parent / "page"
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _POINTS: Final = 240
 _WIDTH: Final = 1480
-_ROW_HEIGHT: Final = {"timeseries": 268, "stat": 92}
-_HEADING_HEIGHT: Final = 34
+_ROW_HEIGHT: Final = {"timeseries": 270, "stat": 94}
+_HEADING_HEIGHT: Final = 26
 _DRAWN_WITHIN_S: Final = 60
 
 

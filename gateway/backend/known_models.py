@@ -3,6 +3,7 @@
 Nothing in here asks the server. For one event loop.
 """
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -99,6 +100,8 @@ class KnownModels:
         self._drop_unavailable(status)
         if not status.is_ready and (self._config_file is None or status.name not in self._config_file.names):
             del self._statuses[status.name]
+            # A gauge of several workers cannot be taken back. As 0 it would say for ever that the model should be ready.
+            MODEL_READY.labels(status.name).set(math.nan)
 
     def note_problem(self, name: str, problem: str) -> None:
         """The server could not be asked about a model, for a reason of that model alone: its versions stay known."""

@@ -88,7 +88,12 @@ LOG_ROWS = Counter(
 LOG_QUEUED_ROWS = Gauge(
     "gateway_prediction_log_queued_rows", "Rows that wait to be written.", ("table",), multiprocess_mode="livesum"
 )
-MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+MODEL_READY = Gauge(
+    "gateway_model_ready",
+    "1 when every worker can reach the model, NaN when it is not served and need not be.",
+    ("model",),
+    multiprocess_mode="livemin",
+)
 WORKER_DEATHS = Counter("gateway_worker_deaths_total", "Workers that ended without having been told to.")
 CPU_SECONDS = Counter("gateway_cpu_seconds_total", "Processor time of the workers.")
 RESIDENT_BYTES = Gauge("gateway_resident_memory_bytes", "Memory of the workers, added up.", multiprocess_mode="livesum")
