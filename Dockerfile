@@ -5,6 +5,7 @@
 #   nginx         Debian's nginx, where the official image cannot be had
 #   redis         Debian's Redis, the same
 #   postgres      Debian's PostgreSQL, the same
+#   prometheus    Debian's Prometheus, the same
 # model_server and export share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -147,3 +148,14 @@ STOPSIGNAL SIGINT
 EXPOSE 5432
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["postgres"]
+
+FROM ${PYTHON_IMAGE} AS prometheus
+LABEL org.opencontainers.image.title="serving-gateway-prometheus" \
+      org.opencontainers.image.description="Debian's Prometheus, which docker-compose.yml starts like the official image"
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends prometheus \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -o nobody -g nogroup /prometheus
+USER nobody
+EXPOSE 9090
+ENTRYPOINT ["prometheus"]

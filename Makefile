@@ -42,6 +42,11 @@ upstream-test: $(VENV)/.upstream  ## Pass tensorflow/serving's own test of its s
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose
 
+.PHONY: dashboard
+dashboard: $(VENV)/.dev  ## Draw the dashboard anew, for the documentation (three minutes; needs Prometheus, Redis and Chromium)
+	$(BIN)/python -m deploy.observability dashboard
+	DASHBOARD_PICTURE=$(CURDIR)/deploy/observability/dashboard.png $(BIN)/python -m pytest tests/observability/test_run.py $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.bench  ## Measure the gateway beside what one would use without it (minutes; needs wrk; BENCH_ARGS=--help)
 	$(BIN)/python -m benchmarks run $(BENCH_ARGS)

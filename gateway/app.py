@@ -18,7 +18,7 @@ from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
 from gateway.api.feedback import Feedback
 from gateway.api.memory import Memory
-from gateway.api.openinference.routes import OpenInference
+from gateway.api.openinference.routes import SERVER_VERSION, OpenInference
 from gateway.api.ops import Ops
 from gateway.api.origins import Origins
 from gateway.api.readiness import Readiness
@@ -109,6 +109,7 @@ class Gateway:
         *,
         traces: Tracer | None = None,
     ) -> None:
+        metrics.note_build(SERVER_VERSION)
         self.memory = Memory(settings.max_body_bytes)
         self._client = client = client or BackendClient(settings.serving_target, settings.serving_tls())
         self._records = records = Records(

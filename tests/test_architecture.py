@@ -121,6 +121,7 @@ MAY_IMPORT = {
     "model_export": {"model_export"},
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
+    "deploy.observability": set(),
 }
 
 OFFLINE = {f"gateway.prediction_log.offline.{room}" for room in ("tables", "replay", "drift", "commands")}
@@ -169,6 +170,7 @@ HOME = {
         "gateway.prediction_log.offline",
         "gateway.prediction_log.offline.commands",
         "model_export",
+        "deploy.observability",
     },
     "pyarrow": {"gateway.prediction_log.offline.tables", "gateway.prediction_log.offline.drift"},
 }

@@ -3,6 +3,7 @@
 Nothing in here asks the server. For one event loop.
 """
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -12,7 +13,7 @@ from gateway.backend.statuses import AWAY
 from gateway.inference.signature import ModelRef, ServedModel
 from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.telemetry.logs import logger
-from gateway.telemetry.metrics import MODEL_READY
+from gateway.telemetry.metrics import MODEL_READY, begin_signature
 
 log = logger("catalog")
 
@@ -82,6 +83,8 @@ class KnownModels:
         known = self._served.get((served.name, served.version))
         if known != served:
             self._served[served.name, served.version] = known = served
+            for signature in served.called_signatures:
+                begin_signature(served.name, served.version, signature.name)
         until_s = time.monotonic() + self._remember_s
         for means_it in (model, ModelRef(served.name, served.version)):
             self._answered[means_it] = (until_s, known)
@@ -97,6 +100,8 @@ class KnownModels:
         self._drop_unavailable(status)
         if not status.is_ready and (self._config_file is None or status.name not in self._config_file.names):
             del self._statuses[status.name]
+            # A gauge of several workers cannot be taken back. As 0 it would say for ever that the model should be ready.
+            MODEL_READY.labels(status.name).set(math.nan)
 
     def note_problem(self, name: str, problem: str) -> None:
         """The server could not be asked about a model, for a reason of that model alone: its versions stay known."""

@@ -18,6 +18,7 @@ from gunicorn.glogging import Logger
 
 from gateway.server.process import raise_file_limit
 from gateway.server.worker import LoopWorker, MakeParts, ServerConfig
+from gateway.telemetry.metrics import WORKER_DEATHS
 
 # A worker ends by itself when its time is up, and takes up to 8 seconds to close its parts. gunicorn kills one that has not.
 _KILL_AFTER_S: Final = 10
@@ -56,7 +57,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
             "loglevel": config.log_level.lower(),
             "when_ready": self._set_signals,
             "post_fork": self._post_fork,
-            "child_exit": lambda arbiter, worker: self._worker_died(worker.pid),
+            "child_exit": self._child_exit,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -68,6 +69,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]
 
     def _post_fork(self, arbiter: Arbiter, worker: LoopWorker) -> None:
         worker.configure(self._config, self._max_connections, self._make_parts, arbiter.SIG_QUEUE)
+
+    def _child_exit(self, arbiter: Arbiter, worker: LoopWorker) -> None:
+        if not worker.was_told_to_stop:
+            WORKER_DEATHS.inc()
+        self._worker_died(worker.pid)
 
 
 def _let_ctrl_c_be_a_stop(arbiter: Arbiter) -> None:

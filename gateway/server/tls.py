@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gateway.certificates import FileMarks, load_pair
+from gateway.server.certificate_end import end_of
 
 _LOOK_EVERY_S: Final = 10.0
 
@@ -33,14 +35,25 @@ class CertificateFiles:
         self.load_into(context)
         return context
 
+    def end_s(self) -> float:
+        """When the first of the certificates ends, in Unix time. Raises OSError and ValueError as ``end_of``."""
+        return end_of(self.certificate.read_text(encoding="latin-1"))
+
 
 class Renewal:
-    """Loads changed files into the context that is in use. New connections see the new certificate."""
+    """Loads changed files into the context that is in use. New connections see the new certificate.
 
-    def __init__(self, files: CertificateFiles, context: ssl.SSLContext) -> None:
+    ``in_use`` is called with the end of the certificate that is in use, in Unix time, at first and after each change.
+    """
+
+    def __init__(
+        self, files: CertificateFiles, context: ssl.SSLContext, in_use: Callable[[float], None] = lambda end_s: None
+    ) -> None:
         self._files = files
         self._context = context
         self._marks = FileMarks([files.certificate, files.key])
+        self._in_use = in_use
+        self._tell_end()
 
     async def watch(self, every_s: float = _LOOK_EVERY_S) -> None:
         """Look at the files every ``every_s`` seconds, until cancelled."""
@@ -64,3 +77,12 @@ class Renewal:
             )
             return
         log.info("the changed certificate %s is in use", self._files.certificate)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        try:
+            end_s = self._files.end_s()
+        except (OSError, ValueError) as error:  # it is in use all the same
+            log.warning("the end of the certificate %s cannot be read: %s", self._files.certificate, error)
+        else:
+            self._in_use(end_s)

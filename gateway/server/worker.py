@@ -6,6 +6,7 @@ stops accepting, answers what is in flight and exits. A worker whose parent has 
 
 import asyncio
 import gc
+import mmap
 import os
 import signal
 import ssl
@@ -27,6 +28,8 @@ from gateway.server.http import HttpProtocol
 from gateway.server.limits import Limits
 from gateway.server.process import give_large_blocks_back
 from gateway.server.tls import CertificateFiles, Renewal
+from gateway.telemetry.metrics import note_certificate
+from gateway.telemetry.process import ProcessMetrics
 
 _HEARTBEAT_S: Final = 1.0
 _CLOSE_WITHIN_S: Final = 8.0  # the prediction log alone may take 5 to write what it has
@@ -82,6 +85,16 @@ class LoopWorker(Worker):  # type: ignore[misc]
     # gunicorn would give SIGHUP its default meaning, the end of the process.
     SIGNALS = tuple(number for number in Worker.SIGNALS if number != signal.SIGHUP)
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # Seen by the parent too, which made this before the fork.
+        self._told = mmap.mmap(-1, 1)
+
+    @property
+    def was_told_to_stop(self) -> bool:
+        """Whether the process was told to stop, asked in it or in its parent."""
+        return self._told[0] == 1
+
     def configure(self, config: ServerConfig, max_connections: int, make_parts: MakeParts, pending_signals: Any) -> None:
         """Take the configuration, and the queue of signals that came before this process was a worker."""
         self._config = config
@@ -136,7 +149,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         acceptor = Acceptor(listeners, connections, protocol, self._max_connections, self._tls)
         tasks = [loop.create_task(self._beat()), loop.create_task(connections.watch())]
         if config.tls is not None and self._tls is not None:
-            tasks.append(loop.create_task(Renewal(config.tls, self._tls).watch()))
+            tasks.append(loop.create_task(Renewal(config.tls, self._tls, note_certificate).watch()))
         try:
             acceptor.start()
             await self._told_to_stop.wait()
@@ -152,8 +165,10 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     async def _beat(self) -> None:
         """Tell the arbiter that the worker lives, and notice when the arbiter does not."""
+        used = ProcessMetrics()
         while True:
             self.notify()
+            used.note()
             if os.getppid() != self.ppid and not self._is_draining:
                 self.log.warning("the parent process has died: the worker stops")
                 self._begin_to_stop()
@@ -164,6 +179,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         if self._is_draining:
             self._delay_ends.set()
         self._is_draining = True
+        self._told[0] = 1
         self.alive = False
         self._told_to_stop.set()
 

@@ -2,13 +2,19 @@
 
 Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless the catalog knows them, so that no client can make
 new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
+
+Counters whose labels are known before anything is counted are there as 0 from then on: ``rate()`` does not see the first
+event of a counter that appears with it. A gauge without labels is there as 0 from its declaration on, and so is declared when
+there is something to show.
 """
 
 import glob
+import itertools
 import os
+import platform
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache, partial
 from typing import Final, TypeVar
 
@@ -37,6 +43,9 @@ BATCH_QUEUE_SECONDS = Histogram(
     "The longest that one of a batch's requests waited for the call.",
     ("model",),
     buckets=_SECONDS,
+)
+QUEUE_ROWS = Gauge(
+    "gateway_queue_rows", "Rows that wait for a batch, over all workers.", ("model",), multiprocess_mode="livesum"
 )
 BATCH_SENT = Counter(
     "gateway_batches_total", "Batches, by why each was sent: idle, next, full, half, alone.", ("model", "reason")
@@ -85,7 +94,50 @@ TRACES_DROPPED = Counter(
     "Requests whose traces were kept and are lost: full (queue), failed (not taken), stop (at the end).",
     ("reason",),
 )
-MODEL_READY = Gauge("gateway_model_ready", "1 when every worker can reach the model.", ("model",), multiprocess_mode="livemin")
+MODEL_READY = Gauge(
+    "gateway_model_ready",
+    "1 when every worker can reach the model, NaN when it is not served and need not be.",
+    ("model",),
+    multiprocess_mode="livemin",
+)
+WORKER_DEATHS = Counter("gateway_worker_deaths_total", "Workers that ended without having been told to.")
+CPU_SECONDS = Counter("gateway_cpu_seconds_total", "Processor time of the workers.")
+RESIDENT_BYTES = Gauge("gateway_resident_memory_bytes", "Memory of the workers, added up.", multiprocess_mode="livesum")
+BUILD_INFO = Gauge("gateway_build_info", "1, with the versions as labels.", ("version", "python"), multiprocess_mode="livemax")
+
+_STATUSES: Final = (200, 400, 404, 429, 499, 500, 503, 504)
+_SENT: Final = ("idle", "next", "full", "half", "alone")
+
+
+def _begin(counter: Counter, *labels: Iterable[str]) -> None:
+    """Have ``counter`` for each combination of ``labels``, as 0."""
+    for values in itertools.product(*labels):
+        counter.labels(*values)
+
+
+_begin(AUTH, ("ok", "missing", "malformed", "unknown", "disabled", "expired", "conflict"))
+_begin(TRACES, ("kept", "exported"))
+_begin(TRACES_DROPPED, ("full", "failed", "stop"))
+_begin(LIMITED, ("request", "row", "byte", "model_ms", "parallel"), ("key", "address"))
+# What is asked of no model that is known.
+_begin(REQUESTS, [""], [""], [""], map(str, _STATUSES[1:]))
+REQUEST_SECONDS.labels("", "", "")
+
+
+def note_build(version: str) -> None:
+    """This is ``version`` of the gateway."""
+    BUILD_INFO.labels(version, platform.python_version()).set(1)
+
+
+def begin_signature(model: str, version: int, signature: str) -> None:
+    """A signature of a version can be called from now on: its counters, and those of its model, begin at 0."""
+    labels = (model, str(version), signature)
+    _begin(REQUESTS, *([label] for label in labels), map(str, _STATUSES))
+    for metric in (REQUEST_SECONDS, BACKEND_SECONDS, ROWS, BATCH_VERDICTS):
+        metric.labels(*labels)
+    _begin(BATCH_PROOFS, [model], ("equal", "different", "inconclusive"))
+    QUEUE_ROWS.labels(model)
+    of_batches(model)
 
 
 def count_limited(unit: str, scope: str) -> None:
@@ -112,6 +164,17 @@ def of_traces(outcome: str) -> Counter:
     return (TRACES if outcome in ("kept", "exported") else TRACES_DROPPED).labels(outcome)
 
 
+def note_certificate(expires_s: float) -> None:
+    """The certificate that this worker shows is valid until ``expires_s``, in Unix time."""
+    _certificate().set(expires_s)
+
+
+@cache
+def _certificate() -> Gauge:
+    what = "When the gateway's own certificate, or one of those that signed it, ends, in Unix time."
+    return Gauge("gateway_certificate_expires_seconds", what, multiprocess_mode="livemin")
+
+
 class OfBatches:
     """The metrics of the batches of one model, looked up once."""
 
@@ -119,7 +182,7 @@ class OfBatches:
         self.rows = BATCH_ROWS.labels(model)
         self.requests = BATCH_REQUESTS.labels(model)
         self.queue_seconds = BATCH_QUEUE_SECONDS.labels(model)
-        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in ("idle", "next", "full", "half", "alone")}
+        self.sent = {reason: BATCH_SENT.labels(model, reason) for reason in _SENT}
 
     def count_alone(self, rows: int) -> None:
         """A request of ``rows`` rows was called at once and alone, because its signature is not joined."""

@@ -26,10 +26,14 @@ _GIVEN_SERVING_IMAGE = os.environ.get("COMPOSE_TEST_SERVING_IMAGE")
 _GIVEN_NGINX_IMAGE = os.environ.get("COMPOSE_TEST_NGINX_IMAGE")
 _GIVEN_REDIS_IMAGE = os.environ.get("COMPOSE_TEST_REDIS_IMAGE")
 _GIVEN_POSTGRES_IMAGE = os.environ.get("COMPOSE_TEST_POSTGRES_IMAGE")
+# The same for https://hub.docker.com/r/prom/prometheus
+_GIVEN_PROMETHEUS_IMAGE = os.environ.get("COMPOSE_TEST_PROMETHEUS_IMAGE")
 # What a developer's shell may say to the stack.
 _SETTINGS = re.compile(
-    r"(GATEWAY|SERVING|EDGE|NGINX|REDIS|POSTGRES|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|LOG)_DIR|COMPOSE_PROFILES|DATABASE_URL"
+    r"(GATEWAY|SERVING|EDGE|NGINX|REDIS|POSTGRES|PROMETHEUS|GRAFANA|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|METRICS_KEY|LOG)_DIR"
+    r"|COMPOSE_PROFILES|DATABASE_URL"
 )
+_SUFFIXES = ("", "-export", "-model-server", "-serving", "-nginx", "-redis", "-postgres", "-prometheus")
 # In tensorflow/serving the models folder belongs to root, which must not become the volume's owner.
 _LIKE_TENSORFLOW_SERVING = "FROM {image}\nUSER root\nRUN rm -r /models && mkdir /models\n"
 
@@ -46,6 +50,7 @@ class Stack:
         self.project = f"compose-test-{secrets.token_hex(4)}"
         self.port = free_port()
         self.edge_port = free_port()
+        self.prometheus_port = free_port()
         self._say = say
         self._environment = {
             **{name: value for name, value in environment.items() if not _SETTINGS.fullmatch(name)},
@@ -57,6 +62,8 @@ class Stack:
             "NGINX_IMAGE": _GIVEN_NGINX_IMAGE or f"{self.project}-nginx",
             "REDIS_IMAGE": _GIVEN_REDIS_IMAGE or f"{self.project}-redis",
             "POSTGRES_IMAGE": _GIVEN_POSTGRES_IMAGE or f"{self.project}-postgres",
+            "PROMETHEUS_IMAGE": _GIVEN_PROMETHEUS_IMAGE or f"{self.project}-prometheus",
+            "PROMETHEUS_PORT": f"127.0.0.1:{self.prometheus_port}",
         }
 
     def check_out(self) -> None:
@@ -82,6 +89,8 @@ class Stack:
             self.compose("build", "redis-debian")
         if not _GIVEN_POSTGRES_IMAGE:
             self.compose("build", "postgres-debian")
+        if not _GIVEN_PROMETHEUS_IMAGE:
+            self.compose("build", "prometheus-debian")
 
     def up(self, *services: str) -> None:
         """``docker compose up --detach``, which returns once the gateway has been started."""
@@ -91,8 +100,7 @@ class Stack:
     def remove(self) -> None:
         """Take everything away, images included. Never raises."""
         self._say("removing containers, volumes, networks and images")
-        suffixes = ("", "-export", "-model-server", "-serving", "-nginx", "-redis", "-postgres")
-        images = [f"{self.project}{suffix}" for suffix in suffixes]
+        images = [f"{self.project}{suffix}" for suffix in _SUFFIXES]
         # An interrupted `run` leaves a container that `down` does not know and that holds the volume.
         for remove in (
             self._remove_containers,

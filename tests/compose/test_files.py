@@ -26,7 +26,7 @@ HANDED_THROUGH_TOO = {
     "OTEL_RESOURCE_ATTRIBUTES": "",
 }
 CONFIG = REPOSITORY / "serving_config"
-IMAGES_ONLY = ("model-server", "nginx-debian", "redis-debian", "postgres-debian")
+IMAGES_ONLY = ("model-server", "nginx-debian", "redis-debian", "postgres-debian", "prometheus-debian")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,12 @@ def test_every_container_is_hardened(services):
             assert "mem_limit" in service, name
 
 
-def test_only_the_gateway_and_nginx_have_a_port_of_this_machine(services):
-    assert [name for name, service in services.items() if "ports" in service] == ["gateway", "nginx"]
+def test_only_the_gateway_and_nginx_have_a_port_that_other_machines_reach(services):
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert ports.pop("gateway")
+    assert ports.pop("nginx")
+    assert set(ports) == {"prometheus", "grafana"}
+    assert all(port.split(":-")[1].startswith("127.0.0.1:") for [port] in ports.values())
 
 
 def test_nginx_gets_the_settings_that_it_reads_with_its_own_defaults(services, environment):
@@ -112,6 +116,25 @@ def test_the_command_for_the_log_reads_the_log_that_the_gateway_writes(services,
     entries = dict(entry.partition("=")[::2] for entry in services["log"]["environment"])
     assert {name: value or None for name, value in entries.items()} == {name: environment[name] for name in entries}
     assert set(services["log"]["volumes"]) <= set(services["gateway"]["volumes"])
+
+
+def test_prometheus_scrapes_the_services_of_the_stack(services, environment):
+    folder = REPOSITORY / "deploy" / "observability"
+    jobs = yaml.safe_load((folder / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    targets = [target for job in jobs for config in job["static_configs"] for target in config["targets"]]
+    assert targets == ["serving:8501", f"gateway:{environment['GATEWAY_PORT']}"]
+    mounted = dict(reversed(mount.rsplit(":", 2)[:2]) for mount in services["prometheus"]["volumes"] if mount.endswith(":ro"))
+    assert mounted["/etc/prometheus/gateway"] == "./deploy/observability/prometheus"
+    assert services["prometheus"]["entrypoint"] == ["sh", "/etc/prometheus/gateway/start.sh"]
+    assert set(services["prometheus"]["environment"]) <= set(SETTINGS)
+
+
+def test_grafana_finds_its_source_and_its_dashboard(services):
+    folder = REPOSITORY / "deploy" / "observability" / "grafana"
+    [source] = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    [provider] = yaml.safe_load((folder / "provisioning/dashboards/gateway.yml").read_text())["providers"]
+    assert source["url"] == "http://prometheus:9090"
+    assert f"./deploy/observability/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
 
 
 def test_the_gateway_gets_the_time_that_its_settings_ask_for(services):

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from typing import Final
 
 from gateway.errors import Unavailable
@@ -17,6 +18,7 @@ from gateway.inference.batching.timeouts import Timeouts
 from gateway.inference.batching.trials import Trials
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger
+from gateway.telemetry.queue_rows import QueueRows
 
 log = logger("batcher")
 
@@ -44,6 +46,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: dict[object, Queue] = {}
         self._queued_rows = 0
+        self._queue_rows = QueueRows(self._rows_by_model)
         self._is_closed = False
 
     def enter(self, kind: Kind, entry: Entry, record: Record) -> Queue:
@@ -67,6 +70,7 @@ class Dispatcher:
             return queue
         queue.add(entry)
         self._queued_rows += entry.rows
+        self._queue_rows.watch()
         self._timeouts.add(entry)
         self._look_at(queue, "idle")
         return queue
@@ -98,6 +102,14 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._queue_rows.close()
+
+    def _rows_by_model(self) -> Counter[str]:
+        rows: Counter[str] = Counter()
+        for queue in self._queues.values():
+            if queue.rows:
+                rows[queue.kind.model.name] += queue.rows
+        return rows
 
     def _look_at_all(self) -> None:
         """Something may have been proven: send what may be sent now."""

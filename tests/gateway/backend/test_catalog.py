@@ -1,6 +1,7 @@
 """The catalog knows what is served: from the config file, by polling, and by asking when a request names something new."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway import errors
 from gateway.backend import poll
@@ -136,6 +138,23 @@ async def test_a_model_that_is_not_configured_is_asked_for_and_followed_while_it
         assert [model.name for model in catalog.required()] == ["m"]
         fake.models["late"][7].state = END
         await until(lambda: [model.name for model in catalog.models()] == ["m"])
+
+
+@on_loop
+async def test_a_model_that_need_not_be_served_any_more_is_neither_ready_nor_missing(fake, tmp_path):
+    """Otherwise an alert for models that are not ready would never end."""
+    config_file = write_config(tmp_path / "models.config", "m", "unwanted")
+    fake.models["unwanted"] = {1: Version()}
+    async with following(fake.port, config_file):
+        await until(lambda: is_ready("unwanted") == 1)
+        write_config(config_file, "m")
+        del fake.models["unwanted"]
+        await until(lambda: math.isnan(is_ready("unwanted")))
+        assert is_ready("m") == 1
+
+
+def is_ready(model: str) -> float | None:
+    return REGISTRY.get_sample_value("gateway_model_ready", {"model": model})
 
 
 @on_loop

@@ -303,3 +303,14 @@ def test_settings_that_need_others_say_which(ours, client):
     ):
         with pytest.raises(ValueError, match=missing):
             serving_tls(*given)
+
+
+@on_loop
+async def test_a_server_that_is_mended_is_no_problem_any_more(ours, server):
+    port = free_port()
+    async with client_of(port, ServingTls(ours.certificate, name="serving")) as asking:
+        with serving(FakeServing(), port):
+            await until(lambda: "speaks no TLS" in asking.connection.problem)
+        with serving(FakeServing(), port, credentials=shown_by(server)):
+            await until(lambda: asking.is_connected)
+            assert asking.connection.problem == ""

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,41 @@ def replace(files: CertificateFiles, new: CertificateFiles) -> None:
     for old_path, new_path in ((files.certificate, new.certificate), (files.key, new.key)):
         shutil.copy(new_path, f"{old_path}.new")
         Path(f"{old_path}.new").replace(old_path)
+
+
+@pytest.mark.parametrize("days", [1, 400, 9_000, 40_000])
+def test_the_end_of_a_certificate_is_the_one_that_openssl_tells(tmp_path, days):
+    """After 2049 it is written in another form."""
+    files = certificate(tmp_path, "one", days)
+    told = subprocess.run(
+        ["openssl", "x509", "-enddate", "-noout", "-in", files.certificate], check=True, capture_output=True, text=True
+    ).stdout
+    assert files.end_s() == ssl.cert_time_to_seconds(told.strip().partition("=")[2])
+
+
+def test_the_first_end_of_a_chain_counts(made, tmp_path):
+    late = certificate(tmp_path, "late", 400)
+    chain = tmp_path / "chain.pem"
+    chain.write_text(f"explanations before\n{late.certificate.read_text()}\n{made['first'].certificate.read_text()}")
+    assert CertificateFiles(chain, late.key).end_s() == made["first"].end_s()
+
+
+@pytest.mark.parametrize("kept", [1, 20, 100, 300])
+def test_a_certificate_that_is_cut_off_has_no_end(made, tmp_path, kept):
+    der = ssl.PEM_cert_to_DER_cert(made["first"].certificate.read_text())[:kept]
+    spoiled = tmp_path / "spoiled.pem"
+    spoiled.write_text(ssl.DER_cert_to_PEM_cert(der))
+    with pytest.raises(ValueError, match=r"cut off|not enough values"):
+        CertificateFiles(spoiled, made["first"].key).end_s()
+
+
+def test_the_end_of_a_renewed_certificate_is_told(files, tmp_path):
+    ends: list[float] = []
+    renewal = Renewal(files, files.context(), ends.append)
+    late = certificate(tmp_path, "late", 400)
+    replace(files, late)
+    renewal.look()
+    assert ends == [pytest.approx(late.end_s() - 398 * 86400, abs=120), late.end_s()]
 
 
 def connect(port: int, trusted: CertificateFiles, **changes: object) -> ssl.SSLSocket:
