@@ -38,7 +38,7 @@ def stack(exported, keys, tmp_path_factory):
 
 
 def test_the_commands_of_the_readme_make_a_key_that_predicts(stack, keys):
-    (section,) = re.findall(r"^## Keys and limits\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(r"^## Keys and limits\n(.*?)^##", README, re.MULTILINE | re.DOTALL)
     (new,) = re.findall(r"^\$ (KEY=.*)$", section, re.MULTILINE)
     command, answer = re.search(r"^\$ (curl .*)\n(\{.*\})$", section, re.MULTILINE).groups()
     program = f"{new}\nuntil {command} --fail --silent; do sleep 0.1; done".replace("http://127.0.0.1:8080", stack.address)
