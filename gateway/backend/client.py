@@ -14,7 +14,7 @@ from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, Internal, Unavailable
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -66,7 +66,8 @@ class BackendClient:
     ) -> Prediction:
         """Run ``signature`` of ``model`` on ``inputs``; ``outputs`` names the wanted ones (none: all).
 
-        Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away.
+        Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away; Internal if an
+        output is not of the dtype that the signature declares.
         """
         request = stubs.PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
@@ -76,8 +77,7 @@ class BackendClient:
             model=model.name,
             version=response.model_spec.version.value,
             signature=signature.name,
-            # protobuf has them in an order that differs from worker to worker.
-            outputs={name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)},
+            outputs=_outputs(response, signature),
         )
 
     async def classify(self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline) -> Classifications:
@@ -160,6 +160,16 @@ async def _reply(call: Any) -> Any:
             call._cython_call.cancel("the caller was cancelled")
         raise
     return await call
+
+
+def _outputs(response: stubs.PredictResponse, signature: Signature) -> Tensors:
+    # protobuf has them in an order that differs from worker to worker.
+    outputs = {name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)}
+    for spec in signature.outputs:
+        array = outputs.get(spec.name)
+        if array is not None and array.dtype != spec.dtype.numpy and spec.dtype.numpy is not None:
+            raise Internal(f"the backend answered {spec.name} as {array.dtype}, and the signature declares {spec.dtype}")
+    return outputs
 
 
 def _with_examples(request: stubs.ClassificationRequest | stubs.RegressionRequest, examples: Examples) -> bytes:

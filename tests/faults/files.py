@@ -1,0 +1,112 @@
+"""The models' folder and `models.config` are changed under the model server."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.fault import fault
+from tests.faults.machine import _state_of as state_of
+from tests.faults.scene import MODEL, Scene, plain
+from tests.stack.checking_client import IsRight
+from tests.waiting import wait_for
+
+
+def adding(by_version: dict[str, tuple[float, ...]]) -> IsRight:
+    """Each version adds one of its numbers to the halves, the same to all of a request."""
+
+    def is_right(numbers, version, predictions) -> bool:
+        return any(predictions == [number / 2 + added for number in numbers] for added in by_version.get(version, ()))
+
+    return is_right
+
+
+@fault("27a", "The models' folder is emptied", plain, remark="what is loaded is served on")
+def emptied(scene: Scene) -> Iterator[None]:
+    base, aside = scene.server.base, scene.server.base.parent / "aside"
+    aside.mkdir()
+    for version in list(base.iterdir()):
+        version.rename(aside / version.name)
+    _wait_for_polls()
+    yield
+    for version in list(aside.iterdir()):
+        version.rename(base / version.name)
+    aside.rmdir()
+
+
+@fault("27b", "The models' folder is unmounted", plain, is_for_root=True, remark="what is loaded is served on")
+def unmounted(scene: Scene) -> Iterator[None]:
+    """As after unmounting there is an empty folder in its place: another one is mounted over it."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scene.server.base.parent], check=True)
+    try:
+        _wait_for_polls()
+        yield
+    finally:
+        subprocess.run(["umount", scene.server.base.parent], check=True)
+
+
+@fault("27c", "The models' folder is away", plain, remark="what is loaded is served on")
+def away(scene: Scene) -> Iterator[None]:
+    models = scene.server.base.parent
+    models.rename(models.with_name("away"))
+    _wait_for_polls()
+    yield
+    models.with_name("away").rename(models)
+
+
+def _wait_for_polls() -> None:
+    """The model server looks once a second, and says nothing when nothing is new."""
+    import time
+
+    time.sleep(2.5)
+
+
+@fault(
+    "28",
+    "A version is replaced under its own number",
+    plain,
+    is_right=adding({"1": (2.0, 3.0)}),
+    remark="the old content is served until the server loads the version anew",
+)
+def replaced(scene: Scene) -> Iterator[None]:
+    base = scene.server.base
+    shutil.copytree(base / "1", scene.folder / "old")
+    _replace(scene.server.other, base)
+    _wait_for_polls()
+    yield
+    _replace(scene.folder / "old", base)
+
+
+def _replace(content: Path, base: Path) -> None:
+    shutil.rmtree(base / "1")
+    shutil.copytree(content, base / "1")
+
+
+@fault("29", "A half-copied version is dropped in, then the rest", plain, is_right=adding({"1": (2.0,), "2": (3.0,)}))
+def half_copied(scene: Scene) -> Iterator[None]:
+    base, whole = scene.server.base, (scene.server.other / "saved_model.pb").read_bytes()
+    version = base / "2"
+    version.mkdir()
+    (version / "saved_model.pb").write_bytes(whole[: len(whole) // 2])
+    wait_for(lambda: state_of(scene, "2") == "END", 30)
+    yield
+    # A version that failed is tried again when its folder was away.
+    shutil.rmtree(version)
+    wait_for(lambda: state_of(scene, "2") != "AVAILABLE", 30)
+    _wait_for_polls()
+    shutil.copytree(scene.server.other, base / "incoming")
+    (base / "incoming").rename(version)
+    wait_for(lambda: state_of(scene, "2") == "AVAILABLE", 30)
+    shutil.rmtree(version)
+    wait_for(lambda: state_of(scene, "1") == "AVAILABLE", 30)
+
+
+@fault("30", "`models.config` is broken, then mended", plain, remark="the server keeps what it had, and logs why")
+def config_broken(scene: Scene) -> Iterator[None]:
+    config = scene.server.stack.config
+    right = config.read_text()
+    config.write_text(right[: len(right) // 2] + "}}} nonsense")
+    _wait_for_polls()
+    yield
+    config.write_text(right)
+    assert scene.stack.get(f"/v1/models/{MODEL}").status_code == 200

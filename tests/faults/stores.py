@@ -1,0 +1,126 @@
+"""PostgreSQL, which keeps the prediction log, and Redis, over which gateways share their limits, fail.
+
+That no row of the log is lost without being counted is in tests/stack/test_prediction_log_outages.py, and that the limits hold in
+tests/stack/test_limits_under_load.py.
+"""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.faults.fault import fault
+from tests.faults.scene import ModelServer, Scene, started
+from tests.gateway.access.limits.redis_server import RedisServer
+from tests.gateway.prediction_log import outages
+from tests.waiting import wait_for
+
+_AMPLE = "1000000/s"
+
+
+class Logged(Scene):
+    """The gateway logs every prediction in a PostgreSQL that has an ``outage``."""
+
+    outage: outages.Outage
+
+
+def _logged(make_outage: Callable[[Path], "contextmanager[outages.Outage]"]) -> Callable[..., "contextmanager[Logged]"]:
+    @contextmanager
+    def logged(server: ModelServer, folder: Path) -> Iterator[Logged]:
+        with make_outage(folder) as outage:
+            scene = Logged(server, folder, prediction_log=outage.address)
+            scene.outage = outage
+            with started(scene):
+                yield scene
+
+    return logged
+
+
+class Shared(Scene):
+    """The gateway shares its limits over ``redis``."""
+
+    redis: RedisServer
+
+
+@contextmanager
+def shared(server: ModelServer, folder: Path) -> Iterator[Shared]:
+    redis = RedisServer(folder)
+    redis.start()
+    try:
+        scene = Shared(server, folder, redis_url=redis.url, address_limits=_AMPLE)
+        scene.redis = redis
+        with started(scene):
+            yield scene
+    finally:
+        redis.kill()
+
+
+def _out(scene: Logged) -> Iterator[None]:
+    scene.outage.begin()
+    # The gateway has noticed: it waits for the database.
+    wait_for(lambda: "prediction_log" in scene.log(), 30)
+    yield
+    scene.outage.end()
+
+
+@fault("20a", "PostgreSQL stops", _logged(outages.postgres_stopped), remark="rows wait; those that find no room are counted")
+def postgres_stopped(scene: Logged) -> Iterator[None]:
+    yield from _out(scene)
+
+
+@fault("21a", "PostgreSQL hangs", _logged(outages.postgres_hangs), remark="likewise")
+def postgres_hangs(scene: Logged) -> Iterator[None]:
+    yield from _out(scene)
+
+
+@fault("22a", "PostgreSQL refuses the password", _logged(outages.postgres_wrong_password), remark="likewise")
+def postgres_refuses(scene: Logged) -> Iterator[None]:
+    yield from _out(scene)
+
+
+@fault("23a", "PostgreSQL's disk is full", _logged(outages.postgres_disk_full), remark="likewise")
+def postgres_full(scene: Logged) -> Iterator[None]:
+    yield from _out(scene)
+
+
+def _noticed(scene: Shared, what: str) -> None:
+    count = scene.log().count(what)
+    wait_for(lambda: scene.log().count(what) > count, 20)
+
+
+@fault("20b", "Redis is killed, and started again", shared, remark="each gateway goes on with limits of its own")
+def redis_killed(scene: Shared) -> Iterator[None]:
+    scene.redis.kill()
+    _noticed(scene, "limits.store_lost")
+    yield
+    scene.redis.start()
+
+
+@fault("21b", "Redis hangs", shared, remark="likewise")
+def redis_hangs(scene: Shared) -> Iterator[None]:
+    scene.redis.hang()
+    _noticed(scene, "limits.store_lost")
+    yield
+    scene.redis.go_on()
+
+
+@fault("22b", "Redis wants a password", shared, remark="likewise")
+def redis_refuses(scene: Shared) -> Iterator[None]:
+    _redis(scene, "CONFIG", "SET", "requirepass", "another")
+    _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password="another")  # noqa: S106 - of a server that ends with its test
+    _noticed(scene, "limits.store_lost")
+    yield
+    _redis(scene, "CONFIG", "SET", "requirepass", "", password="another")  # noqa: S106 - likewise
+
+
+@fault("23b", "Redis has no memory left", shared, remark="likewise")
+def redis_full(scene: Shared) -> Iterator[None]:
+    _redis(scene, "CONFIG", "SET", "maxmemory", "1")
+    _noticed(scene, "limits.store_lost")
+    yield
+    _redis(scene, "CONFIG", "SET", "maxmemory", "0")
+
+
+def _redis(scene: Shared, *words: str, password: str = "") -> None:
+    command = ["redis-cli", "-p", str(scene.redis.port), *(["-a", password, "--no-auth-warning"] if password else []), *words]
+    subprocess.run(command, check=True, capture_output=True, timeout=20)
