@@ -4,6 +4,7 @@ That no row of the log is lost without being counted is in tests/stack/test_pred
 tests/stack/test_limits_under_load.py.
 """
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tests.gateway.prediction_log import outages
 from tests.waiting import wait_for
 
 _AMPLE = "1000000/s"
+_NOTICED_ROWS = 100  # that wait to be written
 
 
 class Logged(Scene):
@@ -47,7 +49,7 @@ def shared(server: ModelServer, folder: Path) -> Iterator[Shared]:
     redis = RedisServer(folder)
     redis.start()
     try:
-        scene = Shared(server, folder, redis_url=redis.url, address_limits=_AMPLE)
+        scene = Shared(server, folder, redis_url=redis.url, address_limits=_AMPLE, log_level="INFO")
         scene.redis = redis
         with started(scene):
             yield scene
@@ -57,10 +59,16 @@ def shared(server: ModelServer, folder: Path) -> Iterator[Shared]:
 
 def _out(scene: Logged) -> Iterator[None]:
     scene.outage.begin()
-    # The gateway has noticed: it waits for the database.
-    wait_for(lambda: "prediction_log" in scene.log(), 30)
+    wait_for(lambda: _queued_rows(scene) >= _NOTICED_ROWS, 30)
     yield
     scene.outage.end()
+    wait_for(lambda: _queued_rows(scene) < _NOTICED_ROWS, 60)
+
+
+def _queued_rows(scene: Logged) -> float:
+    text = scene.stack.get("/metrics").text
+    [value] = re.findall(r'^gateway_prediction_log_queued_rows\{table="predictions"\} (\S+)', text, re.MULTILINE)
+    return float(value)
 
 
 @fault("20a", "PostgreSQL stops", _logged(outages.postgres_stopped), remark="rows wait; those that find no room are counted")
@@ -83,42 +91,53 @@ def postgres_full(scene: Logged) -> Iterator[None]:
     yield from _out(scene)
 
 
-def _noticed(scene: Shared, what: str) -> None:
-    count = scene.log().count(what)
-    wait_for(lambda: scene.log().count(what) > count, 20)
-
-
 @fault("20b", "Redis is killed, and started again", shared, remark="each gateway goes on with limits of its own")
 def redis_killed(scene: Shared) -> Iterator[None]:
     scene.redis.kill()
-    _noticed(scene, "limits.store_lost")
+    _wait_until_lost(scene)
     yield
     scene.redis.start()
+    _wait_until_found(scene)
 
 
 @fault("21b", "Redis hangs", shared, remark="likewise")
 def redis_hangs(scene: Shared) -> Iterator[None]:
     scene.redis.hang()
-    _noticed(scene, "limits.store_lost")
+    _wait_until_lost(scene)
     yield
     scene.redis.go_on()
+    _wait_until_found(scene)
 
 
 @fault("22b", "Redis wants a password", shared, remark="likewise")
 def redis_refuses(scene: Shared) -> Iterator[None]:
     _redis(scene, "CONFIG", "SET", "requirepass", "another")
-    _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password="another")  # noqa: S106 - of a server that ends with its test
-    _noticed(scene, "limits.store_lost")
+    _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password="another")
+    _wait_until_lost(scene)
     yield
-    _redis(scene, "CONFIG", "SET", "requirepass", "", password="another")  # noqa: S106 - likewise
+    _redis(scene, "CONFIG", "SET", "requirepass", "", password="another")
+    _wait_until_found(scene)
 
 
 @fault("23b", "Redis has no memory left", shared, remark="likewise")
 def redis_full(scene: Shared) -> Iterator[None]:
     _redis(scene, "CONFIG", "SET", "maxmemory", "1")
-    _noticed(scene, "limits.store_lost")
+    _wait_until_lost(scene)
     yield
     _redis(scene, "CONFIG", "SET", "maxmemory", "0")
+    _wait_until_found(scene)
+
+
+def _wait_until_lost(scene: Shared) -> None:
+    wait_for(lambda: _count(scene, "limits.store_lost") > _count(scene, "limits.store_found"), 30)
+
+
+def _wait_until_found(scene: Shared) -> None:
+    wait_for(lambda: _count(scene, "limits.store_found") == _count(scene, "limits.store_lost"), 30)
+
+
+def _count(scene: Shared, event: str) -> int:
+    return scene.log().count(f'"event":"{event}"')
 
 
 def _redis(scene: Shared, *words: str, password: str = "") -> None:
