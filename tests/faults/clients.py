@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 from tests.faults.fault import fault
 from tests.faults.scene import READ_TIMEOUT_S, Scene, plain
-from tests.stack.checking_client import PATH, request
+from tests.stack.checking_client import PATH
 from tests.stack.test_soak import vanish
 from tests.waiting import wait_for
 

@@ -43,6 +43,7 @@ def fault(
     number: str,
     what: str,
     scene: Callable[..., AbstractContextManager[Scene]],
+    *,
     gets: tuple[int, ...] = (),
     must: tuple[int, ...] = (),
     closes: bool = False,

@@ -2,11 +2,12 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.fault import fault
-from tests.faults.machine import _state_of as state_of
+from tests.faults.machine import state_of
 from tests.faults.scene import MODEL, Scene, plain
 from tests.stack.checking_client import IsRight
 from tests.waiting import wait_for
@@ -56,8 +57,6 @@ def away(scene: Scene) -> Iterator[None]:
 
 def _wait_for_polls() -> None:
     """The model server looks once a second, and says nothing when nothing is new."""
-    import time
-
     time.sleep(2.5)
 
 
@@ -98,7 +97,15 @@ def half_copied(scene: Scene) -> Iterator[None]:
     (base / "incoming").rename(version)
     wait_for(lambda: state_of(scene, "2") == "AVAILABLE", 30)
     shutil.rmtree(version)
-    wait_for(lambda: state_of(scene, "1") == "AVAILABLE", 30)
+    wait_for(lambda: _served(scene) == "1", 30)
+
+
+def _served(scene: Scene) -> str:
+    """The version that the model server answers with, when no worker knows another one any more."""
+    if state_of(scene, "2") == "AVAILABLE":
+        return "2"
+    answers = [scene.stack.post(f"/v1/models/{MODEL}:predict", {"instances": [1.0]}) for _ in range(20)]
+    return "1" if {answer.headers["X-Model-Version"] for answer in answers} == {"1"} else "2"
 
 
 @fault("30", "`models.config` is broken, then mended", plain, remark="the server keeps what it had, and logs why")

@@ -92,7 +92,9 @@ def hung_up(scene: Scene) -> Iterator[None]:
     yield
 
 
-@fault("13b", "The gateway is ended by SIGTERM and started again, ten times", plain, closes=True, remark="refused: nobody listens")
+@fault(
+    "13b", "The gateway is ended by SIGTERM and started again, ten times", plain, closes=True, remark="refused: nobody listens"
+)
 def terminated(scene: Scene) -> Iterator[None]:
     for _ in range(TIMES):
         assert scene.stack.gateway.stop() == 0

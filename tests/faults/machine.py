@@ -2,6 +2,7 @@
 
 import os
 import resource
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from tests.waiting import wait_for
 
 _DISK_BYTES = 32 << 20
 _HOUR_S = 3600
+_SIGBUS = "a worker whose metrics need another page of memory is ended by the system (SIGBUS), and replaced"
 
 
 class OnDisk(Scene):
@@ -69,7 +71,7 @@ def log_full(scene: OnDisk) -> Iterator[None]:
     scene.make_room()
 
 
-@fault("24b", "The disk of the gateway's metrics is full", metrics_on_disk, closes=True, is_for_root=True)
+@fault("24b", "The disk of the gateway's metrics is full", metrics_on_disk, closes=True, is_for_root=True, remark=_SIGBUS)
 def metrics_full(scene: OnDisk) -> Iterator[None]:
     scene.fill()
     # Metrics of other routes and statuses, which need room.
@@ -82,7 +84,9 @@ def metrics_full(scene: OnDisk) -> Iterator[None]:
     scene.make_room()
 
 
-@fault("24c", "The disk of the models is full while a version is copied in", plain, is_for_root=True, remark="the old one serves")
+@fault(
+    "24c", "The disk of the models is full while a version is copied in", plain, is_for_root=True, remark="the old one serves"
+)
 def models_full(scene: Scene) -> Iterator[None]:
     version = scene.server.base / "2"
     version.mkdir()
@@ -90,14 +94,14 @@ def models_full(scene: Scene) -> Iterator[None]:
     try:
         with suppress(OSError):  # no space is left
             (version / "saved_model.pb").write_bytes((scene.server.other / "saved_model.pb").read_bytes() * 100)
-        wait_for(lambda: _state_of(scene, "2") == "END", 30)
+        wait_for(lambda: state_of(scene, "2") == "END", 30)
         yield
     finally:
         subprocess.run(["umount", "--lazy", version], check=True)
         version.rmdir()
 
 
-def _state_of(scene: Scene, version: str) -> str:
+def state_of(scene: Scene, version: str) -> str:
     states = scene.stack.get(f"/v1/models/{MODEL}").json()["model_version_status"]
     return next((state["state"] for state in states if state["version"] == version), "")
 
@@ -110,8 +114,6 @@ def _state_of(scene: Scene, version: str) -> str:
     remark="clients that are connected are served; others wait to be let in",
 )
 def no_descriptors(scene: Scene) -> Iterator[None]:
-    import socket
-
     workers = scene.workers
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
     for pid in workers:

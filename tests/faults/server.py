@@ -109,7 +109,7 @@ def garbage(scene: Proxied) -> Iterator[None]:
     "The model server answers with too few rows",
     faked,
     is_right=_whole_or_all_but_the_last,
-    remark="a model may give other rows than it got: who shares no call gets the server's answer, and nobody the row of another",
+    remark="a lone call's answer is passed on, as a model may give other rows than it got; nobody gets another's row",
 )
 def too_few_rows(scene: Faked) -> Iterator[None]:
     scene.answer(lambda inputs: {"y": (inputs["x"] / 2 + 2)[:-1]})

@@ -1,7 +1,7 @@
 """PostgreSQL, which keeps the prediction log, and Redis, over which gateways share their limits, fail.
 
-That no row of the log is lost without being counted is in tests/stack/test_prediction_log_outages.py, and that the limits hold in
-tests/stack/test_limits_under_load.py.
+tests/stack/test_prediction_log_outages.py holds that each row of the log is accounted for, and
+tests/stack/test_limits_under_load.py that the limits hold.
 """
 
 import re
@@ -17,6 +17,7 @@ from tests.gateway.prediction_log import outages
 from tests.waiting import wait_for
 
 _AMPLE = "1000000/s"
+_PASSWORD = "another"  # noqa: S105 - of a server that ends with its test
 _NOTICED_ROWS = 100  # that wait to be written
 
 
@@ -111,11 +112,11 @@ def redis_hangs(scene: Shared) -> Iterator[None]:
 
 @fault("22b", "Redis wants a password", shared, remark="likewise")
 def redis_refuses(scene: Shared) -> Iterator[None]:
-    _redis(scene, "CONFIG", "SET", "requirepass", "another")
-    _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password="another")
+    _redis(scene, "CONFIG", "SET", "requirepass", _PASSWORD)
+    _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password=_PASSWORD)
     _wait_until_lost(scene)
     yield
-    _redis(scene, "CONFIG", "SET", "requirepass", "", password="another")
+    _redis(scene, "CONFIG", "SET", "requirepass", "", password=_PASSWORD)
     _wait_until_found(scene)
 
 

@@ -28,5 +28,5 @@ def described(text: str) -> dict[str, str]:
 
 
 def _line(row: Row) -> str:
-    got = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(row.got.items()))
+    got = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(row.got.items()))
     return f"| {row.number} | {row.what} | {got} | {row.right_again_s} s | {row.remark} |\n"

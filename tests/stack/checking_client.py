@@ -50,6 +50,7 @@ class CheckingClient:
         port: int,
         connections: int = 64,
         seed: int = 0,
+        *,
         pause_s: float = 0.0,
         patience_s: float | None = None,
         is_right: IsRight = half_plus_two,
