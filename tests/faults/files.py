@@ -9,17 +9,8 @@ from pathlib import Path
 from tests.faults.fault import fault
 from tests.faults.machine import state_of
 from tests.faults.scene import MODEL, Scene, plain
-from tests.stack.checking_client import IsRight
+from tests.stack.checking_client import adding
 from tests.waiting import wait_for
-
-
-def adding(by_version: dict[str, tuple[float, ...]]) -> IsRight:
-    """Each version adds one of its numbers to the halves, the same to all of a request."""
-
-    def is_right(numbers, version, predictions) -> bool:
-        return any(predictions == [number / 2 + added for number in numbers] for added in by_version.get(version, ()))
-
-    return is_right
 
 
 @fault("27a", "The models' folder is emptied", plain, remark="what is loaded is served on")

@@ -10,7 +10,7 @@ from tests.stack.checking_client import CheckingClient
 from tests.waiting import wait_for
 
 CLIENTS = 16
-PAUSE_S = 0.05  # of a client after an answer: the load is no fault
+EVERY_S = 0.05  # a client asks: the load is no fault
 PATIENCE_S = 60.0  # longer than anything may take
 LASTS_S = 3.0 if IS_LONG else 0.5
 ENOUGH = CLIENTS * 3
@@ -30,7 +30,7 @@ class Row:
 
 def try_fault(fault: Fault, scene: Scene) -> Row:
     """Fails when an answer was wrong, when a request was left without any end, or when clients got what they must not."""
-    with CheckingClient(scene.port, CLIENTS, pause_s=PAUSE_S, patience_s=PATIENCE_S, is_right=fault.is_right) as client:
+    with CheckingClient(scene.port, CLIENTS, every_s=EVERY_S, patience_s=PATIENCE_S, is_right=fault.is_right) as client:
         scene.client = client
         tally = client.tally
         wait_for(lambda: tally.answered[200] >= ENOUGH)

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,6 +19,15 @@ IsRight: TypeAlias = Callable[[list[float], str, Any], bool]
 
 def half_plus_two(numbers: list[float], version: str, predictions: Any) -> bool:
     return bool(predictions == [number / 2 + 2 for number in numbers])
+
+
+def adding(by_version: Mapping[str, tuple[float, ...]]) -> IsRight:
+    """Each version adds one of its numbers to the halves, the same to all of a request."""
+
+    def is_right(numbers: list[float], version: str, predictions: Any) -> bool:
+        return any(predictions == [number / 2 + added for number in numbers] for added in by_version.get(version, ()))
+
+    return is_right
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Tally:
 class CheckingClient:
     """Asks on ``connections`` connections at a time from enter to exit. Each answer is compared with what is right.
 
-    Each waits ``pause_s`` after an answer, and ``patience_s`` for it.
+    Each asks every ``every_s``, or later if an answer has not come by then, and waits ``patience_s`` for an answer.
     """
 
     def __init__(
@@ -51,14 +60,14 @@ class CheckingClient:
         connections: int = 64,
         seed: int = 0,
         *,
-        pause_s: float = 0.0,
+        every_s: float = 0.0,
         patience_s: float | None = None,
         is_right: IsRight = half_plus_two,
     ) -> None:
         self.tally = Tally()
         self._port = port
         self._connections = connections
-        self._pause_s = pause_s
+        self._every_s = every_s
         self._patience_s = patience_s
         self._is_right = is_right
         self._random = random.Random(seed)
@@ -114,8 +123,8 @@ class CheckingClient:
             self._check(numbers, status, fields, body)
             if fields.get("connection") == "close":
                 return
-            if self._pause_s:
-                await asyncio.sleep(self._pause_s)
+            if self._every_s:
+                await asyncio.sleep(max(0.0, started_s + self._every_s - time.monotonic()))
 
     def _count_end(self, in_the_middle: bool, answered: int) -> None:
         self.tally.cut += in_the_middle
