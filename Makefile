@@ -38,6 +38,14 @@ upstream-test: $(VENV)/.upstream  ## Pass tensorflow/serving's own test of its s
 		{ echo "upstream-test: UPSTREAM_SERVING is not set: expected the folder of a checkout of tensorflow/serving" >&2; exit 1; }
 	UPSTREAM_SERVING="$$UPSTREAM_SERVING" $(BIN)/python -m pytest tests/upstream $(PYTEST_ARGS)
 
+.PHONY: test-faults
+test-faults: $(VENV)/.dev  ## Let one thing after the other fail under load (as root all of them; LONG_TESTS=1 for longer)
+	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+.PHONY: fault-table
+fault-table: $(VENV)/.dev  ## Do it for longer, and write what came of it into FAULTS.md (a quarter of an hour; needs root)
+	LONG_TESTS=1 FAULT_TABLE=1 $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
 .PHONY: compose-test
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose

@@ -14,7 +14,7 @@ from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
-from gateway.errors import Cancelled, GatewayError, Unavailable
+from gateway.errors import Cancelled, GatewayError, Internal, Unavailable
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -79,7 +79,8 @@ class BackendClient:
 
         ``spans`` are those of the requests that the call is for: it belongs to the trace of one, and the server is told.
 
-        Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away.
+        Raises GatewayError: the server's status, as ``statuses`` maps it; Unavailable when the server is away; Internal if an
+        output is not of the dtype that the signature declares.
         """
         request = stubs.PredictRequest(model_spec=_model_spec(model, signature.name), output_filter=outputs)
         for name, array in inputs.items():
@@ -89,8 +90,7 @@ class BackendClient:
             model=model.name,
             version=response.model_spec.version.value,
             signature=signature.name,
-            # protobuf has them in an order that differs from worker to worker.
-            outputs={name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)},
+            outputs=_outputs(response, signature),
         )
 
     async def classify(
@@ -193,6 +193,16 @@ async def _reply(call: Any) -> Any:
             call._cython_call.cancel("the caller was cancelled")
         raise
     return await call
+
+
+def _outputs(response: stubs.PredictResponse, signature: Signature) -> Tensors:
+    # protobuf has them in an order that differs from worker to worker.
+    outputs = {name: decode_tensor(response.outputs[name]) for name in sorted(response.outputs)}
+    for spec in signature.outputs:
+        array = outputs.get(spec.name)
+        if array is not None and array.dtype != spec.dtype.numpy and spec.dtype.numpy is not None:
+            raise Internal(f"the backend answered {spec.name} as {array.dtype}, and the signature declares {spec.dtype}")
+    return outputs
 
 
 def _with_examples(request: stubs.ClassificationRequest | stubs.RegressionRequest, examples: Examples) -> bytes:

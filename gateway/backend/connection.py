@@ -33,6 +33,7 @@ _OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     # that the server does not take them for abuse.
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 3000),  # else 60 s count, and of two servers one that hangs gets half of the calls
     # Several replicas behind one name share the calls; one HTTP/2 connection alone would stay with one of them.
     ("grpc.lb_policy_name", "round_robin"),
 )

@@ -6,10 +6,28 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 PATH = "/v1/models/half_plus_two:predict"
 _PAUSE_S = 0.02  # between two tries to connect
+
+IsRight: TypeAlias = Callable[[list[float], str, Any], bool]
+"""Whether these are the predictions for these numbers by this version of the model."""
+
+
+def half_plus_two(numbers: list[float], version: str, predictions: Any) -> bool:
+    return bool(predictions == [number / 2 + 2 for number in numbers])
+
+
+def adding(by_version: Mapping[str, tuple[float, ...]]) -> IsRight:
+    """Each version adds one of its numbers to the halves, the same to all of a request."""
+
+    def is_right(numbers: list[float], version: str, predictions: Any) -> bool:
+        return any(predictions == [number / 2 + added for number in numbers] for added in by_version.get(version, ()))
+
+    return is_right
 
 
 @dataclass
@@ -23,16 +41,35 @@ class Tally:
     never_taken: int = 0
     lost: int = 0
     cut: int = 0
+    refused: int = 0  # connections
+    unanswered: int = 0  # requests that got neither an answer nor an end of their connection in ``patience_s``
     without_retry_after: int = 0
+    last_bad_s: float = 0.0  # when anything but an answer with 200 came, by the monotonic clock
+    good_in_a_row: int = 0  # answers with 200 since then
 
 
 class CheckingClient:
-    """Asks on ``connections`` connections at a time from enter to exit. Each answer is compared with what is right."""
+    """Asks on ``connections`` connections at a time from enter to exit. Each answer is compared with what is right.
 
-    def __init__(self, port: int, connections: int = 64, seed: int = 0) -> None:
+    Each asks every ``every_s``, or later if an answer has not come by then, and waits ``patience_s`` for an answer.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        connections: int = 64,
+        seed: int = 0,
+        *,
+        every_s: float = 0.0,
+        patience_s: float | None = None,
+        is_right: IsRight = half_plus_two,
+    ) -> None:
         self.tally = Tally()
         self._port = port
         self._connections = connections
+        self._every_s = every_s
+        self._patience_s = patience_s
+        self._is_right = is_right
         self._random = random.Random(seed)
         self._is_over = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -53,6 +90,8 @@ class CheckingClient:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             except OSError:
+                self.tally.refused += 1
+                self._note_bad()
                 await asyncio.sleep(_PAUSE_S)
                 continue
             try:
@@ -67,7 +106,12 @@ class CheckingClient:
             numbers = [self._random.randrange(-8000, 8000) / 8 for _ in range(self._random.randint(1, 3))]
             started_s = time.monotonic()
             try:
-                status, fields, body = await exchange(reader, writer, numbers)
+                async with asyncio.timeout(self._patience_s):
+                    status, fields, body = await exchange(reader, writer, numbers)
+            except TimeoutError:
+                self.tally.unanswered += 1
+                self._note_bad()
+                return
             except asyncio.IncompleteReadError as error:
                 self._count_end(bool(error.partial), answered)
                 return
@@ -79,17 +123,29 @@ class CheckingClient:
             self._check(numbers, status, fields, body)
             if fields.get("connection") == "close":
                 return
+            if self._every_s:
+                await asyncio.sleep(max(0.0, started_s + self._every_s - time.monotonic()))
 
     def _count_end(self, in_the_middle: bool, answered: int) -> None:
         self.tally.cut += in_the_middle
         self.tally.lost += not in_the_middle and answered > 0
         self.tally.never_taken += not in_the_middle and not answered
+        self._note_bad()
+
+    def _note_bad(self) -> None:
+        self.tally.last_bad_s = time.monotonic()
+        self.tally.good_in_a_row = 0
 
     def _check(self, numbers: list[float], status: int, fields: dict[str, str], body: bytes) -> None:
         self.tally.answered[status] += 1
         self.tally.without_retry_after += status == 503 and "retry-after" not in fields
-        if status == 200 and json.loads(body) != {"predictions": [number / 2 + 2 for number in numbers]}:
-            self.tally.wrong.append(f"{numbers}: {body!r}")
+        if status != 200:
+            self._note_bad()
+            return
+        self.tally.good_in_a_row += 1
+        document, version = json.loads(body), fields.get("x-model-version", "")
+        if document.keys() != {"predictions"} or not self._is_right(numbers, version, document["predictions"]):
+            self.tally.wrong.append(f"{numbers} of version {version}: {body[:1000]!r}")
 
 
 async def exchange(

@@ -62,6 +62,7 @@ class Stack:
         self.server: Process | None = None
         self.gateway: Process | None = None
         self.server_flags: list[str] = []
+        self.gateway_environment: dict[str, str] = {}  # besides the settings
 
     def write_config(self, names: tuple[str, ...], policy: str = "") -> None:
         entries = "".join(
@@ -93,6 +94,7 @@ class Stack:
             "GATEWAY_WORKERS": "2",
         }
         environment |= {f"GATEWAY_{name.upper()}": str(value) for name, value in self.settings.items()}
+        environment |= self.gateway_environment
         self.gateway = Process(self.folder / "gateway.log", ["gateway"], environment)
 
     def stop(self) -> None:

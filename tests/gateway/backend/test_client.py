@@ -74,6 +74,14 @@ async def test_the_outputs_come_by_name_in_whatever_order_the_reply_has_them(por
         assert list((await predict(client)).outputs) == names
 
 
+@on_loop
+async def test_an_output_of_another_dtype_than_declared_is_an_error(port, fake):
+    fake.models["m"][1].run = lambda inputs: {"y": (inputs["x"] * 2).astype(np.int64)}
+    async with client_of(port) as client:
+        with pytest.raises(errors.Internal, match="answered y as int64, and the signature declares float$"):
+            await predict(client)
+
+
 def test_every_status_but_ok_has_an_error():
     assert set(ERROR_OF_STATUS) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
 
