@@ -78,7 +78,7 @@ async def test_the_outputs_come_by_name_in_whatever_order_the_reply_has_them(por
 async def test_an_output_of_another_dtype_than_declared_is_an_error(port, fake):
     fake.models["m"][1].run = lambda inputs: {"y": (inputs["x"] * 2).astype(np.int64)}
     async with client_of(port) as client:
-        with pytest.raises(errors.Internal, match="answered y as int64, and the signature declares float$"):
+        with pytest.raises(errors.Internal, match=r"answered y as int64, and the signature declares float$"):
             await predict(client)
 
 
