@@ -44,7 +44,7 @@ test-faults: $(VENV)/.dev  ## Let one thing after the other fail under load (as 
 
 .PHONY: fault-table
 fault-table: $(VENV)/.dev  ## Do it for longer, and write what came of it into FAULTS.md (a quarter of an hour; needs root)
-	LONG_TESTS=1 FAULT_TABLE=1 $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	LONG_TESTS=1 FAULT_TABLE=1 $(BIN)/python -m pytest tests/faults -k "not documentation" $(PYTEST_ARGS)
 
 .PHONY: compose-test
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image

@@ -49,7 +49,7 @@ def _end_one(scene: Scene, number: int) -> None:
     plain,
     gets=(500, 503, 504),
     closes=True,
-    remark="a request that finds no memory fails, or its worker is replaced",
+    remark="connections whose bodies find no memory are closed",
 )
 def out_of_memory(scene: Scene) -> Iterator[None]:
     limited = scene.workers

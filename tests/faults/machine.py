@@ -17,7 +17,7 @@ from tests.waiting import wait_for
 
 _DISK_BYTES = 32 << 20
 _HOUR_S = 3600
-_SIGBUS = "a worker whose metrics need another page of memory is ended by the system (SIGBUS), and replaced"
+_SIGBUS = "a worker without room for its metrics is ended (SIGBUS) and replaced, until one finds room in `TMPDIR`"
 
 
 class OnDisk(Scene):
