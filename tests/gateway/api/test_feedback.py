@@ -1,7 +1,7 @@
 """POST /v1/feedback through HTTP, with the prediction log on, off and full."""
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -20,7 +20,10 @@ def rows(tmp_path):
     """What the table has, once it has any."""
 
     def read():
-        with sqlite3.connect(tmp_path / "log.db") as connection, suppress(sqlite3.OperationalError):  # no such table yet
+        with (
+            closing(sqlite3.connect(tmp_path / "log.db")) as connection,
+            suppress(sqlite3.OperationalError),
+        ):  # no such table yet
             return connection.execute("SELECT request_id, row, label, source FROM feedback ORDER BY seq").fetchall()
 
     return wait_for(read)
@@ -40,7 +43,7 @@ def test_feedback_has_the_id_of_the_answer_that_it_is_about(client, tmp_path):
 
 
 def _ids(tmp_path):
-    with sqlite3.connect(tmp_path / "log.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "log.db")) as connection:
         return connection.execute("SELECT request_id FROM predictions").fetchall()
 
 
