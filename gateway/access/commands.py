@@ -4,7 +4,6 @@ A new key goes to stdout alone, so that ``KEY=$(python -m gateway keys new NAME)
 and ``disable`` go to stderr.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +16,8 @@ from gateway.access import key_changes, key_file, key_text, last_use
 from gateway.access.key import Key
 from gateway.access.key_changes import KeyChangeError
 from gateway.access.key_file import CheckLimits, KeyFileError
+from gateway.durations import parse_duration
 
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION: Final = re.compile(r"([0-9]{1,18})([smhd])")
 _LONGEST: Final = timedelta(days=36500)
 
 
@@ -33,9 +31,8 @@ class _Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         """The time that the text means."""
-        parts = _DURATION.fullmatch(str(value))
-        seconds = int(parts[1]) * _UNITS_S[parts[2]] if parts else -1
-        if not self._least.total_seconds() <= seconds <= _LONGEST.total_seconds():
+        seconds = parse_duration(str(value))
+        if seconds is None or not self._least.total_seconds() <= seconds <= _LONGEST.total_seconds():
             expected = f"a number with s, m, h or d behind it, such as 24h, from {self._least.seconds}s to {_LONGEST.days}d"
             self.fail(f"expected {expected}, got {key_text.hide_secrets(str(value))!r}", parameter, context)
         return timedelta(seconds=seconds)

@@ -1,25 +1,24 @@
 """How long rows are kept. They are deleted in small parts between the batches, so that none has to wait for long."""
 
-import re
 import time
 from typing import Final
 
+from gateway.durations import parse_duration
 from gateway.prediction_log.sinks.sink import Sink, SinkAway
 from gateway.telemetry.logs import logger
 
 log = logger("prediction_log")
 
-_AGE: Final = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST: Final = 999_999
 _PAUSE_S: Final = 60.0
 
 
 def parse_age(text: str) -> int:
     """The seconds of an age such as ``30d``, ``12h``, ``90m`` or ``45s``. Raises ValueError, which says what was expected."""
-    age = _AGE.fullmatch(text)
-    if age is None or not int(age["count"]):
-        raise ValueError(f"{text!r}: expected a number up to 999999 and a unit, such as 30d, 12h, 90m or 45s")
-    return int(age["count"]) * _SECONDS[age["unit"]]
+    seconds = parse_duration(text, _MOST)
+    if not seconds:
+        raise ValueError(f"{text!r}: expected a number up to {_MOST} and a unit, such as 30d, 12h, 90m or 45s")
+    return seconds
 
 
 def cutoff_us(keep_s: int) -> int:
