@@ -46,12 +46,13 @@ from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access
 from gateway.parts.prediction_log import prediction_log
 from gateway.parts.serving_tls import check_serving_tls
-from gateway.parts.traces import check_traces, tracer
+from gateway.parts.traces import check_traces, exemplars, tracer
 from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.running import RunningLog
 from gateway.server.front import Front
 from gateway.settings import Settings
 from gateway.telemetry import logs, metrics
+from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.logs import logger
 from gateway.tracing.tracer import Tracer
 
@@ -123,7 +124,9 @@ class Gateway:
         self._batcher = batcher = _batcher(limited, settings, records)
         predictor = Predictor(catalog, batcher or limited, _cache(settings, records))
         why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
-        readiness = Readiness(catalog, partial(metrics.models_not_ready, metrics_dir), is_draining)
+        shown = exemplars(settings, metrics_dir)
+        exposition = Exposition(metrics_dir, shown)
+        readiness = Readiness(catalog, exposition.models_not_ready, is_draining)
         bodies = Bodies(self.memory, settings.max_body_bytes)
         tfserving = TfServing(
             predictor,
@@ -148,7 +151,7 @@ class Gateway:
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         predictions = prediction_log(settings)
         self._log = None if predictions is None else RunningLog(predictions)
-        self._traces = traces or tracer(settings)
+        self._traces = traces or tracer(settings, shown)
         self.edge = Edge(
             settings.predict_timeout_ms / 1000,
             cors.HEADERS if settings.tfserving_cors == "on" else (),
@@ -157,7 +160,7 @@ class Gateway:
             scheme_of=partial(_scheme_of, settings.trusted_proxies) if settings.trusted_proxies else None,
             tracer=self._traces,
         )
-        ops = Ops(catalog, readiness, self.edge.metrics, partial(metrics.render_metrics, metrics_dir))
+        ops = Ops(catalog, readiness, self.edge.metrics, exposition)
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
         table = [route for room in rooms for route in room.routes()]
         self._access = (

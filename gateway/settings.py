@@ -278,6 +278,11 @@ class Settings:
         0,
         3_600_000,
     )
+    metrics_exemplars: Literal["on", "off"] = _choice(
+        "off",
+        ("on", "off"),
+        "`on`: `/metrics` in OpenMetrics names the newest trace in each bucket of `gateway_request_seconds`. Needs traces.",
+    )
     log_level: str = _choice(
         "INFO",
         ("DEBUG", "INFO", "WARNING", "ERROR"),

@@ -94,6 +94,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
                 "expr": query.expr.replace(WINDOW, "$__rate_interval"),
                 "legendFormat": query.legend,
                 "range": True,
+                **({"exemplar": True} if query.exemplars else {}),
             }
             for index, query in enumerate(panel.queries)
         ],

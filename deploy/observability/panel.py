@@ -12,10 +12,14 @@ Unit: TypeAlias = Literal["reqps", "ops", "percentunit", "s", "short", "bytes", 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query in PromQL, with ``WINDOW`` for the time of its rates, and Grafana's format of the names of its series."""
+    """A query in PromQL, with ``WINDOW`` for the time of its rates, and Grafana's format of the names of its series.
+
+    ``exemplars``: Grafana shows those of its buckets, too.
+    """
 
     expr: str
     legend: str
+    exemplars: bool = False
 
     def over(self, window: str) -> str:
         """The query with rates over ``window``, such as ``1m``."""

@@ -66,15 +66,20 @@ _LATENCY: Final = Row(
     (
         Panel(
             "Time of a request",
-            "From a request's arrival to its answer, whatever the answer was.",
+            "From a request's arrival to its answer, whatever the answer was. Points are traces: GATEWAY_METRICS_EXEMPLARS.",
             "s",
-            tuple(Query(_quantile(one, "gateway_request_seconds"), f"p{round(100 * one)}") for one in (0.5, 0.95, 0.99)),
+            (
+                Query(_quantile(0.5, "gateway_request_seconds"), "p50"),
+                Query(_quantile(0.95, "gateway_request_seconds"), "p95"),
+                # In one of them: they are the same for all.
+                Query(_quantile(0.99, "gateway_request_seconds"), "p99", exemplars=True),
+            ),
         ),
         Panel(
             "p99 by model and version",
             "A new version that is slower shows here.",
             "s",
-            (Query(_quantile(0.99, "gateway_request_seconds", "model, version"), "{{model}}/{{version}}"),),
+            (Query(_quantile(0.99, "gateway_request_seconds", "model, version"), "{{model}}/{{version}}", exemplars=True),),
         ),
         Panel(
             "Waiting and computing",

@@ -17,7 +17,7 @@ from gateway.errors import Cancelled, GatewayError, Unavailable
 from gateway.inference.suggestions import short_name, with_served
 from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
-from gateway.telemetry.request_metrics import Labels, Prediction, RequestMetrics
+from gateway.telemetry.request_metrics import UNKNOWN, Labels, Prediction, RequestMetrics
 from gateway.telemetry.trace import Trace
 
 log = logger("request")
@@ -41,7 +41,6 @@ class Tracer(Protocol):
         """``call`` was answered with HTTP ``status`` after ``total_s`` seconds."""
 
 
-_UNKNOWN: Final = Labels("", "", "")
 _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
 _UNTRACED: Final = (*_PROBES, "/v2/health/live", "/v2/health/ready")
 
@@ -120,7 +119,7 @@ class Edge:
         total_s = time.monotonic() - call.complete_s
         trace = call.trace
         if trace is not None:
-            labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else _UNKNOWN
+            labels = Labels(trace.model, str(trace.version), trace.signature) if trace.is_known else UNKNOWN
             rows = trace.rows if answer.status == 200 and trace.rows is not None else 0
             self.metrics.add(Prediction(labels, answer.status, total_s, trace.backend_s, rows))
             if self._offer is not None and trace.is_logged:

@@ -1,9 +1,10 @@
 """The operational routes: /healthz (this process runs), /readyz (every model answers), /metrics, and /health for clients."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
 
 from gateway.api.errors import json_answer
 from gateway.api.readiness import Readiness
@@ -12,19 +13,22 @@ from gateway.api.sight import visible
 from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
+from gateway.telemetry.exposition import OPENMETRICS, TEXT, Exposition
 from gateway.telemetry.request_metrics import RequestMetrics
+
+_OPENMETRICS: Final = "application/openmetrics-text"
+_VERSIONS: Final = ("", "1.0.0")
+_TEXT: Final = ("text/plain", "text/*", "*/*")
 
 
 class Ops:
     """The operational handlers."""
 
-    def __init__(
-        self, catalog: Catalog, readiness: Readiness, request_metrics: RequestMetrics, render_metrics: Callable[[], bytes]
-    ) -> None:
+    def __init__(self, catalog: Catalog, readiness: Readiness, request_metrics: RequestMetrics, exposition: Exposition) -> None:
         self._catalog = catalog
         self._readiness = readiness
         self._request_metrics = request_metrics
-        self._render_metrics = render_metrics
+        self._exposition = exposition
 
     def routes(self) -> list[Route]:
         """The routes. Orchestrators restart a gateway by them, so they do not wait behind requests for the model server."""
@@ -49,8 +53,25 @@ class Ops:
     async def metrics(self, call: Call) -> Answer:
         """Every metric, of all workers: their files are read in a thread."""
         self._request_metrics.write()
-        text = await asyncio.to_thread(self._render_metrics)
-        return Answer(200, text, [("Content-Type", CONTENT_TYPE_LATEST)])
+        shown = self._exposition
+        is_openmetrics = prefers_openmetrics(call.headers.get("accept", ""))
+        text = await asyncio.to_thread(shown.openmetrics if is_openmetrics else shown.text)
+        return Answer(200, text, [("Content-Type", OPENMETRICS if is_openmetrics else TEXT)])
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether a client with this Accept prefers OpenMetrics 1.0.0 to Prometheus' older text, as Prometheus itself does.
+
+    A client that does not name it gets the older one, as before.
+    """
+    openmetrics = text = 0.0
+    for media_range, quality in parse_accept_header(accept, MIMEAccept):
+        media_type, options = parse_options_header(media_range)
+        if media_type == _OPENMETRICS and options.get("version", "") in _VERSIONS:
+            openmetrics = max(openmetrics, quality)
+        elif media_type in _TEXT:
+            text = max(text, quality)
+    return openmetrics > 0 and openmetrics >= text
 
 
 def _model(model: ModelStatus) -> dict[str, object]:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from gateway.settings import Settings, SettingsError
+from gateway.telemetry.exemplars import Exemplars
 from gateway.tracing.exporter import Exporter
 from gateway.tracing.finished import Sink
 from gateway.tracing.tracer import Tracer
@@ -12,25 +13,38 @@ from gateway.tracing.tracer import Tracer
 _ADDRESS: Final = re.compile(r"(?:\w+:/*)??(.+?)(?::([0-9]+))?\Z")
 
 
-def tracer(settings: Settings) -> Tracer | None:
-    """The traces, not started; None when they are off. Raises SettingsError when the extra is missing."""
+def exemplars(settings: Settings, metrics_dir: str | None) -> Exemplars | None:
+    """The exemplars, shared by the workers that share ``metrics_dir``; None when they are off."""
+    return Exemplars(metrics_dir) if settings.metrics_exemplars == "on" else None
+
+
+def tracer(settings: Settings, shown: Exemplars | None = None) -> Tracer | None:
+    """The traces, not started; None when they are off. ``shown`` gets those that were exported.
+
+    Raises SettingsError when the extra is missing.
+    """
     sink = _sink(settings)
     if sink is None:
         return None
     found = _ADDRESS.match(settings.serving_target)
     host, port = (found[1], int(found[2] or 0)) if found else (settings.serving_target, 0)
-    return Tracer(Exporter(sink, host, port), settings.otel.sampler, settings.traces_slow_ms / 1000)
+    return Tracer(Exporter(sink, host, port, shown), settings.otel.sampler, settings.traces_slow_ms / 1000)
 
 
 def check_traces(settings: Settings) -> None:
     """Look once, before there are workers, whether traces can be written.
 
     Raises:
-        SettingsError: the extra is missing, the file cannot be written, or both a file and an address are given.
+        SettingsError: the extra is missing, the file cannot be written, both a file and an address are given, or neither is and
+            there are to be exemplars.
     """
     if settings.traces_file is not None and settings.otel.endpoint:
         raise SettingsError("GATEWAY_TRACES_FILE: expected none beside OTEL_EXPORTER_OTLP_ENDPOINT: traces go to one of them")
-    if _sink(settings) is not None and settings.traces_file is not None:
+    sink = _sink(settings)
+    if sink is None and settings.metrics_exemplars == "on":
+        expected = "expected GATEWAY_TRACES_FILE or OTEL_EXPORTER_OTLP_ENDPOINT beside it: an exemplar is a trace"
+        raise SettingsError(f"GATEWAY_METRICS_EXEMPLARS='on': {expected}")
+    if settings.traces_file is not None:
         try:
             settings.traces_file.open("ab").close()
         except OSError as error:

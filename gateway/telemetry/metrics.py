@@ -8,33 +8,23 @@ event of a counter that appears with it. A gauge without labels is there as 0 fr
 there is something to show.
 """
 
-import glob
 import itertools
-import os
 import platform
-import struct
-import time
-from collections.abc import Callable, Iterable
-from functools import cache, lru_cache, partial
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
-
-Result = TypeVar("Result")
-
-_TRIES: Final = 10
-_RETRY_S: Final = 0.001
+from prometheus_client import Counter, Gauge, Histogram
 
 _MODEL = ("model", "version", "signature")
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUESTS = Counter("gateway_requests_total", "Predictions asked for, by their HTTP status.", (*_MODEL, "status"))
 IN_FLIGHT = Gauge("gateway_in_flight_requests", "Requests being handled, over all workers.", multiprocess_mode="livesum")
 REFUSALS = Counter("gateway_refusals_total", "Requests that were refused before they were read, because too many were in work.")
-REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=_SECONDS)
-BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=_SECONDS)
+REQUEST_SECONDS = Histogram("gateway_request_seconds", "From a request's arrival to its answer.", _MODEL, buckets=SECONDS)
+BACKEND_SECONDS = Histogram("gateway_backend_seconds", "The call of the model server.", _MODEL, buckets=SECONDS)
 ROWS = Counter("gateway_rows_total", "Rows predicted.", _MODEL)
 BATCH_ROWS = Histogram("gateway_batch_rows", "Rows in one call of the model server.", ("model",), buckets=_COUNTS)
 BATCH_REQUESTS = Histogram("gateway_batch_requests", "Requests that share one call.", ("model",), buckets=_COUNTS)
@@ -42,7 +32,7 @@ BATCH_QUEUE_SECONDS = Histogram(
     "gateway_batch_queue_seconds",
     "The longest that one of a batch's requests waited for the call.",
     ("model",),
-    buckets=_SECONDS,
+    buckets=SECONDS,
 )
 QUEUE_ROWS = Gauge(
     "gateway_queue_rows", "Rows that wait for a batch, over all workers.", ("model",), multiprocess_mode="livesum"
@@ -195,33 +185,3 @@ class OfBatches:
 def of_batches(model: str) -> OfBatches:
     """The metrics of the batches of ``model``."""
     return OfBatches(model)
-
-
-def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
-    """The models that some worker does not see ready; none without a shared directory, when this process is the only one."""
-    if multiprocess_dir is None:
-        return frozenset()
-    # Only the files of such gauges: the histograms' are large.
-    files = glob.glob(os.path.join(glob.escape(multiprocess_dir), "gauge_livemin_*.db"))
-    families = _read(partial(MultiProcessCollector.merge, files))
-    samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
-    return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
-
-
-def render_metrics(multiprocess_dir: str | None) -> bytes:
-    """Every metric in Prometheus' text format, joined over all workers when they share ``multiprocess_dir``."""
-    if multiprocess_dir is None:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
-    return _read(partial(generate_latest, registry))
-
-
-def _read(read: Callable[[], Result]) -> Result:
-    """What ``read`` makes of the workers' files. One that a worker opens at this moment is empty, and cannot be read yet."""
-    for _ in range(_TRIES - 1):
-        try:
-            return read()
-        except struct.error:
-            time.sleep(_RETRY_S)
-    return read()

@@ -30,6 +30,10 @@ class Labels(NamedTuple):
     signature: str
 
 
+UNKNOWN: Final = Labels("", "", "")
+"""Those of a request for what the catalog does not know."""
+
+
 class Prediction(NamedTuple):
     """One request for a prediction. ``backend_s`` is 0 without a call of the model server, ``rows`` 0 without an answer."""
 

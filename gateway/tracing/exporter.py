@@ -9,7 +9,9 @@ from collections import deque
 from typing import Final
 
 from gateway.telemetry import metrics
+from gateway.telemetry.exemplars import Exemplars
 from gateway.telemetry.logs import logger
+from gateway.telemetry.request_metrics import UNKNOWN, Labels
 from gateway.tracing.finished import FinishedSpan, Sink
 from gateway.tracing.record import Record
 from gateway.tracing.spans import SpanMaker, is_settled
@@ -30,12 +32,16 @@ _REST_S: Final = 0.0005
 
 
 class Exporter:
-    """Holds records, at most ``MAX_WAITING``, until ``sink`` has their spans. ``put`` is for one thread, and never waits."""
+    """Holds records, at most ``MAX_WAITING``, until ``sink`` has their spans. ``put`` is for one thread, and never waits.
 
-    def __init__(self, sink: Sink, server_address: str, server_port: int = 0) -> None:
+    Predictions whose spans the sink has become ``exemplars``, if there are to be any.
+    """
+
+    def __init__(self, sink: Sink, server_address: str, server_port: int = 0, exemplars: Exemplars | None = None) -> None:
         self.tally = Tally()
         self._sink = sink
         self._server = server_address, server_port
+        self._exemplars = exemplars
         self._waiting: deque[Record] = deque()
         self._held: list[Record] = []
         self._is_due = threading.Event()
@@ -125,6 +131,8 @@ class Exporter:
                 self.tally.exported += len(records)
             else:
                 self.tally.failed += len(records)
+        if reason is None and self._exemplars is not None:
+            _note_exemplars(self._exemplars, records)
         self._note(reason)
 
     def _note(self, reason: str | None) -> None:
@@ -145,3 +153,10 @@ class Exporter:
             # The first time this may be 0, so that each is there from the start.
             metrics.of_traces(outcome).inc(count - self._shown.get(outcome, 0))
             self._shown[outcome] = count
+
+
+def _note_exemplars(exemplars: Exemplars, records: list[Record]) -> None:
+    for record in records:
+        if record.is_prediction:
+            labels = Labels(record.model, str(record.version), record.signature) if record.model else UNKNOWN
+            exemplars.note(labels, record.span.trace_id, record.ended_s - record.started_s, record.ended_s)

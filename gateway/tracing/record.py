@@ -9,7 +9,8 @@ from gateway.telemetry.spans import RequestSpan
 class Record(NamedTuple):
     """An answered request. Times are in seconds of ``time.monotonic``; 0.0 for what did not take place.
 
-    ``model``, ``version`` and ``signature`` are empty unless the catalog knows them.
+    ``model``, ``version`` and ``signature`` are empty unless the catalog knows them. ``is_prediction``: one was asked for, so
+    that the request counts in the metrics.
     """
 
     span: RequestSpan
@@ -34,6 +35,7 @@ class Record(NamedTuple):
     rows: int | None = None
     batch_rows: int | None = None
     cache: str | None = None
+    is_prediction: bool = False
 
 
 def record_of(span: RequestSpan, call: Call, status: int, total_s: float) -> Record:
@@ -70,4 +72,5 @@ def record_of(span: RequestSpan, call: Call, status: int, total_s: float) -> Rec
         trace.rows,
         trace.batch_rows,
         trace.cache,
+        is_prediction=True,
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.telemetry import metrics
+from gateway.telemetry import exposition
+from gateway.telemetry.exposition import Exposition
 
 # As long as prometheus_client makes its files at first.
 FILLED_BYTES = 1 << 16
@@ -13,8 +14,8 @@ FILLED_BYTES = 1 << 16
 
 @pytest.mark.parametrize(
     ("read", "nothing"),
-    [(metrics.models_not_ready, frozenset()), (metrics.render_metrics, b"")],
-    ids=["readiness", "metrics"],
+    [(Exposition.models_not_ready, frozenset()), (Exposition.text, b""), (Exposition.openmetrics, b"# EOF\n")],
+    ids=["readiness", "text", "openmetrics"],
 )
 def test_a_file_that_is_still_empty_is_waited_for(tmp_path: Path, read, nothing, monkeypatch):
     file = tmp_path / "gauge_livemin_1.db"
@@ -26,6 +27,6 @@ def test_a_file_that_is_still_empty_is_waited_for(tmp_path: Path, read, nothing,
         file.write_bytes(bytes(FILLED_BYTES))
         filling.set()
 
-    monkeypatch.setattr(metrics.time, "sleep", fill)
-    assert read(str(tmp_path)) == nothing
+    monkeypatch.setattr(exposition.time, "sleep", fill)
+    assert read(Exposition(str(tmp_path))) == nothing
     assert filling.is_set()

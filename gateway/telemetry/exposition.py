@@ -1,0 +1,106 @@
+"""What the metrics of all workers say: as text for Prometheus, perhaps with exemplars, and which models are away."""
+
+import glob
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final, TypeVar
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.samples import Exemplar, Sample
+
+from gateway.telemetry.exemplars import Exemplar as Found
+from gateway.telemetry.exemplars import Exemplars, key_of
+from gateway.telemetry.request_metrics import Labels
+
+TEXT: Final = CONTENT_TYPE_LATEST
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Result = TypeVar("Result")
+
+_TRIES: Final = 10
+_RETRY_S: Final = 0.001
+_WITH_EXEMPLARS: Final = "gateway_request_seconds"
+
+
+class Exposition:
+    """The metrics of all workers, when they share ``folder``; without one, those of this process. For any thread.
+
+    ``exemplars`` are shown at the buckets of the times of requests; None: none are.
+    """
+
+    def __init__(self, folder: str | None, exemplars: Exemplars | None = None) -> None:
+        self._folder = folder
+        self._exemplars = exemplars
+
+    def text(self) -> bytes:
+        """Every metric in Prometheus' text format, which has no exemplars."""
+        return _read(partial(generate_latest, self._registry()))
+
+    def openmetrics(self) -> bytes:
+        """Every metric in OpenMetrics' text format 1.0.0.
+
+        https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
+        """
+        registry = self._registry()
+        shown = registry if self._exemplars is None else _WithExemplars(registry, self._exemplars)
+        # Our names need no escape, and to look for one in each letter takes a third of the time.
+        text: bytes = _read(partial(openmetrics.generate_latest, shown, escaping=openmetrics.ALLOWUTF8))
+        return text
+
+    def models_not_ready(self) -> frozenset[str]:
+        """The models that some worker does not see ready; none without a shared folder, when this process is the only one."""
+        if self._folder is None:
+            return frozenset()
+        # Only the files of such gauges: the histograms' are large.
+        files = glob.glob(os.path.join(glob.escape(self._folder), "gauge_livemin_*.db"))
+        families = _read(partial(MultiProcessCollector.merge, files))
+        samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
+        return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
+
+    def _registry(self) -> CollectorRegistry:
+        if self._folder is None:
+            return REGISTRY
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
+        return registry
+
+
+class _WithExemplars:
+    """What ``registry`` collects, with exemplars."""
+
+    def __init__(self, registry: CollectorRegistry, exemplars: Exemplars) -> None:
+        self._registry = registry
+        self._exemplars = exemplars
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._registry.collect():
+            if family.name == _WITH_EXEMPLARS:
+                newest = self._exemplars.newest()
+                family.samples = [_with_exemplar(sample, newest) for sample in family.samples]
+            yield family
+
+
+def _with_exemplar(sample: Sample, newest: Mapping[bytes, Found]) -> Sample:
+    """``sample``, with its exemplar if it is a bucket that has one."""
+    labels = sample.labels
+    if "le" not in labels:
+        return sample
+    found = newest.get(key_of(Labels(labels["model"], labels["version"], labels["signature"]), labels["le"]))
+    if found is None:
+        return sample
+    return sample._replace(exemplar=Exemplar({"trace_id": f"{found.trace_id:032x}"}, found.seconds, found.ended_unix_s))
+
+
+def _read(read: Callable[[], Result]) -> Result:
+    """What ``read`` makes of the workers' files. One that a worker opens at this moment is empty, and cannot be read yet."""
+    for _ in range(_TRIES - 1):
+        try:
+            return read()
+        except struct.error:
+            time.sleep(_RETRY_S)
+    return read()
