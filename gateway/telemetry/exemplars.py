@@ -14,6 +14,7 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -94,6 +95,7 @@ class Exemplars:
             yield Path(path).read_bytes()
 
 
+@lru_cache(maxsize=16_384)
 def key_of(labels: Labels, bucket: str) -> bytes:
     """What the exemplar of a bucket is found by. ``bucket``: its upper bound, as the text of the metrics has it."""
     return blake2b("\0".join((*labels, bucket)).encode(), digest_size=16).digest()

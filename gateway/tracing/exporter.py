@@ -156,7 +156,8 @@ class Exporter:
 
 
 def _note_exemplars(exemplars: Exemplars, records: list[Record]) -> None:
-    for record in records:
+    # Of a bucket only the newest is written, and that is mostly the last.
+    for record in reversed(records):
         if record.is_prediction:
             labels = Labels(record.model, str(record.version), record.signature) if record.model else UNKNOWN
             exemplars.note(labels, record.span.trace_id, record.ended_s - record.started_s, record.ended_s)

@@ -1,4 +1,4 @@
-"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a prediction log, a cache; Prometheus watches it."""
+"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a log, traces, a cache; Prometheus watches it."""
 
 import os
 import signal
@@ -49,7 +49,10 @@ class Monitored(Stack):
             predict_timeout_ms=700,
             max_in_flight=24,
             batch_max_queued_rows=24,
+            traces_file=folder / "traces.jsonl",
+            metrics_exemplars="on",
         )
+        self.gateway_environment = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"}
         self.address = f"https://localhost:{self.gateway_port}"
         self.monitoring_port = free_port()
         self.prometheus: Prometheus | None = None

@@ -31,6 +31,14 @@ def test_every_panel_is_in_the_dashboard_with_all_of_its_queries():
     assert "$window" not in text()
 
 
+def test_the_times_of_requests_have_their_exemplars_once_in_each_panel():
+    shown = {panel["title"]: panel["targets"] for panel in dashboard()["panels"] if panel["type"] != "row"}
+    with_exemplars = {title: sum(target.get("exemplar", False) for target in targets) for title, targets in shown.items()}
+    assert {title: number for title, number in with_exemplars.items() if number} == {
+        title: 1 for title, targets in shown.items() if "gateway_request_seconds_bucket" in targets[0]["expr"]
+    }
+
+
 def test_no_panel_covers_another():
     covered = set()
     for panel in dashboard()["panels"]:

@@ -99,6 +99,26 @@ def test_the_model_server_was_seen_to_be_away_and_to_come_back(run):
     assert (lowest.points[0][1], now.points[0][1]) == (0, 1)
 
 
+def test_a_panel_has_exemplars_that_lead_to_traces(run):
+    """Grafana asks for them by the query of the panel."""
+    [query] = [query for panel in PANELS for query in panel.queries if query.legend == "p99"]
+    assert query.exemplars
+    found = prometheus_api.ask(
+        run.prometheus.address,
+        "query_exemplars",
+        query=query.over(WINDOW),
+        start=f"{run.end_s - SECONDS:.3f}",
+        end=f"{run.end_s:.3f}",
+    )
+    traces = (run.stack.folder / "traces.jsonl").read_text()
+    shown = [(one["seriesLabels"], exemplar) for one in found for exemplar in one["exemplars"]]
+    assert {labels.get("model") for labels, _ in shown} >= {"dense", "half_plus_two"}
+    assert len({exemplar["labels"]["trace_id"] for _, exemplar in shown}) > 10
+    for labels, exemplar in shown:
+        assert f'"{exemplar["labels"]["trace_id"]}"' in traces
+        assert float(exemplar["value"]) <= float(labels["le"])
+
+
 def test_the_metrics_are_as_prometheus_wants_them(run):
     assert promtool("check", "metrics", stdin=run.last) == (0, "")
 

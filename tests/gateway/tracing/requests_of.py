@@ -45,9 +45,9 @@ class KeepingSink:
         return [span for span in self.spans if span.kind == CLIENT]
 
 
-def tracing(sink, ratio=0.0, slow_s=0.0):
+def tracing(sink, ratio=0.0, slow_s=0.0, exemplars=None):
     """A tracer, and its exporter."""
-    exporter = Exporter(sink, "127.0.0.1", 8500)
+    exporter = Exporter(sink, "127.0.0.1", 8500, exemplars)
     return Tracer(exporter, Sampler(ratio), slow_s), exporter
 
 

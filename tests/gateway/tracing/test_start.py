@@ -49,6 +49,7 @@ def test_a_missing_extra_stops_the_start_with_one_line_that_names_it(tmp_path, e
     [
         ({"GATEWAY_TRACES_FILE": "/proc/nowhere/traces"}, "GATEWAY_TRACES_FILE: expected a file that can be written to: "),
         (ENDPOINT | FILE, "GATEWAY_TRACES_FILE: expected none beside OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"GATEWAY_METRICS_EXEMPLARS": "on"}, "GATEWAY_METRICS_EXEMPLARS='on': expected GATEWAY_TRACES_FILE or OTEL_EXPORTER_"),
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "some"}, "OTEL_TRACES_SAMPLER='some': expected always_on, "),
     ],
 )
