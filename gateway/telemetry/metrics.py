@@ -1,7 +1,7 @@
 """The Prometheus metrics, declared in one place.
 
 Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless the catalog knows them, so that no client can make
-new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
+new ones. With several workers, ``SharedValues`` (which ``__main__`` uses before this is imported) joins their numbers.
 
 Counters whose labels are known before anything is counted are there as 0 from then on: ``rate()`` does not see the first
 event of a counter that appears with it. A gauge without labels is there as 0 from its declaration on, and so is declared when
@@ -12,19 +12,12 @@ import glob
 import itertools
 import os
 import platform
-import struct
-import time
-from collections.abc import Callable, Iterable
-from functools import cache, lru_cache, partial
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-
-Result = TypeVar("Result")
-
-_TRIES: Final = 10
-_RETRY_S: Final = 0.001
 
 _MODEL = ("model", "version", "signature")
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -203,7 +196,7 @@ def models_not_ready(multiprocess_dir: str | None) -> frozenset[str]:
         return frozenset()
     # Only the files of such gauges: the histograms' are large.
     files = glob.glob(os.path.join(glob.escape(multiprocess_dir), "gauge_livemin_*.db"))
-    families = _read(partial(MultiProcessCollector.merge, files))
+    families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
     samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
     return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 
@@ -214,14 +207,4 @@ def render_metrics(multiprocess_dir: str | None) -> bytes:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
-    return _read(partial(generate_latest, registry))
-
-
-def _read(read: Callable[[], Result]) -> Result:
-    """What ``read`` makes of the workers' files. One that a worker opens at this moment is empty, and cannot be read yet."""
-    for _ in range(_TRIES - 1):
-        try:
-            return read()
-        except struct.error:
-            time.sleep(_RETRY_S)
-    return read()
+    return generate_latest(registry)

@@ -85,11 +85,17 @@ def _send_large(port: int) -> int:
 @fault("13a", "The gateway gets SIGHUP ten times", plain, closes=True, remark="idle connections are closed")
 def hung_up(scene: Scene) -> Iterator[None]:
     for _ in range(TIMES):
-        before = set(scene.workers)
-        os.kill(scene.arbiter, signal.SIGHUP)
-        wait_for(lambda before=before: not before & set(scene.workers) and len(scene.workers) == len(before), 60)
+        replace_workers(scene)
         _wait_for_answers(scene)
     yield
+
+
+def replace_workers(scene: Scene) -> list[int]:
+    """Have all workers replaced by SIGHUP; the new ones."""
+    before = scene.workers
+    os.kill(scene.arbiter, signal.SIGHUP)
+    wait_for(lambda: not {*before} & {*scene.workers} and len(scene.workers) == len(before), 60)
+    return scene.workers
 
 
 @fault(
