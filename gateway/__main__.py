@@ -95,8 +95,6 @@ def _serve(current: Settings) -> None:
     # gRPC's own chatter is no event of ours; must be set before its import.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-")
-    # prometheus_client looks at the variable when it is imported, which the app's import does.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
     owner = os.getpid()
     try:
         _run(current, certificate, metrics_dir)
@@ -108,6 +106,11 @@ def _serve(current: Settings) -> None:
 
 def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: str) -> NoReturn:
     from prometheus_client import multiprocess  # noqa: PLC0415
+
+    from gateway.telemetry.shared_values import SharedValues  # noqa: PLC0415
+
+    # Before the metrics are declared, which the app's import does.
+    SharedValues(Path(metrics_dir)).use()
 
     from gateway.access.limits.table import LimitTable  # noqa: PLC0415
     from gateway.app import WorkerParts  # noqa: PLC0415
@@ -128,7 +131,7 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
     limit_table = LimitTable() if current.keys_file or current.address_limits else None
 
     def worker_died(pid: int) -> None:
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(pid, metrics_dir)  # type: ignore[no-untyped-call]
         if limit_table is not None:
             limit_table.worker_died(pid)
 

@@ -197,5 +197,10 @@ def too_many_in_work(limit: int) -> Unavailable:
     return Unavailable("too many requests are in work here").decided_by("GATEWAY_MAX_IN_FLIGHT", limit)
 
 
+def out_of_memory() -> Unavailable:
+    """The error for a request that finds no memory."""
+    return Unavailable("there is not enough memory here for this request")
+
+
 class DeadlineExceeded(GatewayError, http_status=504, code="DEADLINE_EXCEEDED"):
     """Raised when the request's time is used up."""

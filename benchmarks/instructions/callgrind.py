@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ def find() -> str:
     return path
 
 
-def count(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> list[int]:
+def count(argv: Sequence[str], folder: Path) -> list[int]:
     """Return the instructions of each part of the program that ``python ARGV`` is: one part more than there are marks.
 
     ``folder`` is made anew, for the files of callgrind and the log. Raises BenchError when the program fails.
@@ -45,7 +45,7 @@ def count(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> 
         finished = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | {"PYTHONHASHSEED": "0"} | dict(environment),
+            env=os.environ | {"PYTHONHASHSEED": "0"},
             stdout=written,
             stderr=subprocess.STDOUT,
             check=False,

@@ -17,8 +17,7 @@ def run(scratch: Path) -> dict[str, Any]:
     """Return the instructions of one request of each case, by its name. Raises BenchError."""
     metrics_dir = scratch / "instructions-metrics"
     metrics_dir.mkdir(parents=True, exist_ok=True)
-    environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
-    parts = callgrind.count(("-m", "benchmarks.instructions.program"), scratch / "instructions", environment)
+    parts = callgrind.count(("-m", "benchmarks.instructions.program", str(metrics_dir)), scratch / "instructions")
     return {"requests": {case.name: of_request(case, number, parts) for number, case in enumerate(CASES)}}
 
 

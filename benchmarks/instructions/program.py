@@ -1,4 +1,4 @@
-"""The program whose instructions are counted: ``python -m benchmarks.instructions.program``.
+"""The program whose instructions are counted: ``python -m benchmarks.instructions.program FOLDER``, for the metrics' files.
 
 For each case it sends some requests to get warm, then N requests, then 2 N. Between the two marks around each there is nothing
 but the requests. What N and 2 N have alike (the marks, work that is done once) is in both counts, so their difference is of N
@@ -7,20 +7,23 @@ requests. Every answer is checked, outside of the marks.
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Final
 
 from benchmarks.contender import Call as Request
 from benchmarks.errors import BenchError, WrongAnswer
-from benchmarks.instructions import callgrind, handler
+from benchmarks.instructions import callgrind
 from benchmarks.instructions.cases import CASES, Case, expected
 from benchmarks.instructions.loop import Loop
 from benchmarks.load import request_headers
 from benchmarks.workload import is_right
 from gateway.call import Answer, Call, Handler
+from gateway.telemetry.shared_values import SharedValues
 
 # Log lines and metrics are written once for so many requests: as many as come in 10 ms under load.
 _WRITTEN_TOGETHER: Final = 64
@@ -83,12 +86,15 @@ def _check(case: Case, number: int, answered: Answer) -> None:
 
 async def main(loop: Loop) -> None:
     """Send the requests of all cases to the handlers of a gateway, one for all cases with the same log and traces."""
+    from benchmarks.instructions import handler  # noqa: PLC0415 - declares the metrics
+
     for (logged, traced), cases in groupby(CASES, attrgetter("logged", "traced")):
         async with handler.opened(logged, traced) as (answer, keys):
             await run(tuple(cases), answer, loop, keys)
 
 
 if __name__ == "__main__":
+    SharedValues(Path(sys.argv[1])).use()
     own_loop = Loop()
     with asyncio.Runner(loop_factory=lambda: own_loop) as runner:
         runner.run(main(own_loop))

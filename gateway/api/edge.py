@@ -13,7 +13,7 @@ from gateway.api.errors import InternalError
 from gateway.api.origins import Origins
 from gateway.call import ANYBODY, Answer, Call, Handler
 from gateway.deadline import Deadline
-from gateway.errors import Cancelled, GatewayError, Unavailable
+from gateway.errors import Cancelled, GatewayError, Unavailable, out_of_memory
 from gateway.inference.suggestions import short_name, with_served
 from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
@@ -92,6 +92,9 @@ class Edge:
             # The client went away: no answer is sent, but the log line and the metrics are written.
             self._finish(call, _refused(call, Cancelled("the client went away")))
             raise
+        except MemoryError:
+            log.error("request.no_memory", id=call.id, path=call.path, bytes=len(call.body))  # noqa: TRY400 - a traceback is large
+            answer = _refused(call, out_of_memory())
         except Exception:
             log.exception("request.failed", id=call.id, path=call.path)
             answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))

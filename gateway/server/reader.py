@@ -10,7 +10,15 @@ from typing import Final
 
 import httptools
 
-from gateway.errors import GatewayError, HeaderFieldsTooLarge, InvalidArgument, RequestTimeout, UriTooLong, body_too_large
+from gateway.errors import (
+    GatewayError,
+    HeaderFieldsTooLarge,
+    InvalidArgument,
+    RequestTimeout,
+    UriTooLong,
+    body_too_large,
+    out_of_memory,
+)
 from gateway.server.limits import CHUNK_BYTES, CHUNKING_BYTES, FIELDS, HEAD_BYTES, SMALL_BODY_BYTES, TARGET_BYTES, Limits
 from gateway.server.request import Fields, Request, framing_head, head_too_large, read_head, read_partial_head
 
@@ -224,4 +232,6 @@ def _cause(error: BaseException) -> GatewayError:
     cause = error.__context__
     if isinstance(cause, GatewayError):
         return cause
+    if isinstance(cause, MemoryError):
+        return out_of_memory()
     raise error

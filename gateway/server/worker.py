@@ -6,6 +6,7 @@ stops accepting, answers what is in flight and exits. A worker whose parent has 
 
 import asyncio
 import gc
+import logging
 import mmap
 import os
 import signal
@@ -30,6 +31,8 @@ from gateway.server.process import give_large_blocks_back
 from gateway.server.tls import CertificateFiles, Renewal
 from gateway.telemetry.metrics import note_certificate
 from gateway.telemetry.process import ProcessMetrics
+
+log = logging.getLogger("gateway.server")
 
 _HEARTBEAT_S: Final = 1.0
 _CLOSE_WITHIN_S: Final = 8.0  # the prediction log alone may take 5 to write what it has
@@ -141,6 +144,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         loop, config, parts = asyncio.get_running_loop(), self._config, self._parts
+        loop.set_exception_handler(_handle_exception)
         loop.add_signal_handler(signal.SIGTERM, self._begin_to_stop)
         loop.add_signal_handler(signal.SIGQUIT, self._stop_at_once)
         connections = Connections(parts.front_answer, parts.refuse, config.limits, lambda: self._is_draining)
@@ -187,3 +191,11 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._begin_to_stop()
         self._delay_ends.set()
         self._is_in_a_hurry = True
+
+
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop calls for an error that nobody awaits. Of a connection that finds no memory it has closed the transport."""
+    if isinstance(context.get("exception"), MemoryError):
+        log.error("a connection was closed, because there is not enough memory for what came")
+    else:
+        loop.default_exception_handler(context)

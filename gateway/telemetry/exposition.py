@@ -2,11 +2,8 @@
 
 import glob
 import os
-import struct
-import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,10 +17,6 @@ from gateway.telemetry.request_metrics import Labels
 TEXT: Final = CONTENT_TYPE_LATEST
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-Result = TypeVar("Result")
-
-_TRIES: Final = 10
-_RETRY_S: Final = 0.001
 _WITH_EXEMPLARS: Final = "gateway_request_seconds"
 
 
@@ -39,7 +32,7 @@ class Exposition:
 
     def text(self) -> bytes:
         """Every metric in Prometheus' text format, which has no exemplars."""
-        return _read(partial(generate_latest, self._registry()))
+        return generate_latest(self._registry())
 
     def openmetrics(self) -> bytes:
         """Every metric in OpenMetrics' text format 1.0.0.
@@ -49,7 +42,7 @@ class Exposition:
         registry = self._registry()
         shown = registry if self._exemplars is None else _WithExemplars(registry, self._exemplars)
         # Our names need no escape, and to look for one in each letter takes a third of the time.
-        text: bytes = _read(partial(openmetrics.generate_latest, shown, escaping=openmetrics.ALLOWUTF8))
+        text: bytes = openmetrics.generate_latest(shown, escaping=openmetrics.ALLOWUTF8)  # type: ignore[no-untyped-call]
         return text
 
     def models_not_ready(self) -> frozenset[str]:
@@ -58,7 +51,7 @@ class Exposition:
             return frozenset()
         # Only the files of such gauges: the histograms' are large.
         files = glob.glob(os.path.join(glob.escape(self._folder), "gauge_livemin_*.db"))
-        families = _read(partial(MultiProcessCollector.merge, files))
+        families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
         return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
 
@@ -94,13 +87,3 @@ def _with_exemplar(sample: Sample, newest: Mapping[bytes, Found]) -> Sample:
     if found is None:
         return sample
     return sample._replace(exemplar=Exemplar({"trace_id": f"{found.trace_id:032x}"}, found.seconds, found.ended_unix_s))
-
-
-def _read(read: Callable[[], Result]) -> Result:
-    """What ``read`` makes of the workers' files. One that a worker opens at this moment is empty, and cannot be read yet."""
-    for _ in range(_TRIES - 1):
-        try:
-            return read()
-        except struct.error:
-            time.sleep(_RETRY_S)
-    return read()

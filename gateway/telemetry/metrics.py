@@ -1,7 +1,7 @@
 """The Prometheus metrics, declared in one place.
 
 Labels are bounded: ``model``, ``version`` and ``signature`` are empty unless the catalog knows them, so that no client can make
-new ones. With several workers, PROMETHEUS_MULTIPROC_DIR (set by ``__main__`` before this is imported) joins their numbers.
+new ones. With several workers, ``SharedValues`` (which ``__main__`` uses before this is imported) joins their numbers.
 
 Counters whose labels are known before anything is counted are there as 0 from then on: ``rate()`` does not see the first
 event of a counter that appears with it. A gauge without labels is there as 0 from its declaration on, and so is declared when

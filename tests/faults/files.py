@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.fault import fault
@@ -12,43 +12,58 @@ from tests.faults.scene import MODEL, Scene, plain
 from tests.stack.checking_client import adding
 from tests.waiting import wait_for
 
+_TWO_VERSIONS = "model_version_policy { latest { num_versions: 2 } }"
+
 
 @fault("27a", "The models' folder is emptied", plain, remark="what is loaded is served on")
 def emptied(scene: Scene) -> Iterator[None]:
     base, aside = scene.server.base, scene.server.base.parent / "aside"
     aside.mkdir()
-    for version in list(base.iterdir()):
-        version.rename(aside / version.name)
-    _wait_for_polls()
+    with _says(scene, "base_path.empty"):
+        for version in list(base.iterdir()):
+            version.rename(aside / version.name)
     yield
-    for version in list(aside.iterdir()):
-        version.rename(base / version.name)
+    with _says(scene, "base_path.ready"):
+        for version in list(aside.iterdir()):
+            version.rename(base / version.name)
     aside.rmdir()
 
 
 @fault("27b", "The models' folder is unmounted", plain, is_for_root=True, remark="what is loaded is served on")
 def unmounted(scene: Scene) -> Iterator[None]:
     """As after unmounting there is an empty folder in its place: another one is mounted over it."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scene.server.base.parent], check=True)
     try:
-        _wait_for_polls()
+        with _says(scene, "base_path.missing"):
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scene.server.base.parent], check=True)
         yield
     finally:
-        subprocess.run(["umount", scene.server.base.parent], check=True)
+        with _says(scene, "base_path.ready"):
+            subprocess.run(["umount", scene.server.base.parent], check=True)
 
 
 @fault("27c", "The models' folder is away", plain, remark="what is loaded is served on")
 def away(scene: Scene) -> Iterator[None]:
     models = scene.server.base.parent
-    models.rename(models.with_name("away"))
-    _wait_for_polls()
+    with _says(scene, "base_path.missing"):
+        models.rename(models.with_name("away"))
     yield
-    models.with_name("away").rename(models)
+    with _says(scene, "base_path.ready"):
+        models.with_name("away").rename(models)
 
 
-def _wait_for_polls() -> None:
-    """The model server looks once a second, and says nothing when nothing is new."""
-    time.sleep(2.5)
+@contextmanager
+def _says(scene: Scene, event: str) -> Iterator[None]:
+    """What is done inside makes the model server log ``event``."""
+    before = scene.server.log().count(event)
+    yield
+    wait_for(lambda: scene.server.log().count(event) > before, 20)
+
+
+def _have_it_looked_at(scene: Scene) -> None:
+    """Wait until the model server has looked at the folder, which it does before it says that it has another configuration."""
+    stack = scene.server.stack
+    with _says(scene, "config.reloaded"):
+        stack.write_config((MODEL,), "" if _TWO_VERSIONS in stack.config.read_text() else _TWO_VERSIONS)
 
 
 @fault(
@@ -62,9 +77,10 @@ def replaced(scene: Scene) -> Iterator[None]:
     base = scene.server.base
     shutil.copytree(base / "1", scene.folder / "old")
     _replace(scene.server.other, base)
-    _wait_for_polls()
+    _have_it_looked_at(scene)
     yield
     _replace(scene.folder / "old", base)
+    _have_it_looked_at(scene)
 
 
 def _replace(content: Path, base: Path) -> None:
@@ -82,12 +98,12 @@ def half_copied(scene: Scene) -> Iterator[None]:
     yield
     # A version that failed is tried again when its folder was away.
     shutil.rmtree(version)
-    wait_for(lambda: state_of(scene, "2") != "AVAILABLE", 30)
-    _wait_for_polls()
+    _have_it_looked_at(scene)
     shutil.copytree(scene.server.other, base / "incoming")
     (base / "incoming").rename(version)
     wait_for(lambda: state_of(scene, "2") == "AVAILABLE", 30)
     shutil.rmtree(version)
+    _have_it_looked_at(scene)
     wait_for(lambda: _served(scene) == "1", 30)
 
 
@@ -103,8 +119,11 @@ def _served(scene: Scene) -> str:
 def config_broken(scene: Scene) -> Iterator[None]:
     config = scene.server.stack.config
     right = config.read_text()
-    config.write_text(right[: len(right) // 2] + "}}} nonsense")
-    _wait_for_polls()
+    with _says(scene, "config.refused"):
+        config.write_text(right[: len(right) // 2] + "}}} nonsense")
     yield
     config.write_text(right)
+    _have_it_looked_at(scene)
+    _have_it_looked_at(scene)
+    assert config.read_text() == right
     assert scene.stack.get(f"/v1/models/{MODEL}").status_code == 200

@@ -40,15 +40,15 @@ class ModelServer:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        count = self._log().count("server.ready")
+        count = self.log().count("server.ready")
         self.stack.start_server()
-        wait_for(lambda: self._log().count("server.ready") > count or self._is_dead(), START_TIMEOUT_S)
-        assert not self._is_dead(), self._log()
+        wait_for(lambda: self.log().count("server.ready") > count or self._is_dead(), START_TIMEOUT_S)
+        assert not self._is_dead(), self.log()
 
     def _is_dead(self) -> bool:
         return self.stack.server.process.poll() is not None
 
-    def _log(self) -> str:
+    def log(self) -> str:
         log = self.stack.folder / "server.log"
         return log.read_text() if log.exists() else ""
 

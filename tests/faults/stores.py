@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from tests.faults.fault import fault
 from tests.faults.scene import ModelServer, Scene, started
 from tests.gateway.access.limits.redis_server import RedisServer
@@ -89,6 +91,9 @@ def postgres_refuses(scene: Logged) -> Iterator[None]:
 
 @fault("23a", "PostgreSQL's disk is full", _logged(outages.postgres_disk_full), remark="likewise")
 def postgres_full(scene: Logged) -> Iterator[None]:
+    # The file of the table may have 1 MiB, which pages that are hardly used fill sooner.
+    with psycopg.connect(scene.outage.address, autocommit=True) as connection:
+        connection.execute("ALTER TABLE predictions SET (fillfactor = 10)")
     yield from _out(scene)
 
 

@@ -47,6 +47,17 @@ async def test_what_nobody_foresaw_is_500_and_tells_the_client_nothing_but_the_i
     assert b"ZeroDivision" not in answer.body
 
 
+@on_loop
+async def test_a_request_that_finds_no_memory_is_503_and_may_be_sent_again():
+    async def greedy(call: Call) -> Answer:
+        return Answer(200, bytes(2**62))
+
+    answer = await Edge(1).answer(call(), greedy)
+    assert answer.status == 503
+    assert b"not enough memory" in answer.body
+    assert headers_of(answer)["Retry-After"] == "1"
+
+
 @pytest.mark.parametrize("path", ["/v1/models/m:predict", "/v2/models/m/infer", "/predict"])
 @on_loop
 async def test_an_error_is_told_in_the_dialect_of_the_path(path):
