@@ -31,8 +31,10 @@ def check_traces(settings: Settings) -> None:
     if settings.traces_file is not None and settings.otel.endpoint:
         raise SettingsError("GATEWAY_TRACES_FILE: expected none beside OTEL_EXPORTER_OTLP_ENDPOINT: traces go to one of them")
     if _sink(settings) is not None and settings.traces_file is not None:
+        from gateway.tracing.sinks.file import open_for_append  # noqa: PLC0415
+
         try:
-            settings.traces_file.open("ab").close()
+            open_for_append(settings.traces_file).close()
         except OSError as error:
             raise SettingsError(f"GATEWAY_TRACES_FILE: expected a file that can be written to: {error}") from error
 
