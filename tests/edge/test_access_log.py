@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from tests.edge.nginx import edge_before
 from tests.waiting import wait_for
 
@@ -40,7 +42,7 @@ def test_no_key_and_no_query_is_written_anywhere(recorded):
         ):
             recorded.answer = answer
             edge.get(f"/v1/models?key={KEY}", headers=headers)
-            edge.get(f"/predict/%73{KEY[1:]}", headers=headers | {"X-Request-Id": KEY, "traceparent": KEY})
+            edge.get(f"/predict/{KEY}", headers=headers | {"X-Request-Id": KEY, "traceparent": KEY})
         with edge.wire() as wire:
             wire.play([f"GET /{KEY} HTTP/9.9\r\nHost: {KEY}\r\n{KEY}: {KEY}\r\n\r\n".encode()])
             wire.read_to_the_end()
@@ -51,6 +53,14 @@ def test_no_key_and_no_query_is_written_anywhere(recorded):
     assert "key=" not in written
     assert [line["path"] for line in lines[:6]] == ["/v1/models", "/predict/"] * 3
     assert [line["status"] for line in lines[:6]] == [200, 200, 502, 502, 502, 502]
+
+
+@pytest.mark.parametrize("prefix", ["%73gk_", "s%67k%5F", "sg%6b%5f"])
+def test_a_key_with_percent_escapes_is_not_written(recording_edge, prefix):
+    with recording_edge.wire() as wire:
+        wire.play([f"GET /v1/{prefix}{KEY[4:]} HTTP/1.1\r\nHost: a\r\nX-Request-Id: odd\r\n\r\n".encode()])
+        wire.read_until(lambda answers: len(answers) == 1)
+    assert recording_edge.logged("odd")["path"] == "/v1/"
 
 
 def test_a_request_that_ended_before_it_had_a_status_leaves_the_line_json(recording_edge):
