@@ -10,6 +10,7 @@ import secrets
 import string
 import zlib
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -84,6 +85,17 @@ def hide_secrets(text: str) -> str:
     Hiding again changes nothing.
     """
     return _SECRET.sub(r"\1...", text) if PREFIX in text else text
+
+
+def hide_in_path(path: str) -> str:
+    """``path`` as it was sent; or, if there is a key in it and it has percent escapes, without these and with the key hidden.
+
+    Of a key that is written with escapes, ``hide_secrets`` alone would leave all that stands behind the first one.
+    """
+    if "%" not in path:
+        return hide_secrets(path)
+    plain = unquote(path)
+    return hide_secrets(plain) if PREFIX in plain else path
 
 
 def _random(length: int) -> str:

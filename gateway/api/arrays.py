@@ -1,26 +1,30 @@
 """Bodies of arrays instead of JSON, both ways: npy for one tensor, npz for tensors by name.
 
-``received`` reads a request by its Content-Type, ``answer`` writes its answer by its Accept. The dtypes are those of the
-signature: nothing is cast, and numbers keep every bit.
+``received_arrays`` reads a request by its Content-Type, ``arrays_answer`` writes its answer by its Accept. The dtypes are those
+of the signature: nothing is cast, and numbers keep every bit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from gateway.api.body import Bodies
+from gateway.api.memory import SMALL_BYTES
 from gateway.api.tensor_field import example_dims
 from gateway.call import Answer, Call
 from gateway.codec.elements import Array
 from gateway.codec.npy import decode_npy, encode_npy
-from gateway.codec.npz import pack_npz, unpack_npz
+from gateway.codec.npz import pack_npz, unpack_npz, unpacked_bytes
 from gateway.codec.problems import Problems, cut_text
 from gateway.codec.raw_tensor import Unreadable
 from gateway.errors import InvalidArgument
+from gateway.inference.dtypes import STRING
 from gateway.inference.signature import Signature, Tensors, TensorSpec
+
+Result = TypeVar("Result")
 
 NPY: Final = "application/x-npy"
 NPZ: Final = "application/x-npz"
@@ -31,12 +35,42 @@ _MOST_SENT: Final = ("", _JSON, "application/x-www-form-urlencoded")
 _MAX_NAMES: Final = 200  # characters of a list of names in a message
 
 
-async def received_arrays(call: Call, bodies: Bodies, *, is_example: bool) -> Callable[[Signature], Tensors] | None:
-    """A function that makes tensors of the body of ``call``, as ``read_arrays`` does; None if the body is not one of arrays."""
+class ArrayBody:
+    """The arrays ``data`` of ``media_type`` in the body of ``call``; ``is_example`` as for ``read_arrays``."""
+
+    def __init__(self, call: Call, bodies: Bodies, data: bytes, media_type: str, *, is_example: bool) -> None:
+        self.load: Callable[[Signature], Tensors] = partial(read_arrays, data, media_type, bodies.limit, is_example)
+        """The tensors for a signature. Raises as ``read_arrays``."""
+        self._call = call
+        self._memory = bodies.memory
+        unpacked = unpacked_bytes(data) if media_type == NPZ else 0
+        self._is_packed = unpacked > len(data)
+        self._size = max(len(data), min(unpacked, bodies.limit))
+        # A body with a Content-Encoding has its share already.
+        self._unheld = self._size if data is call.body else self._size - len(data)
+
+    def building(self, work: Callable[[Signature], Result]) -> Callable[[Signature], Awaitable[Result]]:
+        """A function that does ``work``, which calls ``load``, in a thread if the arrays are large.
+
+        Strings become objects of many times their size, and a small archive inflates to a large one: both need their share of
+        the bodies in work, as JSON does. It raises Unavailable when there are too many others.
+        """
+        return partial(self._build, work)
+
+    async def _build(self, work: Callable[[Signature], Result], signature: Signature) -> Result:
+        needs_share = self._is_packed or any(spec.dtype == STRING for spec in signature.inputs)
+        if needs_share and self._unheld > SMALL_BYTES:
+            size, self._unheld = self._unheld, 0
+            await self._memory.hold(self._call, size)
+        return await self._memory.run(self._size, work, signature)
+
+
+async def received_arrays(call: Call, bodies: Bodies, *, is_example: bool) -> ArrayBody | None:
+    """The arrays in the body of ``call``; None if it is no body of arrays."""
     if call.headers.get("content-type", "") in _MOST_SENT or call.media_type not in _FORMATS:
         return None
     data = await bodies.read(call, is_json=False)
-    return partial(read_arrays, data, _FORMATS[call.media_type], bodies.limit, is_example)
+    return ArrayBody(call, bodies, data, _FORMATS[call.media_type], is_example=is_example)
 
 
 def arrays_answer(call: Call, outputs: Tensors) -> Answer | None:

@@ -16,7 +16,7 @@ class Bodies:
     """Reads bodies of at most ``limit`` bytes within the bounds of ``memory``."""
 
     def __init__(self, memory: Memory, limit: int) -> None:
-        self._memory = memory
+        self.memory = memory
         self.limit = limit
 
     async def read(self, call: Call, *, is_json: bool = True, is_strict: bool = False) -> bytes:
@@ -36,7 +36,7 @@ class Bodies:
         if window is not None:
             return await self._inflated(call, window)
         if is_json and len(call.body) > SMALL_BYTES:
-            await self._memory.hold(call, len(call.body))
+            await self.memory.hold(call, len(call.body))
         return call.body
 
     async def _inflated(self, call: Call, window: int) -> bytes:
@@ -47,8 +47,8 @@ class Bodies:
             if small == self.limit:
                 raise
         # The largest share at once: two bodies that held parts and wanted more might wait for each other.
-        held = await self._memory.hold(call, self.limit)
-        data = await self._memory.run(self.limit, inflate, call.body, self.limit, window)
+        held = await self.memory.hold(call, self.limit)
+        data = await self.memory.run(self.limit, inflate, call.body, self.limit, window)
         held.keep_only(len(data))
         return data
 

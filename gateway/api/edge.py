@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from gateway.access.key_text import hide_secrets
+from gateway.access.key_text import hide_in_path, hide_secrets
 from gateway.api import errors
 from gateway.api.errors import InternalError
 from gateway.api.origins import Origins
@@ -96,7 +96,7 @@ class Edge:
             log.error("request.no_memory", id=call.id, path=call.path, bytes=len(call.body))  # noqa: TRY400 - a traceback is large
             answer = _refused(call, out_of_memory())
         except Exception:
-            log.exception("request.failed", id=call.id, path=call.path)
+            log.exception("request.failed", id=call.id, path=hide_in_path(call.path))
             answer = _refused(call, InternalError(f"something went wrong here; the log knows more of request {call.id}"))
         finally:
             self.metrics.leave()
@@ -162,7 +162,7 @@ def _refused(call: Call, error: GatewayError) -> Answer:
 
 
 def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
-    fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": call.path, "status": status}
+    fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": hide_in_path(call.path), "status": status}
     if call.span is not None:
         fields["trace_id"] = f"{call.span.trace_id:032x}"
     if trace is not None:

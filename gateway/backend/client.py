@@ -9,7 +9,7 @@ from grpc import aio
 
 from gateway.backend import replies, stubs
 from gateway.backend.connection import Connection
-from gateway.backend.examples import encode_examples, read_classifications, read_regressions
+from gateway.backend.examples import encode_input, read_classifications, read_regressions
 from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
@@ -97,7 +97,7 @@ class BackendClient:
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """Labels and scores for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = _with_examples(stubs.ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
+        request = await _with_examples(stubs.ClassificationRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Classify", request, deadline, spans)
         return read_classifications(model.name, response)
 
@@ -105,7 +105,7 @@ class BackendClient:
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """A value for each of ``examples``. Raises GatewayError as ``predict`` does."""
-        request = _with_examples(stubs.RegressionRequest(model_spec=_model_spec(model, signature)), examples)
+        request = await _with_examples(stubs.RegressionRequest(model_spec=_model_spec(model, signature)), examples)
         response = await self._call("PredictionService/Regress", request, deadline, spans)
         return read_regressions(model.name, response)
 
@@ -205,9 +205,10 @@ def _outputs(response: stubs.PredictResponse, signature: Signature) -> Tensors:
     return outputs
 
 
-def _with_examples(request: stubs.ClassificationRequest | stubs.RegressionRequest, examples: Examples) -> bytes:
+async def _with_examples(request: stubs.ClassificationRequest | stubs.RegressionRequest, examples: Examples) -> bytes:
     """``request``, serialized, with ``examples`` as its input."""
-    return b"".join([request.SerializeToString(), delimited_field(request.INPUT_FIELD_NUMBER, encode_examples(examples))])
+    encoded = await encode_input(examples)
+    return b"".join([request.SerializeToString(), delimited_field(request.INPUT_FIELD_NUMBER, encoded)])
 
 
 def _model_spec(model: ModelRef, signature: str = "") -> stubs.ModelSpec:

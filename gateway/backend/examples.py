@@ -1,5 +1,7 @@
 """Examples -> a serialized tensorflow.serving.Input, and the results of Classify and Regress -> values."""
 
+import asyncio
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -16,6 +18,18 @@ _EXAMPLE_LIST: Final = 1
 _EXAMPLE_LIST_WITH_CONTEXT: Final = 2
 _EXAMPLES: Final = 1
 _CONTEXT: Final = 2
+# Features and values that are encoded at once, in a few milliseconds.
+_MOST_AT_ONCE: Final = 1000
+
+
+async def encode_input(examples: Examples) -> bytes:
+    """As ``encode_examples``, in a thread if they are many: a large body has millions, which take some ten seconds.
+
+    It ends when the thread does, and not before, because the request holds its share of the memory until it is answered.
+    """
+    if _are_many(examples):
+        return await asyncio.to_thread(encode_examples, examples)
+    return encode_examples(examples)
 
 
 def encode_examples(examples: Examples) -> bytes:
@@ -50,6 +64,15 @@ def read_regressions(model: str, response: RegressionResponse) -> Regressions:
     """What a Regress call answered."""
     values = np.array([entry.value for entry in response.result.regressions], dtype=np.float32)
     return Regressions(model, response.model_spec.version.value, values)
+
+
+def _are_many(examples: Examples) -> bool:
+    count = 0
+    for example in chain(examples.examples, [examples.context or {}]):
+        count += 1 + sum([1 + len(feature.values) for feature in example.values()])
+        if count > _MOST_AT_ONCE:
+            return True
+    return False
 
 
 def _serialized(example: Example) -> bytes:

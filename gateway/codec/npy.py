@@ -25,6 +25,7 @@ _MAGIC: Final = b"\x93NUMPY"
 _LENGTH_BYTES: Final = {b"\x01\x00": 2, b"\x02\x00": 4}  # of the header's length, by version
 _MAX_HEADER: Final = 4096
 _MAX_ELEMENTS: Final = 2**59
+_PIECE: Final = 65_536  # strings that are made at a time
 _MAX_PADDED: Final = 2**28  # bytes of a string array, each element as long as the longest
 
 _SIZES: Final = r"\((?: *\d{1,19} *(?:, *\d{1,19} *)*,?)? *\)"
@@ -116,7 +117,10 @@ def _strings(flat: Array) -> Array:
         if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
             raise Unreadable("Unicode text", "a code point that is none")
     array = np.empty(flat.size, dtype=object)
-    array[:] = [item.encode() if isinstance(item, str) else item for item in flat.tolist()]
+    # numpy makes objects without a pause, during which no other thread runs: of millions it would take seconds.
+    for start in range(0, flat.size, _PIECE):
+        piece = flat[start : start + _PIECE].tolist()
+        array[start : start + _PIECE] = [item.encode() if isinstance(item, str) else item for item in piece]
     return array
 
 

@@ -45,8 +45,10 @@ def check_traces(settings: Settings) -> None:
         expected = "expected GATEWAY_TRACES_FILE or OTEL_EXPORTER_OTLP_ENDPOINT beside it: an exemplar is a trace"
         raise SettingsError(f"GATEWAY_METRICS_EXEMPLARS='on': {expected}")
     if settings.traces_file is not None:
+        from gateway.tracing.sinks.file import open_for_append  # noqa: PLC0415
+
         try:
-            settings.traces_file.open("ab").close()
+            open_for_append(settings.traces_file).close()
         except OSError as error:
             raise SettingsError(f"GATEWAY_TRACES_FILE: expected a file that can be written to: {error}") from error
 

@@ -10,6 +10,7 @@ import orjson
 from gateway.prediction_log import tensors
 from gateway.prediction_log.row import PredictionRow
 from gateway.prediction_log.tensors import Summarised
+from gateway.telemetry.logs import printable_json
 
 
 def time_text(ts: int) -> str:
@@ -28,8 +29,8 @@ def row_document(row: PredictionRow) -> dict[str, Any]:
 
 
 def json_text(value: Any) -> str:
-    """The JSON of a document with tensors. What is no finite number is null."""
-    return orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY).decode()
+    """The JSON of a document with tensors, for a terminal too. What is no finite number is null."""
+    return printable_json(orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ _lines: "Lines | None" = None
 _least_level = logging.INFO
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
 _KEY: Final = PREFIX.encode()
+# The second set of control characters, the ends of lines that are no ASCII, and what turns the direction of text.
+_OBEYED: Final = re.compile("[\x80-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def _note_pid() -> None:
@@ -47,7 +50,14 @@ def logger(name: str) -> FilteringBoundLogger:
 def _to_line(logger: object, method: str, event: EventDict) -> bytes:
     """The line of ``event``, without the secret of any key: structlog's only processor, as every request has such an event."""
     line = _dumped(logger, method, event)
+    if not line.isascii():
+        line = printable_json(line.decode()).encode()
     return hide_secrets(line.decode()).encode() if _KEY in line else line
+
+
+def printable_json(text: str) -> str:
+    """The JSON ``text`` with escapes for what a terminal might obey: JSON has them only for characters below U+0020."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _dumped(logger: object, method: str, event: EventDict) -> bytes:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from gateway.access.key_text import PREFIX
+
 # Version, trace id, parent id, flags. A version above 00 may have more fields; ff is forbidden, and so are ids of zeros.
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]{0,200})?\Z"
@@ -30,9 +32,9 @@ def parse_traceparent(text: str) -> Parent | None:
 
 
 def tracestate_of(headers: Mapping[str, str]) -> str:
-    """The ``tracestate`` of a request, unchanged; empty when there is none, or one of more than 512 characters."""
+    """The ``tracestate`` of a request, unchanged; empty if there is none, if it has a key or more than 512 characters."""
     given = headers.get("tracestate", "")
-    return given if given and _TRACESTATE.match(given) else ""
+    return given if given and _TRACESTATE.match(given) and PREFIX not in given else ""
 
 
 def format_traceparent(trace_id: int, span_id: int, *, is_sampled: bool) -> str:

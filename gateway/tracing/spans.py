@@ -7,7 +7,7 @@ others, and they link to it.
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.access.key_text import hide_secrets
+from gateway.access.key_text import hide_in_path, hide_secrets
 from gateway.telemetry.spans import OK, CallSpan, RequestSpan, new_span_id
 from gateway.tracing.finished import CLIENT, INTERNAL, SERVER, FinishedSpan, Link
 from gateway.tracing.record import Record
@@ -71,7 +71,7 @@ class SpanMaker:
         attributes: list[tuple[str, str | int]] = [
             ("http.request.method", record.method),
             ("http.response.status_code", record.status),
-            ("url.path", _text(record.path)),
+            ("url.path", _text(hide_in_path(record.path))),
             ("url.scheme", record.scheme),
             ("client.address", record.client),
             ("gateway.request.id", record.request_id),

@@ -5,6 +5,7 @@ certificates, time-out and compression of the exporter, and what the resource is
 start.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,10 @@ from gateway.tracing.sampler import Sampler
 
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+# As the SDK reads a header, or nothing; of another one it would log all that was given, which may be a token.
+_HEADER: Final = re.compile(r"([ \t]*[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+.-:<-\[\]-~-]*)?")
+_COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _RATIO: Final = "OTEL_TRACES_SAMPLER_ARG"
@@ -45,14 +50,24 @@ def read_standard(environ: Mapping[str, str]) -> Standard:
     endpoint = environ.get(_TRACES_ENDPOINT) or _joined(environ.get(_ENDPOINT, ""))
     if not endpoint or _is_off(environ):
         return Standard(sampler=sampler)
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_url(endpoint):
         variable = _TRACES_ENDPOINT if environ.get(_TRACES_ENDPOINT) else _ENDPOINT
         raise ValueError(f"{variable}: expected a URL such as http://collector:4318")
     for variable in _PROTOCOLS:
         if environ.get(variable) not in (None, "", "http/protobuf"):
             raise ValueError(f"{variable}={environ[variable]!r}: expected http/protobuf, which is all that is spoken here")
+    for variable in _HEADERS:
+        if not all(_HEADER.fullmatch(header) for header in _COMMA.split(environ.get(variable, ""))):
+            raise ValueError(f"{variable}: expected name=value, with commas between them and percent escapes in the values")
     return Standard(endpoint, sampler)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # its words would not name the variable
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _is_off(environ: Mapping[str, str]) -> bool:

@@ -3,7 +3,10 @@
 import json
 import re
 
+import pytest
+
 from tests.edge.nginx import edge_before
+from tests.waiting import wait_for
 
 KEY = "sgk_Ab3dEf9h_0123456789abcdefghijABCDEFGHIJ012345"
 FIELDS = {
@@ -50,6 +53,34 @@ def test_no_key_and_no_query_is_written_anywhere(recorded):
     assert "key=" not in written
     assert [line["path"] for line in lines[:6]] == ["/v1/models", "/predict/"] * 3
     assert [line["status"] for line in lines[:6]] == [200, 200, 502, 502, 502, 502]
+
+
+@pytest.mark.parametrize("prefix", ["%73gk_", "s%67k%5F", "sg%6b%5f"])
+def test_a_key_with_percent_escapes_is_not_written(recording_edge, prefix):
+    with recording_edge.wire() as wire:
+        wire.play([f"GET /v1/{prefix}{KEY[4:]} HTTP/1.1\r\nHost: a\r\nX-Request-Id: odd\r\n\r\n".encode()])
+        wire.read_until(lambda answers: len(answers) == 1)
+    assert recording_edge.logged("odd")["path"] == "/v1/"
+
+
+def test_a_request_that_ended_before_it_had_a_status_leaves_the_line_json(recording_edge):
+    context = recording_edge.context()
+    context.set_alpn_protocols(["h2"])
+    fields = {":method": "GET", ":scheme": "https", ":authority": "a", ":path": "/v1/models", "x-request-id": "half"}
+    block = b"".join(
+        bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in fields.items()
+    )
+    with recording_edge.wire(context) as wire:
+        # The settings, and a head without its end.
+        wire.play([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, b""), frame(1, 1, block)])
+        wire.sock.recv(1000)
+    line = wait_for(lambda: next((line for line in recording_edge.requests_logged() if line["protocol"] == "HTTP/2.0"), None))
+    assert (line["status"], line["gateway_status"]) == (0, None)
+
+
+def frame(kind, stream, content):
+    """A frame of HTTP/2 (RFC 9113) without flags."""
+    return len(content).to_bytes(3, "big") + bytes([kind, 0]) + stream.to_bytes(4, "big") + content
 
 
 def test_bytes_that_are_no_text_leave_the_lines_json(recording_edge):

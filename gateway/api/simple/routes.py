@@ -19,7 +19,7 @@ from gateway.codec.elements import Array
 from gateway.errors import GatewayError, InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
-from gateway.inference.predictor import Predictor
+from gateway.inference.predictor import BuildInputs, Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.inference.suggestions import listed_names, refuse_composite
 from gateway.telemetry.trace import Trace
@@ -61,14 +61,17 @@ class Simple:
         started_s = call.parse_started_s = time.monotonic()
         asked = ModelRef(model or self._model_of_none(call))
         trace = call.begin(asked.name, DEFAULT_SIGNATURE)
-        load, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None
-        if load is None:
+        received, sent = await arrays.received_arrays(call, self._bodies, is_example=True), None
+        if received is not None:
+            example = _Example(received.load)
+            build = received.building(example.build)
+        else:
             sent = await self._read(call, asked)
-            load = sent.load
-        example = _Example(load)
+            example = _Example(sent.load)
+            build = self._memory.running(len(sent.data), example.build)
         call.parse_s = time.monotonic() - started_s
         try:
-            return await self._answered(call, asked, trace, example, len(sent.data if sent else call.body))
+            return await self._answered(call, asked, trace, example, build)
         except (InvalidArgument, Unimplemented) as error:
             raise await self._explained(Refused(call, error, asked), trace, None if example.fits else sent) from None
 
@@ -94,8 +97,8 @@ class Simple:
         except InvalidArgument as error:
             raise await advice.unread_body(self._advisor, Refused(call, error, model), data) from None
 
-    async def _answered(self, call: Call, model: ModelRef, trace: Trace, example: "_Example", size: int) -> Answer:
-        prediction = await self._predictor.predict(model, trace, self._memory.running(size, example.build), call.deadline)
+    async def _answered(self, call: Call, model: ModelRef, trace: Trace, example: "_Example", build: BuildInputs) -> Answer:
+        prediction = await self._predictor.predict(model, trace, build, call.deadline)
         # The example was given a batch dimension of 1 where the signature has one, which is taken off again.
         rows = await self._example_rows.of(prediction, example.signature, example.inputs, call.deadline)
         outputs = {

@@ -31,7 +31,7 @@ from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.examples import Examples
-from gateway.inference.predictor import Predictor
+from gateway.inference.predictor import BuildInputs, Predictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.trace import Trace
@@ -110,10 +110,10 @@ class TfServing:
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = call.parse_started_s = time.monotonic()
         trace = call.begin(model.name, DEFAULT_SIGNATURE)
-        load = await arrays.received_arrays(call, self._bodies, is_example=False)
-        if load is not None:
-            document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(load(signature))))
-            return await self._answered(call, model, trace, document, None)
+        received = await arrays.received_arrays(call, self._bodies, is_example=False)
+        if received is not None:
+            document = PredictDocument(lambda signature: PredictBody(row=False, tensors=dict(received.load(signature))))
+            return await self._answered(call, model, trace, document, received.building(document.build), sent=None)
         data = await self._bodies.read(call)
         try:
             sent = await self._memory.run(len(data), JsonBody, self._known, model, data)
@@ -121,13 +121,21 @@ class TfServing:
             raise await advice.predict_unread(self._advisor, Refused(call, error, model), data) from None
         trace.signature = sent.signature
         call.parse_s = time.monotonic() - started_s
-        return await self._answered(call, model, trace, PredictDocument(sent.load), sent)
+        document = PredictDocument(sent.load)
+        build = self._memory.running(len(sent.data), document.build)
+        return await self._answered(call, model, trace, document, build, sent=sent)
 
     async def _answered(
-        self, call: Call, model: ModelRef, trace: Trace, document: PredictDocument, sent: JsonBody[PredictBody] | None
+        self,
+        call: Call,
+        model: ModelRef,
+        trace: Trace,
+        document: PredictDocument,
+        build: BuildInputs,
+        *,
+        sent: JsonBody[PredictBody] | None,
     ) -> Answer:
-        """``sent``: the JSON of ``document``; None: it is arrays."""
-        build = self._memory.running(len(call.body) if sent is None else len(sent.data), document.build)
+        """``build`` makes the tensors of ``document``. ``sent``: its JSON; None: it is arrays."""
         try:
             prediction = await self._predictor.predict(model, trace, build, call.deadline)
         except (InvalidArgument, Unimplemented) as error:

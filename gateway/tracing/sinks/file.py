@@ -4,7 +4,9 @@ https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/. Several worker
 batch, so that it may be moved away at any time.
 """
 
+import os
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +33,7 @@ class FileSink:
         document = {"resourceSpans": [{"resource": self._resource, "scopeSpans": [in_scope]}]}
         line = self._begin + orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
         try:
-            with self._path.open("ab", buffering=0) as file:
+            with open_for_append(self._path) as file:
                 written = file.write(line)
                 if written != len(line):
                     self._begin = b"\n"
@@ -43,6 +45,11 @@ class FileSink:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def open_for_append(path: Path) -> FileIO:
+    """The file ``path``, for its owner only if it is made now: addresses of clients are in it. Raises OSError."""
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _encoded(span: FinishedSpan) -> dict[str, Any]:

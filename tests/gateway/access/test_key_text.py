@@ -110,6 +110,18 @@ def test_of_a_key_or_its_beginning_only_the_id_is_shown(length):
     assert key_text.hide_secrets(hidden) == hidden
 
 
+@pytest.mark.parametrize("escaped", [0, 3, 12, 15, 40])
+def test_of_a_key_in_a_path_only_the_id_is_shown_however_it_is_written(escaped):
+    text = key_text.new().text
+    path = f"/v1/%41/{text[:escaped]}%{ord(text[escaped]):02x}{text[escaped + 1 :]}"
+    assert key_text.hide_in_path(path) == f"/v1/A/{text[:12]}..."
+    assert key_text.hide_in_path(f"/{text}") == f"/{text[:12]}..."
+
+
+def test_a_path_without_a_key_is_shown_as_it_was_sent():
+    assert key_text.hide_in_path("/v1/%41%73gk%2f") == "/v1/%41%73gk%2f"
+
+
 def test_text_without_a_key_is_shown_as_it_is():
     assert key_text.hide_secrets("digits-sgk v1") == "digits-sgk v1"
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import struct
+import threading
 import zipfile
 
 import numpy as np
@@ -13,16 +14,20 @@ from hypothesis import strategies as st
 from gateway.api import arrays
 from gateway.api.arrays import NPY, NPZ
 from gateway.api.body import Bodies
+from gateway.api.memory import LARGE_BYTES, Memory
 from gateway.call import Call
 from gateway.codec.npy import decode_npy, encode_npy
 from gateway.codec.npz import pack_npz, unpack_npz
 from gateway.codec.raw_tensor import Unreadable
-from gateway.errors import InvalidArgument, PayloadTooLarge, Unimplemented
+from gateway.deadline import Deadline
+from gateway.errors import InvalidArgument, PayloadTooLarge, Unavailable, Unimplemented
 from gateway.inference import dtypes
+from tests.event_loop import on_loop
 from tests.gateway.api.arrays import bits, objects, tensors
 from tests.gateway.api.signatures import signature
 
 LIMIT = 100_000
+MOST = LARGE_BYTES  # bytes of arrays that are large
 NOT_IN_NUL = st.binary(max_size=6).map(lambda data: data.rstrip(b"\0"))
 
 
@@ -403,3 +408,39 @@ def test_outputs_are_written():
         assert bits(loaded["total"]) == bits(X)
     with pytest.raises(InvalidArgument, match="there are 2 outputs"):
         arrays.write_arrays({"y": X, "z": X}, NPY)
+
+
+@pytest.mark.parametrize(
+    ("mimetype", "sent", "dtype", "needs_share"),
+    [
+        (NPZ, zipped({"x": np.zeros(MOST // 8)}, np.savez_compressed), dtypes.DOUBLE, True),
+        (NPZ, zipped({"x": np.full(MOST // 2, b"ab")}, np.savez_compressed), dtypes.STRING, True),
+        (NPZ, zipped({"x": np.full(MOST // 2, b"ab")}), dtypes.STRING, True),
+        (NPY, saved(np.full(MOST // 2, b"ab")), dtypes.STRING, True),
+        (NPZ, zipped({"x": np.zeros(MOST // 8)}), dtypes.DOUBLE, False),
+        (NPY, saved(np.zeros(MOST // 8)), dtypes.DOUBLE, False),
+        (NPZ, zipped({"x": np.zeros(2)}, np.savez_compressed), dtypes.DOUBLE, False),
+    ],
+    ids=["packed numbers", "packed strings", "strings as npz", "strings as npy", "numbers as npz", "numbers as npy", "small"],
+)
+@on_loop
+async def test_arrays_that_grow_wait_for_their_share_and_large_ones_are_made_in_a_thread(mimetype, sent, dtype, needs_share):
+    memory = Memory(2 * MOST)
+    other, ours = call(), call(**{"content-type": mimetype})
+    other.deadline, ours.deadline, ours.body = Deadline.after(20), Deadline.after(0.05), sent
+    held = await memory.hold(other, 2 * MOST)
+    received = await arrays.received_arrays(ours, Bodies(memory, 2 * MOST), is_example=False)
+    build = received.building(lambda signature: (received.load(signature), threading.current_thread()))
+    model = signature(x=(dtype, (None,)))
+    if needs_share:
+        with pytest.raises(Unavailable):
+            await build(model)
+        ours.deadline = Deadline.after(20)
+        held.give_back()
+        received = await arrays.received_arrays(ours, Bodies(memory, 2 * MOST), is_example=False)
+        build = received.building(lambda signature: (received.load(signature), threading.current_thread()))
+    tensors, thread = await build(model)
+    assert len(tensors["x"]) in {2, MOST // 8, MOST // 2}
+    assert (thread is threading.current_thread()) == (len(tensors["x"]) == 2)
+    assert len(ours.when_answered) == needs_share
+    memory.close()

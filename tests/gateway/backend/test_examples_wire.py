@@ -1,15 +1,18 @@
 """Examples are serialized one after the other: the same Input as its message would be, without the messages of all at once."""
 
+import threading
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.backend import wire
-from gateway.backend.examples import encode_examples
+from gateway.backend.examples import encode_examples, encode_input
 from gateway.backend.stubs import ClassificationRequest, Input, ModelSpec
 from gateway.backend.wire import delimited_field
 from gateway.inference.examples import Example, Examples, Feature
+from tests.event_loop import on_loop
 
 FEATURES = st.one_of(
     st.builds(Feature, st.just("bytes"), st.lists(st.binary(max_size=200), min_size=1, max_size=3)),
@@ -55,3 +58,22 @@ def test_many_small_examples_take_little_more_than_their_bytes():
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4 * len(encoded)
+
+
+@pytest.mark.parametrize(
+    ("examples", "values", "is_long"),
+    [(1, 1, False), (20_000, 1, True), (1, 20_000, True)],
+    ids=["one", "many examples", "many values"],
+)
+@on_loop
+async def test_many_examples_are_encoded_beside_the_event_loop(examples, values, is_long):
+    threads = set()
+
+    class Noted(dict):
+        def items(self):
+            threads.add(threading.current_thread())
+            return super().items()
+
+    made = Examples([Noted(x=Feature("int64", [1] * values))] * examples)
+    assert await encode_input(made) == encode_examples(Examples([dict(one) for one in made.examples]))
+    assert (threading.current_thread() in threads) == (not is_long)

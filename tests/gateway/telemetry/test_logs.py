@@ -239,6 +239,13 @@ def test_no_line_holds_the_secret_of_a_key():
         assert rendered("exception")["exception"].endswith(f"invalid literal for int() with base 10: '{shown}'")
 
 
+@pytest.mark.parametrize("obeyed", ["\x85", "\x9b31m", "\u2028", "\u202e", "\u2066"])
+def test_no_line_has_characters_that_a_terminal_obeys(obeyed):
+    text = f"\xe9{obeyed}\u20ac"
+    assert obeyed[0] not in line_of(text=text).decode()
+    assert rendered(text=text)["text"] == text
+
+
 @pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 10**40])
 def test_a_number_beyond_64_bits_is_written(number):
     assert rendered(number=number)["number"] == number

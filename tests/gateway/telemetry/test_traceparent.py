@@ -69,3 +69,7 @@ def test_a_parent_is_written_as_it_is_read():
 def test_a_tracestate_is_passed_on_unchanged_unless_it_is_too_long_or_no_text(given, kept):
     assert tracestate_of({"tracestate": given}) == kept
     assert tracestate_of({}) == ""
+
+
+def test_a_tracestate_with_a_key_is_not_taken_over():
+    assert tracestate_of({"tracestate": "a=sgk_0123abcd_secret"}) == ""

@@ -95,7 +95,7 @@ def test_without_a_name_the_service_has_ours():
     assert sent_over_http(SPANS).services == {"serving-gateway"}
 
 
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("status", [307, 400, 500])
 def test_a_receiver_that_refuses_is_the_reason_why_spans_are_lost(status):
     receiver = Receiver()
     receiver.status = status
@@ -109,7 +109,13 @@ def test_a_receiver_that_is_away_is_the_reason_why_spans_are_lost(monkeypatch):
 
 
 def test_a_password_in_the_address_is_not_in_the_name_of_the_sink():
-    assert OtlpSink("http://me:hidden@127.0.0.1:1/v1/traces").name == "127.0.0.1:1/v1/traces"
+    assert OtlpSink("http://me:hidden@127.0.0.1:1/v1/traces?token=hidden").name == "127.0.0.1:1/v1/traces"
+
+
+def test_a_file_that_is_made_is_for_its_owner_only(tmp_path):
+    path = tmp_path / "traces.jsonl"
+    FileSink(path).write(SPANS)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_cannot_be_written_is_the_reason_why_spans_are_lost(tmp_path):

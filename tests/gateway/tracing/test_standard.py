@@ -1,4 +1,10 @@
+import logging
+from contextlib import contextmanager
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.util.re import parse_env_headers
 
 from gateway.settings import SettingsError, settings_from_environment
 from gateway.telemetry.traceparent import Parent
@@ -48,7 +54,10 @@ def test_every_standard_sampler_is_known(name, sampler):
     [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[collector"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hidden"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b,authorization: hidden"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
@@ -56,8 +65,9 @@ def test_every_standard_sampler_is_known(name, sampler):
     ],
 )
 def test_a_bad_value_stops_the_start_and_names_its_variable(variable, value):
-    with pytest.raises(SettingsError, match=rf"\A{variable}(=.*)?: expected [^\n]+\Z"):
+    with pytest.raises(SettingsError, match=rf"\A{variable}(=.*)?: expected [^\n]+\Z") as caught:
         settings_from_environment(BASE | {variable: value})
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ratio", ["1.1", "-0.1", "half", "nan"])
@@ -85,3 +95,32 @@ def test_a_trace_is_sampled_by_the_low_half_of_its_id_or_as_its_parent_says():
             assert not decides.is_sampled(above, parent)
     assert Sampler(1.0).is_sampled((1 << 128) - 1, None)
     assert not Sampler(0.0).is_sampled(0, None)
+
+
+@given(st.text(st.characters(max_codepoint=0x17F), max_size=40) | st.from_regex(r"[a-c =,;%&\\-]{0,12}", fullmatch=True))
+def test_no_headers_are_taken_that_the_sdk_would_refuse_and_log(text):
+    try:
+        read_standard(BASE | {"OTEL_EXPORTER_OTLP_HEADERS": text})
+    except ValueError:
+        return
+    with catch_warnings_of("opentelemetry.util.re") as refused:
+        parse_env_headers(text, liberal=True)
+    assert refused == []
+
+
+@pytest.mark.parametrize("text", ["", "a=b", " a = Bearer x , x-b=%20c,", "authorization=Basic%20YTpi", "key=YQ=="])
+def test_headers_that_the_sdk_takes_are_taken(text):
+    assert read_standard(BASE | {"OTEL_EXPORTER_OTLP_HEADERS": text}).endpoint
+
+
+@contextmanager
+def catch_warnings_of(name):
+    """The messages that a logger writes meanwhile."""
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logging.getLogger(name).removeHandler(handler)
