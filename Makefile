@@ -43,7 +43,7 @@ test-faults: $(VENV)/.dev  ## Let one thing after the other fail under load (as 
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 .PHONY: fault-table
-fault-table: $(VENV)/.dev  ## Do it for longer, and write what came of it into FAULTS.md (a quarter of an hour; needs root)
+fault-table: $(VENV)/.dev  ## Do it for longer, and write what came of it into FAULTS.md (ten minutes; needs root)
 	LONG_TESTS=1 FAULT_TABLE=1 $(BIN)/python -m pytest tests/faults -k "not documentation" $(PYTEST_ARGS)
 
 .PHONY: compose-test
