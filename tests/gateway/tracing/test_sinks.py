@@ -2,14 +2,18 @@
 
 import json
 import resource
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
 from gateway.tracing.finished import CLIENT, SERVER, FinishedSpan, Link
+from gateway.tracing.receiver import read_receiver
 from gateway.tracing.sinks.file import FileSink
 from gateway.tracing.sinks.otlp import OtlpSink
+from tests.authority import authority
 from tests.gateway.tracing.otlp_receiver import Receiver, receiving
 from tests.waiting import free_port
 
@@ -23,10 +27,16 @@ SPANS = [
 ]  # fmt: skip
 
 
-def sent_over_http(spans):
+def sink_to(address, **variables):
+    """The sink for a receiver at ``address``, as ``variables``, such as TIMEOUT, say."""
+    given = {"ENDPOINT": address} | variables
+    return OtlpSink(read_receiver({f"OTEL_EXPORTER_OTLP_{name}": str(value) for name, value in given.items()}))
+
+
+def sent_over_http(spans, **variables):
     receiver = Receiver()
     with receiving(receiver) as address:
-        sink = OtlpSink(f"{address}/v1/traces")
+        sink = sink_to(address, **variables)
         assert sink.write(spans) is None
         sink.close()
     return receiver
@@ -79,11 +89,10 @@ def test_a_file_holds_the_same_spans_as_a_receiver_gets(tmp_path):
 def test_the_standard_variables_name_the_service_and_are_sent_with_the_spans(monkeypatch, tmp_path):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=one")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-    receiver = sent_over_http(SPANS)
+    receiver = sent_over_http(SPANS, HEADERS="x-tenant=one", COMPRESSION="gzip")
     assert receiver.services == {"mine"}
-    assert receiver.headers["x-tenant"] == "one"
+    sent = receiver.headers
+    assert (sent["x-tenant"], sent["content-type"], sent["content-encoding"]) == ("one", "application/x-protobuf", "gzip")
     assert len(receiver.spans) == 2
     FileSink(tmp_path / "file").write(SPANS)
     of_file = (tmp_path / "file").read_text()
@@ -95,21 +104,80 @@ def test_without_a_name_the_service_has_ours():
     assert sent_over_http(SPANS).services == {"serving-gateway"}
 
 
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("status", [302, 400, 500])
 def test_a_receiver_that_refuses_is_the_reason_why_spans_are_lost(status):
     receiver = Receiver()
-    receiver.status = status
+    receiver.status, receiver.answer_headers = status, {"Location": "/v1/traces"}
     with receiving(receiver) as address:
-        assert OtlpSink(f"{address}/v1/traces").write(SPANS) == f"HTTP status {status}"
+        assert sink_to(address).write(SPANS) == f"HTTP status {status}"
+    assert receiver.requests == 1
 
 
-def test_a_receiver_that_is_away_is_the_reason_why_spans_are_lost(monkeypatch):
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
-    assert "Error" in OtlpSink(f"http://127.0.0.1:{free_port()}/v1/traces").write(SPANS)
+def test_a_receiver_that_is_busy_is_asked_again():
+    receiver = Receiver(429, 502, 503, 504)
+    receiver.answer_headers = {"Retry-After": "1"}
+    with receiving(receiver) as address, ThreadPoolExecutor(4) as pool:
+        written = [pool.submit(sink_to(address, TIMEOUT=9000).write, SPANS) for _ in range(4)]
+        assert [one.result() for one in written] == [None] * 4
+    assert (receiver.requests, len(receiver.spans)) == (8, 4 * len(SPANS))
 
 
-def test_a_password_in_the_address_is_not_in_the_name_of_the_sink():
-    assert OtlpSink("http://me:hidden@127.0.0.1:1/v1/traces").name == "127.0.0.1:1/v1/traces"
+@pytest.mark.parametrize(
+    ("retry_after", "timeout_ms"), [("3600", 10_000), ("Fri, 31 Dec 2100 23:59:59 GMT", 10_000), ("soon", 500), ("0", 500)]
+)
+def test_a_receiver_that_stays_busy_for_longer_than_the_time_out_is_not_waited_for(retry_after, timeout_ms):
+    receiver = Receiver()
+    receiver.status, receiver.answer_headers = 503, {"Retry-After": retry_after}
+    with receiving(receiver) as address:
+        assert sink_to(address, TIMEOUT=timeout_ms).write(SPANS) == "HTTP status 503"
+    assert receiver.requests == 1
+
+
+def test_a_receiver_that_comes_back_gets_the_spans():
+    receiver, port = Receiver(), free_port()
+    sink = sink_to(f"http://127.0.0.1:{port}", TIMEOUT=10_000)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(sink.write, SPANS)
+        with receiving(receiver, port=port):
+            assert written.result() is None
+    assert len(receiver.spans) == 2
+
+
+def test_a_receiver_that_is_away_is_the_reason_why_spans_are_lost():
+    assert sink_to(f"http://127.0.0.1:{free_port()}", TIMEOUT=200).write(SPANS) == "ConnectionError"
+
+
+def test_a_receiver_that_hangs_is_given_up_at_the_time_out():
+    receiver = Receiver()
+    receiver.release.clear()
+    with receiving(receiver) as address:
+        assert sink_to(address, TIMEOUT=200).write(SPANS) == "ReadTimeout"
+
+
+def test_the_receiver_and_the_gateway_may_know_each_other_by_certificates(tmp_path, monkeypatch):
+    ours, other = authority(tmp_path, "ours"), authority(tmp_path, "other")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other.certificate))  # of others' HTTP
+    server, client = ours.signed("receiver", "IP:127.0.0.1"), ours.signed("gateway")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ours.certificate)
+    tls.load_cert_chain(*server)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    known = {"CLIENT_CERTIFICATE": client.certificate, "CLIENT_KEY": client.key}
+    receiver = Receiver()
+    with receiving(receiver, tls) as address:
+        assert sink_to(address, CERTIFICATE=ours.certificate, **known).write(SPANS) is None
+        assert sink_to(address, CERTIFICATE=other.certificate, TIMEOUT=500, **known).write(SPANS) == "SSLError"
+        assert "Error" in sink_to(address, CERTIFICATE=ours.certificate, TIMEOUT=500).write(SPANS)
+    assert len(receiver.spans) == 2
+
+
+def test_a_password_in_the_address_is_sent_and_is_not_in_the_name_of_the_sink():
+    receiver = Receiver()
+    with receiving(receiver) as address:
+        host = address.removeprefix("http://")
+        sink = sink_to(f"http://me:hidden@{host}")
+        assert sink.write(SPANS) is None
+    assert sink.name == f"{host}/v1/traces"
+    assert receiver.headers["authorization"] == "Basic bWU6aGlkZGVu"
 
 
 def test_a_file_that_cannot_be_written_is_the_reason_why_spans_are_lost(tmp_path):

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from gateway.settings import SettingsError, settings_from_environment
 from gateway.telemetry.traceparent import Parent
+from gateway.tracing.receiver import Receiver
 from gateway.tracing.sampler import Sampler
 from gateway.tracing.standard import Standard, read_standard
 
@@ -10,7 +13,7 @@ RATIO = {"OTEL_TRACES_SAMPLER_ARG": "0.25"}
 
 
 def test_there_are_no_traces_without_an_endpoint():
-    assert read_standard({"OTEL_SERVICE_NAME": "x"}) == Standard("", Sampler(1.0, True))
+    assert read_standard({"OTEL_SERVICE_NAME": "x"}) == Standard(None, Sampler(1.0, True))
 
 
 @pytest.mark.parametrize(
@@ -20,12 +23,51 @@ def test_there_are_no_traces_without_an_endpoint():
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}, "http://collector:4318/v1/traces"),
         (BASE | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://other/at/all"}, "https://other/at/all"),
         (BASE | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_TRACES_EXPORTER": "otlp"}, "http://collector:4318/v1/traces"),
-        (BASE | {"OTEL_TRACES_EXPORTER": "none"}, ""),
-        (BASE | {"OTEL_SDK_DISABLED": "TRUE"}, ""),
     ],
 )  # fmt: skip
 def test_the_endpoint_is_that_of_traces_or_that_of_all_signals(environ, endpoint):
-    assert read_standard(environ).endpoint == endpoint
+    assert read_standard(environ).receiver.endpoint == endpoint
+
+
+@pytest.mark.parametrize("environ", [{"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "TRUE"}])
+def test_there_are_no_traces_when_opentelemetry_is_switched_off(environ):
+    assert read_standard(BASE | environ | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}).receiver is None
+
+
+def test_the_variables_for_traces_go_before_those_for_all_signals(tmp_path):
+    files = {name: str(tmp_path / name) for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")}
+    for path in files.values():
+        Path(path).touch()
+    of_all = {"HEADERS": "x-tenant=all", "TIMEOUT": "10", "COMPRESSION": "gzip", **files}
+    environ = BASE | {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in of_all.items()}
+    endpoint = "http://collector:4318/v1/traces"
+    assert read_standard(BASE).receiver == Receiver(endpoint, (), "", "", "", 10.0, False)
+    assert read_standard(environ).receiver == Receiver(endpoint, (("x-tenant", "all"),), *files.values(), 0.01, True)
+    of_traces = {"HEADERS": "X-Tenant=one", "TIMEOUT": "2500", "COMPRESSION": "none"}
+    of_traces |= dict(zip(files, reversed(files.values()), strict=True))
+    environ |= {f"OTEL_EXPORTER_OTLP_TRACES_{name}": value for name, value in of_traces.items()}
+    receiver = read_standard(environ).receiver
+    assert receiver == Receiver(endpoint, (("x-tenant", "one"),), *reversed(files.values()), 2.5, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [
+        ("a=1,B-c=2", (("a", "1"), ("b-c", "2"))),
+        (" a = 1 ,, b=%20x%2Cy%3D ", (("a", "1"), ("b", " x,y="))),
+        ("authorization=Basic dTpw==", (("authorization", "Basic dTpw=="),)),
+        ("a=", (("a", ""),)),
+    ],
+)
+def test_headers_are_percent_encoded_and_apart_by_commas(text, headers):
+    assert read_standard(BASE | {"OTEL_EXPORTER_OTLP_HEADERS": text}).receiver.headers == headers
+
+
+@pytest.mark.parametrize("text", ["hidden", "=hidden", "a b=hidden", "a=hidden%0d%0ab", "a=hidden%C3%A4"])
+def test_what_is_no_header_stops_the_start_without_its_value(text):
+    with pytest.raises(SettingsError, match=r"\AOTEL_EXPORTER_OTLP_HEADERS: expected name=value,name=value") as caught:
+        settings_from_environment(BASE | {"OTEL_EXPORTER_OTLP_HEADERS": text})
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +93,11 @@ def test_every_standard_sampler_is_known(name, sampler):
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", __file__),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
     ],
