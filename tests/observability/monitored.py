@@ -1,4 +1,7 @@
-"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a prediction log, a cache; Prometheus watches it."""
+"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a prediction log, a cache, traces.
+
+Prometheus watches it.
+"""
 
 import os
 import signal
@@ -45,6 +48,7 @@ class Monitored(Stack):
             metrics_key="on",
             redis_url=self.redis.url,
             prediction_log=f"sqlite:///{folder / 'predictions.db'}",
+            traces_file=folder / "traces.jsonl",
             cache="half_plus_two:100:60s",
             predict_timeout_ms=700,
             max_in_flight=24,
