@@ -38,9 +38,13 @@ class OtlpSink:
         if receiver.certificate:
             self._session.cert = (receiver.certificate, receiver.key) if receiver.key else receiver.certificate
 
-    def write(self, spans: Sequence[FinishedSpan]) -> str | None:
+    def encode(self, span: FinishedSpan) -> bytes:
+        """``span`` in protobuf."""
+        return encode_span(span)
+
+    def write(self, spans: Sequence[bytes]) -> str | None:
         """Send ``spans``; None, or why they are lost."""
-        request = encode_request(self._resource, SCOPE, map(encode_span, spans))
+        request = encode_request(self._resource, SCOPE, spans)
         if self._receiver.is_compressed:
             request = gzip.compress(request)
         end_s = time.monotonic() + self._receiver.timeout_s
