@@ -18,7 +18,7 @@ from benchmarks import environments, progress
 from benchmarks.bench import Bench
 from benchmarks.contender import ROOT
 from benchmarks.errors import BenchError
-from benchmarks.groups import cache, growth, guarded, image, overload, peers, proofs, rows, start, swap, workers
+from benchmarks.groups import cache, growth, guarded, image, overload, peers, proofs, rows, start, swap, traces, workers
 from benchmarks.instructions import count
 from benchmarks.load import wrk
 from benchmarks.reporting import comparison, machine, readme, report, results
@@ -36,6 +36,7 @@ GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "cache": cache.run,
     "proofs": proofs.run,
     "guarded": guarded.run,
+    "traces": traces.run,
     "overload": overload.run,
     "workers": workers.run,
 }

@@ -163,6 +163,8 @@ HOME = {
         *OFFLINE,
     },
     "opentelemetry": {"gateway.tracing.sinks"},
+    "requests": {"gateway.tracing.sinks"},
+    "urllib3": {"gateway.tracing.sinks"},
     "redis": {"gateway.access.limits"},
     "cachetools": {"gateway.inference.caching"},
     "flask_swagger_ui": {"gateway.api.docs"},

@@ -21,7 +21,7 @@ from benchmarks.__main__ import GROUPS
 from benchmarks.bench import Bench
 from benchmarks.contender import JSON, Call, Contender, Encoding, Program
 from benchmarks.errors import BenchError, WrongAnswer
-from benchmarks.groups import guarded
+from benchmarks.groups import guarded, traces
 from benchmarks.groups.guarded import CLIENTS, GUARDS, Guard
 from benchmarks.groups.overload import recovery_s
 from benchmarks.groups.peers import Entrant, turns
@@ -411,6 +411,12 @@ def guards() -> dict[str, object]:
     return {"points": [point("with keys", {"clients": 32})], "ratios": ratios, "logs": logs}
 
 
+def traced() -> dict[str, object]:
+    ratios = [{"contender": "all sampled", "case": {"clients": 32}, "rps": [1.0, 1.0], "p99_ms": [1.0, 2.0]}]
+    counts = {"all sampled": {"kept": 10, "exported": 6, "full": 1, "failed": 3}}
+    return {"points": [point("all sampled", {"clients": 32})], "ratios": ratios, "traces": counts}
+
+
 def measured() -> dict[str, object]:
     """Results in which every bar has its figure: ours is twice whatever it is compared with."""
     timeline = [{"at_s": 0.0, "due": 1.0, "in_time": 1.0, "refused": 0.0, "p99_ms": 1.0}]
@@ -434,6 +440,7 @@ def measured() -> dict[str, object]:
         "cache": {"points": [point("cache hit", {"clients": 1})]},
         "proofs": {"points": [point("with proofs", {"clients": 32})], "median": {"median of the pairs": 1}, "ratios": [1.0]},
         "guarded": guards(),
+        "traces": traced(),
         "overload": {"median": overload, "last": {"timeline": timeline}},
         "workers": {"points": [point("the gateway, 1 worker", {"clients": 32})]},
         "peers": {"rows": peers, "image": [point("gateway", {"clients": 1})], "failures": {"ray_serve": "no luck"}},
@@ -470,12 +477,34 @@ def test_the_costs_of_keys_limits_and_the_log_are_in_the_report_and_the_readme()
         assert "| with a prediction log | 10 | 8 | 2 | 0 |" in text
 
 
+def test_the_costs_of_traces_and_what_became_of_them_are_in_the_report():
+    text = report.full(measured(), {results.BENCH: MACHINE})
+    assert "| 32 | all sampled | p99 | 1.500 | 0.750 | 2.250 | 1.000 | 2.000 |" in text
+    assert "| all sampled | 10 | 6 | 1 | 3 |" in text
+
+
+@pytest.mark.parametrize(
+    ("sampler", "status", "found", "is_right"),
+    [
+        ("always_off", 200, {"kept": 1}, True),
+        ("always_off", 200, {"kept": 10}, False),
+        ("always_on", 200, {"kept": 10, "exported": 9, "full": 1}, True),
+        ("always_on", 200, {"kept": 10, "exported": 8, "full": 1}, False),
+        ("always_on", 200, {"kept": 9, "exported": 9}, False),
+        ("always_on", 0, {"kept": 10, "full": 4, "stop": 6}, True),
+        ("always_on", 0, {"kept": 10, "exported": 10}, False),
+    ],
+)
+def test_traces_that_are_not_as_said_are_not_measured_as_cheap(sampler, status, found, is_right):
+    assert traces.is_right(Counter(found), traces.Traces("so", sampler, status), 10) == is_right
+
+
 def test_the_same_results_make_the_same_plots(tmp_path):
     pytest.importorskip("matplotlib", reason="installed by make bench only")
     from benchmarks.reporting import plots
 
     files = plots.write(measured(), tmp_path / "one")
-    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "guarded", "workers"}
+    assert {file.stem for file in files} == measured().keys() - {"start", "cache", "proofs", "guarded", "traces", "workers"}
     for file, again in zip(files, plots.write(measured(), tmp_path / "two"), strict=True):
         assert file.read_bytes() == again.read_bytes()
         assert 1_000 < file.stat().st_size < 200_000

@@ -61,7 +61,7 @@ GUARDS: Final = (
 
 
 @dataclass(frozen=True)
-class _Backend:
+class Backend:
     """The model server before which all gateways are."""
 
     config: Path
@@ -79,7 +79,7 @@ def run(bench: Bench, least_rounds: int = ROUNDS) -> dict[str, Any]:
     logs: dict[str, Counter[str]] = {}
     bench.progress.begin("guarded", len(GUARDS) * len(CLIENTS) * rounds)
     with running(ours.model_server(config, serving_port, "guarded model server"), bench.logs_dir) as server:
-        backend = _Backend(config, serving_port, server)
+        backend = Backend(config, serving_port, server)
         for guard in GUARDS * rounds:
             for point, clients in zip(_turn(bench, guard, asked, backend, logs), CLIENTS, strict=True):
                 before = points.get((guard.name, clients), replace(point, samples=()))
@@ -93,15 +93,13 @@ def run(bench: Bench, least_rounds: int = ROUNDS) -> dict[str, Any]:
     }
 
 
-def ratios(point: Point, plain: Point) -> dict[str, list[float]]:
-    """Processor time for each request and requests/s of ``point`` ÷ those of ``plain``, round by round."""
+def ratios(point: Point, plain: Point, figures: Sequence[str] = ("front_cpu_us", "rps")) -> dict[str, list[float]]:
+    """These figures of ``point`` ÷ those of ``plain``, round by round."""
     pairs = list(zip(point.samples, plain.samples, strict=True))
-    return {
-        figure: [getattr(one, figure) / getattr(other, figure) for one, other in pairs] for figure in ("front_cpu_us", "rps")
-    }
+    return {figure: [getattr(one, figure) / getattr(other, figure) for one, other in pairs] for figure in figures}
 
 
-def _turn(bench: Bench, guard: Guard, asked: Workload, backend: _Backend, logs: dict[str, Counter[str]]) -> list[Point]:
+def _turn(bench: Bench, guard: Guard, asked: Workload, backend: Backend, logs: dict[str, Counter[str]]) -> list[Point]:
     """Return a point with one window for each number of clients; add to ``logs`` where the requests went, if there is a log."""
     # The database gets some hundred megabytes large.
     with TemporaryDirectory(dir=bench.plan.scratch) as folder:
@@ -117,7 +115,7 @@ def _turn(bench: Bench, guard: Guard, asked: Workload, backend: _Backend, logs: 
     return points
 
 
-def _contender(guard: Guard, backend: _Backend, model: str, folder: Path) -> Contender:
+def _contender(guard: Guard, backend: Backend, model: str, folder: Path) -> Contender:
     keys = [key_text.new() for _ in range(_KEYS)]
     settings: dict[str, str] = {}
     if guard.has_keys:

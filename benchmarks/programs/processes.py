@@ -66,7 +66,7 @@ def running_contender(contender: Contender, logs_dir: Path, shared: tuple[Runnin
 def running(program: Program, logs_dir: Path) -> Iterator[Running]:
     """Run a program until the end of the block. Raises BenchError, with the end of its log, when it does not get ready."""
     logs_dir.mkdir(parents=True, exist_ok=True)
-    log = logs_dir / f"{program.name.replace(' ', '-').replace('/', '-')}.log"
+    log = log_of(program, logs_dir)
     began_s = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -83,6 +83,11 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
         yield Running(program, process, time.monotonic() - began_s)
     finally:
         end(process)
+
+
+def log_of(program: Program, logs_dir: Path) -> Path:
+    """Return the file with all that the program prints."""
+    return logs_dir / f"{program.name.replace(' ', '-').replace('/', '-')}.log"
 
 
 def _environment() -> dict[str, str]:

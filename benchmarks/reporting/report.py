@@ -12,8 +12,9 @@ from benchmarks.reporting.bars import BARS
 Results = Mapping[str, Any]
 _ENCODINGS: Final = {JSON: "JSON", B64: "base64 in JSON", NPY: "npy", BINARY: "v2 binary"}
 _SPREAD_HEAD: Final = ("median", "lower quartile", "upper quartile", "smallest", "largest")
-_FIELDS: Final = {"front_cpu_us": "CPU", "rps": "requests/s"}
+_FIELDS: Final = {"front_cpu_us": "CPU", "rps": "requests/s", "p50_ms": "p50", "p99_ms": "p99"}
 _LOG_FIELDS: Final = {"requests": "requests", "rows": "rows in the database", "dropped": "dropped", "unsampled": "left out"}
+_TRACES_FIELDS: Final = {"kept": "traced", "exported": "exported", "full": "found the queue full", "failed": "failed"}
 _LOAD_HEAD: Final = ("requests/s", "p50 ms", "p99 ms", "CPU µs", "CPU µs, model server", "failed")
 
 
@@ -113,15 +114,26 @@ def proofs(told: Results) -> str:
 
 def guarded(told: Results) -> str:
     """Each gateway, its ratios to the plain one over the rounds, and the rows of the prediction logs."""
+    logs = [[name, *(number(log[field]) for field in _LOG_FIELDS)] for name, log in told["logs"].items()]
+    return _beside_the_plain_one(told) + "\n" + table(("all rounds", *_LOG_FIELDS.values()), logs)
+
+
+def traces(told: Results) -> str:
+    """Each gateway, its ratios to the one without traces over the rounds, and what became of the traces."""
+    kept = [[name, *(number(counts[field]) for field in _TRACES_FIELDS)] for name, counts in told["traces"].items()]
+    return _beside_the_plain_one(told) + "\n" + table(("requests of all rounds", *_TRACES_FIELDS.values()), kept)
+
+
+def _beside_the_plain_one(told: Results) -> str:
     points = sorted(told["points"], key=lambda point: int(point["case"]["clients"]))
     ratios = sorted(told["ratios"], key=lambda ratio: int(ratio["case"]["clients"]))
-    spreads = [[*_guard(ratio), title, *_spread(ratio[name])] for ratio in ratios for name, title in _FIELDS.items()]
-    logs = [[name, *(number(log[field]) for field in _LOG_FIELDS)] for name, log in told["logs"].items()]
+    spreads = [
+        [*_guard(ratio), title, *_spread(ratio[name])] for ratio in ratios for name, title in _FIELDS.items() if name in ratio
+    ]
     return "\n".join(
         (
             load_table(points, ("clients", ""), _guard),
             table(("clients", "", "÷ the plain gateway's", *_SPREAD_HEAD), spreads),
-            table(("all rounds", *_LOG_FIELDS.values()), logs),
         )
     )
 
@@ -170,6 +182,7 @@ _SECTIONS: Final[dict[str, tuple[str, Callable[[Results], str]]]] = {
     "cache": ("The cache", cache),
     "proofs": ("Batches that are earned", proofs),
     "guarded": ("Keys, limits and the prediction log", guarded),
+    "traces": ("Traces", traces),
     "overload": ("Overload", figures),
     "workers": ("Workers", workers),
     "peers": ("Other servers", peers),

@@ -1,7 +1,7 @@
 """The panels of the dashboard: the one list from which Grafana's JSON and the picture in the documentation are made.
 
 Every query gives series for a gateway that has answered requests, has a certificate, keys, a Redis, a prediction log and a
-cache, and is scraped together with its model server. Without one of them its panels are empty, as their meanings say.
+cache, and is scraped together with its model server. Without one of them its panels are empty or at 0, as their meanings say.
 """
 
 from typing import Final
@@ -268,7 +268,25 @@ _LOG: Final = Row(
     ),
 )
 
-ROWS: Final = (_TRAFFIC, _LATENCY, _BATCHES, _MODELS, _CALLERS, _LOG)
+_TRACES: Final = Row(
+    "Traces",
+    (
+        Panel(
+            "Traces of requests",
+            "Kept, and of those exported. Only with OTEL_EXPORTER_OTLP_ENDPOINT or GATEWAY_TRACES_FILE.",
+            "reqps",
+            (Query("sum by (outcome) (rate(gateway_traces_total[$window]))", "{{outcome}}"),),
+        ),
+        Panel(
+            "Traces that were dropped",
+            "Kept and lost: full (too many waited), failed (not taken by the receiver), stop (not sent before the end).",
+            "reqps",
+            (Query("sum by (reason) (rate(gateway_traces_dropped_total[$window]))", "{{reason}}"),),
+        ),
+    ),
+)
+
+ROWS: Final = (_TRAFFIC, _LATENCY, _BATCHES, _MODELS, _CALLERS, _LOG, _TRACES)
 """The dashboard, from top to bottom."""
 
 PANELS: Final = tuple(panel for row in ROWS for panel in row.panels)

@@ -38,7 +38,7 @@ def check_traces(settings: Settings) -> None:
         SettingsError: the extra is missing, the file cannot be written, both a file and an address are given, or neither is and
             there are to be exemplars.
     """
-    if settings.traces_file is not None and settings.otel.endpoint:
+    if settings.traces_file is not None and settings.otel.receiver is not None:
         raise SettingsError("GATEWAY_TRACES_FILE: expected none beside OTEL_EXPORTER_OTLP_ENDPOINT: traces go to one of them")
     sink = _sink(settings)
     if sink is None and settings.metrics_exemplars == "on":
@@ -59,10 +59,10 @@ def _sink(settings: Settings) -> Sink | None:
             from gateway.tracing.sinks.file import FileSink  # noqa: PLC0415
 
             return FileSink(settings.traces_file)
-        if settings.otel.endpoint:
+        if settings.otel.receiver is not None:
             from gateway.tracing.sinks.otlp import OtlpSink  # noqa: PLC0415
 
-            return OtlpSink(settings.otel.endpoint)
+            return OtlpSink(settings.otel.receiver)
     except ModuleNotFoundError as error:
         variable = "OTEL_EXPORTER_OTLP_ENDPOINT" if settings.traces_file is None else "GATEWAY_TRACES_FILE"
         needed = "is set and traces need the extra otel: pip install 'serving-gateway[otel]'"

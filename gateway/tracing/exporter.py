@@ -12,7 +12,7 @@ from gateway.telemetry import metrics
 from gateway.telemetry.exemplars import Exemplars
 from gateway.telemetry.logs import logger
 from gateway.telemetry.request_metrics import UNKNOWN, Labels
-from gateway.tracing.finished import FinishedSpan, Sink
+from gateway.tracing.finished import Sink
 from gateway.tracing.record import Record
 from gateway.tracing.spans import SpanMaker, is_settled
 from gateway.tracing.tally import Tally
@@ -27,7 +27,7 @@ _HOLD_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
 # The event loop waits for this thread while that makes spans. So it makes a few at a time, and rests.
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 16
 _REST_S: Final = 0.0005
 
 
@@ -100,6 +100,7 @@ class Exporter:
             if not ready:
                 return
             self._write(ready)
+            self._show()
             if self._pause_s and not is_last:
                 self._is_stopping.wait(self._pause_s)
 
@@ -116,9 +117,9 @@ class Exporter:
         return ready
 
     def _write(self, records: list[Record]) -> None:
-        spans: list[FinishedSpan] = []
+        spans: list[bytes] = []
         for number, record in enumerate(records, 1):
-            spans += self._maker.make(record)
+            spans += map(self._sink.encode, self._maker.make(record))
             if number % _AT_ONCE == 0 and not self._is_stopping.is_set():
                 time.sleep(_REST_S)
         for record in records:

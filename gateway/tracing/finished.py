@@ -8,7 +8,10 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 
-Attributes: TypeAlias = Sequence[tuple[str, str | int]]
+BATCH_ID: Final = "inference.batch.id"
+"""The attribute that the spans of a call that was shared, and of the requests that shared it, have alike."""
+
+Attribute: TypeAlias = tuple[str, str | int]
 
 
 class Link(NamedTuple):
@@ -20,7 +23,10 @@ class Link(NamedTuple):
 
 
 class FinishedSpan(NamedTuple):
-    """A span: ``parent_id`` 0 for none, which ``is_remote`` if it is a client's; times in nanoseconds since 1970."""
+    """A span: ``parent_id`` 0 for none, which ``is_remote`` if it is a client's; times in nanoseconds since 1970.
+
+    Its attributes are ``common``, which are likely to be those of other spans too and so are encoded once, and ``own``.
+    """
 
     name: str
     kind: int
@@ -31,9 +37,15 @@ class FinishedSpan(NamedTuple):
     state: str
     started_ns: int
     ended_ns: int
-    attributes: Attributes = ()
+    common: tuple[Attribute, ...] = ()
+    own: Sequence[Attribute] = ()
     links: Sequence[Link] = ()
     is_error: bool = False
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """All of them."""
+        return (*self.common, *self.own)
 
     @property
     def flags(self) -> int:
@@ -46,8 +58,11 @@ class Sink(Protocol):
 
     name: str
 
-    def write(self, spans: Sequence[FinishedSpan]) -> str | None:
-        """Write ``spans``; None, or why they are lost. It may take its time."""
+    def encode(self, span: FinishedSpan) -> bytes:
+        """``span`` as ``write`` takes it."""
+
+    def write(self, spans: Sequence[bytes]) -> str | None:
+        """Write encoded ``spans``; None, or why they are lost. It may take its time."""
 
     def close(self) -> None:
         """Nothing more is written."""

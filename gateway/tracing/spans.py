@@ -5,11 +5,12 @@ others, and they link to it.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from gateway.access.key_text import hide_in_path, hide_secrets
 from gateway.telemetry.spans import OK, CallSpan, RequestSpan, new_span_id
-from gateway.tracing.finished import CLIENT, INTERNAL, SERVER, FinishedSpan, Link
+from gateway.tracing.finished import BATCH_ID, CLIENT, INTERNAL, SERVER, Attribute, FinishedSpan, Link
 from gateway.tracing.record import Record
 from gateway.tracing.route import route_of
 
@@ -25,9 +26,8 @@ class SpanMaker:
 
     def __init__(self, offset_ns: int, server_address: str, server_port: int) -> None:
         self._offset_ns = offset_ns
-        self._server: list[tuple[str, str | int]] = [("server.address", server_address)]
-        if server_port:
-            self._server.append(("server.port", server_port))
+        port = (("server.port", server_port),) if server_port else ()
+        self._server: tuple[Attribute, ...] = (("server.address", server_address), *port)
 
     def make(self, record: Record) -> Iterator[FinishedSpan]:
         """The spans of ``record``. It must be settled, or not be waited for any more; of its calls each has one owner then."""
@@ -67,25 +67,28 @@ class SpanMaker:
         )
 
     def _of_request(self, record: Record, links: list[Link]) -> FinishedSpan:
-        span, route = record.span, route_of(record.path)
-        attributes: list[tuple[str, str | int]] = [
-            ("http.request.method", record.method),
-            ("http.response.status_code", record.status),
-            ("url.path", _text(hide_in_path(record.path))),
-            ("url.scheme", record.scheme),
-            ("client.address", record.client),
-            ("gateway.request.id", record.request_id),
-        ]
-        if route:
-            attributes.append(("http.route", route))
-        if record.user_agent:
-            attributes.append(("user_agent.original", _text(record.user_agent)))
-        if record.error:
-            attributes.append(("error.type", record.error))
-        attributes += _of_inference(record)
-        attributes += [("inference.batch.id", link.batch_id) for link in links[:1]]
+        span = record.span
+        name, common = _named(
+            record.method,
+            record.path,
+            record.scheme,
+            record.client,
+            record.user_agent,
+            record.status,
+            record.error,
+            record.model,
+            record.signature,
+            record.version,
+            record.rows,
+            record.cache,
+        )
+        own: list[Attribute] = [("gateway.request.id", record.request_id)]
+        if record.batch_rows is not None:
+            own.append(("inference.batch.rows", record.batch_rows))
+        if links:
+            own.append((BATCH_ID, links[0].batch_id))
         return FinishedSpan(
-            f"{record.method} {route}" if route else record.method,
+            name,
             SERVER,
             span.trace_id,
             span.span_id,
@@ -94,27 +97,21 @@ class SpanMaker:
             span.state,
             self._ns(record.started_s),
             self._ns(record.ended_s),
-            attributes,
+            common,
+            own,
             links,
             record.status >= _SERVER_ERROR,
         )
 
     def _of_call(self, call: CallSpan, record: Record) -> FinishedSpan:
-        span, others = record.span, len(call.members) > 1
-        attributes: list[tuple[str, str | int]] = [
-            ("rpc.system.name", "grpc"),
-            ("rpc.method", call.method),
-            ("rpc.response.status_code", call.error),
-            *self._server,
-        ]
-        if record.model:
-            attributes.append(("inference.model.name", record.model))
-        if others:
-            attributes += [("inference.batch.requests", len(call.members)), ("inference.batch.id", _batch_id(call))]
-        is_error = call.error != OK
-        if is_error:
-            attributes.append(("error.type", call.error))
-        kept = [member for member in call.members if member.is_kept and member is not span]
+        span, number = record.span, len(call.members)
+        own: list[Attribute] = []
+        links: list[Link] = []
+        if number > 1:
+            batch_id = _batch_id(call)
+            own = [("inference.batch.requests", number), (BATCH_ID, batch_id)]
+            kept = [member for member in call.members if member.is_kept and member is not span]
+            links = [Link(member.trace_id, member.span_id, batch_id) for member in kept]
         return FinishedSpan(
             call.method,
             CLIENT,
@@ -126,9 +123,10 @@ class SpanMaker:
             self._ns(call.started_s),
             # A call that nobody waits for any more may go on.
             self._ns(call.ended_s or record.ended_s),
-            attributes,
-            [Link(member.trace_id, member.span_id, _batch_id(call)) for member in kept],
-            is_error,
+            _of_outcome(call.method, call.error, record.model, self._server),
+            own,
+            links,
+            call.error != OK,
         )
 
     def _ns(self, seconds: float) -> int:
@@ -151,18 +149,56 @@ def is_settled(span: RequestSpan) -> bool:
     return all(call.ended_s and all(member.is_kept is not None for member in call.members) for call in span.calls)
 
 
-def _of_inference(record: Record) -> Iterator[tuple[str, str | int]]:
-    if record.model:
-        yield "inference.model.name", record.model
-        yield "inference.model.signature", record.signature
-        if record.version is not None:
-            yield "inference.model.version", record.version
-    if record.rows is not None:
-        yield "inference.rows", record.rows
-    if record.batch_rows is not None:
-        yield "inference.batch.rows", record.batch_rows
-    if record.cache is not None:
-        yield "inference.cache", record.cache
+@lru_cache(1024)
+def _named(  # noqa: PLR0917 (they are the key of the cache)
+    method: str,
+    path: str,
+    scheme: str,
+    client: str,
+    user_agent: str,
+    status: int,
+    error: str | None,
+    model: str,
+    signature: str,
+    version: int | None,
+    rows: int | None,
+    cache: str | None,
+) -> tuple[str, tuple[Attribute, ...]]:
+    """The name of a request's span, and the attributes that other requests have too."""
+    route = route_of(path)
+    attributes: list[tuple[str, str | int | None]] = [
+        ("http.request.method", method),
+        ("http.response.status_code", status),
+        ("url.path", _text(hide_in_path(path))),
+        ("url.scheme", scheme),
+        ("client.address", client),
+        ("http.route", route or None),
+        ("user_agent.original", _text(user_agent) or None),
+        ("error.type", error or None),
+        ("inference.model.name", model or None),
+        ("inference.model.signature", signature if model else None),
+        ("inference.model.version", version if model else None),
+        ("inference.rows", rows),
+        ("inference.cache", cache),
+    ]
+    known = tuple([(name, value) for name, value in attributes if value is not None])
+    return f"{method} {route}" if route else method, known
+
+
+@lru_cache(1024)
+def _of_outcome(method: str, error: str, model: str, server: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    """The attributes of a call that other calls have too."""
+    attributes: list[Attribute] = [
+        ("rpc.system.name", "grpc"),
+        ("rpc.method", method),
+        ("rpc.response.status_code", error),
+        *server,
+    ]
+    if model:
+        attributes.append(("inference.model.name", model))
+    if error != OK:
+        attributes.append(("error.type", error))
+    return tuple(attributes)
 
 
 def _called_s(record: Record) -> float:

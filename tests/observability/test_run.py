@@ -123,6 +123,13 @@ def test_the_metrics_are_as_prometheus_wants_them(run):
     assert promtool("check", "metrics", stdin=run.last) == (0, "")
 
 
+def test_the_traces_that_were_exported_are_those_in_the_file(run):
+    """But for the last second's, and those that a worker had when it was killed."""
+    [exported] = run.prometheus.query('sum(gateway_traces_total{outcome="exported"})')
+    written = (run.stack.folder / "traces.jsonl").read_text().count('"kind":2')
+    assert exported.points[0][1] == pytest.approx(written, rel=0.05)
+
+
 def test_the_certificates_end_is_that_of_the_file(run):
     [days] = run.prometheus.query("(gateway_certificate_expires_seconds - time()) / 86400")
     assert days.points[0][1] == pytest.approx(2, abs=0.1)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.tracing.finished import FinishedSpan, Link
+from gateway.tracing.finished import BATCH_ID, FinishedSpan, Link
 from gateway.tracing.sinks.resource import SCOPE, resource_attributes
 
 _ERROR: Final = {"code": 2}
@@ -27,9 +27,13 @@ class FileSink:
         self._begin = b""  # after a part of a line, which must not spoil the next one
         self._resource = {"attributes": [_attribute(name, value) for name, value in resource_attributes().items()]}
 
-    def write(self, spans: Sequence[FinishedSpan]) -> str | None:
+    def encode(self, span: FinishedSpan) -> bytes:
+        """``span`` in JSON."""
+        return orjson.dumps(_document(span))
+
+    def write(self, spans: Sequence[bytes]) -> str | None:
         """Append ``spans`` as one line; None, or why they are lost."""
-        in_scope = {"scope": {"name": SCOPE}, "spans": [_encoded(span) for span in spans]}
+        in_scope = {"scope": {"name": SCOPE}, "spans": [orjson.Fragment(span) for span in spans]}
         document = {"resourceSpans": [{"resource": self._resource, "scopeSpans": [in_scope]}]}
         line = self._begin + orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
         try:
@@ -52,7 +56,7 @@ def open_for_append(path: Path) -> FileIO:
     return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def _encoded(span: FinishedSpan) -> dict[str, Any]:
+def _document(span: FinishedSpan) -> dict[str, Any]:
     encoded: dict[str, Any] = {
         "traceId": f"{span.trace_id:032x}",
         "spanId": f"{span.span_id:016x}",
@@ -78,7 +82,7 @@ def _link(link: Link) -> dict[str, Any]:
     return {
         "traceId": f"{link.trace_id:032x}",
         "spanId": f"{link.span_id:016x}",
-        "attributes": [_attribute("inference.batch.id", link.batch_id)],
+        "attributes": [_attribute(BATCH_ID, link.batch_id)],
     }
 
 

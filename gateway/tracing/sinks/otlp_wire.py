@@ -9,17 +9,20 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-from gateway.tracing.finished import FinishedSpan, Link
+from gateway.tracing.finished import BATCH_ID, Attribute, FinishedSpan, Link
 
 _LENGTH_DELIMITED: Final = 2
 _LONGEST_REMEMBERED: Final = 64
-_BATCH_ID: Final = "inference.batch.id"
 
-# Fields 7 and 8 of a span, its times, and 16, its flags: each number behind its key.
-_TIMES: Final = Struct("<BQBQ").pack
+# Fields 1, 2 and 4 of a span, its ids, each behind its key and its length; 7 and 8, its times, and 16, its flags, each behind
+# its key.
+_IDS: Final = Struct("<H16sH8s").pack
+_IDS_KEYS: Final = (0x100A, 0x0812)
+_PARENT_TIMES_FLAGS: Final = Struct("<H8sBQBQHI").pack
+_TIMES_FLAGS: Final = Struct("<BQBQHI").pack
+_PARENT_KEY: Final = 0x0822
 _TIME_KEYS: Final = (7 << 3 | 1, 8 << 3 | 1)
-_FLAGS: Final = Struct("<BBI").pack
-_FLAGS_KEY: Final = (0x85, 0x01)
+_FLAGS_KEY: Final = 0x0185
 _ERROR: Final = b"\x7a\x02\x18\x02"  # field 15: a Status with the code 2
 
 
@@ -32,29 +35,38 @@ def encode_request(resource: Mapping[str, Any], scope: str, spans: Iterable[byte
 
 def encode_span(span: FinishedSpan) -> bytes:
     """``span`` as a field of ScopeSpans."""
+    times = (_TIME_KEYS[0], span.started_ns, _TIME_KEYS[1], span.ended_ns, _FLAGS_KEY, span.flags)
+    parent_id = span.parent_id
     parts = [
-        b"\x0a\x10",
-        span.trace_id.to_bytes(16, "big"),
-        b"\x12\x08",
-        span.span_id.to_bytes(8, "big"),
+        _ids(span.trace_id, span.span_id),
+        _PARENT_TIMES_FLAGS(_PARENT_KEY, parent_id.to_bytes(8, "big"), *times) if parent_id else _TIMES_FLAGS(*times),
         _name_and_kind(span.name, span.kind),
-        _TIMES(_TIME_KEYS[0], span.started_ns, _TIME_KEYS[1], span.ended_ns),
-        _FLAGS(*_FLAGS_KEY, span.flags),
     ]
-    if span.parent_id:
-        parts += (b"\x22\x08", span.parent_id.to_bytes(8, "big"))
     if span.state:
         parts.append(_field(3, span.state.encode()))
-    parts += [_attribute(9, name, value) for name, value in span.attributes]
-    parts += [_link(link) for link in span.links]
+    if span.common:
+        parts.append(_common(span.common))
+    if span.own:
+        parts += [_attribute(9, name, value) for name, value in span.own]
+    if span.links:
+        parts += [_link(link) for link in span.links]
     if span.is_error:
         parts.append(_ERROR)
     return _field(2, b"".join(parts))
 
 
+def _ids(trace_id: int, span_id: int) -> bytes:
+    """Fields 1 and 2 of a span, and of a link."""
+    return _IDS(_IDS_KEYS[0], trace_id.to_bytes(16, "big"), _IDS_KEYS[1], span_id.to_bytes(8, "big"))
+
+
 def _link(link: Link) -> bytes:
-    ids = (b"\x0a\x10", link.trace_id.to_bytes(16, "big"), b"\x12\x08", link.span_id.to_bytes(8, "big"))
-    return _field(13, b"".join((*ids, _attribute(4, _BATCH_ID, link.batch_id))))
+    return _field(13, _ids(link.trace_id, link.span_id) + _attribute(4, BATCH_ID, link.batch_id))
+
+
+@lru_cache(1024)
+def _common(attributes: tuple[Attribute, ...]) -> bytes:
+    return b"".join([_made(9, name, value) for name, value in attributes])
 
 
 @lru_cache(256)

@@ -1,5 +1,6 @@
 """A ragged or sparse tensor in a signature, which no server can take or give: told in plain words, in every dialect."""
 
+import numpy as np
 import pytest
 
 from gateway.backend.stubs import DataType, SignatureDef
@@ -132,7 +133,7 @@ def test_the_documentation_says_why_and_has_no_example_of_it(composite):
 
 def test_an_output_that_is_not_asked_for_stands_in_nobodys_way(client):
     proto = declared("outputs", "ragged")
-    client.fake.models["c"] = {1: Version(lambda inputs: {"y": inputs["x"]}, {"serving_default": proto})}
+    client.fake.models["c"] = {1: Version(lambda inputs: {"y": np.ones(1, np.int64)}, {"serving_default": proto})}
     assert client.post("/v2/models/c/infer", INFER | {"outputs": [{"name": "y"}]}).status_code == 200
     assert client.post("/v2/models/c/infer", INFER | {"outputs": [{"name": "c"}]}).status_code == 501
 

@@ -12,7 +12,8 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.telemetry import metrics, shared_values
+from gateway.telemetry import shared_values
+from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.shared_values import SharedValues
 from tests.waiting import wait_for
 
@@ -94,7 +95,8 @@ import json, os, sys
 from pathlib import Path
 from gateway.telemetry.shared_values import SharedValues
 SharedValues(Path(sys.argv[1])).use()
-from gateway.telemetry.metrics import REFUSALS, render_metrics
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.metrics import REFUSALS
 REFUSALS.inc(5)
 child = os.fork()
 if child == 0:
@@ -102,7 +104,7 @@ if child == 0:
     os._exit(0)
 os.waitpid(child, 0)
 REFUSALS.inc(1)
-lines = render_metrics(sys.argv[1]).decode().splitlines()
+lines = Exposition(sys.argv[1]).text().decode().splitlines()
 print(json.dumps([line for line in lines if line.startswith("gateway_refusals_total")]))
 """
 
@@ -120,8 +122,10 @@ def test_what_a_process_of_the_same_number_counted_before_is_still_counted(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("read", "nothing"), [(metrics.models_not_ready, frozenset()), (metrics.render_metrics, b"")], ids=["readiness", "metrics"]
+    ("read", "nothing"),
+    [(Exposition.models_not_ready, frozenset()), (Exposition.text, b""), (Exposition.openmetrics, b"# EOF\n")],
+    ids=["readiness", "text", "openmetrics"],
 )
 def test_a_file_in_which_nothing_is_yet_can_be_read(tmp_path, read, nothing):
     shared_values._make(tmp_path / "gauge_livemin_1.db")
-    assert read(str(tmp_path)) == nothing
+    assert read(Exposition(str(tmp_path))) == nothing

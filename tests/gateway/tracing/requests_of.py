@@ -28,6 +28,9 @@ class KeepingSink:
         self.release.set()
         self.is_closed = False
 
+    def encode(self, span):
+        return span
+
     def write(self, spans):
         self.writes += 1
         self.release.wait()

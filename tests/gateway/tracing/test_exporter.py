@@ -2,6 +2,8 @@
 
 import time
 
+from prometheus_client import REGISTRY
+
 from gateway.tracing.exporter import BATCH, MAX_WAITING
 from tests.gateway.tracing.requests_of import KeepingSink, end, model_call, request, tracing
 from tests.waiting import wait_for
@@ -10,6 +12,10 @@ from tests.waiting import wait_for
 def keep(tracer, number):
     for _ in range(number):
         end(tracer, request(tracer))
+
+
+def counted(reason):
+    return REGISTRY.get_sample_value("gateway_traces_dropped_total", {"reason": reason}) or 0.0
 
 
 def is_exact(tally):
@@ -59,7 +65,7 @@ def test_a_sink_that_hangs_is_not_waited_for_at_the_end_and_what_it_had_counts_a
 
 
 def test_a_sink_that_fails_is_left_alone_for_longer_each_time_and_used_again_when_it_takes_spans():
-    sink = KeepingSink("HTTP status 500")
+    sink, lost = KeepingSink("HTTP status 500"), counted("failed")
     tracer, exporter = tracing(sink, 1.0)
     exporter.start()
     keep(tracer, 5 * BATCH)
@@ -67,6 +73,7 @@ def test_a_sink_that_fails_is_left_alone_for_longer_each_time_and_used_again_whe
     tally = exporter.tally
     assert tally.waiting >= 2 * BATCH
     assert sink.writes <= 3
+    wait_for(lambda: counted("failed") - lost == tally.failed)  # not only when it is over
     sink.reason = None
     exporter.close(10)
     assert tally.exported >= 2 * BATCH
