@@ -339,12 +339,12 @@ def hold_from(backend, number):
     """Keeps the call of this number and the later ones until the event is set."""
     gate, run = asyncio.Event(), backend.predict
 
-    async def held(*arguments):
+    async def held(*arguments, **spans):
         if len(backend.calls) + 1 >= number:
             backend.calls.append(arguments[2]["x"])
             await gate.wait()
             backend.calls.pop()
-        return await run(*arguments)
+        return await run(*arguments, **spans)
 
     backend.predict = held
     return gate

@@ -472,11 +472,11 @@ async def test_rows_of_a_batch_that_another_version_answered_are_not_handed_out(
         await clients.queued(2)
         run = backend.predict
 
-        async def roll_out(*arguments):
+        async def roll_out(*arguments, **spans):
             if len(arguments[2]["x"]) == 2:
                 backend.version = 2
                 backend.run = lambda x: {"y": np.cumsum(x, axis=0)}
-            return await run(*arguments)
+            return await run(*arguments, **spans)
 
         backend.predict = roll_out
         backend.gate.set()
@@ -493,11 +493,11 @@ async def answered_by_another(clients, happens):
     backend, run = clients.backend, clients.backend.predict
     clients.records.of(KIND).most_rows = 8
 
-    async def late(*arguments):
+    async def late(*arguments, **spans):
         if len(arguments[2]["x"]) == 4:
             backend.predict = run
             happens()
-        return await run(*arguments)
+        return await run(*arguments, **spans)
 
     backend.predict = late
     backend.gate.clear()
