@@ -20,7 +20,7 @@ from tests.waiting import free_port, wait_for
 
 pytestmark = pytest.mark.stack
 
-REQUESTS = 10_000 if os.environ.get("LONG_TESTS") else 3_000
+REQUESTS = 10_000 if os.environ.get("LONG_TESTS") else 640
 MODEL = "/v1/models/half_plus_two:predict"
 PREDICT = "tensorflow.serving.PredictionService/Predict"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

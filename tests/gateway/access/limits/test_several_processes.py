@@ -10,6 +10,7 @@ from tests.gateway.access.limits.workers import Load, Running, fewest_in_full, m
 
 IS_LONG = os.environ.get("LONG_TESTS") == "1"
 PERIOD_S = 60 if IS_LONG else 3
+LOSSES = [(1, "kill", "start"), (4, "hang", "go_on"), (1, "hang", "go_on"), (4, "kill", "start")]
 LIMIT = f"100/{PERIOD_S}s"
 AMOUNT = 100
 # By so much may four gateways exceed the limit while they do not see each other: one each, or a second's part of the limit.
@@ -67,8 +68,7 @@ def test_gateways_that_share_a_redis_admit_no_more_than_the_limit(redis, gateway
     assert logs == [""] * gateways
 
 
-@pytest.mark.parametrize("gateways", [1, 4])
-@pytest.mark.parametrize(("lose", "restore"), [("kill", "start"), ("hang", "go_on")])
+@pytest.mark.parametrize(("gateways", "lose", "restore"), LOSSES if IS_LONG else LOSSES[:2])
 def test_without_redis_the_gateways_go_on_with_their_shares_and_are_exact_again_when_it_is_back(redis, gateways, lose, restore):
     lost_s, back_s = 1.5 * PERIOD_S, 3.5 * PERIOD_S
     restored_ns = []
