@@ -151,7 +151,7 @@ class Edge:
 def id_of(call: Call) -> str:
     """The id that the client gave if it is a proper one, without any key that is in it; otherwise a new one."""
     given = call.headers.get("x-request-id")
-    return hide_secrets(given) if given and _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+    return hide_secrets(given) if given and _REQUEST_ID.match(given) else random.getrandbits(128).to_bytes(16, "big").hex()
 
 
 def _refused(call: Call, error: GatewayError) -> Answer:
@@ -164,7 +164,7 @@ def _refused(call: Call, error: GatewayError) -> Answer:
 def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": hide_in_path(call.path), "status": status}
     if call.span is not None:
-        fields["trace_id"] = f"{call.span.trace_id:032x}"
+        fields["trace_id"] = call.span.trace_id.to_bytes(16, "big").hex()
     if trace is not None:
         fields["model"] = trace.model
         fields["version"] = trace.version
