@@ -93,7 +93,7 @@ class Edge:
             self._finish(call, _refused(call, Cancelled("the client went away")))
             raise
         except MemoryError:
-            log.error("request.no_memory", id=call.id, path=call.path, bytes=len(call.body))  # noqa: TRY400 - a traceback is large
+            log.error("request.no_memory", id=call.id, path=hide_in_path(call.path), bytes=len(call.body))  # noqa: TRY400
             answer = _refused(call, out_of_memory())
         except Exception:
             log.exception("request.failed", id=call.id, path=hide_in_path(call.path))
