@@ -43,7 +43,7 @@ test-faults: $(VENV)/.dev  ## Let one thing after the other fail under load (as 
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 .PHONY: fault-table
-fault-table: $(VENV)/.dev  ## Do it for longer, and write what came of it into FAULTS.md (ten minutes; needs root)
+fault-table: $(VENV)/.dev  ## Run the same faults for longer, and write FAULTS.md (ten minutes; needs root)
 	LONG_TESTS=1 FAULT_TABLE=1 $(BIN)/python -m pytest tests/faults -k "not documentation" $(PYTEST_ARGS)
 
 .PHONY: compose-test
@@ -60,7 +60,7 @@ bench: $(VENV)/.bench  ## Measure the gateway beside what one would use without 
 	$(BIN)/python -m benchmarks run $(BENCH_ARGS)
 
 .PHONY: bench-peers
-bench-peers: $(VENV)/.bench  ## Measure it beside other model servers, which it installs under .bench/ (BENCH_ARGS=--help)
+bench-peers: $(VENV)/.bench  ## Measure the gateway beside other model servers, which are installed under .bench/ (BENCH_ARGS=--help)
 	$(BIN)/python -m benchmarks peers $(BENCH_ARGS)
 
 .PHONY: bench-instructions

@@ -73,8 +73,8 @@ class ServingTls:
 def serving_tls(ca: Path | None, certificate: Path | None, key: Path | None, name: str) -> ServingTls | None:
     """The files as one value; None without any of them. Raises ValueError when one is missing that another one needs."""
     if (certificate is None) != (key is None):
-        missing = CERT if certificate is None else KEY
-        raise ValueError(f"{missing}: expected the path of a file, because the other one of certificate and key is given")
+        missing, given = (CERT, KEY) if certificate is None else (KEY, CERT)
+        raise ValueError(f"{missing}: expected the path of a file, because {given} is given")
     if ca is None and (certificate is not None or name):
         given = NAME if certificate is None else CERT
         raise ValueError(f"{CA}: expected the path of a file, because {given} is given")

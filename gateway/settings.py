@@ -344,8 +344,9 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     except ValueError as error:  # of OpenTelemetry's variables, in our words
         raise SettingsError(str(error)) from error
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        missing = "GATEWAY_TLS_CERT" if settings.tls_cert is None else "GATEWAY_TLS_KEY"
-        raise SettingsError(f"{missing}: expected the path of a file, because the other one of certificate and key is given")
+        names = "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"
+        missing, given_one = names if settings.tls_cert is None else names[::-1]
+        raise SettingsError(f"{missing}: expected the path of a file, because {given_one} is given")
     try:
         settings.serving_tls()
     except ValueError as error:

@@ -12,6 +12,8 @@
 # Those that compose hands through, and the gateway's own, are in .env.example.
 set -eu
 
+# Debian has nginx where only root looks for programs.
+PATH=$PATH:/usr/sbin
 here=$(dirname "$0")
 listen=${EDGE_LISTEN:-8443}
 upstream=${EDGE_UPSTREAM:-gateway:8080}
@@ -47,20 +49,33 @@ check_settings() {
   number='[0-9]{1,10}'
   positive='[1-9][0-9]{0,9}'
   path='/[A-Za-z0-9_./-]*'
-  check EDGE_LISTEN "$listen" '([0-9.]+:|\[[0-9a-f:]+\]:)?[0-9]{1,5}' 'a port, or an address and a port'
-  check EDGE_UPSTREAM "$upstream" '([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):[0-9]{1,5}' 'host:port'
+  port='([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+  check EDGE_LISTEN "$listen" "([0-9.]+:|\\[[0-9a-f:]+\\]:)?$port" 'a port from 1 to 65535, or an address and a port'
+  check EDGE_UPSTREAM "$upstream" "([A-Za-z0-9._-]+|\\[[0-9a-f:]+\\]):$port" 'host:port'
   check EDGE_TLS_DIR "$tls_dir" "$path" 'the absolute path of a folder, of letters, digits, _, ., - and /'
   check EDGE_SELF_DIR "$self_dir" "$path" 'the absolute path of a folder, of letters, digits, _, ., - and /'
   check EDGE_RUN_DIR "$run_dir" "$path" 'the absolute path of a folder, of letters, digits, _, ., - and /'
   check EDGE_ACCESS_LOG "$access_log" "$path" 'the absolute path of a file, of letters, digits, _, ., - and /'
-  check EDGE_WATCH_SECONDS "$watch_s" '[0-9]{1,5}(\.[0-9]{1,3})?' 'seconds'
+  check EDGE_WATCH_SECONDS "$watch_s" '0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9])|[1-9][0-9]{0,4}(\.[0-9]{1,3})?' 'seconds, more than 0'
   check EDGE_NAME "$name" '[A-Za-z0-9.-]{1,64}' 'a host name or an IPv4 address'
+  # Without a letter it is no host name.
+  case $name in
+    *[!0-9.]*) ;;
+    *) check EDGE_NAME "$name" '[0-9]{1,3}(\.[0-9]{1,3}){3}' 'a host name or an IPv4 address' ;;
+  esac
   check EDGE_HSTS_SECONDS "$hsts_s" "$number" 'seconds, or 0 for none'
   check EDGE_METRICS "$metrics" 'on|off' 'on or off'
   check EDGE_REQUESTS_PER_ADDRESS "$requests_per_address" '[1-9][0-9]{0,4}' 'a number from 1 to 99999'
   check GATEWAY_MAX_BODY_BYTES "$max_body_bytes" "$positive" 'bytes'
   check GATEWAY_READ_TIMEOUT_MS "$read_timeout_ms" "$positive" 'milliseconds'
   check GATEWAY_PREDICT_TIMEOUT_MS "$predict_timeout_ms" "$positive" 'milliseconds'
+  check_folders
+}
+
+# /tls need not be there, which is the folder when EDGE_TLS_DIR is not set.
+check_folders() {
+  [ -z "${EDGE_TLS_DIR:-}" ] || [ -d "$tls_dir" ] || fail "EDGE_TLS_DIR=$tls_dir: expected a folder, and there is none"
+  [ -d "$run_dir" ] && [ -w "$run_dir" ] || fail "EDGE_RUN_DIR=$run_dir: expected a folder in which user $(id -u) can write"
 }
 
 # Sets certificate and key: those that are given, or otherwise self-signed ones.
@@ -89,7 +104,8 @@ make_certificate() {
     openssl x509 -noout -checkend 2592000 -in "$certificate" >/dev/null 2>&1; then
     return
   fi
-  new=$(mktemp -d "$self_dir/edge-new.XXXXXX") || fail "$self_dir: user $(id -u) must be able to write there"
+  new=$(mktemp -d "$self_dir/edge-new.XXXXXX" 2>/dev/null) ||
+    fail "EDGE_SELF_DIR=$self_dir: expected a folder in which user $(id -u) can write"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 -subj "/CN=$name" \
     -addext "subjectAltName=$subject_kind:$name,DNS:localhost,IP:127.0.0.1" \
     -keyout "$new/key" -out "$new/cert" 2>"$new/log" || fail "no certificate could be made: $(tail -n 1 "$new/log")"
@@ -160,6 +176,7 @@ watch() {
 }
 
 umask 077
+command -v nginx >/dev/null || fail "there is no nginx: install it (Debian: apt-get install nginx)"
 check_settings
 count_connections
 write_config

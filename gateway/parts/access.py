@@ -97,7 +97,5 @@ def _unused(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "GATEWAY_REDIS_URL", "without GATEWAY_KEYS_FILE and GATEWAY_ADDRESS_LIMITS nothing is limited"
     if has_address_limits and has_keys:
         yield "GATEWAY_ADDRESS_LIMITS", "with GATEWAY_KEYS_FILE each key has its own limits, and what has no key is refused"
-    if settings.trusted_proxies and (has_keys or not has_address_limits):
-        yield "GATEWAY_TRUSTED_PROXIES", "only GATEWAY_ADDRESS_LIMITS without GATEWAY_KEYS_FILE looks at addresses"
     if settings.metrics_key == "on" and not has_keys:
         yield "GATEWAY_METRICS_KEY", "without GATEWAY_KEYS_FILE no route needs a key"

@@ -19,6 +19,8 @@ from tests.stack.conftest import ROOT
 from tests.waiting import free_port, wait_for
 
 ENTRYPOINT = ROOT / "deploy" / "nginx" / "entrypoint.sh"
+# What a user who is not root has on Debian.
+_WITHOUT_SBIN = ":".join(folder for folder in os.environ["PATH"].split(":") if not folder.endswith("sbin"))
 _PROGRAMS = {"nginx": "nginx", "openssl": "openssl", "curl": "curl"}
 
 
@@ -33,7 +35,7 @@ class Edge:
         self.certificate = folder / "self" / "edge-cert.pem"
         self._identity = identity
         self._environment = {
-            "PATH": f"{os.environ['PATH']}:/usr/sbin",
+            "PATH": _WITHOUT_SBIN,
             "EDGE_LISTEN": f"127.0.0.1:{self.port}",
             "EDGE_UPSTREAM": f"127.0.0.1:{upstream_port}",
             "EDGE_TLS_DIR": str(self.tls_dir),

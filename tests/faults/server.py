@@ -130,7 +130,7 @@ def wrong_dtype(scene: Faked) -> Iterator[None]:
     faked,
     gets=(503, 504),
     is_right=_half_plus_two_or_large,
-    remark="they are passed on; who waits longer than the deadline gets 504",
+    remark="they are passed on; a request that waits longer than the deadline gets 504",
 )
 def oversized(scene: Faked) -> Iterator[None]:
     scene.answer(lambda inputs: {"y": np.zeros((inputs["x"].shape[0], _LARGE), np.float32)})

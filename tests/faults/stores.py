@@ -79,17 +79,17 @@ def postgres_stopped(scene: Logged) -> Iterator[None]:
     yield from _out(scene)
 
 
-@fault("21a", "PostgreSQL hangs", _logged(outages.postgres_hangs), remark="likewise")
+@fault("21a", "PostgreSQL hangs", _logged(outages.postgres_hangs), remark="as 20a")
 def postgres_hangs(scene: Logged) -> Iterator[None]:
     yield from _out(scene)
 
 
-@fault("22a", "PostgreSQL refuses the password", _logged(outages.postgres_wrong_password), remark="likewise")
+@fault("22a", "PostgreSQL refuses the password", _logged(outages.postgres_wrong_password), remark="as 20a")
 def postgres_refuses(scene: Logged) -> Iterator[None]:
     yield from _out(scene)
 
 
-@fault("23a", "PostgreSQL's disk is full", _logged(outages.postgres_disk_full), remark="likewise")
+@fault("23a", "PostgreSQL's disk is full", _logged(outages.postgres_disk_full), remark="as 20a")
 def postgres_full(scene: Logged) -> Iterator[None]:
     # The file of the table may have 1 MiB, which pages that are hardly used fill sooner.
     with psycopg.connect(scene.outage.address, autocommit=True) as connection:
@@ -106,7 +106,7 @@ def redis_killed(scene: Shared) -> Iterator[None]:
     _wait_until_found(scene)
 
 
-@fault("21b", "Redis hangs", shared, remark="likewise")
+@fault("21b", "Redis hangs", shared, remark="as 20b")
 def redis_hangs(scene: Shared) -> Iterator[None]:
     scene.redis.hang()
     _wait_until_lost(scene)
@@ -115,7 +115,7 @@ def redis_hangs(scene: Shared) -> Iterator[None]:
     _wait_until_found(scene)
 
 
-@fault("22b", "Redis wants a password", shared, remark="likewise")
+@fault("22b", "Redis wants a password", shared, remark="as 20b")
 def redis_refuses(scene: Shared) -> Iterator[None]:
     _redis(scene, "CONFIG", "SET", "requirepass", _PASSWORD)
     _redis(scene, "CLIENT", "KILL", "TYPE", "normal", password=_PASSWORD)
@@ -125,7 +125,7 @@ def redis_refuses(scene: Shared) -> Iterator[None]:
     _wait_until_found(scene)
 
 
-@fault("23b", "Redis has no memory left", shared, remark="likewise")
+@fault("23b", "Redis has no memory left", shared, remark="as 20b")
 def redis_full(scene: Shared) -> Iterator[None]:
     _redis(scene, "CONFIG", "SET", "maxmemory", "1")
     _wait_until_lost(scene)

@@ -259,10 +259,16 @@ def test_a_removed_setting_is_named_as_removed_with_what_there_is_instead(variab
 
 
 @pytest.mark.parametrize(
-    ("given", "missing"), [("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"), ("GATEWAY_TLS_KEY", "GATEWAY_TLS_CERT")]
+    ("given", "missing"),
+    [
+        ("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"),
+        ("GATEWAY_TLS_KEY", "GATEWAY_TLS_CERT"),
+        ("GATEWAY_SERVING_TLS_CERT", "GATEWAY_SERVING_TLS_KEY"),
+        ("GATEWAY_SERVING_TLS_KEY", "GATEWAY_SERVING_TLS_CERT"),
+    ],
 )
 def test_certificate_and_key_come_together(given, missing):
-    with pytest.raises(SettingsError, match=f"^{missing}: expected the path of a file"):
+    with pytest.raises(SettingsError, match=f"^{missing}: expected the path of a file, because {given} is given$"):
         settings_from_environment({given: "/tls/file.pem"})
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,10 +41,15 @@ def test_what_the_start_makes_of_the_configuration_is_valid(tmp_path, settings):
     assert ("authorization" in job) == ("GATEWAY_METRICS_KEY" in settings)
 
 
-def test_every_alert_fires_and_does_not_fire_when_it_should(tmp_path):
-    for file in (*FOLDER.glob("*.yml"), CASES):
-        shutil.copy(file, tmp_path)
-    code, printed = promtool("test", "rules", CASES.name, cwd=tmp_path)
+def test_a_start_with_a_bad_setting_ends_and_names_it(tmp_path):
+    environment = {"GATEWAY_METRICS_KEY": "yes", "PROMETHEUS_CONFIG_DIR": str(tmp_path)}
+    command = ["sh", str(FOLDER / "start.sh"), "--version"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (1, "prometheus: GATEWAY_METRICS_KEY=yes: expected on or off\n")
+
+
+def test_every_alert_fires_and_does_not_fire_when_it_should():
+    code, printed = promtool("test", "rules", str(CASES.relative_to(ROOT)), cwd=ROOT)
     assert code == 0, printed
 
 

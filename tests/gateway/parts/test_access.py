@@ -17,9 +17,11 @@ VALUES = {LIMITS: "5/min", PROXIES: "10.0.0.0/8", METRICS: "on", REDIS: "redis:/
     [
         ((), False, []),
         ((LIMITS, PROXIES, REDIS), False, []),
-        ((PROXIES, METRICS, REDIS), False, [REDIS, PROXIES, METRICS]),
+        ((METRICS, REDIS), False, [REDIS, METRICS]),
+        # Behind nginx a proxy is believed for the https:// in the pages too.
+        ((PROXIES,), False, []),
         ((METRICS, REDIS), True, []),
-        ((LIMITS, PROXIES), True, [LIMITS, PROXIES]),
+        ((LIMITS, PROXIES), True, [LIMITS]),
     ],
 )
 def test_a_setting_without_effect_is_told_once(tmp_path, given, has_keys, unused):
