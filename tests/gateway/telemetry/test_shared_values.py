@@ -5,6 +5,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,12 +34,18 @@ def shown(folder: Path) -> dict[str, float]:
     return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
 
 
-@pytest.fixture
-def limit_files():
-    """Let no file of this process become longer than so many bytes, as if the disk were full: without root, ENOSPC is EFBIG."""
+@contextmanager
+def files_up_to(most_bytes: int) -> Iterator[None]:
+    """Let no file of this process become longer, as if the disk were full: without root, ENOSPC is EFBIG.
+
+    Only for the block: what pytest prints may go to a file, too.
+    """
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, usual[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def test_a_number_is_shown_as_it_was_written(tmp_path):
@@ -61,27 +69,25 @@ def test_files_have_no_holes_however_many_numbers_there_are(tmp_path):
     assert shown(tmp_path) == {str(number): number for number in range(3000)}
 
 
-def test_a_number_without_room_counts_in_memory_and_is_shown_when_there_is_room(tmp_path, limit_files):
+def test_a_number_without_room_counts_in_memory_and_is_shown_when_there_is_room(tmp_path):
     shared = SharedValues(tmp_path)
-    limit_files(1 << 16)
     with structlog.testing.capture_logs() as told:
-        made = [counter(shared, str(number)) for number in range(1000)]
-        for one in made:
-            one.inc(3)
+        with files_up_to(1 << 16):
+            made = [counter(shared, str(number)) for number in range(1000)]
+            for one in made:
+                one.inc(3)
         assert all(one.get() == 3 for one in made)
         those_with_room = shown(tmp_path)
         assert 0 < len(those_with_room) < 1000
         assert set(those_with_room.values()) == {3}
-        limit_files(1 << 20)
         wait_for(lambda: made[-1].set(4) or len(shown(tmp_path)) == 1000)
     assert shown(tmp_path) == {str(number): 3 for number in range(999)} | {"999": 4}
     assert [event["event"] for event in told] == ["metrics.no_room", "metrics.room_again"]
 
 
-def test_where_there_is_no_room_at_all_no_file_is_left_and_the_reason_is_told(tmp_path, limit_files):
+def test_where_there_is_no_room_at_all_no_file_is_left_and_the_reason_is_told(tmp_path):
     shared = SharedValues(tmp_path)
-    limit_files(0)
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as told, files_up_to(0):
         made = [counter(shared, str(number)) for number in range(3)]
     assert [one.get() for one in made] == [0, 0, 0]
     assert list(tmp_path.iterdir()) == []
