@@ -112,10 +112,12 @@ def test_a_model_is_added_without_a_restart(stack, say):
     stack.compose("run", "--rm", "-T", "export", "publish", "/models/half_plus_two/1", "--name", "added")
     config = stack.directory / "serving_config" / "models.config"
     entry = '  config { name: "added" base_path: "/models/added" model_platform: "tensorflow" }\n}\n'
-    config.write_text(config.read_text().rstrip().removesuffix("}") + entry)
+    before = config.read_text()
+    config.write_text(before.rstrip().removesuffix("}") + entry)
     say("a model was added to models.config")
     wait_for(lambda: stack.post("/v1/models/added:predict", HALF_PLUS_TWO).status_code == 200, 30, 0.2)
     wait_for(lambda: "added" in {model["name"] for model in stack.get("/readyz").json()["models"]}, 30, 0.2)
+    config.write_text(before)  # a later start finds only models that are there
     assert stack.inspect("serving")["State"]["StartedAt"] == started
 
 
