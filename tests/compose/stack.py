@@ -16,6 +16,8 @@ from tests.compose.engine import REPOSITORY
 from tests.waiting import free_port
 
 SERVICES = ("export", "serving", "gateway")
+# PostgreSQL keeps it in its volume, which all tests of a run share.
+POSTGRES_PASSWORD = "s3cret@of/the:stack"  # noqa: S105 - of a server that ends with its run
 _CHECKED_OUT = (
     "Dockerfile", ".dockerignore", "docker-compose.yml", "requirements", "gateway", "model_server", "model_export",
     "serving_config", "deploy",

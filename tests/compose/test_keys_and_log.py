@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compose.hardening import assert_no_privileges
-from tests.compose.stack import CommandError, Stack
+from tests.compose.stack import POSTGRES_PASSWORD, CommandError, Stack
 from tests.compose.traffic import HALF_PLUS_TWO
 from tests.waiting import wait_for
 
@@ -14,9 +14,8 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 PREDICT = "/v1/models/half_plus_two:predict"
 BESIDE = ("redis", "postgres")
 # An address would need these characters quoted.
-PASSWORD = "s3cret@of/the:stack"  # noqa: S105 - of a server that ends with its test
 PROFILES = "COMPOSE_PROFILES=redis,postgres\n"
-SETTINGS = f"""{PROFILES}POSTGRES_PASSWORD={PASSWORD}
+SETTINGS = f"""{PROFILES}POSTGRES_PASSWORD={POSTGRES_PASSWORD}
 GATEWAY_KEYS_FILE=/keys/keys.jsonl
 GATEWAY_REDIS_URL=redis://redis:6379/0
 GATEWAY_PREDICTION_LOG=postgresql://gateway@postgres/predictions
@@ -155,7 +154,7 @@ def test_no_container_writes_a_secret_into_its_log(guarded, alice, bob):
     written = guarded.logs()
     assert "prediction_log.back" in written
     assert "database system is ready" in written
-    for secret in (PASSWORD, alice, bob):
+    for secret in (POSTGRES_PASSWORD, alice, bob):
         assert secret not in written
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from deploy.observability import prometheus_api
-from tests.compose.stack import Stack
+from tests.compose.stack import POSTGRES_PASSWORD, Stack
 from tests.compose.traffic import HALF_PLUS_TWO
 from tests.waiting import wait_for
 
@@ -17,13 +17,13 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
 PREDICT = "/v1/models/half_plus_two:predict"
 BESIDE = ("nginx", "redis", "postgres", "prometheus")
-SETTINGS = """COMPOSE_PROFILES=edge,monitoring,redis,postgres
+SETTINGS = f"""COMPOSE_PROFILES=edge,monitoring,redis,postgres
 GATEWAY_TRUSTED_PROXIES=172.16.0.0/12
 GATEWAY_KEYS_FILE=/keys/keys.jsonl
 GATEWAY_REDIS_URL=redis://redis:6379/0
 GATEWAY_PREDICTION_LOG=postgresql://gateway@postgres/predictions
 GATEWAY_TRACES_FILE=/log/traces.jsonl
-POSTGRES_PASSWORD=any-text-of-yours
+POSTGRES_PASSWORD={POSTGRES_PASSWORD}
 TF_CPP_MAX_VLOG_LEVEL=1
 """
 
