@@ -3,9 +3,24 @@
 import json
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+_CONFIG = """[ca]
+default_ca = own
+[own]
+database = {folder}/index.txt
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = names
+[names]
+commonName = supplied
+"""
+# Python 3.13 asks an authority to say that it is one.
+_MAY_SIGN = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
@@ -28,10 +43,16 @@ class Authority:
         """A new certificate for the DNS ``name``, or for ``alternatives`` (`IP:127.0.0.1`); with -1 ``days`` it has expired."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternatives or f'DNS:{name}'}\n")
+        extensions.write_text(f"subjectAltName={alternatives or f'DNS:{name}'}\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", *_KEY, "-subj", f"/CN={name}", "-keyout", pair.key, "-out", request)
-        signer = ("-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial", "-extfile", extensions)
-        _openssl("x509", "-req", "-in", request, *signer, "-days", days, "-out", pair.certificate)
+        now = datetime.now(UTC)
+        # Only ``openssl ca`` makes certificates that have expired in every version: ``x509`` no longer takes -days -1.
+        config = self.folder / "ca.cnf"
+        config.write_text(_CONFIG.format(folder=self.folder))
+        (self.folder / "index.txt").touch()
+        signer = ("-config", config, "-cert", self.certificate, "-keyfile", self.key, "-extfile", extensions)
+        times = ("-startdate", _time(now - timedelta(days=2)), "-enddate", _time(now + timedelta(days=days)))
+        _openssl("ca", "-batch", "-notext", *signer, *times, "-in", request, "-out", pair.certificate)
         return pair
 
 
@@ -40,7 +61,9 @@ def authority(folder: Path, name: str) -> Authority:
     made = folder / name
     made.mkdir()
     files = Authority(made, made / "ca.pem", made / "ca.key")
-    _openssl("req", "-x509", *_KEY, "-days", "2", "-subj", f"/CN={name}", "-keyout", files.key, "-out", files.certificate)
+    _openssl(
+        "req", "-x509", *_KEY, *_MAY_SIGN, "-days", "2", "-subj", f"/CN={name}", "-keyout", files.key, "-out", files.certificate
+    )
     return files
 
 
@@ -58,6 +81,10 @@ def put(source: Path, target: Path) -> None:
     new = target.with_name(f"{target.name}.new")
     new.write_bytes(source.read_bytes())
     new.replace(target)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y%m%d%H%M%SZ}"
 
 
 def _quoted(path: Path) -> str:
