@@ -19,10 +19,11 @@ import pytest
 from benchmarks import logged_rows
 from benchmarks.__main__ import GROUPS
 from benchmarks.bench import Bench
+from benchmarks.beside import CLIENTS, ratios
 from benchmarks.contender import JSON, Call, Contender, Encoding, Program
 from benchmarks.errors import BenchError, WrongAnswer
 from benchmarks.groups import guarded, traces
-from benchmarks.groups.guarded import CLIENTS, GUARDS, Guard
+from benchmarks.groups.guarded import GUARDS, Guard
 from benchmarks.groups.overload import recovery_s
 from benchmarks.groups.peers import Entrant, turns
 from benchmarks.load import answer, exchange
@@ -185,7 +186,7 @@ def test_costs_are_told_as_ratios_of_windows_of_the_same_round():
         [Sample(rps, 1, 1, 1, cpu, 1, 0, 1, 0, 0) for rps, cpu in pairs] for pairs in ([(9, 2), (4, 8)], [(3, 4), (2, 4)])
     ]
     costly, plain = (Point(name, {}, tuple(samples)) for name, samples in zip(("costly", "plain"), windows, strict=True))
-    assert guarded.ratios(costly, plain) == {"front_cpu_us": [0.5, 2], "rps": [3, 2]}
+    assert ratios(costly, plain, guarded.FIELDS) == {"front_cpu_us": [0.5, 2], "rps": [3, 2]}
 
 
 @needs_wrk

@@ -2,10 +2,6 @@
 
 Every gateway gets the same requests, which carry some keys in turn; one that asks for none does not look at them. The limits
 are rates, because a limit whose requests are counted one by one has at most 256 of them, which a benchmark would use up.
-
-A gateway is started for its turn in a round and ended after it. With 32 clients one process joins 7 requests into a call and
-another one 14, for as long as each runs, and that changes the cost of a request more than what is measured here. With 256
-clients every call is full, and such chance plays no part.
 """
 
 import http.client
@@ -14,16 +10,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from benchmarks import logged_rows, ours, workload
+from benchmarks import logged_rows, ours
 from benchmarks.bench import Bench
+from benchmarks.beside import CLIENTS, PLAIN, ROUNDS, Backend, measure_beside
 from benchmarks.contender import JSON, Contender
 from benchmarks.errors import BenchError
 from benchmarks.load.exchange import draw_inputs, send
-from benchmarks.programs.processes import Running, free_port, running, running_contender
+from benchmarks.programs.processes import free_port, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.sample import Point
 from benchmarks.workload import Workload
@@ -32,9 +30,7 @@ from gateway.access.key import EVERY_MODEL, Key
 from gateway.access.key_text import NewKey
 from gateway.access.limits.limit import parse_limits
 
-CLIENTS: Final = (32, 256)
-ROUNDS: Final = 8
-PLAIN: Final = "gateway"
+FIELDS: Final = ("front_cpu_us", "rps")
 _KEYS: Final = 8
 # More than all that can be sent.
 _LIMITS: Final = "100000000/min; 1000000000/day"
@@ -60,46 +56,14 @@ GUARDS: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Backend:
-    """The model server before which all gateways are."""
-
-    config: Path
-    port: int
-    server: Running
-
-
 def run(bench: Bench, least_rounds: int = ROUNDS) -> dict[str, Any]:
     """Points for each, their ratios to the plain gateway, round by round, and where the requests to each log went."""
-    asked = workload.dense(bench.models_dir)
-    config, serving_port = bench.plan.scratch / "guarded.config", free_port()
-    ours.write_config(config, {asked.model: asked.saved_model.parent})
-    rounds = max(least_rounds, bench.plan.rounds)
-    points: dict[tuple[str, int], Point] = {}
     logs: dict[str, Counter[str]] = {}
-    bench.progress.begin("guarded", len(GUARDS) * len(CLIENTS) * rounds)
-    with running(ours.model_server(config, serving_port, "guarded model server"), bench.logs_dir) as server:
-        backend = Backend(config, serving_port, server)
-        for guard in GUARDS * rounds:
-            for point, clients in zip(_turn(bench, guard, asked, backend, logs), CLIENTS, strict=True):
-                before = points.get((guard.name, clients), replace(point, samples=()))
-                points[guard.name, clients] = replace(point, samples=(*before.samples, *point.samples))
-    bench.progress.end()
-    beside = [(point, points[PLAIN, clients]) for (name, clients), point in points.items() if name != PLAIN]
-    return {
-        "points": [point.as_json() for point in points.values()],
-        "ratios": [{"contender": one.contender, "case": one.case, **ratios(one, plain)} for one, plain in beside],
-        "logs": logs,
-    }
+    measured = measure_beside(bench, "guarded", GUARDS, partial(_turn, bench, logs), FIELDS, least_rounds=least_rounds)
+    return {**measured, "logs": logs}
 
 
-def ratios(point: Point, plain: Point, figures: Sequence[str] = ("front_cpu_us", "rps")) -> dict[str, list[float]]:
-    """These figures of ``point`` ÷ those of ``plain``, round by round."""
-    pairs = list(zip(point.samples, plain.samples, strict=True))
-    return {figure: [getattr(one, figure) / getattr(other, figure) for one, other in pairs] for figure in figures}
-
-
-def _turn(bench: Bench, guard: Guard, asked: Workload, backend: Backend, logs: dict[str, Counter[str]]) -> list[Point]:
+def _turn(bench: Bench, logs: dict[str, Counter[str]], guard: Guard, asked: Workload, backend: Backend) -> list[Point]:
     """Return a point with one window for each number of clients; add to ``logs`` where the requests went, if there is a log."""
     # The database gets some hundred megabytes large.
     with TemporaryDirectory(dir=bench.plan.scratch) as folder:

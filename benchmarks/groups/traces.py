@@ -1,7 +1,4 @@
-"""What traces cost: the gateway with some beside one without, before one model server, whatever the receiver of traces does.
-
-A gateway is started for its turn in a round and ended after it, as in the group ``guarded``, for the same reason.
-"""
+"""What traces cost: the gateway with some beside one without, before one model server, whatever the receiver of traces does."""
 
 import json
 import sys
@@ -9,23 +6,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import ours, workload
+from benchmarks import ours
 from benchmarks.bench import Bench
+from benchmarks.beside import CLIENTS, PLAIN, ROUNDS, Backend, measure_beside
 from benchmarks.contender import Contender, Program
 from benchmarks.errors import BenchError
-from benchmarks.groups.guarded import Backend, ratios
 from benchmarks.programs.processes import free_port, log_of, running, running_contender
 from benchmarks.rounds import Case, measure
 from benchmarks.sample import Point
 from benchmarks.workload import Workload
 
-CLIENTS: Final = (32, 256)
-ROUNDS: Final = 8
 FIELDS: Final = ("front_cpu_us", "rps", "p50_ms", "p99_ms")
-PLAIN: Final = "gateway"
 _RECEIVER: Final = Path(__file__).parents[1] / "programs" / "otlp_receiver.py"
 _TAKEN: Final = 200
 
@@ -54,26 +49,9 @@ TRACES: Final = (
 
 def run(bench: Bench, least_rounds: int = ROUNDS) -> dict[str, Any]:
     """Points for each, their ratios to the plain gateway, round by round, and what became of the traces."""
-    asked = workload.dense(bench.models_dir)
-    config, serving_port = bench.plan.scratch / "traces.config", free_port()
-    ours.write_config(config, {asked.model: asked.saved_model.parent})
-    rounds = max(least_rounds, bench.plan.rounds)
-    points: dict[tuple[str, int], Point] = {}
     counts: dict[str, Counter[str]] = {}
-    bench.progress.begin("traces", len(TRACES) * len(CLIENTS) * rounds)
-    with running(ours.model_server(config, serving_port, "traces model server"), bench.logs_dir) as server:
-        backend = Backend(config, serving_port, server)
-        for traces in TRACES * rounds:
-            for point, clients in zip(_turn(bench, traces, asked, backend, counts), CLIENTS, strict=True):
-                before = points.get((traces.name, clients), replace(point, samples=()))
-                points[traces.name, clients] = replace(point, samples=(*before.samples, *point.samples))
-    bench.progress.end()
-    beside = [(point, points[PLAIN, clients]) for (name, clients), point in points.items() if name != PLAIN]
-    return {
-        "points": [point.as_json() for point in points.values()],
-        "ratios": [{"contender": one.contender, "case": one.case, **ratios(one, plain, FIELDS)} for one, plain in beside],
-        "traces": counts,
-    }
+    measured = measure_beside(bench, "traces", TRACES, partial(_turn, bench, counts), FIELDS, least_rounds=least_rounds)
+    return {**measured, "traces": counts}
 
 
 @contextmanager
@@ -92,7 +70,7 @@ def _receiver(bench: Bench, traces: Traces) -> Iterator[Mapping[str, str]]:
         yield told
 
 
-def _turn(bench: Bench, traces: Traces, asked: Workload, backend: Backend, counts: dict[str, Counter[str]]) -> list[Point]:
+def _turn(bench: Bench, counts: dict[str, Counter[str]], traces: Traces, asked: Workload, backend: Backend) -> list[Point]:
     """Return a point with one window for each number of clients; add to ``counts`` what became of the traces."""
     with ExitStack() as stack:
         environment = stack.enter_context(_receiver(bench, traces))

@@ -19,6 +19,7 @@ from gateway.telemetry import logs
 from gateway.telemetry.logs import logger
 from gateway.telemetry.request_metrics import UNKNOWN, Labels, Prediction, RequestMetrics
 from gateway.telemetry.trace import Trace
+from gateway.telemetry.traceparent import format_trace_id
 
 log = logger("request")
 
@@ -164,7 +165,7 @@ def _refused(call: Call, error: GatewayError) -> Answer:
 def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": hide_in_path(call.path), "status": status}
     if call.span is not None:
-        fields["trace_id"] = call.span.trace_id.to_bytes(16, "big").hex()
+        fields["trace_id"] = format_trace_id(call.span.trace_id)
     if trace is not None:
         fields["model"] = trace.model
         fields["version"] = trace.version

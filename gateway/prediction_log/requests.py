@@ -8,7 +8,7 @@ from gateway.prediction_log.entry import Facts
 from gateway.prediction_log.log import PredictionLog
 from gateway.prediction_log.row import PredictionRow
 from gateway.telemetry.trace import Trace
-from gateway.telemetry.traceparent import parse_traceparent
+from gateway.telemetry.traceparent import format_trace_id, parse_traceparent
 
 _CACHE: Final = {None: "off", "hit": "hit", "miss": "miss", "shared": "joined"}
 _DIALECTS: Final = {"/v1": "tfserving", "/V1": "tfserving", "/v2": "openinference"}
@@ -56,7 +56,7 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
 def _trace_id(call: Call) -> str | None:
     """Of the request's own span, or else of the client's."""
     if call.span is not None:
-        return f"{call.span.trace_id:032x}"
+        return format_trace_id(call.span.trace_id)
     given = call.headers.get("traceparent")
     parent = None if given is None else parse_traceparent(given)
-    return None if parent is None else f"{parent.trace_id:032x}"
+    return None if parent is None else format_trace_id(parent.trace_id)

@@ -13,6 +13,7 @@ from prometheus_client.samples import Exemplar, Sample
 from gateway.telemetry.exemplars import Exemplar as Found
 from gateway.telemetry.exemplars import Exemplars, key_of
 from gateway.telemetry.request_metrics import Labels
+from gateway.telemetry.traceparent import format_trace_id
 
 TEXT: Final = CONTENT_TYPE_LATEST
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -86,4 +87,4 @@ def _with_exemplar(sample: Sample, newest: Mapping[bytes, Found]) -> Sample:
     found = newest.get(key_of(Labels(labels["model"], labels["version"], labels["signature"]), labels["le"]))
     if found is None:
         return sample
-    return sample._replace(exemplar=Exemplar({"trace_id": f"{found.trace_id:032x}"}, found.seconds, found.ended_unix_s))
+    return sample._replace(exemplar=Exemplar({"trace_id": format_trace_id(found.trace_id)}, found.seconds, found.ended_unix_s))

@@ -37,7 +37,11 @@ def tracestate_of(headers: Mapping[str, str]) -> str:
     return given if given and _TRACESTATE.match(given) and PREFIX not in given else ""
 
 
+def format_trace_id(trace_id: int) -> str:
+    """A trace's id as it is written: 32 hexadecimal digits."""
+    return trace_id.to_bytes(16, "big").hex()  # in half the time of :032x
+
+
 def format_traceparent(trace_id: int, span_id: int, *, is_sampled: bool) -> str:
     """The header for the next one."""
-    # Each call of the model server writes one. To format numbers as :032x takes twice as long.
-    return f"00-{trace_id.to_bytes(16, 'big').hex()}-{span_id.to_bytes(8, 'big').hex()}-{'01' if is_sampled else '00'}"
+    return f"00-{format_trace_id(trace_id)}-{span_id.to_bytes(8, 'big').hex()}-{'01' if is_sampled else '00'}"
