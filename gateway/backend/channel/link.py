@@ -57,3 +57,7 @@ class Link:
                 self.is_up, self.has_failed = self.is_ready, not self.is_ready
             self._on_change(self)
             await self.channel.wait_for_state_change(state)
+            if self.is_ready:
+                # The connection was lost, even if there is another one by now.
+                self.is_ready = False
+                self._on_change(self)
