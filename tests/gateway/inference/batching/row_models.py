@@ -62,17 +62,13 @@ DEPENDENT = {
 
 @dataclass
 class ModelBackend:
-    """Calls ``run`` when ``gate`` is open, as version ``version``; ``calls`` holds the inputs of every call that began.
-
-    ``shared``: how many requests were answered from a call that they shared, if a test counts them.
-    """
+    """Calls ``run`` when ``gate`` is open, as version ``version``; ``calls`` holds the inputs of every call that began."""
 
     run: object = row_wise
     version: int = 1
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[np.ndarray] = field(default_factory=list)
     error: Exception | None = None
-    shared: int = 0
     takes_s: float = 0.0  # for each call, so that calls of several clients meet
 
     def __post_init__(self):
