@@ -25,6 +25,8 @@ EXPORT = {"model_export.saved_model", "model_export.diagnosis", *EXPORT_LEAVES}
 
 LOG = {"gateway.prediction_log", "gateway.prediction_log.row", "gateway.prediction_log.sinks"}
 
+ROLLOUT = {"gateway.rollout", "gateway.rollout.plan", "gateway.rollout.evidence"}
+
 API = {"gateway.api", "gateway.api.samples", "gateway.codec", "gateway.inference", *LEAVES}
 """What a dialect may import: no other dialect, and no documentation."""
 
@@ -65,7 +67,7 @@ MAY_IMPORT = {
     "gateway.api.simple": {"gateway.api.advice", "gateway.inference.predictor", "gateway.inference.example_rows", *API},
     "gateway.api.docs": {f"gateway.api.{room}" for room in ("advice", "tfserving", "openinference", "simple")} | API,
     "gateway.prediction_log.row": set(),
-    "gateway.prediction_log.sinks": {"gateway.prediction_log.row"},
+    "gateway.prediction_log.sinks": {"gateway.database", "gateway.prediction_log.row"},
     "gateway.prediction_log": {"gateway.prediction_log.row", "gateway.prediction_log.sinks", "gateway.inference", *LEAVES},
     "gateway.prediction_log.offline": set(),
     "gateway.prediction_log.offline.tables": {"gateway.prediction_log.offline", "gateway.inference", *LOG},
@@ -91,14 +93,47 @@ MAY_IMPORT = {
         "gateway.settings",
         *LOG,
     },
+    "gateway.database": set(),
+    "gateway.rollout.plan": set(),
+    "gateway.rollout.evidence": {"gateway.rollout.plan"},
+    "gateway.rollout": {"gateway.rollout.plan", "gateway.rollout.evidence", "gateway.inference", *LEAVES},
+    "gateway.rollout.store": {"gateway.database", *ROLLOUT, *LEAVES},
+    "gateway.rollout.live": {
+        "gateway.access.limits",
+        "gateway.inference",
+        "gateway.inference.predictor",
+        *ROLLOUT,
+        *LEAVES,
+    },
+    "gateway.rollout.control": {
+        "gateway.backend",
+        "gateway.inference",
+        "gateway.rollout.live",
+        "gateway.rollout.store",
+        "gateway.serving_tls",
+        *ROLLOUT,
+        *LOG,
+        *LEAVES,
+    },
+    "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
+    "gateway.api.admin": {"gateway.api", "gateway.codec", "gateway.rollout.store", *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
     "gateway.parts": {
         "gateway.access",
         "gateway.access.limits",
         "gateway.api",
+        "gateway.api.admin",
+        "gateway.backend",
+        "gateway.database",
+        "gateway.inference",
+        "gateway.inference.predictor",
         "gateway.prediction_log",
         "gateway.prediction_log.sinks",
+        "gateway.rollout.control",
+        "gateway.rollout.live",
+        "gateway.rollout.store",
+        *ROLLOUT,
         "gateway.serving_tls",
         "gateway.settings",
         "gateway.tracing",
@@ -144,7 +179,7 @@ HOME = {
         "gateway.cache_setting",
         "gateway.prediction_log",
     },
-    "sqlalchemy": {"gateway.prediction_log.sinks"},
+    "sqlalchemy": {"gateway.database", "gateway.prediction_log.sinks", "gateway.rollout.store"},
     "grpc": {"gateway.backend", "gateway.backend.channel", *MODEL_SERVER},
     "google": {"gateway.backend", *MODEL_SERVER, *MODEL_EXPORT, "deploy"},
     "tensorflow": {"gateway.backend", *MODEL_SERVER, *MODEL_EXPORT},
@@ -175,6 +210,7 @@ HOME = {
         "gateway.prediction_log",
         "gateway.prediction_log.offline",
         "gateway.prediction_log.offline.commands",
+        "gateway.rollout.commands",
         "model_export",
         "deploy.observability",
     },

@@ -1,0 +1,210 @@
+"""A rollout's plan as a value: which versions, how requests move from one to the other, and what takes it back.
+
+A plan is never changed in place: an order or a decision makes another one of it, with the next revision (``changed``).
+Weights are whole millionths of the requests; times are microseconds since 1970 (UTC).
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+WHOLE: Final = 1_000_000
+"""The weight of all requests."""
+
+PER_REQUEST: Final = "per-request"
+
+
+class State(StrEnum):
+    """Where a rollout stands."""
+
+    DRAFT = "draft"  # asked for, and not looked at yet
+    LOADING = "loading"  # until both versions are AVAILABLE on every model server
+    WARMING = "warming"  # the canary answers requests that no caller waits for
+    RUNNING = "running"
+    HOLDING = "holding"  # the weight stays as it is, or is 0 while the canary is not loaded; ``hold`` says why
+    PAUSED = "paused"  # as holding, by somebody's order
+    PROMOTING = "promoting"  # every request goes to the canary, as soon as every worker knows
+    BAKE_AFTER = "bake_after"  # the old version stays loaded, and ``undo`` leads back
+    DONE = "done"
+    ROLLING_BACK = "rolling_back"  # every request goes to stable, as soon as every worker knows
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"  # somebody has ended it; the version did not fail
+    REFUSED = "refused"  # it could not begin
+
+
+ENDED: Final = frozenset({State.DONE, State.ROLLED_BACK, State.ABORTED, State.REFUSED})
+"""A new rollout of the model may begin."""
+
+SHARING: Final = frozenset({State.RUNNING, State.HOLDING, State.PAUSED})
+"""The canary may get requests beside stable."""
+
+_CANARY_ALONE: Final = frozenset({State.PROMOTING, State.BAKE_AFTER, State.DONE})
+
+
+class Hold(StrEnum):
+    """Why a rollout holds."""
+
+    NONE = ""
+    GATE = "gate"  # the step is manual, and waits for ``rollout step``
+    NO_DATA = "no_data"
+    SUSPICIOUS = "suspicious"
+    SPLIT = "split"  # the callers were not split as the weight says
+    NOT_LOADED = "not_loaded"  # a model server does not serve both versions: nobody is sent to the canary
+    FILE_CHANGED = "file_changed"  # somebody else has changed the model's entry in the model config file
+    FROZEN = "frozen"  # it would have been rolled back, and ``on_bad`` is freeze
+
+
+class Arm(StrEnum):
+    """Which part of the callers a request belongs to."""
+
+    STABLE = "stable"
+    BASELINE = "baseline"  # a part of stable of the canary's size, which is batched apart
+    CANARY = "canary"
+
+
+class OnBad(StrEnum):
+    """What is done with a canary that is worse."""
+
+    ROLLBACK = "rollback"
+    FREEZE = "freeze"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The canary's ``weight`` for at least ``bake_s`` seconds; ``is_manual``: until somebody says ``rollout step``."""
+
+    weight: int
+    bake_s: int = 0
+    is_manual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How much a float may differ from stable's: ``|canary - stable| <= atol + rtol * |stable|``."""
+
+    rtol: float = 1e-3
+    atol: float = 1e-6
+
+
+ANY_OUTPUT: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One rollout of one model.
+
+    - ``stable``: the version that answers until then; None until it has been found.
+    - ``mode``: by what a caller is known: ``per-request``, ``key``, ``address`` or ``header:NAME`` (in lower case).
+    - ``weight``: the canary's part of the requests now; ``shadow``: the part of stable's that the canary is asked too.
+    - ``error_ratio``, ``slow_ratio``: how many times stable's rate is tolerated. ``most_disagreement``: the tolerated part of
+      compared answers that differ. ``most_bad``: the rate of bad cells that a promotion must rule out.
+    - ``alpha``: the most that the probability may be to take back a version that is no worse than tolerated.
+    - ``least_cells``: how many cells of each arm a step up needs.
+    - ``hold`` and ``reason``: why it holds, was refused, was taken back, or waits.
+    - ``step_us``: when the current step began; ``state_us``: when the state was entered.
+    - ``is_open``: whether it still says where requests go. ``drops_other``: the version that gets no requests any more is not
+      wanted in the model config file either.
+    """
+
+    id: str
+    revision: int = 1
+    model: str
+    stable: int | None = None
+    canary: int
+    mode: str = PER_REQUEST
+    steps: tuple[Step, ...]
+    step: int = 0
+    weight: int = 0
+    shadow: int = 0
+    state: State = State.DRAFT
+    hold: Hold = Hold.NONE
+    reason: str = ""
+    alpha: float = 0.01
+    error_ratio: float = 1.5
+    slow_ratio: float = 2.0
+    most_disagreement: float = 0.01
+    most_bad: float = 0.05
+    tolerances: dict[str, Tolerance] = field(default_factory=lambda: {ANY_OUTPUT: Tolerance()}, hash=False)
+    on_bad: OnBad = OnBad.ROLLBACK
+    has_second_opinion: bool = True
+    least_cells: int = 200
+    keep_old_s: int = 600
+    is_again: bool = False
+    is_back: bool = False
+    salt: str
+    author: str
+    created_us: int
+    state_us: int
+    step_us: int
+    is_open: bool = True
+    drops_other: bool = False
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether a new rollout of the model may begin."""
+        return self.state in ENDED
+
+    @property
+    def is_sharing(self) -> bool:
+        """Whether the canary may get requests beside stable."""
+        return self.state in SHARING
+
+    @property
+    def canary_weight(self) -> int:
+        """The canary's part of the requests that name no version, in millionths, as each worker should send them."""
+        if self.state in _CANARY_ALONE:
+            return WHOLE
+        return self.weight if self.is_sharing and self.hold is not Hold.NOT_LOADED else 0
+
+    @property
+    def kept(self) -> int | None:
+        """The version that would answer alone if the rollout ended now."""
+        return self.canary if self.state in _CANARY_ALONE else self.stable
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that the model servers should have loaded, lowest first."""
+        wanted = {self.kept} if self.drops_other else {self.stable, self.canary}
+        return tuple(sorted(version for version in wanted if version is not None))
+
+    @property
+    def current(self) -> Step:
+        """The current step."""
+        return self.steps[self.step]
+
+    def changed(self, now_us: int, **values: Any) -> Self:
+        """The plan's next revision. A new state, and a new step, begin at ``now_us``."""
+        after = dataclasses.replace(self, **values, revision=self.revision + 1)
+        return dataclasses.replace(
+            after,
+            state_us=now_us if after.state is not self.state else self.state_us,
+            step_us=now_us if after.step != self.step or self._begins(after) else self.step_us,
+        )
+
+    def _begins(self, after: Self) -> bool:
+        return after.is_sharing and not self.is_sharing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the history: who or what has made revision ``revision`` of a plan, and why.
+
+    ``by``: a person's or key's name, or ``gateway``. ``what``: a word, such as ``start``, ``step``, ``rollback``.
+    ``evidence``: what was known then, for JSON.
+    """
+
+    plan: str
+    model: str
+    revision: int
+    ts_us: int
+    by: str
+    what: str
+    before: str
+    after: str
+    reason: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+GATEWAY: Final = "gateway"
+"""Who has made a change that no person asked for."""
