@@ -157,3 +157,13 @@ def make_stack(tmp_path, models_dir):
     yield make
     for running in made:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def rollout_versions(tmp_path_factory) -> Path:
+    """The versions of a model that rollouts are tried with, each in a folder of its number."""
+    folder = tmp_path_factory.mktemp("rollout_versions")
+    subprocess.run(
+        [sys.executable, "-m", "tests.stack.rollout_models", str(folder)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL
+    )
+    return folder

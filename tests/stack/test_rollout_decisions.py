@@ -1,0 +1,140 @@
+"""Four new versions at once: three are worse and are taken back, each for its own reason, one is equal and is promoted."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.rollout.plan import State
+from tests.stack.rollout_load import Load
+from tests.stack.rollout_models import DIFFERS, EQUAL, FAILING, FAILS, REFUSED, SLOW, STABLE
+from tests.stack.rollout_stack import RolloutStack, callers, right
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+RATE = 50.0  # requests a second, of each model
+STEPS = ("--steps", "10%:12s,50%:12s", "--low-traffic", "--keep-old", "5s")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A canary, how its rollout is ordered, and what must become of it."""
+
+    canary: int
+    options: tuple[str, ...]
+    end: State
+    reason: str
+    bad: float = 0.0
+
+
+CASES = {
+    "failing": Case(FAILS, (), State.ROLLED_BACK, "error"),
+    "slow": Case(SLOW, (), State.ROLLED_BACK, "slow"),
+    "differing": Case(DIFFERS, ("--shadow", "30%"), State.ROLLED_BACK, "disagree"),
+    "equal": Case(EQUAL, ("--shadow", "20%", "--sticky", "header:X-User"), State.DONE, "", bad=0.2),
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, rollout_versions):
+    """The four rollouts under load, and what became of them."""
+    stack = RolloutStack(tmp_path_factory.mktemp("rollouts"), rollout_versions, tuple(CASES))
+    try:
+        stack.start()
+        with ExitStack() as stacked:
+            loads = {
+                name: stacked.enter_context(Load(stack.gateway_port, name, RATE, callers(500, bad=case.bad)))
+                for name, case in CASES.items()
+            }
+            wait_for(lambda: all(len(load.answers) > 2 * RATE for load in loads.values()))
+            for name, case in CASES.items():
+                stack.rollout("start", name, "--canary", str(case.canary), *STEPS, *case.options, "--detach")
+            plans = {name: stack.wait_for_state(name, State.DONE, State.ROLLED_BACK) for name in CASES}
+        yield stack, plans, {name: load.answers for name, load in loads.items()}
+    finally:
+        stack.stop()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_rollout_ends_as_it_must_and_says_why(run, name):
+    stack, plans, _ = run
+    case = CASES[name]
+    assert plans[name].state is case.end, stack.rollout("explain", name)
+    assert case.reason in stack.rollout("explain", name)
+
+
+@pytest.mark.parametrize("name", ["failing", "slow", "differing"])
+def test_every_caller_was_answered_whatever_the_canary_did(run, name):
+    _, _, answers = run
+    assert {answer.status for answer in answers[name]} == {200}
+    assert all(right(answer, off_by=2e-3 if answer.version == str(DIFFERS) else 0.0) for answer in answers[name])
+
+
+def test_bad_requests_are_refused_as_ever_and_take_nothing_back(run):
+    """A fifth of the requests is refused by every version, or makes every version fail."""
+    _, _, answers = run
+    expected = {REFUSED: 400, FAILING: 500}
+    assert {answer.status for answer in answers["equal"]} == {200, 400, 500}
+    assert all(answer.status == expected.get(answer.asked.row[0], 200) for answer in answers["equal"])
+
+
+def test_callers_of_the_failing_version_were_answered_by_the_old_one_and_told_so(run):
+    _, _, answers = run
+    saved = [answer for answer in answers["failing"] if answer.headers.get("x-rollout") == "canary-failed"]
+    assert saved
+    assert {answer.version for answer in saved} == {str(STABLE)}
+
+
+def test_a_caller_of_the_canary_never_leaves_it(run):
+    """From 10 to 50 % to all."""
+    _, _, answers = run
+    seen: dict[str, str] = {}
+    left = set()
+    for answer in answers["equal"]:
+        before = seen.setdefault(answer.asked.user, answer.version)
+        if before == str(EQUAL) and answer.version == str(STABLE) and answer.status == 200:
+            left.add(answer.asked.user)
+        seen[answer.asked.user] = answer.version or before
+    assert left == set()
+
+
+@pytest.mark.parametrize("name", ["failing", "slow", "differing"])
+def test_after_a_rollback_everybody_is_answered_by_the_old_version(run, name):
+    stack, _, _ = run
+    for _ in range(20):
+        assert stack.post(f"/v1/models/{name}:predict", {"instances": [[50.0, 1.0]]}).headers["X-Model-Version"] == str(STABLE)
+
+
+def test_after_the_promotion_everybody_is_answered_by_the_new_version_and_the_old_one_is_gone(run):
+    stack, _, _ = run
+    for _ in range(20):
+        assert stack.post("/v1/models/equal:predict", {"instances": [[50.0, 1.0]]}).headers["X-Model-Version"] == str(EQUAL)
+    wait_for(lambda: stack.get(f"/v1/models/equal/versions/{STABLE}").json()["model_version_status"][0]["state"] == "END", 30)
+
+
+@pytest.mark.parametrize("name", ["failing", "slow", "differing"])
+def test_the_version_that_failed_is_refused_again(run, name):
+    stack, _, _ = run
+    stack.try_rollout("start", name, "--canary", str(CASES[name].canary), *STEPS, "--detach")
+    plan = stack.wait_for_state(name, State.REFUSED, timeout_s=20)
+    assert "--again" in plan.reason
+
+
+def test_each_decision_is_in_the_history_with_its_evidence(run):
+    stack, _, _ = run
+    for name, case in CASES.items():
+        whats = [event.what for event in stack.events(name)]
+        assert whats[0] == "start"
+        assert ("rollback" in whats) == (case.end is State.ROLLED_BACK)
+        [decided] = [event for event in stack.events(name) if event.what in ("rollback", "promote")]
+        assert decided.evidence
+
+
+def test_the_metrics_tell_of_the_rollouts(run):
+    stack, _, _ = run
+    text = stack.get("/metrics").text
+    for name in ("failing", "slow", "differing"):
+        assert f'decision="rollback",model="{name}"' in text
+        assert f'gateway_rollout_weight{{model="{name}"}} 0.0' in text
+    assert 'gateway_rollout_exposed_total{arm="canary",model="equal"}' in text
