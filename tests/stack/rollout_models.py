@@ -12,11 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.python.data.experimental.ops import testing
 
-REFUSED, FAILING = -1.0, -2.0
-"""First numbers of rows that every version refuses, and fails at."""
-
-STABLE, EQUAL, FAILS, SLOW, DIFFERS = 1, 2, 3, 4, 5
-"""The versions. FAILS fails at every row whose first number is below 30 of 100, SLOW takes 50 ms more, DIFFERS by 1e-3."""
+from tests.stack.rollout_versions import DIFFERS, EQUAL, FAILING, FAILS, REFUSED, SLOW, STABLE
 
 _SLOW_US = 25_000  # the dataset sleeps before its element, and before its end
 

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.rollout.plan import State
 from tests.stack.rollout_load import Load
-from tests.stack.rollout_models import DIFFERS, EQUAL, FAILING, FAILS, REFUSED, SLOW, STABLE
 from tests.stack.rollout_stack import RolloutStack, callers, right
+from tests.stack.rollout_versions import DIFFERS, EQUAL, FAILING, FAILS, REFUSED, SLOW, STABLE
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
