@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.rollout.plan import State
-from tests.postgres import Postgres
+from tests.postgres import postgres
 from tests.stack.rollout_load import Load
 from tests.stack.rollout_stack import RolloutStack, callers
 from tests.stack.rollout_versions import EQUAL
@@ -23,16 +23,14 @@ AWAY_S = 30.0 if os.environ.get("LONG_TESTS") else 6.0
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """A PostgreSQL of its own."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, rollout_versions, database):
     """A rollout that runs at 20 % for as long as the tests do."""
-    running = RolloutStack(tmp_path_factory.mktemp("outages"), rollout_versions, ("ramp",), database=database.url)
+    running = RolloutStack(tmp_path_factory.mktemp("outages"), rollout_versions, ("ramp",), database=database.address())
     try:
         running.start()
         running.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "20%:1h", "--detach")
@@ -90,7 +88,7 @@ def test_a_database_that_is_away_fails_no_request_and_steps_nothing_up(stack, da
     before, was = stack.plan("ramp"), counted(stack)
     with Load(stack.gateway_port, "ramp", RATE, callers(300)) as load:
         wait_for(lambda: told(load) > 2 * RATE)
-        database.kill()
+        database.stop()
         time.sleep(AWAY_S)
         versions = {answer.version for answer in load.answers[-int(RATE) :]}
         database.start()
