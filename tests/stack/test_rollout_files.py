@@ -1,4 +1,4 @@
-"""Two versions live: what the model config file says, who may write it, and model servers that do not have the same versions."""
+"""Two versions live: what the model config file says and who may write it, and model servers with different versions."""
 
 import os
 import shutil
