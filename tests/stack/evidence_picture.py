@@ -21,7 +21,7 @@ def evidence_svg(title: str, samples: Sequence[Sample], bound: float) -> str:
     """The picture; ``bound``: the ln E at which the version is taken back."""
     end_s = max(samples[-1].at_s, 1.0)
     high = max(_LEAST_TOP, 1.1 * max(sample.log_e for sample in samples))
-    low = min(0.0, min(sample.log_e for sample in samples))
+    low = min(0.0, *(sample.log_e for sample in samples))
 
     def x(at_s: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - 20) * at_s / end_s
