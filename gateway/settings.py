@@ -17,6 +17,7 @@ from gateway import cache_setting
 from gateway.access.limits.addresses import Network, parse_proxies
 from gateway.access.limits.limit import parse_limits
 from gateway.cache_setting import CachedModel, cached_models
+from gateway.database.address import is_sql
 from gateway.prediction_log.retention import parse_age
 from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
 from gateway.serving_tls import ServingTls, serving_tls
@@ -36,8 +37,6 @@ _REDIS: Final = validate.Regexp(r"(rediss?|unix)://\S+\Z")
 # RFC 6454: as a browser sends it.
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?|\*")
 _DATABASE: Final = "DATABASE_URL"
-# What DATABASE_URL may be that has no tables: addresses of the prediction log.
-_NO_SQL: Final = re.compile(r"off\Z|file:")
 _STATE_FILE: Final = "state.db"
 
 _REMOVED: Final = {
@@ -282,7 +281,7 @@ class Settings:
     state_dir: Path | None = _setting(
         fields.Function(deserialize=_folder, load_default=None),
         "The folder of the gateway's own state, which the `rollout` commands read and write too: `state.db`, the plans of rollouts "
-        "and their history. If `DATABASE_URL` is a SQL database, they are there instead. Without both there are no rollouts.",
+        "and their history. If `DATABASE_URL` is one of SQLite or PostgreSQL, they are there instead. Without both there are no rollouts.",
         "the path of a folder, without ?",
     )
     traces_file: Path | None = _path(
@@ -322,7 +321,7 @@ class Settings:
 
         What is in ``DATABASE_URL`` comes first, so that several gateways can share it.
         """
-        if self.database_url and not _NO_SQL.match(self.database_url):
+        if is_sql(self.database_url):
             return self.database_url
         return None if self.state_dir is None else f"sqlite:///{self.state_dir.absolute() / _STATE_FILE}"
 

@@ -45,6 +45,7 @@ MAY_IMPORT = {
         "gateway.cache_setting",
         "gateway.serving_tls",
         "gateway.access.limits",
+        "gateway.database",
         "gateway.prediction_log",
         "gateway.tracing",
     },
@@ -116,7 +117,7 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
-    "gateway.api.admin": {"gateway.api", "gateway.codec", "gateway.rollout.store", *ROLLOUT, *LEAVES},
+    "gateway.api.admin": {"gateway.api", "gateway.rollout.store", *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
     "gateway.parts": {

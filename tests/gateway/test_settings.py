@@ -192,6 +192,7 @@ def test_the_prediction_log_is_where_its_setting_says_or_else_in_the_database_of
         ({"DATABASE_URL": "file:///folder", "GATEWAY_STATE_DIR": "/state"}, "sqlite:////state/state.db"),
         ({"DATABASE_URL": "file:///folder"}, None),
         ({"DATABASE_URL": "off"}, None),
+        ({"DATABASE_URL": "mysql://a/b", "GATEWAY_STATE_DIR": "/state"}, "sqlite:////state/state.db"),
     ],
 )
 def test_the_state_is_in_the_database_of_the_environment_or_else_in_a_file_of_its_folder(given, database):

@@ -21,7 +21,7 @@ from gateway.rollout.documents import event_document, plan_document, status_docu
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan
 from gateway.rollout.sentences import explain
-from gateway.rollout.starting import Unfit, Wanted
+from gateway.rollout.starting import Wanted
 from gateway.rollout.store import ordering
 from gateway.rollout.store.away import StoreAway
 from gateway.rollout.store.ordering import IsRunning, NoRollout
@@ -134,11 +134,9 @@ class Rollouts:
 
 
 async def _asked(ask: Callable[..., Result], *arguments: Any) -> Result:
-    """What ``ask`` answers in a thread; what the database and the rules say against it as errors of the tree."""
+    """What ``ask`` answers in a thread. What the database and the rules say against it becomes an error of the tree."""
     try:
         return await asyncio.to_thread(ask, *arguments)
-    except Unfit as unfit:
-        raise _invalid(unfit.problems) from None
     except IsRunning as error:
         raise AlreadyExists(str(error)) from None
     except OrderRefused as error:
