@@ -26,6 +26,7 @@ from gateway.access.commands import keys
 from gateway.access.limits.limit import parse_limits
 from gateway.prediction_log.commands import log_commands
 from gateway.rollout.commands.group import rollout
+from gateway.rollout.commands.opening import Surroundings
 from gateway.server.limits import Limits
 from gateway.server.tls import CertificateFiles
 from gateway.settings import Settings, SettingsError
@@ -85,7 +86,7 @@ def _settings() -> Settings:
         raise StartError(str(error)) from error
 
 
-main.add_command(rollout(_settings))
+main.add_command(rollout(Surroundings(_settings)))
 
 
 def _serve(current: Settings) -> None:

@@ -4,9 +4,8 @@ Every answer is JSON. Where there are no keys nobody may, since whoever reaches 
 """
 
 import asyncio
-import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -21,7 +20,7 @@ from gateway.rollout.documents import event_document, plan_document, status_docu
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan
 from gateway.rollout.sentences import explain
-from gateway.rollout.starting import Wanted
+from gateway.rollout.starting import read_wanted
 from gateway.rollout.store import ordering
 from gateway.rollout.store.away import StoreAway
 from gateway.rollout.store.ordering import IsRunning, NoRollout
@@ -38,6 +37,7 @@ _NO_KEYS: Final = (
 )
 _MOST_EVENTS: Final = 1000
 _MOST_NAME: Final = 100
+_MOST_NOTE: Final = 1000  # characters
 
 Result = TypeVar("Result")
 Pin: TypeAlias = Callable[[str], Awaitable[dict[str, Any]]]
@@ -48,7 +48,7 @@ ModelNames: TypeAlias = Callable[[], Collection[str]]
 class _Note(msgspec.Struct, forbid_unknown_fields=True):
     """The body of an order, which may be left out."""
 
-    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=_MOST_NOTE)] = ""
 
 
 class Rollouts:
@@ -60,6 +60,8 @@ class Rollouts:
         self._models = models
         self._bodies = bodies
         self._has_keys = has_keys
+        # The database has a few connections, of which the gateway itself always needs one.
+        self._one_at_a_time = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         """The routes. None is answered on the event loop: a database may be slow."""
@@ -76,40 +78,40 @@ class Rollouts:
     async def all(self, call: Call) -> Answer:
         """The newest rollout of each model that the caller may know of."""
         store = self._store()
-        plans = await _asked(store.newest_of_all)
+        plans = await self._asked(store.newest_of_all)
         return json_answer({"rollouts": [plan_document(plan) for plan in plans if call.caller.may_see(plan.model)]})
 
     async def one(self, call: Call, model: str) -> Answer:
         """The newest rollout of a model, what is known of it, and which workers follow it."""
         store = self._store_for(call, model)
-        return json_answer(await _asked(_status, store, model))
+        return json_answer(await self._asked(_status, store, model))
 
     async def start(self, call: Call, model: str) -> Answer:
         """Begin a rollout. The answer is a draft: a gateway looks at it within a second, and refuses it or goes on."""
         store = self._store_for(call, model)
-        wanted = _decoded(await self._bodies.read(call, is_strict=True), Wanted)
+        wanted = read_wanted(await self._bodies.read(call, is_strict=True))
         if model not in self._models():
             raise NotFound(f"there is no model {_shown(model)}")
-        return json_answer(plan_document(await _asked(ordering.start, store, model, wanted, _name(call), _now_us())), 201)
+        return json_answer(plan_document(await self._asked(ordering.start, store, model, wanted, _name(call), _now_us())), 201)
 
     async def order(self, call: Call, model: str, order: str) -> Answer:
         """Give the newest rollout of a model an order."""
         store = self._store_for(call, model)
-        note = _decoded(await self._bodies.read(call, is_strict=True) or b"{}", _Note).note
-        given = ordering.Given(Order(order), _name(call), _now_us(), hide_secrets(note))
-        _, after = await _asked(ordering.give, store, model, given)
+        note = _note(await self._bodies.read(call, is_strict=True))
+        given = ordering.Given(Order(order), _name(call), _now_us(), note)
+        _, after = await self._asked(ordering.give, store, model, given)
         return json_answer(plan_document(after))
 
     async def history(self, call: Call, model: str) -> Answer:
         """Who or what has changed the rollouts of a model, the newest first."""
         store = self._store_for(call, model)
-        events = await _asked(store.history, model, _MOST_EVENTS)
+        events = await self._asked(store.history, model, _MOST_EVENTS)
         return json_answer({"events": [event_document(event) for event in events]})
 
     async def explain(self, call: Call, model: str) -> Answer:
         """One sentence: why the newest rollout of a model is where it is."""
         store = self._store_for(call, model)
-        plan, sentence = await _asked(_explained, store, model)
+        plan, sentence = await self._asked(_explained, store, model)
         return json_answer({"id": plan.id, "model": model, "state": plan.state, "explained": sentence})
 
     async def pin(self, call: Call, model: str) -> Answer:
@@ -118,6 +120,20 @@ class Rollouts:
         if self._pin is None or model not in self._models():
             raise NotFound(f"there is no model {_shown(model)}")
         return json_answer(await self._pin(model))
+
+    async def _asked(self, ask: Callable[..., Result], *arguments: Any) -> Result:
+        """What ``ask`` answers in a thread. What the database and the rules say against it becomes an error of the tree."""
+        try:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(ask, *arguments)
+        except IsRunning as error:
+            raise AlreadyExists(str(error)) from None
+        except OrderRefused as error:
+            raise FailedPrecondition(str(error)) from None
+        except NoRollout as error:
+            raise NotFound(str(error)) from None
+        except StoreAway as away:
+            raise Unavailable(f"the database of rollouts cannot be used: {away}") from None
 
     def _store(self) -> "Store":
         if not self._has_keys:
@@ -133,20 +149,6 @@ class Rollouts:
         return store
 
 
-async def _asked(ask: Callable[..., Result], *arguments: Any) -> Result:
-    """What ``ask`` answers in a thread. What the database and the rules say against it becomes an error of the tree."""
-    try:
-        return await asyncio.to_thread(ask, *arguments)
-    except IsRunning as error:
-        raise AlreadyExists(str(error)) from None
-    except OrderRefused as error:
-        raise FailedPrecondition(str(error)) from None
-    except NoRollout as error:
-        raise NotFound(str(error)) from None
-    except StoreAway as away:
-        raise Unavailable(f"the database of rollouts cannot be used: {away}") from None
-
-
 def _status(store: "Store", model: str) -> dict[str, Any]:
     plan = ordering.newest(store, model)
     return status_document(plan, store.totals(plan.id), list(store.workers().values()))
@@ -158,26 +160,15 @@ def _explained(store: "Store", model: str) -> tuple[Plan, str]:
     return plan, explain(plan, store.totals(plan.id), events[0] if events and events[0].plan == plan.id else None)
 
 
-def _decoded(data: bytes, kind: type[Result]) -> Result:
+def _note(body: bytes) -> str:
+    """What the body of an order says for the history."""
+    if not body:
+        return ""
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
-        raise _invalid([_problem(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _invalid([Problem("", "JSON", str(error))]) from None
-
-
-def _problem(text: str) -> Problem:
-    """The problem that msgspec tells of as ``Expected `int`, got `str` - at `$.steps[0]```."""
-    found = re.fullmatch(r"(?:Expected )?(.+?)(?:, got (.+?))?(?: - at `\$(.*)`)?", text, re.DOTALL)
-    if found is None:
-        return Problem("", "another body", text)
-    pointer = re.sub(r"\.|\[(\d+)\]", lambda part: f"/{part[1] or ''}", found[3] or "")
-    return Problem(pointer, found[1].replace("`", ""), (found[2] or "something else").replace("`", ""))
-
-
-def _invalid(problems: Sequence[Problem]) -> InvalidArgument:
-    return InvalidArgument("; ".join(map(str, problems)), problems)
+        return hide_secrets(msgspec.json.decode(body, type=_Note).note)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError too
+        problem = Problem("", f'nothing, or {{"note": "..."}} of up to {_MOST_NOTE} characters', str(error))
+        raise InvalidArgument(str(problem), [problem]) from None
 
 
 def _name(call: Call) -> str:

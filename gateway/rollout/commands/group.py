@@ -3,7 +3,7 @@
 import click
 
 from gateway.rollout.commands.looking import explain_last, history, status
-from gateway.rollout.commands.opening import ReadSettings
+from gateway.rollout.commands.opening import Surroundings
 from gateway.rollout.commands.orders import ORDERS
 from gateway.rollout.commands.start import start
 
@@ -14,7 +14,7 @@ _HELP = """Let a new version answer a part of the requests, and take it back by 
     """
 
 
-def rollout(read_settings: ReadSettings) -> click.Group:
+def rollout(around: Surroundings) -> click.Group:
     """The group, on the database that the settings name."""
     commands = (start, status, *ORDERS, history, explain_last)
-    return click.Group("rollout", commands, help=_HELP, context_settings={"obj": read_settings})
+    return click.Group("rollout", commands, help=_HELP, context_settings={"obj": around})

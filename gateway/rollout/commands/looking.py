@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from gateway.rollout.commands.opening import ReadSettings, opened
+from gateway.rollout.commands.opening import Surroundings, opened
 from gateway.rollout.commands.screen import Screen, lines_of, watch
 from gateway.rollout.documents import event_document, status_document, time_text
 from gateway.rollout.plan import Event, Plan
@@ -24,13 +24,13 @@ _MOST_EVENTS = 10_000
 @click.option("--json", "as_json", is_flag=True, help="JSON with all that is known, instead of some lines.")
 @click.option("--watch", "is_watched", is_flag=True, help="Show it anew every second, until it has ended or Ctrl-C.")
 @click.pass_obj
-def status(read_settings: ReadSettings, model: str | None, as_json: bool, is_watched: bool) -> None:
+def status(around: Surroundings, model: str | None, as_json: bool, is_watched: bool) -> None:
     """Show where the newest rollout of MODEL stands, or that of each model."""
     if as_json and is_watched:
         raise click.UsageError("expected --json or --watch, not both")
-    with opened(read_settings) as store:
+    with opened(around) as store:
         if is_watched:
-            watch(store, lambda: _plans(store, model), Screen())
+            watch(store, lambda: _plans(store, model), Screen(), around.pause)
             return
         plans = tuple(_plans(store, model))
         if as_json:
@@ -46,9 +46,9 @@ def status(read_settings: ReadSettings, model: str | None, as_json: bool, is_wat
 @click.option("-n", "most", type=click.IntRange(1, _MOST_EVENTS), default=20, show_default=True, help="How many rows.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with what was known then.")
 @click.pass_obj
-def history(read_settings: ReadSettings, model: str | None, most: int, as_json: bool) -> None:
+def history(around: Surroundings, model: str | None, most: int, as_json: bool) -> None:
     """Show who or what has changed the rollouts of MODEL, or of all models; the newest last."""
-    with opened(read_settings) as store:
+    with opened(around) as store:
         events = store.history(model, most)
     for event in reversed(events):
         click.echo(msgspec.json.encode(event_document(event)).decode() if as_json else _line(event))
@@ -59,9 +59,9 @@ def history(read_settings: ReadSettings, model: str | None, most: int, as_json: 
 @click.command("explain")
 @click.argument("model")
 @click.pass_obj
-def explain_last(read_settings: ReadSettings, model: str) -> None:
+def explain_last(around: Surroundings, model: str) -> None:
     """Say in one sentence why the newest rollout of MODEL is where it is, and how sure that is."""
-    with opened(read_settings) as store:
+    with opened(around) as store:
         click.echo(explained(store, ordering.newest(store, model)))
 
 

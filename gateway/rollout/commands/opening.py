@@ -4,6 +4,7 @@ import getpass
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -15,20 +16,32 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
 
-ReadSettings: TypeAlias = Callable[[], Settings]
-"""Gives the gateway's settings; raises click.ClickException for bad ones."""
+Pause: TypeAlias = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the commands take from outside.
+
+    ``read_settings`` gives the gateway's settings, and raises click.ClickException for bad ones. ``pause`` waits so many seconds.
+    """
+
+    read_settings: Callable[[], Settings]
+    pause: Pause = time.sleep
 
 
 @contextmanager
-def opened(read_settings: ReadSettings) -> Iterator["Store"]:
+def opened(around: Surroundings) -> Iterator["Store"]:
     """The database of rollouts, closed afterwards."""
-    address = read_settings().state_database()
+    settings = around.read_settings()
+    address = settings.state_database()
     if address is None:
         expected = "GATEWAY_STATE_DIR or DATABASE_URL, with the value that the gateway has"
         raise click.UsageError(f"no database of rollouts: expected {expected}")
     # A gateway loads this module for its list of commands, and SQLAlchemy only with a database.
     from gateway.rollout.store.store import Store  # noqa: PLC0415
 
+    _make_folder(settings)
     try:
         store = Store(address)
     except ValueError as error:
@@ -41,6 +54,14 @@ def opened(read_settings: ReadSettings) -> Iterator["Store"]:
         raise click.ClickException(str(error)) from None
     finally:
         store.close()
+
+
+def _make_folder(settings: Settings) -> None:
+    try:
+        if settings.state_dir is not None:
+            settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"GATEWAY_STATE_DIR: expected a folder that can be used: {error}") from None
 
 
 def user() -> str:

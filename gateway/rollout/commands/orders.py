@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from gateway.rollout.commands.opening import ReadSettings, now_us, opened, user
+from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
@@ -27,8 +27,8 @@ def _command(order: Order) -> click.Command:
     @click.argument("model")
     @click.option("--note", default="", help="Why, for the history.")
     @click.pass_obj
-    def run(read_settings: ReadSettings, model: str, note: str) -> None:
-        with opened(read_settings) as store:
+    def run(around: Surroundings, model: str, note: str) -> None:
+        with opened(around) as store:
             try:
                 before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note))
             except OrderRefused as refused:

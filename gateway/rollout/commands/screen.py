@@ -2,13 +2,12 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from gateway.rollout.commands.opening import now_us
+from gateway.rollout.commands.opening import Pause, now_us
 from gateway.rollout.plan import Plan
 from gateway.rollout.sentences import status_lines
 from gateway.rollout.store.away import StoreAway
@@ -20,8 +19,6 @@ EVERY_S: Final = 1.0
 # A worker tells that it is there every two seconds while there is something to follow.
 _SILENT_US: Final = 10_000_000
 NOBODY_FOLLOWS: Final = "no gateway follows: nothing happens until one runs with the same GATEWAY_STATE_DIR or DATABASE_URL"
-
-Pause: TypeAlias = Callable[[float], None]
 
 
 class Screen:
@@ -48,7 +45,7 @@ class Screen:
         self._shown = tuple(lines)
 
 
-def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pause: Pause = time.sleep) -> tuple[Plan, ...]:
+def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pause: Pause) -> tuple[Plan, ...]:
     """Show the plans that ``find`` gives once a second, until all have ended. A database that is away is asked again."""
     while True:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from gateway.rollout.commands.opening import ReadSettings, now_us, opened, user
+from gateway.rollout.commands.opening import Pause, Surroundings, now_us, opened, user
 from gateway.rollout.commands.screen import Screen, watch
 from gateway.rollout.plan import ANY_OUTPUT, OnBad, Plan, State
 from gateway.rollout.starting import Unfit, Wanted
@@ -82,17 +82,17 @@ def _option(name: str, help_text: str, **more: Any) -> Any:
 @click.option("--back", is_flag=True, help="Although the canary is older than stable.")
 @click.option("--no-watch", is_flag=True, help="Only begin it, and show nothing.")
 @click.pass_obj
-def start(read_settings: ReadSettings, model: str, *, no_watch: bool, **options: Any) -> None:
+def start(around: Surroundings, model: str, *, no_watch: bool, **options: Any) -> None:
     """Begin a rollout of MODEL to a new version, and show how it goes on until it has ended.
 
     Ctrl-C ends the view and not the rollout. The exit code is 0 when the canary was promoted, 1 when it was not, and 130 after
     Ctrl-C.
     """
-    with opened(read_settings) as store:
+    with opened(around) as store:
         plan = _started(store, model, options)
         click.echo(f"began rollout {plan.id} of {model}: version {plan.canary}", err=True)
         if not no_watch:
-            _show(store, plan)
+            _show(store, plan, around.pause)
 
 
 def _started(store: "Store", model: str, options: Mapping[str, Any]) -> Plan:
@@ -118,9 +118,9 @@ def _option_of(pointer: str) -> str:
     return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
-def _show(store: "Store", plan: Plan) -> None:
+def _show(store: "Store", plan: Plan, pause: Pause) -> None:
     try:
-        [ended] = watch(store, lambda: [store.plan(plan.id) or plan], Screen())
+        [ended] = watch(store, lambda: [store.plan(plan.id) or plan], Screen(), pause)
     except KeyboardInterrupt:
         command = "python -m gateway rollout"
         click.echo(
