@@ -1,5 +1,4 @@
-"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys``, ``log`` and ``rollout`` are
-commands.
+"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys``, ``log``, ``rollout``: commands.
 
 Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a wrong command line.
 """

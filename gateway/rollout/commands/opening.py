@@ -23,7 +23,8 @@ Pause: TypeAlias = Callable[[float], None]
 class Surroundings:
     """What the commands take from outside.
 
-    ``read_settings`` gives the gateway's settings, and raises click.ClickException for bad ones. ``pause`` waits so many seconds.
+    ``read_settings`` gives the gateway's settings, and raises click.ClickException for bad ones. ``pause`` waits for some
+    seconds.
     """
 
     read_settings: Callable[[], Settings]
