@@ -83,7 +83,7 @@ class Database:
 
     @contextmanager
     def reading(self, is_short: bool = False) -> Iterator[Connection]:
-        """A connection that only reads tables that are there. ``is_short``: in one transaction, with the time limit of writing."""
+        """A connection that only reads tables that are there. ``is_short``: in one transaction with a time limit."""
         with self._errors(), self._existing(), self.engine.connect() as connection:
             if is_short:
                 connection.exec_driver_sql(_BEGIN_READING[connection.dialect.name])
@@ -101,6 +101,7 @@ class Database:
     @contextmanager
     def _existing(self) -> Iterator[None]:
         if self._file and not os.path.exists(self._file):
+            self.close()  # connections to the file that was there
             raise SchemaError("there is no such file")  # SQLite would make one
         yield
 

@@ -1,6 +1,6 @@
 """What a worker tells the database of rollouts, and what it reads there. Values only, which do not load SQLAlchemy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ class Report:
     pid: int
     seen: Mapping[str, int] = field(default_factory=dict)
     evidence: Mapping[tuple[str, int], Totals] = field(default_factory=dict)
-    samples: tuple[tuple[str, dict[str, Any]], ...] | list[tuple[str, dict[str, Any]]] = ()
+    samples: Sequence[tuple[str, dict[str, Any]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
