@@ -1,4 +1,5 @@
-"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys``, ``log``, ``rollout``: commands.
+"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys``, ``log`` and ``rollout``
+are commands.
 
 Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a wrong command line.
 """

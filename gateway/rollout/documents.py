@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import reduce
-from operator import add
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from gateway.rollout.evidence.eprocess import combined_log_e, rollback_at
+from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
+from gateway.rollout.figures import log_e_of
 from gateway.rollout.plan import WHOLE, Event, Plan
 from gateway.rollout.sentences import explain
 
@@ -41,10 +40,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def status_document(plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower]) -> dict[str, Any]:
     """The plan, what is known about it, one sentence of it, and which workers follow it."""
-    total = reduce(add, by_step.values(), Totals())
     return plan_document(plan) | {
         "explained": explain(plan, by_step, None),
-        "log_e": combined_log_e(total.error, total.slow, total.disagree),
+        "log_e": log_e_of(plan, by_step),
         "rollback_at_log_e": rollback_at(plan.alpha),
         "evidence": {str(step): msgspec.to_builtins(totals) for step, totals in sorted(by_step.items())},
         "workers": [

@@ -15,9 +15,9 @@ from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
-from gateway.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Problem, Unavailable
+from gateway.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, Problem, Unavailable
 from gateway.rollout.documents import event_document, plan_document, status_document
-from gateway.rollout.orders import Order, OrderRefused
+from gateway.rollout.orders import Order
 from gateway.rollout.plan import Plan
 from gateway.rollout.sentences import explain
 from gateway.rollout.starting import read_wanted
@@ -128,8 +128,6 @@ class Rollouts:
                 return await asyncio.to_thread(ask, *arguments)
         except IsRunning as error:
             raise AlreadyExists(str(error)) from None
-        except OrderRefused as error:
-            raise FailedPrecondition(str(error)) from None
         except NoRollout as error:
             raise NotFound(str(error)) from None
         except StoreAway as away:

@@ -9,6 +9,7 @@ from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
+from gateway.rollout.steps import share_text
 from gateway.rollout.store import ordering
 
 _HELP: Final = {
@@ -32,7 +33,7 @@ def _command(order: Order) -> click.Command:
             try:
                 before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note))
             except OrderRefused as refused:
-                raise click.ClickException(str(refused)) from None
+                raise click.ClickException(refused.message) from None
             click.echo(_what_now(before, after))
             if not store.workers():
                 click.echo(NOBODY_FOLLOWS, err=True)
@@ -54,9 +55,9 @@ def _what_now(before: Plan, after: Plan) -> str:
 
 
 _NEXT: Final[dict[State, Callable[[Plan], str]]] = {
-    State.RUNNING: lambda plan: f"version {plan.canary} gets {plan.canary_weight / 10_000:g} % of the requests",
+    State.RUNNING: lambda plan: f"version {plan.canary} gets {share_text(plan.canary_weight)} of the requests",
     State.HOLDING: lambda plan: plan.reason or f"it holds: {plan.hold}",
-    State.PAUSED: lambda plan: f"version {plan.canary} keeps {plan.canary_weight / 10_000:g} % of the requests",
+    State.PAUSED: lambda plan: f"version {plan.canary} keeps {share_text(plan.canary_weight)} of the requests",
     State.PROMOTING: lambda plan: (
         f"version {plan.canary} gets every request within 2 s; `undo` leads back for {plan.keep_old_s} s"
     ),

@@ -43,6 +43,7 @@ def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int) -> P
         IsRunning: the one before has not ended.
         StoreAway: the database cannot be used.
     """
+    store.make_ready()
     plan = plan_of(model, wanted, by, now_us, store.newest(model))
     event = Event(
         plan=plan.id, model=model, revision=plan.revision, ts_us=now_us, by=by, what="start", before="", after=plan.state

@@ -135,7 +135,7 @@ def test_a_second_rollout_of_a_model_is_a_conflict(guarded, keys):
 def test_an_order_that_means_nothing_now_is_refused_with_the_state(guarded, keys):
     start(guarded, keys["boss"])
     answer = guarded.post(f"{RULE}/m/undo", {}, headers=keys["boss"])
-    assert answer.status_code == 400
+    assert answer.status_code == 409
     assert guarded.get(f"{RULE}/m", headers=keys["boss"]).json["state"] in answer.json["message"]
 
 

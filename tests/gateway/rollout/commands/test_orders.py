@@ -71,6 +71,8 @@ def test_an_order_that_no_gateway_will_see_says_so(desk):
 
 
 def test_status_shows_the_newest_rollout_of_each_model_or_of_one(desk):
+    assert "there is no such file" in desk.run("status")[2]
+    desk.follow()
     assert desk.run("status")[2] == "there was no rollout yet\n"
     desk.begin("dense")
     desk.running("digits")
