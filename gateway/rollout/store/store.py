@@ -31,8 +31,8 @@ class Store:
     """The rollouts in the SQL database at ``address``.
 
     All calls block, for some ten seconds at the most, and raise StoreAway when the database cannot be used, or holds what this
-    gateway cannot read. They may be made in any thread, ``sync`` in one at a time. Missing tables are made by ``sync``, ``create``
-    and ``make_ready``. ``now``: seconds by a clock that never goes back.
+    gateway cannot read. They may be made in any thread, ``sync`` in one at a time. Missing tables are made by ``sync``,
+    ``create`` and ``make_ready``. ``now``: seconds by a clock that never goes back.
 
     Raises:
         ValueError: ``address`` is none of a SQL database. The message does not repeat it.
