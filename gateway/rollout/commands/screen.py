@@ -60,11 +60,11 @@ def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pa
         pause(EVERY_S)
 
 
-def lines_of(store: "Store", plans: Sequence[Plan]) -> list[str]:
-    """What there is to say of the plans now."""
-    now = now_us()
-    lines = [line for plan in plans for line in status_lines(plan, store.totals(plan.id), now)]
-    waiting = [plan for plan in plans if plan.is_open and now - plan.state_us > _SILENT_US]
+def lines_of(store: "Store", plans: Sequence[Plan], at_us: int | None = None) -> list[str]:
+    """What there is to say of the plans, now or at another time."""
+    at_us = now_us() if at_us is None else at_us
+    lines = [line for plan in plans for line in status_lines(plan, store.totals(plan.id), at_us)]
+    waiting = [plan for plan in plans if plan.is_open and at_us - plan.state_us > _SILENT_US]
     if waiting and not store.workers():
         lines.append(NOBODY_FOLLOWS)
     return lines

@@ -54,6 +54,7 @@ def test_without_options_the_plan_is_the_default_one(desk):
     ],
 )
 def test_what_makes_no_plan_is_told_by_its_option(desk, option, value):
+    desk.follow()
     code, _, told = desk.run("start", "digits", "--canary", "2", "--no-watch", option, value)
     assert code == 2
     assert option in told
