@@ -41,7 +41,7 @@ class Screen:
 
     def _redraw(self, lines: Sequence[str]) -> None:
         up = f"\x1b[{len(self._shown)}A" if self._shown else ""
-        click.echo(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J", nl=False)
+        click.echo(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J", nl=False, color=True)
         self._shown = tuple(lines)
 
 
