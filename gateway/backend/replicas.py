@@ -4,6 +4,7 @@ A request goes to any of them; what a rollout needs to know, and the reload of t
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -30,17 +31,29 @@ Resolve: TypeAlias = Callable[[str], Awaitable[tuple[str, ...]]]
 
 
 class Replicas:
-    """The servers behind ``target``, looked up every few seconds for as long as somebody asks. For one event loop.
+    """The servers behind ``target``, looked up every ``resolve_every_s`` for as long as somebody asks. For one event loop.
+
+    Connections that nobody has used for ``idle_s`` are closed by ``close_unused``.
 
     With ``tls`` the certificate's name is that of the settings or else the target's host, whatever a server's address is.
     """
 
-    def __init__(self, target: str, tls: ServingTls | None = None, resolve: Resolve = addresses_of) -> None:
+    def __init__(
+        self,
+        target: str,
+        tls: ServingTls | None = None,
+        resolve: Resolve = addresses_of,
+        *,
+        resolve_every_s: float = _RESOLVE_EVERY_S,
+        idle_s: float = _IDLE_S,
+    ) -> None:
         self._target = target
+        self._resolve_every_s = resolve_every_s
+        self._idle_s = idle_s
         self._tls = None if tls is None else replace(tls, name=tls.name or host_of(target))
         self._resolve = resolve
         self._clients: dict[str, BackendClient] = {}
-        self._looked_s = -_RESOLVE_EVERY_S
+        self._looked_s = -math.inf
         self._looking = asyncio.Lock()
         self._used_s = 0.0
         self._calls = 0
@@ -50,7 +63,7 @@ class Replicas:
         """A client for each address; none while the target's name cannot be resolved."""
         self._used_s = time.monotonic()
         async with self._looking:
-            if time.monotonic() - self._looked_s >= _RESOLVE_EVERY_S:
+            if time.monotonic() - self._looked_s >= self._resolve_every_s:
                 await self._look()
         return dict(self._clients)
 
@@ -87,13 +100,13 @@ class Replicas:
 
     async def close_unused(self) -> None:
         """Close the connections if nobody has asked for some time."""
-        if self._clients and not self._calls and time.monotonic() - self._used_s > _IDLE_S:
+        if self._clients and not self._calls and time.monotonic() - self._used_s > self._idle_s:
             await self.close()
 
     async def close(self) -> None:
         """Close the connections; calls in flight find their server away."""
         clients, self._clients = self._clients, {}
-        self._looked_s = -_RESOLVE_EVERY_S
+        self._looked_s = -math.inf
         await asyncio.gather(*(client.close() for client in clients.values()))
 
     async def _of_each(self, ask: Callable[[BackendClient], Awaitable[Reply]]) -> dict[str, Reply]:

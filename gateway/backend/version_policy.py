@@ -158,7 +158,7 @@ def _entry(text: str, config: ModelServerConfig, at: int) -> Sequence[Field]:
 def _inserted(text: str, last: Field, source: str) -> str:
     """``text`` with ``source`` behind the field ``last``: on a line of its own if nothing but a comment follows there."""
     rest, _, _ = text[last.stop :].partition("\n")
-    if rest.strip() and not rest.lstrip().startswith("#") or last.stop + len(rest) == len(text):
+    if (rest.strip() and not rest.lstrip().startswith("#")) or last.stop + len(rest) == len(text):
         return f"{text[: last.stop]} {source}{text[last.stop :]}"
     line = text[text.rfind("\n", 0, last.start) + 1 : last.start]
     indent = line[: len(line) - len(line.lstrip())] if line.strip() else line

@@ -13,7 +13,7 @@ import pytest
 from gateway.locked_file import rewrite
 from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import socket
-from typing import Final
+from typing import Any, Final
 
 _PORT: Final = 443
 """What gRPC takes when a name comes without a port."""
@@ -35,6 +35,6 @@ def host_of(target: str) -> str:
     return "" if named is None else named["host"].strip("[]")
 
 
-def _target(family: int, address: tuple[str | int, ...]) -> str:
+def _target(family: int, address: tuple[Any, ...]) -> str:
     host, port = address[:2]
     return f"ipv6:[{host}]:{port}" if family == socket.AF_INET6 else f"ipv4:{host}:{port}"

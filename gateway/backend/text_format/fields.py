@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""\s+ | \#[^\n]* | (?P<string>"(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*') | (?P<mark>[{}<>\[\]:,;]) | (?P<word>[^\s\#"'{}<>\[\]:,;]+)""",
+    r"""\s+ | \#[^\n]*
+    | (?P<string> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' )
+    | (?P<mark> [{}<>\[\]:,;] )
+    | (?P<word> [^\s\#"'{}<>\[\]:,;]+ )""",
     re.VERBOSE | re.DOTALL,
 )
 _ENDS: Final = {"{": "}", "<": ">"}

@@ -4,6 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -212,33 +215,39 @@ def test_an_edit_that_is_refused_changes_nothing(path):
     assert path.read_text() == LINES
 
 
-def test_a_file_that_is_right_need_not_be_writable(path):
-    write(path, pin)
-    assert not write_as_nobody(path)
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """A folder that every user can read: pytest's own are for its user alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # noqa: S103
+        yield Path(folder)
 
 
-def write_as_nobody(path: Path) -> str:
-    """Pin as a user who may only read the folder and the file; the reason if that cannot be."""
-    path.chmod(0o444)
-    for folder in (path.parent, *path.parent.parents):
-        if folder != Path("/"):
-            os.chmod(folder, folder.stat().st_mode | 0o555)
+def write_as_nobody(folder: Path, text: str) -> str:
+    """Pin as a user who may only read; what was said against it."""
+    (folder / "models.config").write_text(text)
     code = (
         "import os, pathlib, sys\n"
         "from gateway.backend.version_policy import NotWritable, with_versions, write\n"
+        "os.chmod(sys.argv[1], 0o555)\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
-        "try: write(pathlib.Path(sys.argv[1]), lambda text: with_versions(text, 'digits', [2, 3]))\n"
+        "path = pathlib.Path(sys.argv[1], 'models.config')\n"
+        "try: print(write(path, lambda text: with_versions(text, 'digits', [2, 3])))\n"
         "except NotWritable as error: print(error)\n"
     )
-    path.parent.chmod(0o555)
-    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=True, capture_output=True, text=True)
-    path.parent.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code, folder], cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
-def test_a_file_that_cannot_be_written_says_why(path):
-    assert write_as_nobody(path) == "Permission denied"
-    assert read(path) == LINES
+def test_a_file_that_cannot_be_written_says_why():
+    with folder_for_all() as folder:
+        assert write_as_nobody(folder, LINES) == "Permission denied"
+        assert read(folder / "models.config") == LINES
+
+
+def test_a_file_that_is_right_need_not_be_writable():
+    with folder_for_all() as folder:
+        assert write_as_nobody(folder, pin(LINES)) == "False"
 
 
 def test_another_process_that_keeps_the_file_is_named(path):
