@@ -19,10 +19,21 @@ _PARTS: Final = ("weight", "shadow")
 class Follower(Protocol):
     """A gateway's worker that was heard of: ``seen`` has the revision that it acts on, by plan."""
 
-    host: str
-    pid: int
-    seen: Mapping[str, int]
-    age_s: float
+    @property
+    def host(self) -> str:
+        """Where it runs."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    @property
+    def seen(self) -> Mapping[str, int]:
+        """By the plan's id."""
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was heard of."""
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _MOST_EVENTS = 10_000
 @click.option("--json", "as_json", is_flag=True, help="JSON with all that is known, instead of some lines.")
 @click.option("--watch", "is_watched", is_flag=True, help="Show it anew every second, until it has ended or Ctrl-C.")
 @click.pass_obj
-def status(around: Surroundings, model: str | None, as_json: bool, is_watched: bool) -> None:
+def status(around: Surroundings, /, model: str | None, as_json: bool, is_watched: bool) -> None:
     """Show where the newest rollout of MODEL stands, or that of each model."""
     if as_json and is_watched:
         raise click.UsageError("expected --json or --watch, not both")
@@ -46,7 +46,7 @@ def status(around: Surroundings, model: str | None, as_json: bool, is_watched: b
 @click.option("-n", "most", type=click.IntRange(1, _MOST_EVENTS), default=20, show_default=True, help="How many rows.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with what was known then.")
 @click.pass_obj
-def history(around: Surroundings, model: str | None, most: int, as_json: bool) -> None:
+def history(around: Surroundings, /, model: str | None, most: int, as_json: bool) -> None:
     """Show who or what has changed the rollouts of MODEL, or of all models; the newest last."""
     with opened(around) as store:
         events = store.history(model, most)
@@ -59,7 +59,7 @@ def history(around: Surroundings, model: str | None, most: int, as_json: bool) -
 @click.command("explain")
 @click.argument("model")
 @click.pass_obj
-def explain_last(around: Surroundings, model: str) -> None:
+def explain_last(around: Surroundings, /, model: str) -> None:
     """Say in one sentence why the newest rollout of MODEL is where it is, and how sure that is."""
     with opened(around) as store:
         click.echo(explained(store, ordering.newest(store, model)))

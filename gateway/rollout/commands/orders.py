@@ -28,7 +28,7 @@ def _command(order: Order) -> click.Command:
     @click.argument("model")
     @click.option("--note", default="", help="Why, for the history.")
     @click.pass_obj
-    def run(around: Surroundings, model: str, note: str) -> None:
+    def run(around: Surroundings, /, model: str, note: str) -> None:
         with opened(around) as store:
             try:
                 before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note))

@@ -2,8 +2,8 @@
 
 import re
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import msgspec
@@ -16,6 +16,8 @@ from gateway.rollout.store import ordering
 
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FAILED: Final = 1
 _INTERRUPTED: Final = 130  # as a shell says of what Ctrl-C has ended
@@ -47,7 +49,7 @@ def _numbers(rtol: str, atol: str) -> tuple[float, float] | None:
 _VERSION: Final = click.IntRange(0, _MOST_INT64)
 
 
-def _option(name: str, help_text: str, **more: Any) -> Any:
+def _option(name: str, help_text: str, **more: Any) -> Callable[[Command], Command]:
     """An option whose default is that of the plan, and is only shown here."""
     default = _DEFAULTS[name]
     shown = f"  [default: {default:g}]" if isinstance(default, float) else f"  [default: {default}]" if default else ""
@@ -82,7 +84,7 @@ def _option(name: str, help_text: str, **more: Any) -> Any:
 @click.option("--back", is_flag=True, help="Although the canary is older than stable.")
 @click.option("--no-watch", is_flag=True, help="Only begin it, and show nothing.")
 @click.pass_obj
-def start(around: Surroundings, model: str, *, no_watch: bool, **options: Any) -> None:
+def start(around: Surroundings, /, model: str, *, no_watch: bool, **options: Any) -> None:
     """Begin a rollout of MODEL to a new version, and show how it goes on until it has ended.
 
     Ctrl-C ends the view and not the rollout. The exit code is 0 when the canary was promoted, 1 when it was not, and 130 after

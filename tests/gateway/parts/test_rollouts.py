@@ -23,12 +23,12 @@ def test_the_folder_is_made_for_the_gateways_user_alone(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(SettingsError, match="^GATEWAY_STATE_DIR: expected a folder that can be used: "):
+    with pytest.raises(SettingsError, match=r"^GATEWAY_STATE_DIR: expected a folder that can be used: "):
         check_rollouts(settings(GATEWAY_STATE_DIR=str(tmp_path / "file")))
 
 
 def test_an_address_that_is_none_is_told_without_its_password():
-    with pytest.raises(SettingsError, match="^DATABASE_URL: expected ") as refused:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: expected ") as refused:
         check_rollouts(settings(DATABASE_URL="postgresql://user:hidden@more@host/database"))
     assert "hidden" not in str(refused.value)
 
