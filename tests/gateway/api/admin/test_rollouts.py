@@ -55,8 +55,7 @@ def test_where_no_keys_are_asked_for_nobody_may_and_the_answer_says_how_to_make_
     assert answer.status_code == 403
     assert "GATEWAY_KEYS_FILE" in answer.json["message"]
     assert "keys new NAME --scope admin" in answer.json["message"]
-    for path in POSTS:
-        assert client.post(path, {}).status_code == 403
+    assert {client.post(order, {}).status_code for order in POSTS} == {403}
 
 
 def test_a_key_needs_the_scope_admin(guarded, keys):
