@@ -179,10 +179,9 @@ def _passed(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> Change:
     if plan.current.is_manual:
         reason = f"the step is over and waits for `rollout step {plan.model}`: {note}"
         return change(plan, now_us, "hold", evidence=evidence, state=State.HOLDING, hold=Hold.GATE, reason=reason)
-    values = next_step(plan)
-    if values["state"] is State.PROMOTING:
-        return change(plan, now_us, "promote", evidence=evidence, **values | {"reason": note})
-    return change(plan, now_us, "step", note=note, evidence=evidence, **values)
+    values = next_step(plan, note)
+    what = "promote" if values["state"] is State.PROMOTING else "step"
+    return change(plan, now_us, what, note=note, evidence=evidence, **values)
 
 
 def _completed(plan: Plan, facts: Facts, now_us: int) -> Change | None:

@@ -11,7 +11,7 @@ _HEADER: Final = re.compile(r"header:([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100})")  # a
 
 
 def parse_mode(text: str) -> str:
-    """The mode that ``text`` means: ``per-request``, ``key``, ``address`` or ``header:name`` (lower case). Raises ValueError."""
+    """The mode that ``text`` means: ``per-request``, ``key``, ``address`` or ``header:name``, lowered. Raises ValueError."""
     if text in (PER_REQUEST, BY_KEY, BY_ADDRESS):
         return text
     if _HEADER.fullmatch(text) is None:

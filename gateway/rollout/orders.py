@@ -33,10 +33,9 @@ def obey(plan: Plan, order: Order, now_us: int, by: str, note: str = "") -> Chan
     if order not in orders_of(plan):
         raise OrderRefused(_refusal(plan, order))
     values = _VALUES[order](plan, by)
-    reason = f"{values['reason']}: {note}" if note and values.get("reason") else note or values.get("reason", "")
-    if "reason" in values:
-        values |= {"reason": reason}
-    return change(plan, now_us, order.value, by=by, note=reason, **values)
+    if values.get("reason"):
+        values["reason"] = ": ".join(filter(None, (values["reason"], note)))
+    return change(plan, now_us, order.value, by=by, note=values.get("reason") or note, **values)
 
 
 def orders_of(plan: Plan) -> tuple[Order, ...]:
@@ -44,10 +43,10 @@ def orders_of(plan: Plan) -> tuple[Order, ...]:
     return tuple(order for order in Order if _CAN[order](plan))
 
 
-def next_step(plan: Plan) -> dict[str, Any]:
-    """The values of a plan that goes on to its next step; after the last one it is promoted."""
+def next_step(plan: Plan, promoted: str) -> dict[str, Any]:
+    """The values of a plan that goes on to its next step; after the last one it is ``promoted``, which says why."""
     if plan.step + 1 == len(plan.steps):
-        return promotion()
+        return promotion(promoted)
     return {
         "state": State.RUNNING,
         "hold": Hold.NONE,
@@ -58,15 +57,9 @@ def next_step(plan: Plan) -> dict[str, Any]:
     }
 
 
-def promotion() -> dict[str, Any]:
+def promotion(reason: str) -> dict[str, Any]:
     """The values of a plan whose canary gets every request."""
-    return {
-        "state": State.PROMOTING,
-        "hold": Hold.NONE,
-        "reason": "",
-        "weight": WHOLE,
-        "is_frozen": False,
-    }
+    return {"state": State.PROMOTING, "hold": Hold.NONE, "reason": reason, "weight": WHOLE, "is_frozen": False}
 
 
 def way_back(reason: str) -> dict[str, Any]:
@@ -75,22 +68,16 @@ def way_back(reason: str) -> dict[str, Any]:
 
 
 def _pause(plan: Plan, by: str) -> dict[str, Any]:
-    # What holds it for a cause that a pause does not end is told on; see decision.py.
-    keeps = plan.hold in (Hold.NOT_LOADED, Hold.FILE_CHANGED, Hold.FROZEN)
-    return {
-        "state": State.PAUSED,
-        "hold": plan.hold if keeps else Hold.NONE,
-        "reason": plan.reason if keeps else f"paused by {by}",
-    }
+    if plan.hold in _NOT_ENDED_BY_PAUSE:
+        return {"state": State.PAUSED, "reason": plan.reason}
+    return {"state": State.PAUSED, "hold": Hold.NONE, "reason": f"paused by {by}"}
 
 
 def _resume(plan: Plan, _by: str) -> dict[str, Any]:
-    if plan.hold is Hold.FILE_CHANGED:
-        # It is written and loaded once more; nobody is sent to the canary until then.
-        return _anew(plan) | {"state": State.LOADING, "hold": Hold.NONE, "reason": "", "stays_open": True}
-    if plan.hold is Hold.NOT_LOADED:
-        return _anew(plan) | {"state": State.HOLDING}
-    return _anew(plan) | {"state": State.RUNNING, "hold": Hold.NONE, "reason": ""}
+    # The file is written, and the versions are loaded, once more; nobody is sent to the canary until then.
+    loads = plan.hold in (Hold.FILE_CHANGED, Hold.NOT_LOADED)
+    state = {"state": State.LOADING, "stays_open": True} if loads else {"state": State.RUNNING}
+    return _anew(plan) | state | {"hold": Hold.NONE, "reason": ""}
 
 
 def _anew(plan: Plan) -> dict[str, Any]:
@@ -114,13 +101,14 @@ def _can_step(plan: Plan) -> bool:
 
 
 def _can_resume(plan: Plan) -> bool:
-    return plan.state is State.PAUSED or (plan.state is State.HOLDING and (plan.is_frozen or plan.hold is Hold.FILE_CHANGED))
+    return plan.state is State.PAUSED or (plan.state is State.HOLDING and plan.hold in _NOT_ENDED_BY_PAUSE)
 
 
 def _can_clean(plan: Plan) -> bool:
     return plan.is_open and not plan.drops_other and (plan.is_ended or plan.state is State.BAKE_AFTER)
 
 
+_NOT_ENDED_BY_PAUSE: Final = frozenset({Hold.NOT_LOADED, Hold.FILE_CHANGED, Hold.FROZEN})
 _PASSED_BY_STEP: Final = frozenset({Hold.GATE, Hold.NO_DATA, Hold.SUSPICIOUS, Hold.SPLIT})
 
 _CAN: Final[dict[Order, Callable[[Plan], bool]]] = {
@@ -135,10 +123,10 @@ _CAN: Final[dict[Order, Callable[[Plan], bool]]] = {
 }
 
 _VALUES: Final[dict[Order, Callable[[Plan, str], dict[str, Any]]]] = {
-    Order.STEP: lambda plan, _by: next_step(plan),
+    Order.STEP: lambda plan, by: next_step(plan, f"promoted by {by}"),
     Order.PAUSE: _pause,
     Order.RESUME: _resume,
-    Order.PROMOTE: lambda _plan, _by: promotion(),
+    Order.PROMOTE: lambda _plan, by: promotion(f"promoted by {by}"),
     Order.ABORT: _abort,
     Order.UNDO: lambda _plan, by: way_back(f"undone by {by}"),
     Order.CLEAN: lambda _plan, _by: {"drops_other": True},

@@ -40,8 +40,8 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     """The body of a request that begins a rollout, and what the command line's options make. A ``Plan`` explains each member.
 
     ``steps``, ``shadow``, ``sticky`` (null: each request for itself) and ``keep_old`` are text that ``steps.py``, ``mode.py``
-    and ``durations.py`` read. ``tolerances`` by output; ``*`` is every other one. ``low_traffic``: 20 cells of each arm are enough.
-    ``again``: although the canary was taken back before; ``back``: although it is older than stable.
+    and ``durations.py`` read. ``tolerances`` by output; ``*`` is every other one. ``low_traffic``: 20 cells of each arm are
+    enough. ``again``: although the canary was taken back before; ``back``: although it is older than stable.
     """
 
     canary: int

@@ -40,8 +40,8 @@ class Trace:
     ``built_s`` and ``answered_s`` are when the tensors were made and when the backend had answered, with a result or an error,
     in seconds of ``time.monotonic``; 0.0 until then. ``spans``: the one of the request, for its calls; none without traces.
 
-    ``sender``: None for what no client has sent. Of a rollout, and None without one: its id (``rollout``), the ``arm`` of it that
-    the request belongs to, and what the caller should know (``note``), such as that another version had to answer.
+    ``sender``: None for what no client has sent. Of a rollout, and None without one: its id (``rollout``), the ``arm`` of it
+    that the request belongs to, and what the caller should know (``note``), such as that another version had to answer.
     """
 
     model: str
