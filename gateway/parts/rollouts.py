@@ -3,12 +3,63 @@
 SQLAlchemy is imported only where there is a database.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from gateway.inference.backend import Backend, ExampleBackend
+from gateway.inference.catalog import Catalog
+from gateway.inference.predictors import AnyExamplePredictor, AnyPredictor
+from gateway.rollout.live.examples import RolloutExamplePredictor
+from gateway.rollout.live.predictor import RolloutPredictor
+from gateway.rollout.live.rollouts import Rollouts
+from gateway.rollout.live.router import Router
+from gateway.rollout.live.second_opinion import SecondOpinions, most_of
+from gateway.rollout.live.shadow import Shadow
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way of requests to the model server: what predicts, and what knows and calls the models beneath it."""
+
+    predictor: AnyPredictor
+    examples: AnyExamplePredictor
+    catalog: Catalog
+    backend: Backend
+    example_backend: ExampleBackend
+
+
+class RunningRollouts:
+    """The rollouts of one worker, on ``store``: ``predictor`` and ``examples`` are those of ``way`` behind the rollouts."""
+
+    def __init__(self, settings: Settings, store: "Store", way: Way) -> None:
+        self.store = store
+        self._rollouts = rollouts = Rollouts(settings.trusted_proxies)
+        self._opinions = opinions = SecondOpinions(most_of(settings.max_in_flight))
+        self._shadow = shadow = Shadow(way.backend, way.catalog, rollouts.keep_sample)
+        router = Router(opinions)
+        self.predictor: AnyPredictor = RolloutPredictor(
+            way.predictor, rollouts, router, shadow, catalog=way.catalog, backend=way.backend
+        )
+        self.examples: AnyExamplePredictor = RolloutExamplePredictor(
+            way.examples, rollouts, router, backend=way.example_backend
+        )
+
+    async def pin(self, model: str) -> dict[str, Any]:
+        """See ``gateway.api.admin.rollouts.Pin``."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Follow the plans, on the event loop that runs here."""
+
+    async def close(self) -> None:
+        """Write what was counted, and stop."""
+        await self._shadow.close()
+        await self._opinions.close()
+        self.store.close()
 
 
 def check_rollouts(settings: Settings) -> None:
