@@ -204,7 +204,7 @@ class Gateway:
         if self._log is not None:
             self._log.start()
         if self._rollouts is not None:
-            self._rollouts.start()
+            await self._rollouts.start()
         if self._traces is not None:
             self._traces.start()
 

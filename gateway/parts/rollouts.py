@@ -4,11 +4,15 @@ SQLAlchemy is imported only where there is a database.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.backend.replicas import Replicas
 from gateway.inference.backend import Backend, ExampleBackend
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictors import AnyExamplePredictor, AnyPredictor
+from gateway.prediction_log.sinks.address import sink_at
+from gateway.rollout.control.follower import Follower
+from gateway.rollout.control.pinning import Pinning
 from gateway.rollout.live.examples import RolloutExamplePredictor
 from gateway.rollout.live.predictor import RolloutPredictor
 from gateway.rollout.live.rollouts import Rollouts
@@ -33,10 +37,12 @@ class Way:
 
 
 class RunningRollouts:
-    """The rollouts of one worker, on ``store``: ``predictor`` and ``examples`` are those of ``way`` behind the rollouts."""
+    """The rollouts of one worker, on ``store``, which it closes.
+
+    ``predictor`` and ``examples`` are those of ``way`` behind the rollouts. ``pin``: see ``Pinning``.
+    """
 
     def __init__(self, settings: Settings, store: "Store", way: Way) -> None:
-        self.store = store
         self._rollouts = rollouts = Rollouts(settings.trusted_proxies)
         self._opinions = opinions = SecondOpinions(most_of(settings.max_in_flight))
         self._shadow = shadow = Shadow(way.backend, way.catalog, rollouts.keep_sample)
@@ -48,18 +54,21 @@ class RunningRollouts:
             way.examples, rollouts, router, backend=way.example_backend
         )
 
-    async def pin(self, model: str) -> dict[str, Any]:
-        """See ``gateway.api.admin.rollouts.Pin``."""
-        raise NotImplementedError
+        replicas = Replicas(settings.serving_target, settings.serving_tls())
+        config_file = settings.model_config_file
+        self.pin = Pinning(replicas, config_file).pin
+        sink = None if settings.prediction_log == "off" else sink_at(settings.prediction_log)
+        self._follower = Follower(store, rollouts, replicas, config_file, sink)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Follow the plans, on the event loop that runs here."""
+        await self._follower.start()
 
     async def close(self) -> None:
-        """Write what was counted, and stop."""
+        """Write what was counted, and stop. No request may be in flight any more."""
         await self._shadow.close()
         await self._opinions.close()
-        self.store.close()
+        await self._follower.close()
 
 
 def check_rollouts(settings: Settings) -> None:
