@@ -80,20 +80,15 @@ def policy_of(text: str, model: str) -> VersionPolicy:
 
 
 def with_versions(text: str, model: str, versions: Sequence[int]) -> str:
-    """``text``, in which ``model`` asks for exactly ``versions``.
-
-    Raises ModelConfigError, also for a label that would name a version which is not among them: the model server refuses that.
-    """
-    config = parsed(text)
-    labels = config.model_config_list.config[_index(config, model)].version_labels
-    for label, version in sorted(labels.items()):
-        if version not in versions:
-            raise ModelConfigError(f"the label {label!r} of model {model} names version {version}: move or remove it first")
+    """``text``, in which ``model`` asks for exactly ``versions``. Raises ModelConfigError as ``with_policy``."""
     return with_policy(text, model, specific(versions))
 
 
 def with_policy(text: str, model: str, source: str) -> str:
-    """``text``, in which the policy of ``model`` is ``source`` (empty: none). Raises ModelConfigError."""
+    """``text``, in which the policy of ``model`` is ``source`` (empty: none).
+
+    Raises ModelConfigError, also for a label of a version that ``source`` leaves out: the model server refuses that.
+    """
     config = parsed(text)
     at = _index(config, model)
     fields = _entry(text, config, at)
@@ -102,7 +97,9 @@ def with_policy(text: str, model: str, source: str) -> str:
         edited = text[: field.start] + source + text[field.end :] if source else _without(text, field)
     else:
         edited = _inserted(text, fields[-1], source) if source else text
-    _check(config, at, parsed(edited), source)
+    after = parsed(edited)
+    _check(config, at, after, source)
+    _check_labels(after, at)
     return edited
 
 
@@ -186,3 +183,14 @@ def _check(before: ModelServerConfig, at: int, after: ModelServerConfig, source:
     text_format.Merge(source, entry)
     if after != wanted:
         raise ModelConfigError(_ODD)
+
+
+def _check_labels(config: ModelServerConfig, at: int) -> None:
+    entry = config.model_config_list.config[at]
+    if entry.model_version_policy.WhichOneof("policy_choice") != "specific":
+        return
+    for label, version in sorted(entry.version_labels.items()):
+        if version not in entry.model_version_policy.specific.versions:
+            raise ModelConfigError(
+                f"the label {label!r} of model {entry.name} names version {version}: move or remove it first"
+            )

@@ -101,11 +101,4 @@ class Writing:
 
 def write_policy(config_file: Path, model: str, source: str) -> bool:
     """Have the file say ``source`` of ``model``. Returns whether it had to be changed. Raises NotWritable, ModelConfigError."""
-    specific = version_policy.versions_in(source)
-
-    def edit(text: str) -> str:
-        if specific is not None:
-            return version_policy.with_versions(text, model, specific)
-        return version_policy.with_policy(text, model, source)
-
-    return version_policy.write(config_file, edit)
+    return version_policy.write(config_file, lambda text: version_policy.with_policy(text, model, source))
