@@ -61,7 +61,7 @@ COPY gateway gateway
 # An empty named volume takes the owner of the folder under it.
 RUN python -m compileall -q gateway \
     && python -c 'import gateway.server' \
-    && install -d -o app -g app /keys /log
+    && install -d -o app -g app /keys /log /state
 ENV GATEWAY_HOST=0.0.0.0 \
     GATEWAY_PORT=8080
 USER app

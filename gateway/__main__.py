@@ -1,4 +1,5 @@
-"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys`` and ``log`` are commands.
+"""``python -m gateway`` runs the gateway under gunicorn. ``settings`` tells every setting; ``keys``, ``log`` and ``rollout``
+are commands.
 
 Exit codes: 0 after a stop that was asked for, 1 when it cannot start, 2 for a wrong command line.
 """
@@ -24,6 +25,8 @@ from gateway import settings
 from gateway.access.commands import keys
 from gateway.access.limits.limit import parse_limits
 from gateway.prediction_log.commands import log_commands
+from gateway.rollout.commands.group import rollout
+from gateway.rollout.commands.opening import Surroundings
 from gateway.server.limits import Limits
 from gateway.server.tls import CertificateFiles
 from gateway.settings import Settings, SettingsError
@@ -83,6 +86,9 @@ def _settings() -> Settings:
         raise StartError(str(error)) from error
 
 
+main.add_command(rollout(Surroundings(_settings)))
+
+
 def _serve(current: Settings) -> None:
     # Until gunicorn sets its handlers.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -116,6 +122,7 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
     from gateway.app import WorkerParts  # noqa: PLC0415
     from gateway.parts.access import check_access  # noqa: PLC0415
     from gateway.parts.prediction_log import prediction_log  # noqa: PLC0415
+    from gateway.parts.rollouts import check_rollouts  # noqa: PLC0415
     from gateway.parts.serving_tls import check_serving_tls  # noqa: PLC0415
     from gateway.parts.traces import check_traces  # noqa: PLC0415
     from gateway.server.gunicorn_app import serve  # noqa: PLC0415
@@ -126,6 +133,7 @@ def _run(current: Settings, certificate: CertificateFiles | None, metrics_dir: s
         check_traces(current)
         prediction_log(current)
         check_serving_tls(current)
+        check_rollouts(current)
     except SettingsError as error:
         raise StartError(str(error)) from error
     limit_table = LimitTable() if current.keys_file or current.address_limits else None

@@ -12,6 +12,7 @@ from flask import Flask
 from gateway import settings as gateway_settings
 from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
+from gateway.api.admin.rollouts import Rollouts as AdminRollouts
 from gateway.api.body import Bodies
 from gateway.api.docs.openapi import Limits
 from gateway.api.docs.routes import Docs
@@ -45,6 +46,8 @@ from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access
 from gateway.parts.prediction_log import prediction_log
+from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
+from gateway.parts.rollouts import store as rollout_store
 from gateway.parts.serving_tls import check_serving_tls
 from gateway.parts.traces import check_traces, exemplars, tracer
 from gateway.prediction_log.requests import offer_request
@@ -80,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     check_access(settings)
     check_serving_tls(settings)
     check_traces(settings)
+    check_rollouts(settings)
     gateway = Gateway(settings)
     loop = LoopThread(gateway.start, gateway.close)
     app = gateway.flask(loop.run)
@@ -122,7 +126,16 @@ class Gateway:
             client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
         )
         self._batcher = batcher = _batcher(limited, settings, records)
-        predictor = Predictor(catalog, batcher or limited, _cache(settings, records))
+        way = Way(
+            Predictor(catalog, batcher or limited, _cache(settings, records)),
+            ExamplePredictor(catalog, limited, example_tensors),
+            catalog=catalog,
+            backend=batcher or limited,
+            example_backend=limited,
+        )
+        plans = rollout_store(settings)
+        self._rollouts = rollouts = None if plans is None else RunningRollouts(settings, plans, way)
+        predictor, examples = (way.predictor, way.examples) if rollouts is None else (rollouts.predictor, rollouts.examples)
         why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
         shown = exemplars(settings, metrics_dir)
         exposition = Exposition(metrics_dir, shown)
@@ -130,7 +143,7 @@ class Gateway:
         bodies = Bodies(self.memory, settings.max_body_bytes)
         tfserving = TfServing(
             predictor,
-            ExamplePredictor(catalog, limited, example_tensors),
+            examples,
             catalog,
             bodies=bodies,
             memory=self.memory,
@@ -161,7 +174,14 @@ class Gateway:
             tracer=self._traces,
         )
         ops = Ops(catalog, readiness, self.edge.metrics, exposition)
-        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory))
+        admin = AdminRollouts(
+            plans,
+            None if rollouts is None else rollouts.pin,
+            lambda: {model.name for model in catalog.models()},
+            bodies,
+            has_keys=settings.keys_file is not None,
+        )
+        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory), admin)
         table = [route for room in rooms for route in room.routes()]
         self._access = (
             Access(settings, limit_table, self.edge.metrics.add_key_check)
@@ -183,11 +203,15 @@ class Gateway:
             await self._access.start()
         if self._log is not None:
             self._log.start()
+        if self._rollouts is not None:
+            await self._rollouts.start()
         if self._traces is not None:
             self._traces.start()
 
     async def close(self) -> None:
         """Stop following the models, and close the connection."""
+        if self._rollouts is not None:
+            await self._rollouts.close()
         await self._catalog.close()
         if self._batcher is not None:
             await self._batcher.close()

@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 from gateway.deadline import Deadline
 from gateway.errors import Setting
 from gateway.telemetry.spans import RequestSpan
-from gateway.telemetry.trace import Trace
+from gateway.telemetry.trace import Sender, Trace
 
 ENVIRON_KEY: Final = "gateway.call"
 """The key of a WSGI environment under which our own server gives the call that it was made from."""
@@ -91,6 +91,8 @@ class Call:
         trace = self.trace = Trace(model, signature)
         if self.span is not None:
             trace.spans = (self.span,)
+        # A value of its own: a call that its trace knows would be a cycle.
+        trace.sender = Sender(self.id, self.headers, self.client, self.caller.name)
         self.caller.enter(self, trace)
         return trace
 

@@ -17,6 +17,7 @@ from gateway import cache_setting
 from gateway.access.limits.addresses import Network, parse_proxies
 from gateway.access.limits.limit import parse_limits
 from gateway.cache_setting import CachedModel, cached_models
+from gateway.database.address import is_sql
 from gateway.prediction_log.retention import parse_age
 from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
 from gateway.serving_tls import ServingTls, serving_tls
@@ -36,6 +37,7 @@ _REDIS: Final = validate.Regexp(r"(rediss?|unix)://\S+\Z")
 # RFC 6454: as a browser sends it.
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?|\*")
 _DATABASE: Final = "DATABASE_URL"
+_STATE_FILE: Final = "state.db"
 
 _REMOVED: Final = {
     "batch_max_wait_us": "a batch is sent as soon as the one before it has been answered",
@@ -75,6 +77,13 @@ def _origins(text: str) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin[:100]!r} is none, such as https://app.example or http://localhost:3000")
     return origins
+
+
+def _folder(text: str) -> Path:
+    """The path of a folder whose files a database's address can name."""
+    if "?" in text:
+        raise ValidationError("it has a ?")
+    return Path(text)
 
 
 class _Number(fields.Integer):
@@ -129,7 +138,7 @@ _STANDARD: Final = Standard()
 class Settings:
     """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on.
 
-    ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``.
+    ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``; ``database_url`` is ``DATABASE_URL``.
     """
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
@@ -269,6 +278,12 @@ class Settings:
     prediction_log_queue_bytes: int = _number(
         33_554_432, "What may wait to be logged in one worker, in bytes; above it rows are dropped.", 65_536, 2**40
     )
+    state_dir: Path | None = _setting(
+        fields.Function(deserialize=_folder, load_default=None),
+        "The folder of the gateway's own state, which the `rollout` commands read and write too: `state.db`, the plans of rollouts "
+        "and their history. If `DATABASE_URL` is one of SQLite or PostgreSQL, they are there instead. Without both there are no rollouts.",
+        "the path of a folder, without ?",
+    )
     traces_file: Path | None = _path(
         "The file that traces are written to, as lines of OTLP in JSON. Empty: they go to `OTEL_EXPORTER_OTLP_ENDPOINT`."
     )
@@ -299,6 +314,16 @@ class Settings:
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
     otel: Standard = dataclasses.field(default=_STANDARD, kw_only=True)
+    database_url: str = dataclasses.field(default="", kw_only=True, repr=False)
+
+    def state_database(self) -> str | None:
+        """The address of the SQL database that holds the gateway's own state; None if there is none.
+
+        What is in ``DATABASE_URL`` comes first, so that several gateways can share it.
+        """
+        if is_sql(self.database_url):
+            return self.database_url
+        return None if self.state_dir is None else f"sqlite:///{self.state_dir.absolute() / _STATE_FILE}"
 
     def serving_tls(self) -> ServingTls | None:
         """The files for TLS to the model server; None for plain connections."""
@@ -338,7 +363,7 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     if environ.get(_DATABASE):
         given.setdefault("prediction_log", environ[_DATABASE])
     try:
-        settings = Settings(**_SCHEMA.load(given), otel=read_standard(environ))
+        settings = Settings(**_SCHEMA.load(given), otel=read_standard(environ), database_url=environ.get(_DATABASE, ""))
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(key, given[key], why) for key, why in error.messages_dict.items())) from error
     except ValueError as error:  # of OpenTelemetry's variables, in our words

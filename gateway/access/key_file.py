@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from gateway.access import locked_file
+from gateway import locked_file
 from gateway.access.key import Key
 from gateway.access.key_text import hide_secrets
 from gateway.telemetry.logs import logger

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.access import locked_file
+from gateway import locked_file
 from gateway.telemetry.logs import logger
 
 log = logger("access")

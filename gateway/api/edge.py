@@ -147,6 +147,8 @@ class Edge:
                 headers.append(("X-Model-Version", str(trace.version)))
             if trace.cache is not None:
                 headers.append(("X-Cache", trace.cache))
+            if trace.note is not None:
+                headers.append(("X-Rollout", trace.note))
 
 
 def id_of(call: Call) -> str:
@@ -176,6 +178,9 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
         fields["backend_ms"] = _ms(trace.backend_s)
         if trace.cache is not None:
             fields["cache"] = trace.cache
+        if trace.rollout is not None:
+            fields["rollout"] = trace.rollout
+            fields["arm"] = trace.arm
     if call.caller.name is not None:
         fields["key"] = call.caller.name
     if call.error_code is not None:

@@ -15,7 +15,7 @@ _VARY: Final = ("Vary", "Origin")
 # What a script cannot read otherwise.
 _EXPOSED: Final = (
     "Access-Control-Expose-Headers",
-    "X-Request-Id, X-Model-Version, X-Cache, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
+    "X-Request-Id, X-Model-Version, X-Cache, X-Rollout, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
     "Inference-Header-Content-Length",
 )
 _PREFLIGHT: Final = (

@@ -81,6 +81,7 @@ class Catalog:
             InvalidArgument: no such label.
             GatewayError: the server could not be asked.
         """
+        model = model.of_any_lane
         found = self._known.served(model)
         if found is not None:
             return found
@@ -88,6 +89,7 @@ class Catalog:
 
     async def refreshed(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means at this moment, asked of the server. Raises as ``served``."""
+        model = model.of_any_lane
         return await self._questions.ask_anew(model, deadline, partial(self._ask, model, deadline))
 
     def note_missing(self, model: ModelRef) -> None:

@@ -14,7 +14,7 @@ from gateway.backend.statuses import AWAY, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
-from gateway.errors import Cancelled, GatewayError, Internal, Unavailable
+from gateway.errors import Cancelled, GatewayError, Internal, Unavailable, Unknown
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -28,6 +28,7 @@ _REPLIES: Final = {
     "PredictionService/Regress": stubs.RegressionResponse,
     "PredictionService/GetModelMetadata": stubs.GetModelMetadataResponse,
     "ModelService/GetModelStatus": stubs.GetModelStatusResponse,
+    "ModelService/HandleReloadConfigRequest": stubs.ReloadConfigResponse,
 }
 _PACKAGE: Final = "tensorflow.serving."
 
@@ -119,6 +120,16 @@ class BackendClient:
         request = stubs.GetModelStatusRequest(model_spec=_model_spec(model))
         response = await self._call("ModelService/GetModelStatus", request.SerializeToString(), deadline)
         return replies.model_status(model.name, response)
+
+    async def reload(self, config: stubs.ModelServerConfig, deadline: Deadline) -> None:
+        """Have the server serve what ``config`` asks for, and nothing else. Raises GatewayError as ``predict`` does.
+
+        TensorFlow Serving answers when it does, and with its own words for what it cannot load.
+        """
+        request = stubs.ReloadConfigRequest(config=config)
+        response = await self._call("ModelService/HandleReloadConfigRequest", request.SerializeToString(), deadline)
+        if response.status.error_code:
+            raise Unknown(response.status.error_message)
 
     async def _call(self, method: str, request: bytes, deadline: Deadline, spans: Spans = ()) -> Any:
         """The reply to a serialized ``request``, with a span of the call if it is for requests that have spans."""

@@ -46,6 +46,7 @@ with tensorflow_without_runtime():
     )
     from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, GetModelStatusResponse
     from tensorflow_serving.apis.input_pb2 import Input
+    from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
     from tensorflow_serving.apis.model_pb2 import ModelSpec
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
     from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse

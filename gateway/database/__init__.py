@@ -1,1 +1,1 @@
-"""SQL databases as the gateway uses them: the address of one, and the engine that speaks to it. SQLite or PostgreSQL."""
+"""SQL databases, SQLite and PostgreSQL, as every part of the gateway uses them: addresses, connections, tables, errors."""

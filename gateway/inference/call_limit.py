@@ -5,7 +5,7 @@ A call above the bound waits, first come, first served, within its deadline. A m
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import Unavailable
@@ -17,6 +17,9 @@ from gateway.telemetry.spans import Spans
 
 # Calls of one model that may wait, for each that may be at the server.
 _WAITING_FOR_EACH: Final = 16
+
+_Key: TypeAlias = tuple[str, str]
+"""A model's name, and a lane."""
 
 
 class _Calls:
@@ -30,7 +33,9 @@ class _Calls:
 
 
 class CallLimit:
-    """Runs the calls of ``backend``, at most ``most`` at a time for each model's name.
+    """Runs the calls of ``backend``, at most ``most`` at a time for each model's name, and for each lane of it.
+
+    So a version that hangs holds up no other lane.
 
     Each call raises what ``backend`` raises; besides, Unavailable when too many calls of the model are waiting already, and
     DeadlineExceeded when a call waits for longer than it has time. For one event loop.
@@ -39,7 +44,7 @@ class CallLimit:
     def __init__(self, backend: ModelBackend, most: int) -> None:
         self._backend = backend
         self._most = most
-        self._by_model: dict[str, _Calls] = {}
+        self._by_model: dict[_Key, _Calls] = {}
 
     async def predict(
         self,
@@ -52,48 +57,51 @@ class CallLimit:
         spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``."""
-        calls = await self._enter(model.name, deadline)
+        key = model.name, model.lane
+        calls = await self._enter(key, deadline)
         try:
             return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
         finally:
-            self._end(model.name, calls)
+            self._end(key, calls)
 
     async def classify(
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """As ``ExampleBackend.classify``."""
-        calls = await self._enter(model.name, deadline)
+        key = model.name, model.lane
+        calls = await self._enter(key, deadline)
         try:
             return await self._backend.classify(model, signature, examples, deadline, spans=spans)
         finally:
-            self._end(model.name, calls)
+            self._end(key, calls)
 
     async def regress(
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """As ``ExampleBackend.regress``."""
-        calls = await self._enter(model.name, deadline)
+        key = model.name, model.lane
+        calls = await self._enter(key, deadline)
         try:
             return await self._backend.regress(model, signature, examples, deadline, spans=spans)
         finally:
-            self._end(model.name, calls)
+            self._end(key, calls)
 
-    async def _enter(self, name: str, deadline: Deadline) -> _Calls:
+    async def _enter(self, key: _Key, deadline: Deadline) -> _Calls:
         """Return when the call has a slot, which ``_end`` gives back."""
-        calls = self._by_model.get(name)
+        calls = self._by_model.get(key)
         if calls is None:
-            calls = self._by_model[name] = _Calls()
+            calls = self._by_model[key] = _Calls()
         if calls.in_flight < self._most:
             calls.in_flight += 1
         elif len(calls.waiting) < self._most * _WAITING_FOR_EACH:
-            await self._wait(name, calls, deadline)
+            await self._wait(key, calls, deadline)
         else:
             metrics.MODEL_CALL_REFUSALS.inc()
             error = Unavailable("too many calls of the model are waiting")
             raise error.decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", self._most)
         return calls
 
-    async def _wait(self, name: str, calls: _Calls, deadline: Deadline) -> None:
+    async def _wait(self, key: _Key, calls: _Calls, deadline: Deadline) -> None:
         turn = asyncio.get_running_loop().create_future()
         calls.waiting.append(turn)
         try:
@@ -103,12 +111,12 @@ class CallLimit:
             if turn in calls.waiting:
                 calls.waiting.remove(turn)
             elif not turn.cancelled():
-                self._end(name, calls)  # the slot was given at the very moment
+                self._end(key, calls)  # the slot was given at the very moment
             if isinstance(error, TimeoutError):
                 raise deadline.exceeded() from None
             raise
 
-    def _end(self, name: str, calls: _Calls) -> None:
+    def _end(self, key: _Key, calls: _Calls) -> None:
         """A call has ended: its slot goes to the first that waits."""
         while calls.waiting:
             turn = calls.waiting.popleft()
@@ -117,4 +125,4 @@ class CallLimit:
                 return
         calls.in_flight -= 1
         if not calls.in_flight:
-            del self._by_model[name]
+            del self._by_model[key]

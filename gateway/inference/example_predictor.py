@@ -27,19 +27,14 @@ class ExamplePredictor:
         self._as_tensors = as_tensors
 
     async def classify(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Classifications:
-        """Labels and scores by the version that ``model`` means, for the signature of ``trace``.
-
-        Raises:
-            GatewayError: whatever the catalog or the backend raise.
-            InvalidArgument: the signature takes no examples, or the model refuses them; the message says what there is instead.
-        """
+        """As ``AnyExamplePredictor.classify``."""
         async with self._under_way(model, trace, "classify", examples, deadline):
             answer = await self._backend.classify(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors
         return answer
 
     async def regress(self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline) -> Regressions:
-        """A value for each example. Raises as ``classify``."""
+        """As ``AnyExamplePredictor.regress``."""
         async with self._under_way(model, trace, "regress", examples, deadline):
             answer = await self._backend.regress(model, trace.signature, examples, deadline, spans=trace.spans)
         trace.version, trace.outputs = answer.version, answer.tensors

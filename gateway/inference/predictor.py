@@ -1,9 +1,7 @@
 """The path of one prediction: which version is meant, tensors for its signature, the backend, the answer."""
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import FailedPrecondition, GatewayError, InvalidArgument, NotFound
@@ -11,14 +9,12 @@ from gateway.inference import suggestions
 from gateway.inference.backend import Backend
 from gateway.inference.caching.cache import PredictionCache, Question
 from gateway.inference.catalog import Catalog
+from gateway.inference.predictors import BuildInputs
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
 from gateway.telemetry.trace import Trace
 
 # How long a refusal may wait to learn whether another version has come meanwhile.
 _LOOK_AGAIN_S = 0.25
-
-BuildInputs: TypeAlias = Callable[[Signature], Awaitable[Tensors]]
-"""Makes the tensors of a request for a signature. Raises GatewayError."""
 
 
 class Predictor:
@@ -32,16 +28,10 @@ class Predictor:
     async def predict(
         self, model: ModelRef, trace: Trace, build: BuildInputs, deadline: Deadline, outputs: tuple[str, ...] = ()
     ) -> Prediction:
-        """Predict with the version that ``model`` means, on the tensors that ``build`` makes for the signature of ``trace``.
+        """As ``AnyPredictor.predict``.
 
-        ``outputs`` names the wanted ones (none: all); ``build`` must have refused what the signature does not give.
-
-        A rollout may happen between the look into the catalog and the call. So the request is built and sent once more if it
+        A new version may come between the look into the catalog and the call. So the request is built and sent once more if it
         does not fit the known version, or another one answered, and the version that is served now has another signature.
-
-        Raises:
-            GatewayError: whatever ``build``, the catalog or the backend raise.
-            InvalidArgument: the version has no such signature.
         """
         served = await self._catalog.served(model, deadline)
         try:

@@ -15,11 +15,20 @@ Tensors: TypeAlias = Mapping[str, npt.NDArray[Any]]  # by input or output name
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """The model that a request names: its latest version, a version by number, or a version by label (never both)."""
+    """The model that a request names: its latest version, a version by number, or a version by label (never both).
+
+    ``lane``: requests of different lanes never share a call, though they mean the same version. Clients cannot name one.
+    """
 
     name: str
     version: int | None = None
     label: str | None = None
+    lane: str = ""
+
+    @property
+    def of_any_lane(self) -> "ModelRef":
+        """The same without its lane, which says nothing about what is served."""
+        return ModelRef(self.name, self.version, self.label) if self.lane else self
 
 
 @dataclass(frozen=True, slots=True)

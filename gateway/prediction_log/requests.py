@@ -36,6 +36,8 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
         model=trace.model if trace.is_known else hide_secrets(trace.model),
         version=trace.version,
         signature=trace.signature if trace.is_known else hide_secrets(trace.signature),
+        arm=trace.arm or "stable",
+        rollout=trace.rollout,
         key=call.caller.name,
         dialect=_DIALECTS.get(call.path[:3], "simple"),
         rows=trace.rows,

@@ -29,7 +29,7 @@ class Row(msgspec.Struct, kw_only=True, gc=False):
 class PredictionRow(Row, kw_only=True):
     """One request for a prediction, made when it was answered or refused.
 
-    - ``arm``: ``stable``, ``canary``, ``shadow`` or ``baseline``; ``rollout`` names the rollout, if there is one.
+    - ``arm``: ``stable``, ``canary`` or ``baseline``; ``rollout`` is the id of the rollout, if there is one.
     - ``key``: the name of the caller's API key; ``dialect``: whose words the request was in.
     - ``rows``: dimension 0 of the inputs; ``batch_rows``: that of the call to the model server, which requests may share.
     - ``status``: of HTTP; ``error``: the code of the error that answered it.

@@ -105,6 +105,11 @@ class Plan:
     - ``step_us``: when the current step began; ``state_us``: when the state was entered.
     - ``is_open``: whether it still says where requests go. ``drops_other``: the version that gets no requests any more is not
       wanted in the model config file either.
+    - ``is_frozen``: the evidence is against the canary, and ``on_bad`` is freeze: only a person leads on.
+    - ``evidence_from``: the first step whose evidence counts. That of earlier ones has frozen it, and a person has resumed it.
+    - ``next_look``: how many cells the canary must have in this step before the gate, which it did not pass, is asked again.
+    - ``stays_open``: also when it is refused, since requests were pinned to ``stable`` already: by the rollout before it, or by
+      itself before its versions had to be loaded once more.
     """
 
     id: str
@@ -139,6 +144,10 @@ class Plan:
     step_us: int
     is_open: bool = True
     drops_other: bool = False
+    is_frozen: bool = False
+    evidence_from: int = 0
+    next_look: int = 0
+    stays_open: bool = False
 
     @property
     def is_ended(self) -> bool:
@@ -155,7 +164,7 @@ class Plan:
         """The canary's part of the requests that name no version, in millionths, as each worker should send them."""
         if self.state in _CANARY_ALONE:
             return WHOLE
-        return self.weight if self.is_sharing and self.hold is not Hold.NOT_LOADED else 0
+        return self.weight if self._is_asked else 0
 
     @property
     def kept(self) -> int | None:
@@ -174,7 +183,10 @@ class Plan:
         return self.steps[self.step]
 
     def changed(self, now_us: int, **values: Any) -> Self:
-        """The plan's next revision. A new state, and a new step, begin at ``now_us``."""
+        """The plan's next revision. A new state, and a new step, begin at ``now_us``.
+
+        A step also begins when its canary gets requests again after it was not loaded: a bake time is one of answered requests.
+        """
         after = dataclasses.replace(self, **values, revision=self.revision + 1)
         return dataclasses.replace(
             after,
@@ -183,7 +195,11 @@ class Plan:
         )
 
     def _begins(self, after: Self) -> bool:
-        return after.is_sharing and not self.is_sharing
+        return after._is_asked and not self._is_asked
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.is_sharing and self.hold is not Hold.NOT_LOADED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,40 @@ TRACES_DROPPED = Counter(
     "Requests whose traces were kept and are lost: full (queue), failed (not taken), stop (at the end).",
     ("reason",),
 )
+ROLLOUT_WEIGHT = Gauge(
+    "gateway_rollout_weight", "The canary's part of a model's requests.", ("model",), multiprocess_mode="livemostrecent"
+)
+ROLLOUT_STATE = Gauge(
+    "gateway_rollout_state",
+    "1 for the state that a model's rollout is in.",
+    ("model", "state"),
+    multiprocess_mode="livemostrecent",
+)
+ROLLOUT_LOG_E = Gauge(
+    "gateway_rollout_log_e",
+    "What is proven against a canary, as ln E: by error, slow, disagree, and all together.",
+    ("model", "metric"),
+    multiprocess_mode="livemostrecent",
+)
+ROLLOUT_EXPOSED = Counter(
+    "gateway_rollout_exposed_total", "Cells of a rollout (a caller in 10 s) that had requests, by arm.", ("model", "arm")
+)
+ROLLOUT_BAD = Counter(
+    "gateway_rollout_bad_total", "Those of them that were bad: error, slow, disagree.", ("model", "arm", "metric")
+)
+ROLLOUT_DECISIONS = Counter(
+    "gateway_rollout_decisions_total", "Changes of rollouts that no person asked for.", ("model", "decision", "reason")
+)
+ROLLOUT_SHADOW = Counter(
+    "gateway_rollout_shadow_total",
+    "Requests that a canary was asked too: same, different, failed, unanswered, dropped (the queue was full).",
+    ("model", "result"),
+)
+ROLLOUT_SECOND_OPINIONS = Counter(
+    "gateway_rollout_second_opinions_total",
+    "Faults that the other version was asked about: answered, failed, unchecked.",
+    ("model", "result"),
+)
 MODEL_READY = Gauge(
     "gateway_model_ready",
     "1 when every worker can reach the model, NaN when it is not served and need not be.",
@@ -128,6 +162,16 @@ def begin_signature(model: str, version: int, signature: str) -> None:
     _begin(BATCH_PROOFS, [model], ("equal", "different", "inconclusive"))
     QUEUE_ROWS.labels(model)
     of_batches(model)
+
+
+def begin_rollout(model: str) -> None:
+    """A rollout of ``model`` has begun: its counters begin at 0."""
+    _begin(ROLLOUT_EXPOSED, [model], ("stable", "baseline", "canary"))
+    _begin(ROLLOUT_BAD, [model], ("stable", "canary"), ("error",))
+    _begin(ROLLOUT_BAD, [model], ("baseline", "canary"), ("slow",))
+    _begin(ROLLOUT_BAD, [model], ("canary",), ("disagree",))
+    _begin(ROLLOUT_SHADOW, [model], ("same", "different", "failed", "unanswered", "dropped"))
+    _begin(ROLLOUT_SECOND_OPINIONS, [model], ("answered", "failed", "unchecked"))
 
 
 def count_limited(unit: str, scope: str) -> None:

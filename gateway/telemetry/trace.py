@@ -2,11 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.telemetry.spans import Spans
 
 TracedTensors: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
+
+
+class Sender(NamedTuple):
+    """Who has sent a prediction, as far as a rollout looks at it.
+
+    ``id``: of the request. ``headers`` by name in lower case. ``client``: the address of the connection, which may be a
+    proxy's. ``key``: the name of its API key; None: it has none.
+    """
+
+    id: str
+    headers: Mapping[str, str]
+    client: str
+    key: str | None
 
 
 @dataclass(slots=True)
@@ -26,6 +39,9 @@ class Trace:
 
     ``built_s`` and ``answered_s`` are when the tensors were made and when the backend had answered, with a result or an error,
     in seconds of ``time.monotonic``; 0.0 until then. ``spans``: the one of the request, for its calls; none without traces.
+
+    ``sender``: None for what no client has sent. Of a rollout, and None without one: its id (``rollout``), the ``arm`` of it
+    that the request belongs to, and what the caller should know (``note``), such as that another version had to answer.
     """
 
     model: str
@@ -45,6 +61,10 @@ class Trace:
     built_s: float = 0.0
     answered_s: float = 0.0
     spans: Spans = ()
+    sender: Sender | None = None
+    rollout: str | None = None
+    arm: str | None = None
+    note: str | None = None
 
     def tell_rows(self) -> None:
         """Call ``when_built``, once: a request is built a second time when another version has come meanwhile."""

@@ -35,6 +35,8 @@ class Record(NamedTuple):
     rows: int | None = None
     batch_rows: int | None = None
     cache: str | None = None
+    rollout: str | None = None
+    arm: str | None = None
     is_prediction: bool = False
 
 
@@ -72,5 +74,7 @@ def record_of(span: RequestSpan, call: Call, status: int, total_s: float) -> Rec
         trace.rows,
         trace.batch_rows,
         trace.cache,
+        trace.rollout,
+        trace.arm,
         is_prediction=True,
     )

@@ -81,6 +81,8 @@ class SpanMaker:
             record.version,
             record.rows,
             record.cache,
+            record.rollout,
+            record.arm,
         )
         own: list[Attribute] = [("gateway.request.id", record.request_id)]
         if record.batch_rows is not None:
@@ -163,6 +165,8 @@ def _named(  # noqa: PLR0917 (they are the key of the cache)
     version: int | None,
     rows: int | None,
     cache: str | None,
+    rollout: str | None,
+    arm: str | None,
 ) -> tuple[str, tuple[Attribute, ...]]:
     """The name of a request's span, and the attributes that other requests have too."""
     route = route_of(path)
@@ -180,6 +184,8 @@ def _named(  # noqa: PLR0917 (they are the key of the cache)
         ("inference.model.version", version if model else None),
         ("inference.rows", rows),
         ("inference.cache", cache),
+        ("inference.rollout.id", rollout),
+        ("inference.rollout.arm", arm),
     ]
     known = tuple([(name, value) for name, value in attributes if value is not None])
     return f"{method} {route}" if route else method, known

@@ -118,6 +118,19 @@ def test_the_command_for_the_log_reads_the_log_that_the_gateway_writes(services,
     assert set(services["log"]["volumes"]) <= set(services["gateway"]["volumes"])
 
 
+def test_the_command_for_rollouts_works_on_the_state_of_the_gateway(services, environment):
+    entries = dict(entry.partition("=")[::2] for entry in services["rollout"]["environment"])
+    assert {name: value or None for name, value in entries.items()} == {name: environment[name] for name in entries}
+    assert set(services["rollout"]["volumes"]) <= set(services["gateway"]["volumes"])
+
+
+def test_only_the_gateway_can_write_which_versions_are_loaded(services):
+    mounted = {
+        name: mount for name, service in services.items() for mount in service.get("volumes", []) if "serving_config" in mount
+    }
+    assert {name for name, mount in mounted.items() if not mount.endswith(":ro")} == {"gateway"}
+
+
 def test_prometheus_scrapes_the_services_of_the_stack(services, environment):
     folder = REPOSITORY / "deploy" / "observability"
     jobs = yaml.safe_load((folder / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]

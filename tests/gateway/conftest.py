@@ -1,5 +1,6 @@
 """The whole gateway application in front of a fake model server, without a web server."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from gateway.app import close, create_app
 from gateway.settings import Settings, settings_from_environment
 from tests.gateway.fake_serving import FakeServing, serving
+from tests.postgres import PASSWORD, postgres
 from tests.waiting import wait_for
 
 # An example of a property test may take as long as a busy machine needs, and leaves nothing on disk.
@@ -20,6 +22,9 @@ def settings(port: int, **changes: object) -> Settings:
     environ = {"GATEWAY_SERVING_TARGET": f"127.0.0.1:{port}", "GATEWAY_CATALOG_POLL_MS": "50"}
     environ |= {f"GATEWAY_{name.upper()}": str(value) for name, value in changes.items()}
     return settings_from_environment(environ)
+
+
+_numbers = itertools.count()
 
 
 class Client:
@@ -70,3 +75,18 @@ def config_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(make_client, config_file):
     return make_client(model_config_file=config_file)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(server):
+    """The address of an empty PostgreSQL database of its own."""
+    name = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name}")
+    return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{server.port}/{name}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -16,6 +17,7 @@ from gateway.backend.stubs import (
     Input,
     PredictResponse,
     RegressionResponse,
+    ReloadConfigResponse,
     SignatureDef,
     SignatureDefMap,
 )
@@ -78,6 +80,8 @@ class FakeServing(
         self.failures: list[tuple[grpc.StatusCode, str]] = []  # of the next Predict, Classify or Regress calls
         self.status_failures: dict[str, tuple[grpc.StatusCode, str]] = {}  # by model, for as long as they are in here
         self.status_release: dict[str, threading.Event] = {}  # by model: a GetModelStatus call waits for it
+        self.reloads: list[Any] = []  # the configurations of the HandleReloadConfigRequest calls
+        self.on_reload: Callable[[Any], tuple[grpc.StatusCode, str] | None] = lambda config: None  # may refuse
         self.statuses: list[str] = []  # the models of the GetModelStatus calls
         self.calls: list[str] = []
         self.ended: list[str] = []  # of those calls: answered, failed or taken back by the client
@@ -150,6 +154,14 @@ class FakeServing(
             entry.status.error_code = versions[number].error_code
             entry.status.error_message = versions[number].error_message
         return response
+
+    def HandleReloadConfigRequest(self, request, context):  # noqa: N802
+        self._begin("HandleReloadConfigRequest", context)
+        self.reloads.append(request.config)
+        refusal = self.on_reload(request.config)
+        if refusal is not None:
+            context.abort(*refusal)
+        return ReloadConfigResponse()
 
     def _begin(self, call, context):
         context.add_callback(lambda: self.ended.append(call))

@@ -64,6 +64,7 @@ BAD = {
     "GATEWAY_PREDICTION_LOG_VALUES": ["large", "none,digits:some"],
     "GATEWAY_PREDICTION_LOG_KEEP": ["30", "d", "30 days", "0d"],
     "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": ["65535", "32MiB"],
+    "GATEWAY_STATE_DIR": ["/state?", "a?b"],
     "GATEWAY_TRACES_SLOW_MS": ["-1", "1s"],
     "GATEWAY_METRICS_EXEMPLARS": ["true", "1"],
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
@@ -128,6 +129,7 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_PREDICTION_LOG_VALUES": "none,digits:all",
         "GATEWAY_PREDICTION_LOG_KEEP": "30d",
         "GATEWAY_PREDICTION_LOG_QUEUE_BYTES": "70000",
+        "GATEWAY_STATE_DIR": "/state",
         "GATEWAY_TRACES_FILE": "/traces.jsonl",
         "GATEWAY_TRACES_SLOW_MS": "250",
         "GATEWAY_METRICS_EXEMPLARS": "on",
@@ -177,6 +179,30 @@ def test_a_bad_value_is_named_with_what_was_expected(variable):
 )
 def test_the_prediction_log_is_where_its_setting_says_or_else_in_the_database_of_the_environment(given, log):
     assert settings_from_environment(given).prediction_log == log
+
+
+@pytest.mark.parametrize(
+    ("given", "database"),
+    [
+        ({}, None),
+        ({"GATEWAY_STATE_DIR": "/state"}, "sqlite:////state/state.db"),
+        ({"GATEWAY_STATE_DIR": "state"}, f"sqlite:///{Path.cwd()}/state/state.db"),
+        ({"DATABASE_URL": "postgresql://a/b"}, "postgresql://a/b"),
+        ({"DATABASE_URL": "postgresql://a/b", "GATEWAY_STATE_DIR": "/state"}, "postgresql://a/b"),
+        ({"DATABASE_URL": "file:///folder", "GATEWAY_STATE_DIR": "/state"}, "sqlite:////state/state.db"),
+        ({"DATABASE_URL": "file:///folder"}, None),
+        ({"DATABASE_URL": "off"}, None),
+        ({"DATABASE_URL": "mysql://a/b", "GATEWAY_STATE_DIR": "/state"}, "sqlite:////state/state.db"),
+    ],
+)
+def test_the_state_is_in_the_database_of_the_environment_or_else_in_a_file_of_its_folder(given, database):
+    assert settings_from_environment(given).state_database() == database
+
+
+def test_no_password_of_the_database_is_shown_with_the_settings():
+    assert "hidden" not in repr(
+        settings_from_environment({"DATABASE_URL": "postgresql://a:hidden@b/c", "GATEWAY_PREDICTION_LOG": "off"})
+    )
 
 
 def test_several_models_are_cached_in_the_order_in_which_they_are_named():

@@ -24,7 +24,8 @@ from gateway.call import Answer, Call
 from gateway.codec.datatypes import datatype_of
 from gateway.errors import InvalidArgument, NotFound, Unimplemented
 from gateway.inference.catalog import Catalog
-from gateway.inference.predictor import Predictor, signature_of
+from gateway.inference.predictor import signature_of
+from gateway.inference.predictors import AnyPredictor
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, TensorSpec
 from gateway.inference.status import ModelStatus
 from gateway.inference.suggestions import refuse_composite
@@ -42,7 +43,9 @@ _STATES: Final = {"AVAILABLE": "READY", "START": "LOADING", "LOADING": "LOADING"
 class OpenInference:
     """The handlers of the protocol. ``name`` and ``version`` are segments of a path; an empty version means the latest."""
 
-    def __init__(self, predictor: Predictor, catalog: Catalog, *, bodies: Bodies, memory: Memory, readiness: Readiness) -> None:
+    def __init__(
+        self, predictor: AnyPredictor, catalog: Catalog, *, bodies: Bodies, memory: Memory, readiness: Readiness
+    ) -> None:
         self._predictor = predictor
         self._catalog = catalog
         self._bodies = bodies

@@ -19,7 +19,7 @@ from gateway.codec.elements import Array
 from gateway.errors import GatewayError, InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from gateway.inference.catalog import Catalog
 from gateway.inference.example_rows import ExampleRows
-from gateway.inference.predictor import BuildInputs, Predictor
+from gateway.inference.predictors import AnyPredictor, BuildInputs
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Prediction, Signature, Tensors
 from gateway.inference.suggestions import listed_names, refuse_composite
 from gateway.telemetry.trace import Trace
@@ -33,7 +33,7 @@ class Simple:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: AnyPredictor,
         example_rows: ExampleRows,
         catalog: Catalog,
         *,

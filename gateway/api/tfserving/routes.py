@@ -29,9 +29,8 @@ from gateway.codec.json_text import parse_json
 from gateway.deadline import Deadline
 from gateway.errors import InvalidArgument, OutOfRange, Unimplemented
 from gateway.inference.catalog import Catalog
-from gateway.inference.example_predictor import ExamplePredictor
 from gateway.inference.examples import Examples
-from gateway.inference.predictor import BuildInputs, Predictor
+from gateway.inference.predictors import AnyExamplePredictor, AnyPredictor, BuildInputs
 from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, ServedModel, Signature, Tensors
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.trace import Trace
@@ -54,8 +53,8 @@ class TfServing:
 
     def __init__(
         self,
-        predictor: Predictor,
-        examples: ExamplePredictor,
+        predictor: AnyPredictor,
+        examples: AnyExamplePredictor,
         catalog: Catalog,
         *,
         bodies: Bodies,

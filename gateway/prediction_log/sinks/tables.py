@@ -3,24 +3,11 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Double,
-    Index,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    insert,
-    select,
-)
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
+from gateway.database.schema import Schema, versions_table
 from gateway.prediction_log.row import KINDS, Row
-from gateway.prediction_log.sinks.sink import SinkAway
 
 VERSION: Final = 1
 """A change of a row's fields needs the next version, and a step here that alters the tables of the one before."""
@@ -36,7 +23,6 @@ _TYPES: Final[dict[object, type[TypeEngine[Any]]]] = {
 _KEY: Final = ("ts", "boot", "seq")
 
 _METADATA: Final = MetaData()
-_SCHEMA: Final = Table("prediction_log_schema", _METADATA, Column("version", BigInteger, primary_key=True, autoincrement=False))
 
 
 def _column(field: msgspec.structs.FieldInfo) -> Column[Any]:
@@ -55,25 +41,10 @@ def _table(kind: type[Row]) -> Table:
 TABLES: Final[dict[type[Row], Table]] = {kind: _table(kind) for kind in KINDS}
 """The table of each kind of row, with its columns in the order of the fields."""
 
-
-def make_ready(connection: Connection) -> None:
-    """Make the tables if they are missing; the transaction excludes others that do.
-
-    Raises SinkAway for tables of another version, or of another program.
-    """
-    if not connection.dialect.has_table(connection, _SCHEMA.name):
-        for table in TABLES.values():
-            if connection.dialect.has_table(connection, table.name):
-                raise SinkAway(f"its table {table.name} is another program's, because there is no table {_SCHEMA.name}")
-        _METADATA.create_all(connection)
-        connection.execute(insert(_SCHEMA).values(version=VERSION))
-    check(connection)
-
-
-def check(connection: Connection) -> None:
-    """Raise SinkAway unless the tables are there, and of this version."""
-    if not connection.dialect.has_table(connection, _SCHEMA.name):
-        raise SinkAway(f"there is no prediction log in it: it has no table {_SCHEMA.name}")
-    found = connection.execute(select(_SCHEMA.c.version)).scalars().all()
-    if found != [VERSION]:
-        raise SinkAway(f"its tables are of version {found}, this gateway knows version [{VERSION}]")
+SCHEMA: Final = Schema(
+    holds="prediction log",
+    metadata=_METADATA,
+    versions=versions_table("prediction_log_schema", _METADATA),
+    version=VERSION,
+    lock=7022331140561,
+)

@@ -3,7 +3,7 @@
 Sums of several workers, hosts and steps are added field by field.
 """
 
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -22,6 +22,8 @@ class Totals(msgspec.Struct, kw_only=True):
     - ``canary_errors``, ``stable_errors``: cells with a request that failed on its own arm and not on the other (baseline's
       count as stable's). ``canary_slow``, ``baseline_slow``: cells with a slow one; ``*_timed``: cells that could be.
     - ``pairs``, ``disagreements``: answers of both versions that were compared, and those that differed.
+    - ``canary_callers``, ``other_callers``: the first callers that a worker has seen in a sticky rollout, each once.
+      ``workers``: how many workers' sums these are.
     - ``unchecked``: faults whose second opinion could not be had; ``left_out``: windows that do not count because of that.
     - ``error``, ``slow``, ``disagree``: the log weights, of closed windows only.
     """
@@ -40,6 +42,9 @@ class Totals(msgspec.Struct, kw_only=True):
     baseline_slow: int = 0
     pairs: int = 0
     disagreements: int = 0
+    canary_callers: int = 0
+    other_callers: int = 0
+    workers: int = 0
     unchecked: int = 0
     left_out: int = 0
     error: list[float] = msgspec.field(default_factory=_zeros)
@@ -48,7 +53,7 @@ class Totals(msgspec.Struct, kw_only=True):
 
     def __add__(self, other: Self) -> Self:
         """The sums of both."""
-        both = {}
+        both: dict[str, Any] = {}
         for name in self.__struct_fields__:
             one, two = getattr(self, name), getattr(other, name)
             both[name] = one + two if isinstance(one, int) else [a + b for a, b in zip(one, two, strict=True)]

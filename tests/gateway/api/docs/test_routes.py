@@ -21,7 +21,7 @@ FILES = ("/docs/<name>",)
 WHICH = ("", "/versions/{version}", "/labels/{label}")
 """How a path of that dialect says which version of a model it means."""
 
-SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable"}
+SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable", "{order}": "pause"}
 
 
 def document(client) -> dict:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access.locked_file import rewrite
+from gateway.locked_file import rewrite
 from tests.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def python(code: str, *arguments: object) -> subprocess.Popen:
 
 def test_many_processes_lose_no_change_and_no_reader_sees_a_half(path):
     code = (
-        "import sys, pathlib; from gateway.access.locked_file import rewrite\n"
+        "import sys, pathlib; from gateway.locked_file import rewrite\n"
         "for number in range(20):\n"
         "    line = f'{sys.argv[2]} {number} {\"x\" * 50000}\\n'.encode()\n"
         "    rewrite(pathlib.Path(sys.argv[1]), lambda old: old + line, 60)\n"
@@ -145,7 +145,7 @@ def test_a_change_that_waits_too_long_for_another_is_given_up(path):
 
 def test_a_killed_process_holds_up_nobody(path):
     code = (
-        "import sys, pathlib, time; from gateway.access.locked_file import rewrite\n"
+        "import sys, pathlib, time; from gateway.locked_file import rewrite\n"
         "rewrite(pathlib.Path(sys.argv[1]), lambda old: print('holds', flush=True) or time.sleep(60), 1)\n"
     )
     holder = python(code, path)

@@ -1,0 +1,72 @@
+"""``rollout step``, ``pause``, ``resume``, ``promote``, ``abort``, ``undo`` and ``clean``: an order for a model's rollout."""
+
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
+from gateway.rollout.commands.screen import NOBODY_FOLLOWS
+from gateway.rollout.orders import Order, OrderRefused
+from gateway.rollout.plan import Plan, State
+from gateway.rollout.steps import share_text
+from gateway.rollout.store import ordering
+
+_HELP: Final = {
+    Order.STEP: "Go to the next step now, without waiting for the end of this one. After the last step it promotes.",
+    Order.PAUSE: "Stay at the weight that the canary has. It is still taken back if it is worse.",
+    Order.RESUME: "Go on after a pause, or with a rollout that holds because it was frozen or because the file was changed.",
+    Order.PROMOTE: "Send every request to the canary now. The old version stays loaded for a while, for `undo`.",
+    Order.ABORT: "End the rollout: every request goes to the old version. Both stay loaded until `clean`.",
+    Order.UNDO: "Go back to the old version after a promotion, while it is still loaded.",
+    Order.CLEAN: "Let go of the version that gets no requests any more: the server may unload it.",
+}
+
+
+def _command(order: Order) -> click.Command:
+    @click.command(order.value, help=_HELP[order])
+    @click.argument("model")
+    @click.option("--note", default="", help="Why, for the history.")
+    @click.pass_obj
+    def run(around: Surroundings, /, model: str, note: str) -> None:
+        with opened(around) as store:
+            try:
+                before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note))
+            except OrderRefused as refused:
+                raise click.ClickException(refused.message) from None
+            click.echo(_what_now(before, after))
+            if not store.workers():
+                click.echo(NOBODY_FOLLOWS, err=True)
+
+    return run
+
+
+ORDERS: Final = tuple(_command(order) for order in Order)
+"""A command for each order."""
+
+
+def _what_now(before: Plan, after: Plan) -> str:
+    model = after.model
+    change = f"{model}: {before.state}" + (f" -> {after.state}" if after.state is not before.state else "")
+    say = _NEXT.get(after.state)
+    if after.drops_other and not before.drops_other:
+        return f"{change}: only version {after.kept} stays loaded"
+    return f"{change}: {say(after)}" if say is not None else change
+
+
+_NEXT: Final[dict[State, Callable[[Plan], str]]] = {
+    State.RUNNING: lambda plan: f"version {plan.canary} gets {share_text(plan.canary_weight)} of the requests",
+    State.HOLDING: lambda plan: plan.reason or f"it holds: {plan.hold}",
+    State.PAUSED: lambda plan: f"version {plan.canary} keeps {share_text(plan.canary_weight)} of the requests",
+    State.PROMOTING: lambda plan: (
+        f"version {plan.canary} gets every request within 2 s; `undo` leads back for {plan.keep_old_s} s"
+    ),
+    State.ROLLING_BACK: lambda plan: f"version {plan.stable} gets every request within 2 s",
+    State.ABORTED: lambda plan: f"every request goes on as before{_kept(plan)}",
+}
+
+
+def _kept(plan: Plan) -> str:
+    if plan.stable is None:
+        return ""
+    return f", to version {plan.stable}; both stay loaded until `rollout clean {plan.model}`"

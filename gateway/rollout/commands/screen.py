@@ -1,0 +1,70 @@
+"""Shows how rollouts go on: in a terminal lines that change in their place, elsewhere a line for each change."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gateway.rollout.commands.opening import Pause, now_us
+from gateway.rollout.plan import Plan
+from gateway.rollout.sentences import status_lines
+from gateway.rollout.store.away import StoreAway
+
+if TYPE_CHECKING:
+    from gateway.rollout.store.store import Store
+
+EVERY_S: Final = 1.0
+# A worker tells that it is there every two seconds while there is something to follow.
+_SILENT_US: Final = 10_000_000
+NOBODY_FOLLOWS: Final = "no gateway follows: nothing happens until one runs with the same GATEWAY_STATE_DIR or DATABASE_URL"
+
+
+class Screen:
+    """What was shown last, on stdout."""
+
+    def __init__(self, is_terminal: bool | None = None) -> None:
+        self._is_terminal = sys.stdout.isatty() if is_terminal is None else is_terminal
+        self._shown: tuple[str, ...] = ()
+        self._change: str | None = None
+
+    def show(self, lines: Sequence[str], change: str) -> None:
+        """Show ``lines`` instead of those before. No terminal: only if ``change``, which sums them up, is another one."""
+        if self._is_terminal:
+            # A longer line would take two, and the next ones be written over others.
+            self._redraw([line[: shutil.get_terminal_size().columns] for line in lines])
+        elif change != self._change:
+            for line in lines:
+                click.echo(line)
+        self._change = change
+
+    def _redraw(self, lines: Sequence[str]) -> None:
+        up = f"\x1b[{len(self._shown)}A" if self._shown else ""
+        click.echo(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J", nl=False, color=True)
+        self._shown = tuple(lines)
+
+
+def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pause: Pause) -> tuple[Plan, ...]:
+    """Show the plans that ``find`` gives once a second, until all have ended. A database that is away is asked again."""
+    while True:
+        try:
+            plans = tuple(find())
+            lines, change = lines_of(store, plans), repr([(plan.id, plan.revision) for plan in plans])
+        except StoreAway as away:
+            screen.show([f"the database of rollouts is away: {away}"], str(away))
+        else:
+            screen.show(lines, change)
+            if all(plan.is_ended for plan in plans):
+                return plans
+        pause(EVERY_S)
+
+
+def lines_of(store: "Store", plans: Sequence[Plan], at_us: int | None = None) -> list[str]:
+    """What there is to say of the plans, now or at another time."""
+    at_us = now_us() if at_us is None else at_us
+    lines = [line for plan in plans for line in status_lines(plan, store.totals(plan.id), at_us)]
+    waiting = [plan for plan in plans if plan.is_open and at_us - plan.state_us > _SILENT_US]
+    if waiting and not store.workers():
+        lines.append(NOBODY_FOLLOWS)
+    return lines

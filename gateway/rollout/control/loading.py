@@ -1,0 +1,164 @@
+"""From a draft to two versions that are loaded, or to a refusal in the model server's own words.
+
+Every worker of every gateway does the same: it has its own model config file say what the plan wants, and looks whether its own
+model servers serve that. The plan goes on once each worker has found so. A file that is written twice is the same file.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.backend.version_policy import specific
+from gateway.rollout import changes
+from gateway.rollout.changes import Change
+from gateway.rollout.checking import Refusal, check_draft
+from gateway.rollout.control import versions
+from gateway.rollout.control.sight import Sight
+from gateway.rollout.control.writing import Writing
+from gateway.rollout.decision import FileState
+from gateway.rollout.plan import Event, Plan, State
+
+FORMER: Final = "model_version_policy"
+"""Under this name the history keeps what the file said before the rollout."""
+
+LOAD_TIMEOUT_S: Final = 600.0
+_GIVEN_UP_S: Final = 15.0
+"""A failure counts when it has lasted so long: the servers may not have read the file yet, and then try again."""
+
+_TELL_S: Final = 20.0
+_TALK_S: Final = 30.0
+_CLOSE_US: Final = 15_000_000
+_CLOSE_AT_LAST_US: Final = 60_000_000
+# Of a reload: these say that the server could not be told.
+_NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "PERMISSION_DENIED")
+
+
+class Loading:
+    """What one worker does for plans that have not begun yet, and for those that could not. For one event loop.
+
+    ``config_file``: None: there is none, and an operator must see to it that the servers have both versions.
+    """
+
+    def __init__(
+        self,
+        writing: Writing,
+        config_file: Path | None,
+        timeout_s: float = LOAD_TIMEOUT_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._writing = writing
+        self._config_file = config_file
+        self._timeout_s = timeout_s
+        self._now = now
+        self._right_since: dict[str, float] = {}
+        self._talked: dict[str, float] = {}
+
+    def drafted(self, plan: Plan, sight: Sight, failed: Mapping[int, Plan], now_us: int) -> Change | None:
+        """A draft is accepted or refused by what the model servers serve now; it waits while none of them answers."""
+        if not sight.told:
+            return self.waits(plan, versions.no_server(sight), now_us)
+        values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
+        if isinstance(values, Refusal):
+            return changes.refused(plan, values.reason, now_us)
+        after, event = changes.accepted(plan, values, now_us)
+        former = {} if sight.policy is None else {FORMER: sight.policy.source}
+        return after, dataclasses.replace(event, evidence=event.evidence | former)
+
+    def loading(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
+        """Have the file written and wait for the servers. ``is_everywhere``: every worker has found both versions loaded."""
+        if is_everywhere:
+            return changes.loaded(plan, now_us)
+        look = versions.loaded(plan, sight)
+        if self.file_state(plan, sight) is FileState.BEHIND:
+            self._right_since.pop(plan.id, None)
+            return self.write(plan, now_us)
+        if look.is_loaded:
+            return None  # the other workers are not so far
+        waited_s = self._now() - self._right_since.setdefault(plan.id, self._now())
+        words = self._given_up(plan, sight, waited_s, look.missing)
+        if words:
+            return self._refused(plan, words, now_us)
+        if self._config_file is None:
+            return self.waits(plan, f"{look.missing}; {_no_file(plan)}", now_us)
+        if waited_s >= _TELL_S and self._writing.attempt(plan.id) is None:
+            # The worker that has written the file may be gone, and a server may read it only when it is told.
+            self._writing.tell(plan.id, specific(plan.versions))
+        return self.waits(plan, look.missing, now_us) if waited_s >= _GIVEN_UP_S else None
+
+    def write(self, plan: Plan, now_us: int) -> Change | None:
+        """Have the file ask for the plan's versions. Where that cannot be, the plan says what an operator must write there."""
+        source = specific(plan.versions)
+        self._writing.put(plan.id, plan.model, source)
+        attempt = self._writing.attempt(plan.id)
+        if attempt is None or not attempt.problem or attempt.source != source:
+            return None
+        cannot = f"{self._config_file} cannot be changed here ({attempt.problem})"
+        return self.waits(plan, f"{cannot}: write into the entry of model {plan.model}: {source}", now_us)
+
+    def refused(self, plan: Plan, sight: Sight, former: str | None, now_us: int, *, is_everywhere: bool) -> Change | None:
+        """Put the file back to ``former``, and then let the plan go. ``is_everywhere``: every worker has done so.
+
+        Until then it pins stable: a canary that is loaded late must answer nobody.
+        """
+        if not self.is_put_back(plan, sight, former):
+            self._writing.put(plan.id, plan.model, former or "")
+        waited_us = now_us - plan.state_us
+        is_over = (is_everywhere and waited_us >= _CLOSE_US) or waited_us >= _CLOSE_AT_LAST_US
+        return changes.change(plan, now_us, "close", is_open=False) if is_over else None
+
+    def is_put_back(self, plan: Plan, sight: Sight, former: str | None) -> bool:
+        """Whether the file does not say any more what was written for this plan."""
+        policy = sight.policy
+        return former is None or policy is None or policy.specific != plan.versions or policy.source == former
+
+    def file_state(self, plan: Plan, sight: Sight) -> FileState:
+        """See ``versions.file_state``."""
+        return versions.file_state(plan, sight, has_file=self._config_file is not None)
+
+    def waits(self, plan: Plan, reason: str, now_us: int) -> Change | None:
+        """The plan says why it waits, if it says something else; not again and again, as gateways may see it differently."""
+        if plan.reason == reason or (plan.reason and self._now() - self._talked.get(plan.id, -_TALK_S) < _TALK_S):
+            return None
+        self._talked[plan.id] = self._now()
+        return changes.waits(plan, reason, now_us)
+
+    def forget_all_but(self, plan_ids: Collection[str]) -> None:
+        """Other plans are over."""
+        for known in (self._right_since, self._talked):
+            for gone in known.keys() - set(plan_ids):
+                del known[gone]
+        self._writing.forget_all_but(plan_ids)
+
+    def _given_up(self, plan: Plan, sight: Sight, waited_s: float, missing: str) -> str:
+        """Why it will not be loaded any more, in the server's words; empty while it may."""
+        attempt = self._writing.attempt(plan.id)
+        if waited_s >= _GIVEN_UP_S and sight.told:
+            failures = versions.failures(plan, sight)
+            if failures:
+                return failures
+            refusals = {} if attempt is None else attempt.refusals
+            said = [f"{address}: {text}" for address, text in sorted(refusals.items()) if not text.startswith(_NO_NEWS)]
+            if said and not versions.are_known(plan, sight):
+                return "; ".join(said)
+        if self._config_file is not None and waited_s >= self._timeout_s:
+            said = [] if attempt is None else [f"{address}: {text}" for address, text in sorted(attempt.refusals.items())]
+            return "; ".join([f"not loaded within {self._timeout_s:.0f} s: {missing}", *said])
+        return ""
+
+    def _refused(self, plan: Plan, reason: str, now_us: int) -> Change:
+        if plan.stays_open:
+            return changes.refused(plan, reason, now_us)
+        # It stays open until the file is put back.
+        return changes.change(plan, now_us, "refuse", state=State.REFUSED, reason=reason, weight=0)
+
+
+def former_of(plan: Plan, history: Collection[Event]) -> str | None:
+    """What the file said of the model before ``plan``; None if its history does not say so."""
+    said = [event.evidence[FORMER] for event in history if event.plan == plan.id and FORMER in event.evidence]
+    return said[-1] if said else None
+
+
+def _no_file(plan: Plan) -> str:
+    return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by {specific(plan.versions)}"

@@ -1,0 +1,102 @@
+"""Whether the model servers and the model config file are as a plan wants them. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.inference.status import ModelStatus
+from gateway.rollout.control.sight import Sight
+from gateway.rollout.decision import FileState
+from gateway.rollout.plan import Plan
+
+_SURE_LOOKS = 2  # an editor may have written the half of a file
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """``is_loaded``: None: no server could be asked. ``missing``: what is missing, and where; empty if nothing is."""
+
+    is_loaded: bool | None
+    missing: str = ""
+
+
+def loaded(plan: Plan, sight: Sight) -> Loaded:
+    """Whether every server that answers serves what the plan wants: its versions, and no other one if that is to go."""
+    if not sight.told:
+        return Loaded(None, no_server(sight))
+    lacks = [f"{address} {what}" for address, status in sorted(sight.told.items()) for what in _lacks(plan, status, sight)]
+    return Loaded(not lacks, "; ".join(lacks))
+
+
+def file_state(plan: Plan, sight: Sight, *, has_file: bool) -> FileState:
+    """What the model config file says of the plan's model.
+
+    It is ``BEHIND`` where a gateway has to write: while the versions are loaded, and when the other one is to go. Somebody who
+    has changed the entry of a rollout that ended may keep it so.
+    """
+    if not has_file:
+        return FileState.UNKNOWN
+    said = None if sight.policy is None else sight.policy.specific
+    if said == plan.versions:
+        return FileState.AGREES
+    if plan.drops_other:
+        return FileState.BEHIND if said is not None and said == both(plan) else FileState.CHANGED
+    if not plan.is_sharing:
+        return FileState.BEHIND
+    return FileState.CHANGED if sight.looks >= _SURE_LOOKS else FileState.UNKNOWN
+
+
+def both(plan: Plan) -> tuple[int, ...]:
+    """The two versions of a plan, lowest first."""
+    return tuple(sorted({plan.canary, plan.canary if plan.stable is None else plan.stable}))
+
+
+def available(sight: Sight) -> tuple[int, ...]:
+    """The versions that every server that answers serves, highest first."""
+    found = [set(status.available) for status in sight.told.values()]
+    return tuple(sorted(set.intersection(*found), reverse=True)) if found else ()
+
+
+def states(sight: Sight) -> dict[int, str]:
+    """Each version that a server knows, and its state there: the first server's, by address, that does not serve it."""
+    found: dict[int, str] = {}
+    for _, status in sorted(sight.told.items()):
+        for version in status.versions:
+            if found.get(version.version, "AVAILABLE") == "AVAILABLE":
+                found[version.version] = version.state
+    return found
+
+
+def failures(plan: Plan, sight: Sight) -> str:
+    """Which of the plan's versions a server has given up, in its own words; empty if none."""
+    return "; ".join(
+        f"{address}: version {version.version} failed: {version.error_code}: {version.error_message}"
+        for address, status in sorted(sight.told.items())
+        for version in status.versions
+        if version.version in plan.versions and version.has_failed
+    )
+
+
+def are_known(plan: Plan, sight: Sight) -> bool:
+    """Whether each server that answers has heard of all of the plan's versions."""
+    return all(set(plan.versions) <= {version.version for version in status.versions} for status in sight.told.values())
+
+
+def no_server(sight: Sight) -> str:
+    """That no model server answers, and why."""
+    why = "; ".join(f"{address}: {reason}" for address, reason in sorted(sight.silent.items()))
+    return f"no model server answers ({why or 'the name in GATEWAY_SERVING_TARGET cannot be resolved'})"
+
+
+def _lacks(plan: Plan, status: ModelStatus, sight: Sight) -> Iterator[str]:
+    states = {version.version: version.state for version in status.versions}
+    for version in plan.versions:
+        if version not in status.available:
+            yield f"does not serve version {version} ({states.get(version, status.problem or 'which it does not know')})"
+    other = set(both(plan)) - set(plan.versions)
+    if not plan.drops_other or not plan.versions:
+        return
+    is_ours = sight.policy is not None and sight.policy.specific in (plan.versions, both(plan))
+    for version in sorted(other & set(status.available)):
+        # Where somebody else decides what is loaded, it is enough that requests without a version get the right one.
+        if is_ours or version == max(status.available):
+            yield f"still serves version {version}"

@@ -1,0 +1,74 @@
+"""Rollouts as JSON, the same for ``rollout status --json`` and /admin/rollouts. Parts of the requests are from 0 to 1."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from gateway.rollout.evidence.eprocess import rollback_at
+from gateway.rollout.evidence.totals import Totals
+from gateway.rollout.figures import log_e_of
+from gateway.rollout.plan import WHOLE, Event, Plan
+from gateway.rollout.sentences import explain
+
+_TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
+_PARTS: Final = ("weight", "shadow")
+
+
+class Follower(Protocol):
+    """A gateway's worker that was heard of: ``seen`` has the revision that it acts on, by plan."""
+
+    @property
+    def host(self) -> str:
+        """Where it runs."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    @property
+    def seen(self) -> Mapping[str, int]:
+        """By the plan's id."""
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was heard of."""
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """What the plan says, but for its salt, which would let a caller choose where its requests go."""
+    made: dict[str, Any] = msgspec.to_builtins(plan)
+    del made["salt"]
+    for name in _PARTS:
+        made[name] /= WHOLE
+    for step in made["steps"]:
+        step["weight"] /= WHOLE
+    for name, new in _TIMES.items():
+        made[new] = time_text(made.pop(name))
+    return made | {"canary_weight": plan.canary_weight / WHOLE, "is_ended": plan.is_ended}
+
+
+def status_document(plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower]) -> dict[str, Any]:
+    """The plan, what is known about it, one sentence of it, and which workers follow it."""
+    return plan_document(plan) | {
+        "explained": explain(plan, by_step, None),
+        "log_e": log_e_of(plan, by_step),
+        "rollback_at_log_e": rollback_at(plan.alpha),
+        "evidence": {str(step): msgspec.to_builtins(totals) for step, totals in sorted(by_step.items())},
+        "workers": [
+            {"host": worker.host, "pid": worker.pid, "revision": worker.seen.get(plan.id), "age_s": round(worker.age_s, 1)}
+            for worker in workers
+        ],
+    }
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """One row of the history."""
+    made: dict[str, Any] = msgspec.to_builtins(event)
+    return {"time": time_text(made.pop("ts_us"))} | made
+
+
+def time_text(time_us: int) -> str:
+    """A time in microseconds since 1970 in ISO 8601, UTC."""
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,56 @@
+"""Classify and Regress for models with a rollout: routed and checked. Their answers are not compared: there is no shadow."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from gateway.deadline import Deadline
+from gateway.inference.backend import ExampleBackend
+from gateway.inference.examples import Classifications, Examples, Regressions
+from gateway.inference.predictors import AnyExamplePredictor
+from gateway.inference.signature import ModelRef
+from gateway.rollout.live.rollouts import Rollouts
+from gateway.rollout.live.router import Question, Router
+from gateway.telemetry.trace import Trace
+
+
+class RolloutExamplePredictor:
+    """``predictor``, but for requests that name no version and no label of a model with a rollout.
+
+    ``backend`` is that of ``predictor``; of it the calls are made that no caller waits for.
+    """
+
+    def __init__(self, predictor: AnyExamplePredictor, rollouts: Rollouts, router: Router, *, backend: ExampleBackend) -> None:
+        self._predictor = predictor
+        self._rollouts = rollouts
+        self._router = router
+        self._backend = backend
+
+    def classify(
+        self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline
+    ) -> Coroutine[Any, Any, Classifications]:
+        """As ``AnyExamplePredictor.classify``."""
+        running = self._rollouts.that_places(model)
+        if running is None:
+            return self._predictor.classify(model, trace, examples, deadline)
+        question = Question(
+            trace,
+            deadline,
+            ask=lambda version: self._predictor.classify(version, trace, examples, deadline),
+            check=lambda version, until: self._backend.classify(version, trace.signature, examples, until),
+        )
+        return self._router.answer(running, question)
+
+    def regress(
+        self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline
+    ) -> Coroutine[Any, Any, Regressions]:
+        """As ``AnyExamplePredictor.regress``."""
+        running = self._rollouts.that_places(model)
+        if running is None:
+            return self._predictor.regress(model, trace, examples, deadline)
+        question = Question(
+            trace,
+            deadline,
+            ask=lambda version: self._predictor.regress(version, trace, examples, deadline),
+            check=lambda version, until: self._backend.regress(version, trace.signature, examples, until),
+        )
+        return self._router.answer(running, question)

@@ -1,0 +1,45 @@
+"""What an error says about the version that was asked: a fault of it, a refusal of the request, or nothing."""
+
+from enum import Enum
+from typing import Final
+
+from gateway.errors import (
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    GatewayError,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    RateLimited,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+)
+
+_FAULTS: Final = (Unavailable, Internal, Unknown, DataLoss, Unimplemented, ResourceExhausted, DeadlineExceeded)
+_REFUSALS: Final = (InvalidArgument, FailedPrecondition, OutOfRange)
+
+
+class Kind(Enum):
+    """What an error says."""
+
+    FAULT = "fault"  # the model or its server failed
+    REFUSAL = "refusal"  # the version does not take this request
+    UNSENT = "unsent"  # the gateway has refused the request by the version's signature, without a call
+    MISSING = "missing"  # the server does not have the version
+    OTHER = "other"  # something else, such as a bound of the gateway
+
+
+def kind_of(error: GatewayError, *, was_called: bool = True) -> Kind:
+    """What ``error`` says of the version. ``was_called``: the request had got as far as the call of the model server."""
+    if isinstance(error, NotFound):
+        return Kind.MISSING
+    if isinstance(error, _REFUSALS):
+        return Kind.REFUSAL if was_called else Kind.UNSENT
+    if not (was_called and isinstance(error, _FAULTS)) or isinstance(error, RateLimited):
+        return Kind.OTHER
+    # What the gateway refuses itself names the setting that decided it. So does a deadline, in which the model had its time.
+    return Kind.FAULT if error.setting is None or isinstance(error, DeadlineExceeded) else Kind.OTHER

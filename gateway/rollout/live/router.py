@@ -1,0 +1,189 @@
+"""The way of a request through a rollout: its arm's version, what is done when that fails, and what is counted.
+
+- A caller of the canary is answered by stable if the canary fails, and notices a header. A caller of stable notices nothing:
+  the canary is asked afterwards.
+- A fault counts against an arm only if the other version answers the same request. What both refuse counts against neither.
+- Answers that came from the cache, or from the call of another request, say nothing.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from gateway.deadline import Deadline
+from gateway.errors import DeadlineExceeded, FailedPrecondition, GatewayError, InvalidArgument, NotFound, OutOfRange
+from gateway.inference.signature import ModelRef
+from gateway.rollout.live.exposure import Exposure
+from gateway.rollout.live.faults import Kind, kind_of
+from gateway.rollout.live.running import Running
+from gateway.rollout.live.second_opinion import Check, SecondOpinions, count_opinion
+from gateway.rollout.plan import Arm
+from gateway.telemetry.trace import Trace
+
+FAILED: Final = "canary-failed"
+NOT_LOADED: Final = "canary-not-loaded"
+
+_LEAST_S: Final = 0.02  # to ask stable within the caller's time
+NOT_CALLED: Final = ("hit", "shared")
+
+Answer = TypeVar("Answer")
+
+
+async def _never(running: Running) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Answer]):
+    """A request in a form that any version can be asked.
+
+    ``ask`` is for the caller, and notes in its trace. ``check`` is for nobody, and may come after the answer. ``differs``:
+    whether both versions declare the request's signature differently, so that the gateway's own checks of it differ too.
+    """
+
+    trace: Trace
+    deadline: Deadline
+    ask: Callable[[ModelRef], Awaitable[Answer]]
+    check: Check
+    differs: Callable[[Running], Awaitable[bool]] = _never
+
+
+class Router:
+    """Answers the requests of models with a rollout. For one event loop."""
+
+    def __init__(self, opinions: SecondOpinions) -> None:
+        self._opinions = opinions
+
+    async def answer(self, running: Running, question: Question[Answer]) -> Answer:
+        """What the version of the caller's arm answers, or stable if that is the canary and it fails. Raises GatewayError."""
+        trace = question.trace
+        place = running.place(trace.sender)
+        trace.rollout, trace.arm = running.plan.id, place.arm
+        attempt = _Attempt(running, question, Exposure.of(running, place), trace.backend_s, trace.answered_s)
+        if place.arm is not Arm.CANARY:
+            return await self._by_stable(attempt, place.arm)
+        try:
+            answer = await question.ask(running.ref(Arm.CANARY))
+        except GatewayError as error:
+            instead = await self._instead(attempt.ended(), attempt.kind(error), is_late=isinstance(error, DeadlineExceeded))
+            if instead is None:
+                raise
+            return instead[0]
+        attempt.note_answer()
+        return answer
+
+    async def _by_stable(self, attempt: "_Attempt[Answer]", arm: Arm) -> Answer:
+        running, question = attempt.running, attempt.question
+        try:
+            answer = await question.ask(running.ref(arm))
+        except NotFound:
+            pass
+        except GatewayError as error:
+            self._note_fault(attempt.ended(), attempt.kind(error))
+            raise
+        else:
+            attempt.note_answer()
+            return answer
+        # Somebody has unloaded the version that the plan takes for stable: whatever is served then is better than nothing.
+        return await question.ask(ModelRef(running.plan.model))
+
+    def _note_fault(self, attempt: "_Attempt[Answer]", kind: Kind) -> None:
+        """Stable's own request has failed: the canary is asked the same, so that both arms are measured alike."""
+        exposure = attempt.exposure
+        if kind is Kind.REFUSAL:
+            exposure.answered()
+        elif kind is Kind.FAULT and not attempt.running.asks_other:
+            exposure.failed()
+        elif kind is Kind.FAULT:
+            self._check_afterwards(attempt, Arm.CANARY)
+
+    async def _instead(self, attempt: "_Attempt[Answer]", kind: Kind, *, is_late: bool) -> tuple[Answer] | None:
+        """What stable answers to a request that the canary has failed or refused; None: the canary's error stands.
+
+        Raises stable's refusal, which says more to the caller than a fault of the canary. ``is_late``: there is no time left.
+        """
+        running, question, exposure = attempt.running, attempt.question, attempt.exposure
+        if kind is Kind.MISSING:
+            question.trace.note = NOT_LOADED
+            return (await self._by_stable(attempt.uncounted(), Arm.STABLE),)
+        if kind is Kind.OTHER or (kind is Kind.UNSENT and not await question.differs(running)):
+            return None
+        if not running.asks_other:
+            (exposure.failed if kind is Kind.FAULT else exposure.answered)()
+            return None
+        if not self._opinions.has_room(is_checked=exposure.is_checked):
+            count_opinion(running.plan.model, "unchecked")
+            exposure.unchecked()
+            return None
+        if is_late or question.deadline.at_s - time.monotonic() < _LEAST_S:
+            self._check_afterwards(attempt, Arm.STABLE)
+            return None
+        return await self._opinion_of_stable(attempt, kind)
+
+    async def _opinion_of_stable(self, attempt: "_Attempt[Answer]", kind: Kind) -> tuple[Answer] | None:
+        running, question, exposure = attempt.running, attempt.question, attempt.exposure
+        trace, called_s = question.trace, question.trace.answered_s
+        try:
+            with self._opinions.waited_for():
+                answer = await question.ask(running.ref(Arm.STABLE))
+        except (InvalidArgument, FailedPrecondition, OutOfRange):
+            count_opinion(running.plan.model, "failed")
+            (exposure.both_failed if kind is Kind.FAULT else exposure.answered)()
+            raise
+        except DeadlineExceeded:
+            self._check_afterwards(attempt, Arm.STABLE)
+        except GatewayError as error:
+            has_failed = kind_of(error, was_called=trace.answered_s != called_s) is Kind.FAULT
+            count_opinion(running.plan.model, "failed" if has_failed else "unchecked")
+            (exposure.both_failed if has_failed else exposure.unchecked)()
+        else:
+            count_opinion(running.plan.model, "answered")
+            exposure.failed()
+            trace.note = FAILED
+            return (answer,)
+        trace.version = running.plan.canary  # whose error the caller gets
+        return None
+
+    def _check_afterwards(self, attempt: "_Attempt[Answer]", other: Arm) -> None:
+        exposure, question = attempt.exposure, attempt.question
+        if exposure.windows is None:
+            return
+        if exposure.is_checked:
+            self._opinions.check(attempt.running, exposure, question.check, other, question.deadline.budget_s)
+        else:
+            exposure.unchecked()
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt(Generic[Answer]):
+    """A request on its own arm. ``backend_s`` and ``answered_s`` are those of its trace from before."""
+
+    running: Running
+    question: Question[Answer]
+    exposure: Exposure
+    backend_s: float
+    answered_s: float
+
+    @property
+    def _is_of_another(self) -> bool:
+        """Whether the outcome is that of another request's call, or of none."""
+        return self.question.trace.cache in NOT_CALLED
+
+    def kind(self, error: GatewayError) -> Kind:
+        """What ``error`` says of the version of its arm."""
+        return kind_of(error, was_called=self._is_of_another or self.question.trace.answered_s != self.answered_s)
+
+    def note_answer(self) -> None:
+        """The version of its arm has answered."""
+        if not self._is_of_another:
+            self.exposure.answered(self.question.trace.backend_s - self.backend_s)
+
+    def ended(self) -> "_Attempt[Answer]":
+        """The attempt, whose outcome is known now: it is no evidence if that is another request's."""
+        return self.uncounted() if self._is_of_another else self
+
+    def uncounted(self) -> "_Attempt[Answer]":
+        """The same without a place in the evidence."""
+        exposure = Exposure(None, self.exposure.place, is_checked=True)
+        return _Attempt(self.running, self.question, exposure, self.backend_s, self.answered_s)

@@ -1,0 +1,142 @@
+"""The shadow: some of stable's requests are sent to the canary too, after their answers, and both answers are compared.
+
+It is bounded in calls, in requests that wait and in their bytes. What finds no room is dropped, and no caller waits for it.
+"""
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from gateway.deadline import Deadline
+from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
+from gateway.inference.backend import Backend
+from gateway.inference.catalog import Catalog
+from gateway.inference.predictor import signature_of
+from gateway.inference.signature import Prediction, Tensors
+from gateway.rollout.live.running import Running
+from gateway.rollout.live.second_opinion import LONGEST_S
+from gateway.rollout.outputs import compare
+from gateway.rollout.plan import Arm
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
+
+log = logger("rollout")
+
+MOST_CALLS: Final = 4
+MOST_WAITING: Final = 64
+MOST_BYTES: Final = 32 * 2**20
+_LARGE_BYTES: Final = 65_536  # to compare more of them would hold up the event loop
+_LONGEST_TEXT: Final = 200
+
+# These say nothing about what the canary would have answered. After any other error, it answers what stable does not.
+_UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted, NotFound)
+
+KeepSample: TypeAlias = Callable[[str, dict[str, Any]], None]
+
+
+class Result(StrEnum):
+    """What came of a request."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    FAILED = "failed"  # the canary refused or failed what stable has answered
+    UNANSWERED = "unanswered"
+    DROPPED = "dropped"
+
+
+class Shadowed(NamedTuple):
+    """A request that stable has answered with ``stable``. ``outputs``: the wanted ones (none: all)."""
+
+    running: Running
+    request_id: str
+    stable: Prediction
+    inputs: Tensors
+    outputs: tuple[str, ...]
+    budget_s: float
+
+    @property
+    def size(self) -> int:
+        """The bytes of its tensors."""
+        return sum(array.nbytes for tensors in (self.inputs, self.stable.outputs) for array in tensors.values())
+
+
+class Shadow:
+    """Asks the canary by ``backend``; ``keep_sample`` gets the requests whose answers differ. For one event loop."""
+
+    def __init__(self, backend: Backend, catalog: Catalog, keep_sample: KeepSample) -> None:
+        self._backend = backend
+        self._catalog = catalog
+        self._keep_sample = keep_sample
+        self._waiting: deque[Shadowed] = deque()
+        self._bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def offer(self, request: Shadowed) -> None:
+        """Take a request, if there is room. Nothing is done before the event loop's next turn."""
+        size = request.size
+        if len(self._waiting) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
+            _count(request, Result.DROPPED)
+            return
+        self._waiting.append(request)
+        self._bytes += size
+        asyncio.get_running_loop().call_soon(self._begin)
+
+    async def close(self) -> None:
+        """End the calls that are under way; those that wait are not made."""
+        self._waiting.clear()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._tasks) < MOST_CALLS:
+            request = self._waiting.popleft()
+            task = asyncio.get_running_loop().create_task(self._run(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._begin()
+
+    async def _run(self, request: Shadowed) -> None:
+        result = Result.UNANSWERED
+        try:
+            result = await self._compared(request)
+        except _UNANSWERED:
+            pass
+        except GatewayError as error:
+            result = Result.FAILED
+            self._keep(request, {"error": error.code, "message": error.message[:_LONGEST_TEXT]})
+        except Exception:  # nobody waits for it, so nobody would tell
+            log.exception("rollout.shadow_failed", model=request.stable.model)
+        finally:
+            self._bytes -= request.size
+        if result is not Result.UNANSWERED:
+            request.running.windows.pair(result is not Result.SAME)
+        _count(request, result)
+
+    async def _compared(self, request: Shadowed) -> Result:
+        model = request.running.check_ref(Arm.CANARY)
+        deadline = Deadline.after(min(request.budget_s, LONGEST_S))
+        signature = signature_of(await self._catalog.served(model, deadline), request.stable.signature)
+        canary = await self._backend.predict(model, signature, request.inputs, request.outputs, deadline)
+        both = (request.stable.outputs, canary.outputs, request.running.plan.tolerances)
+        found = await asyncio.to_thread(compare, *both) if request.size > _LARGE_BYTES else compare(*both)
+        if found is None:
+            return Result.SAME
+        self._keep(request, dataclasses.asdict(found))
+        return Result.DIFFERENT
+
+    def _keep(self, request: Shadowed, found: dict[str, Any]) -> None:
+        plan = request.running.plan
+        about = {"request_id": request.request_id, "step": plan.step, "signature": request.stable.signature}
+        self._keep_sample(plan.id, about | found)
+
+
+def _count(request: Shadowed, result: Result) -> None:
+    metrics.ROLLOUT_SHADOW.labels(request.stable.model, result).inc()

@@ -1,0 +1,145 @@
+"""What a person may order of a rollout, and the plan that comes of it. Pure: an order is a value until the store writes it.
+
+A plan that ended never begins again. An order that means nothing where the plan stands is refused, with what can be done.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final
+
+from gateway.errors import FailedPrecondition
+from gateway.rollout.changes import Change, change
+from gateway.rollout.plan import WHOLE, Hold, Plan, State
+
+
+class Order(StrEnum):
+    """What a person may order."""
+
+    STEP = "step"
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    ABORT = "abort"
+    UNDO = "undo"
+    CLEAN = "clean"
+
+
+class OrderRefused(FailedPrecondition, http_status=409):
+    """Raised when an order means nothing where the plan stands; the message says where that is and what can be done."""
+
+
+def obey(plan: Plan, order: Order, now_us: int, by: str, note: str = "") -> Change:
+    """The plan after ``order`` by the person or key ``by``, and the row of the history. Raises OrderRefused."""
+    if order not in orders_of(plan):
+        raise OrderRefused(_refusal(plan, order))
+    values = _VALUES[order](plan, by)
+    if values.get("reason"):
+        values["reason"] = ": ".join(filter(None, (values["reason"], note)))
+    return change(plan, now_us, order.value, by=by, note=values.get("reason") or note, **values)
+
+
+def orders_of(plan: Plan) -> tuple[Order, ...]:
+    """The orders that can be given now."""
+    return tuple(order for order in Order if _CAN[order](plan))
+
+
+def next_step(plan: Plan, promoted: str) -> dict[str, Any]:
+    """The values of a plan that goes on to its next step; after the last one it is ``promoted``, which says why."""
+    if plan.step + 1 == len(plan.steps):
+        return promotion(promoted)
+    return {
+        "state": State.RUNNING,
+        "hold": Hold.NONE,
+        "reason": "",
+        "step": plan.step + 1,
+        "weight": plan.steps[plan.step + 1].weight,
+        "next_look": 0,
+    }
+
+
+def promotion(reason: str) -> dict[str, Any]:
+    """The values of a plan whose canary gets every request."""
+    return {"state": State.PROMOTING, "hold": Hold.NONE, "reason": reason, "weight": WHOLE, "is_frozen": False}
+
+
+def way_back(reason: str) -> dict[str, Any]:
+    """The values of a plan whose stable gets every request again, because the canary failed."""
+    return {"state": State.ROLLING_BACK, "hold": Hold.NONE, "reason": reason, "weight": 0, "is_frozen": False}
+
+
+def _pause(plan: Plan, by: str) -> dict[str, Any]:
+    if plan.hold in _NOT_ENDED_BY_PAUSE:
+        return {"state": State.PAUSED, "reason": plan.reason}
+    return {"state": State.PAUSED, "hold": Hold.NONE, "reason": f"paused by {by}"}
+
+
+def _resume(plan: Plan, _by: str) -> dict[str, Any]:
+    # The file is written, and the versions are loaded, once more; nobody is sent to the canary until then.
+    loads = plan.hold in (Hold.FILE_CHANGED, Hold.NOT_LOADED)
+    state = {"state": State.LOADING, "stays_open": True} if loads else {"state": State.RUNNING}
+    return _anew(plan) | state | {"hold": Hold.NONE, "reason": ""}
+
+
+def _anew(plan: Plan) -> dict[str, Any]:
+    """Evidence that has frozen a rollout is proof for ever. A person who goes on begins with none, and the step once more."""
+    if not plan.is_frozen:
+        return {}
+    again = plan.step + 1
+    steps = (*plan.steps[:again], plan.current, *plan.steps[again:])
+    return {"is_frozen": False, "steps": steps, "step": again, "evidence_from": again, "next_look": 0}
+
+
+def _abort(plan: Plan, by: str) -> dict[str, Any]:
+    # A draft has changed nothing, but for what the rollout before it has left.
+    is_open = plan.stays_open if plan.state is State.DRAFT else plan.is_open
+    reason = f"aborted by {by}"
+    return {"state": State.ABORTED, "hold": Hold.NONE, "reason": reason, "weight": 0, "is_frozen": False, "is_open": is_open}
+
+
+def _can_step(plan: Plan) -> bool:
+    return plan.state is State.RUNNING or (plan.state is State.HOLDING and plan.hold in _PASSED_BY_STEP)
+
+
+def _can_resume(plan: Plan) -> bool:
+    return plan.state is State.PAUSED or (plan.state is State.HOLDING and plan.hold in _NOT_ENDED_BY_PAUSE)
+
+
+def _can_clean(plan: Plan) -> bool:
+    return plan.is_open and not plan.drops_other and (plan.is_ended or plan.state is State.BAKE_AFTER)
+
+
+_NOT_ENDED_BY_PAUSE: Final = frozenset({Hold.NOT_LOADED, Hold.FILE_CHANGED, Hold.FROZEN})
+_PASSED_BY_STEP: Final = frozenset({Hold.GATE, Hold.NO_DATA, Hold.SUSPICIOUS, Hold.SPLIT})
+
+_CAN: Final[dict[Order, Callable[[Plan], bool]]] = {
+    Order.STEP: _can_step,
+    Order.PAUSE: lambda plan: plan.state in (State.RUNNING, State.HOLDING),
+    Order.RESUME: _can_resume,
+    # A version that a server does not serve would answer nobody there.
+    Order.PROMOTE: lambda plan: plan.is_sharing and plan.hold is not Hold.NOT_LOADED,
+    Order.ABORT: lambda plan: plan.is_sharing or plan.state in (State.DRAFT, State.LOADING, State.WARMING),
+    Order.UNDO: lambda plan: plan.state in (State.PROMOTING, State.BAKE_AFTER) and not plan.drops_other,
+    Order.CLEAN: _can_clean,
+}
+
+_VALUES: Final[dict[Order, Callable[[Plan, str], dict[str, Any]]]] = {
+    Order.STEP: lambda plan, by: next_step(plan, f"promoted by {by}"),
+    Order.PAUSE: _pause,
+    Order.RESUME: _resume,
+    Order.PROMOTE: lambda _plan, by: promotion(f"promoted by {by}"),
+    Order.ABORT: _abort,
+    Order.UNDO: lambda _plan, by: way_back(f"undone by {by}"),
+    Order.CLEAN: lambda _plan, _by: {"drops_other": True},
+}
+
+
+def _refusal(plan: Plan, order: Order) -> str:
+    hold = f" ({plan.hold.replace('_', ' ')})" if plan.hold else ""
+    why = f": {plan.reason}" if plan.reason else ""
+    said = f"the rollout of version {plan.canary} of {plan.model} is {plan.state.replace('_', ' ')}{hold}{why}"
+    orders = ", ".join(f"`{one}`" for one in orders_of(plan)) or _nothing(plan)
+    return f"`{order}` cannot be done: {said}; what can be done now: {orders}"
+
+
+def _nothing(plan: Plan) -> str:
+    return "`start` of a new one" if plan.is_ended else "only waiting"

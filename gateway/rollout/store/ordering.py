@@ -1,0 +1,87 @@
+"""What a person asks of a rollout, carried out in the database: begin one, or give the newest one of a model an order.
+
+The command line and /admin/rollouts do the same by these. Every gateway follows what they write within two seconds.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gateway.rollout.orders import Order, OrderRefused, obey
+from gateway.rollout.plan import Event, Plan
+from gateway.rollout.starting import Wanted, plan_of
+
+if TYPE_CHECKING:
+    from gateway.rollout.store.store import Store
+
+# The gateways change the plan meanwhile. More attempts than changes that come in a row.
+_ATTEMPTS: Final = 10
+
+
+class IsRunning(Exception):
+    """Raised when the model has a rollout that has not ended; ``plan`` is it."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(
+            f"{plan.model} has a rollout of version {plan.canary} already, which is {plan.state}: one at a time. "
+            f"`rollout abort {plan.model}` ends it"
+        )
+        self.plan = plan
+
+
+class NoRollout(Exception):
+    """Raised for a model that never had a rollout, or has none that the database remembers."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"there is no rollout of {model}")
+
+
+def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int) -> Plan:
+    """The draft of a new rollout, which is in the database now.
+
+    Raises:
+        Unfit: ``wanted`` makes no plan.
+        IsRunning: the one before has not ended.
+        StoreAway: the database cannot be used.
+    """
+    store.make_ready()
+    plan = plan_of(model, wanted, by, now_us, store.newest(model))
+    event = Event(
+        plan=plan.id, model=model, revision=plan.revision, ts_us=now_us, by=by, what="start", before="", after=plan.state
+    )
+    if store.create(plan, event):
+        return plan
+    raise IsRunning(store.newest(model) or plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An order: who has given it and when, and why, in words of their own."""
+
+    order: Order
+    by: str
+    now_us: int
+    note: str = ""
+
+
+def give(store: "Store", model: str, given: Given) -> tuple[Plan, Plan]:
+    """The newest plan of the model before the order, and after it.
+
+    Raises:
+        NoRollout: the model has none.
+        OrderRefused: the order means nothing in the state that the plan is in.
+        StoreAway: the database cannot be used.
+    """
+    for _ in range(_ATTEMPTS):
+        before = newest(store, model)
+        after, event = obey(before, given.order, given.now_us, given.by, given.note)
+        if store.change(before, after, event):
+            return before, after
+    raise OrderRefused(f"the rollout of {model} changed each time that the order was tried; try again")
+
+
+def newest(store: "Store", model: str) -> Plan:
+    """The newest plan of the model. Raises NoRollout and StoreAway."""
+    plan = store.newest(model)
+    if plan is None:
+        raise NoRollout(model)
+    return plan

@@ -1,0 +1,132 @@
+"""The orders of the command line, and what is seen by ``status``, ``history`` and ``explain``."""
+
+import json
+
+import pytest
+
+from gateway.rollout.commands.screen import NOBODY_FOLLOWS
+from gateway.rollout.evidence.totals import Totals
+from gateway.rollout.orders import Order
+from gateway.rollout.plan import State
+
+
+@pytest.mark.parametrize(
+    ("order", "after"),
+    [("pause", State.PAUSED), ("step", State.RUNNING), ("promote", State.PROMOTING), ("abort", State.ABORTED)],
+)
+def test_an_order_changes_the_plan_and_stands_in_the_history_with_its_note(desk, order, after):
+    before = desk.running()
+    code, shown, _ = desk.run(order, "digits", "--note", "it is Friday")
+    plan = desk.plan()
+    assert (code, plan.state, plan.revision) == (0, after, before.revision + 1)
+    assert shown.startswith("digits: running")
+    event = desk.store.history("digits", 1)[0]
+    assert event.by == before.author
+    assert event.before.startswith("running")
+    assert "it is Friday" in event.reason
+
+
+def test_a_paused_rollout_goes_on_after_resume(desk):
+    desk.running()
+    desk.run("pause", "digits")
+    code, shown, _ = desk.run("resume", "digits")
+    assert (code, desk.plan().state) == (0, State.RUNNING)
+    assert "version 2 gets 1 % of the requests" in shown
+
+
+def test_clean_lets_go_of_the_version_that_nobody_is_sent_to(desk):
+    desk.running()
+    desk.run("abort", "digits")
+    code, shown, _ = desk.run("clean", "digits")
+    assert (code, desk.plan().drops_other) == (0, True)
+    assert "only version 1 stays loaded" in shown
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_an_order_that_means_nothing_now_is_refused_and_changes_nothing(desk, order):
+    if order is Order.ABORT:
+        desk.running()
+        desk.run("abort", "digits")
+    else:
+        desk.begin()
+    before = desk.plan()
+    code, _, told = desk.run(order, "digits")
+    assert code == 1
+    assert before.state in told
+    assert desk.plan() == before
+
+
+@pytest.mark.parametrize("command", [*Order, "status", "explain"])
+def test_a_model_without_a_rollout_is_told(desk, command):
+    desk.begin("dense")
+    code, _, told = desk.run(command, "digits")
+    assert (code, told) == (1, "Error: there is no rollout of digits\n")
+
+
+def test_an_order_that_no_gateway_will_see_says_so(desk):
+    desk.running()
+    assert NOBODY_FOLLOWS in desk.run("pause", "digits")[2]
+    desk.follow()
+    assert NOBODY_FOLLOWS not in desk.run("resume", "digits")[2]
+
+
+def test_status_shows_the_newest_rollout_of_each_model_or_of_one(desk):
+    assert "there is no such file" in desk.run("status")[2]
+    desk.follow()
+    assert desk.run("status")[2] == "there was no rollout yet\n"
+    desk.begin("dense")
+    desk.running("digits")
+    _, both, _ = desk.run("status")
+    _, one, _ = desk.run("status", "digits")
+    assert "dense" in both
+    assert "digits" in both
+    assert "running" in one
+    assert "dense" not in one
+
+
+def test_status_as_json_has_the_plan_its_evidence_and_its_followers(desk):
+    plan = desk.running()
+    desk.follow({(plan.id, 0): Totals(canary_cells=3, canary_errors=1)})
+    [status] = json.loads(desk.run("status", "digits", "--json")[1])
+    assert (status["id"], status["state"], status["stable"], status["canary"]) == (plan.id, "running", 1, 2)
+    assert (status["weight"], status["canary_weight"]) == (0.01, 0.01)
+    assert status["steps"][0] | {} == {"weight": 0.01, "bake_s": 600, "is_manual": False}
+    assert status["evidence"]["0"]["canary_errors"] == 1
+    [worker] = status["workers"]
+    assert (worker["host"], worker["pid"], worker["revision"]) == ("here", 1, plan.revision)
+    assert status["created"].endswith("Z")
+    assert "salt" not in status
+
+
+def test_status_is_watched_until_the_rollout_has_ended(desk):
+    desk.running()
+    desk.meanwhile = lambda: desk.store.newest("digits").is_ended or desk.run("abort", "digits")
+    code, shown, _ = desk.run("status", "digits", "--watch")
+    assert code == 0
+    assert "running" in shown
+    assert "aborted" in shown
+
+
+def test_json_cannot_be_watched(desk):
+    assert desk.run("status", "--json", "--watch")[0] == 2
+
+
+def test_the_history_has_the_newest_change_last(desk):
+    desk.running("digits")
+    desk.begin("dense")
+    desk.run("pause", "digits")
+    lines = desk.run("history")[1].splitlines()
+    assert len(lines) == 6
+    assert "digits  pause" in lines[-1]
+    assert len(desk.run("history", "dense")[1].splitlines()) == 1
+    assert len(desk.run("history", "-n", "2")[1].splitlines()) == 2
+    rows = [json.loads(line) for line in desk.run("history", "digits", "--json")[1].splitlines()]
+    assert [row["revision"] for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[0]["what"] == "start"
+
+
+def test_explain_is_one_sentence(desk):
+    desk.running()
+    code, shown, _ = desk.run("explain", "digits")
+    assert code == 0
+    assert len(shown.splitlines()) == 1
