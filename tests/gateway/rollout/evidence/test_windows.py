@@ -1,12 +1,13 @@
 """A worker's windows count cells, weigh each window when it is over, and say which faults are checked."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.rollout.evidence.eprocess import log_e, rate_weights, ratio_weights
+from gateway.rollout.evidence.eprocess import combined_log_e, log_e, rate_weights, ratio_weights, rollback_at
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import POINTS, Totals
 from gateway.rollout.evidence.windows import Windows
@@ -366,3 +367,21 @@ def test_of_very_many_answers_the_times_are_thinned_out():
         slowness.add(number / 100_000)
     slowness.turn()
     assert slowness.limit_s == pytest.approx(0.95, abs=0.002)
+
+
+def sticky_rollout(seed, callers=100, always_slow=4, windows_watched=60):
+    """E at its highest in a rollout of two equal versions, in which some callers are always slow whatever answers them."""
+    chance, windows, highest = random.Random(seed), with_a_limit(is_sticky=True), 0.0
+    arms = [chance.choices([CANARY, BASELINE, STABLE], [1, 1, 8])[0] for _ in range(callers)]
+    for _ in range(windows_watched):
+        for bucket, arm in enumerate(arms):
+            windows.clock.pass_s(0.06)
+            windows.answered(arm, bucket, 3.0 if bucket < always_slow else chance.uniform(0.01, 0.02))
+        windows.window()
+        sums = windows.totals()
+        highest = max(highest, combined_log_e(sums.error, sums.slow, sums.disagree))
+    return highest
+
+
+def test_callers_that_are_always_slow_take_back_no_equal_version():
+    assert sum(sticky_rollout(seed) >= rollback_at(0.01) for seed in range(100)) <= 5  # the 99.9 % bound of alpha = 1 %
