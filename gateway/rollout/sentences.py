@@ -10,7 +10,7 @@ from gateway.rollout.evidence.gate import gate, upper_bound, wilson
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import DISAGREEMENT, ERRORS, Figure, counted, figures, leading, log_e_of
 from gateway.rollout.orders import orders_of
-from gateway.rollout.plan import Event, Plan, State
+from gateway.rollout.plan import PER_REQUEST, Event, Plan, State
 from gateway.rollout.steps import share_text
 
 _MOST_EXP: Final = 700.0
@@ -20,8 +20,62 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = None) -> str:
     """One sentence: where the rollout stands, since when, and why. ``event``: the newest row of its history, if known."""
     since = plan.state_us if event is None or event.plan != plan.id else event.ts_us
-    head = f"{_HEADS[plan.state].format(**_words(plan))} at {_clock(since)}"
+    head = f"{_HEADS[plan.state].format(**_words(plan))} {_clock(since)}"
     why = plan.reason or (_evidence(plan, by_step) if plan.state in _TOLD_BY_EVIDENCE else "")
+    return f"{head}: {why}" if why else head
+
+
+def proof(plan: Plan, by_step: Mapping[int, Totals]) -> str:
+    """Why the canary is taken back: the metric that says most, E, and how seldom that would happen to a good version."""
+    figure = leading(counted(plan, by_step))
+    bound = f"E = {_e_text(log_e_of(plan, by_step))} ≥ {_e_text(rollback_at(plan.alpha))}"
+    return f"{_counted(figure)}; {bound}; {_no_worse(plan, figure)} would do this in at most {_percent(plan.alpha)} of rollouts"
+
+
+def passed(plan: Plan, by_step: Mapping[int, Totals]) -> str:
+    """Why the gate let the canary through."""
+    totals = by_step.get(plan.step, Totals())
+    if plan.weight == 0:
+        return f"{totals.disagreements} of {totals.pairs:,} compared answers differ; {so_far(plan, by_step)}"
+    bound = _percent(upper_bound(totals.canary_errors, totals.canary_cells))
+    cells = f"{totals.canary_errors} of the canary's {totals.canary_cells:,} cells"
+    return f"errors in {cells}, at most {bound}; {so_far(plan, by_step)}"
+
+
+def so_far(plan: Plan, by_step: Mapping[int, Totals]) -> str:
+    """How far the evidence is from taking the canary back."""
+    return f"E = {_e_text(log_e_of(plan, by_step))} of the {_e_text(rollback_at(plan.alpha))} that take it back"
+
+
+def status_lines(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> list[str]:
+    """Where the rollout stands, for a terminal: the plan, the evidence, what it waits for, and the orders that can be given."""
+    lines = [_title(plan, now_us)]
+    if plan.reason:
+        lines.append(f"  {plan.reason}")
+    if by_step:
+        lines += [f"  {line}" for line in _evidence_lines(plan, by_step)]
+    if plan.state is State.RUNNING:
+        lines.append(f"  next: {_next(plan, by_step, now_us)}")
+    orders = ", ".join(orders_of(plan))
+    return [*lines, f"  orders: {orders}"] if orders else lines
+
+
+_HEADS: Final[dict[State, str]] = {
+    State.DRAFT: "{canary} was asked for at",
+    State.LOADING: "{versions} are being loaded since",
+    State.WARMING: "{canary} is being warmed up since",
+    State.RUNNING: "{canary} gets {share} of the requests since",
+    State.HOLDING: "{canary} holds at {share} since",
+    State.PAUSED: "{canary} is paused at {share} since",
+    State.PROMOTING: "promoted at",
+    State.BAKE_AFTER: "promoted, with {stable} still loaded, at",
+    State.DONE: "promoted, and {stable} let go, at",
+    State.ROLLING_BACK: "rolled back at",
+    State.ROLLED_BACK: "rolled back at",
+    State.ABORTED: "aborted at",
+    State.REFUSED: "refused at",
+}
+_TOLD_BY_EVIDENCE else "")
     return f"{head}: {why}" if why else head
 
 
@@ -114,7 +168,8 @@ def _title(plan: Plan, now_us: int) -> str:
     title = f"{plan.model}: version {plan.canary}{beside}, {state} for {_length(now_us - plan.state_us)}"
     if not plan.is_sharing:
         return title
-    return f"{title}, step {plan.step + 1} of {len(plan.steps)} at {share_text(plan.canary_weight)} by {plan.mode}"
+    who = "requests" if plan.mode == PER_REQUEST else f"callers, by {plan.mode}"
+    return f"{title}, step {plan.step + 1} of {len(plan.steps)} at {share_text(plan.canary_weight)} of the {who}"
 
 
 def _evidence_lines(plan: Plan, by_step: Mapping[int, Totals]) -> Iterator[str]:
