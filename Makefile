@@ -75,8 +75,8 @@ lock:  ## Pin the dependencies of pyproject.toml anew, into requirements/ (needs
 	$(UV_COMPILE) --no-config --extra otel --override requirements/no-tensorflow.txt -c requirements/dev.txt -o requirements/gateway.txt
 
 .PHONY: clean
-clean:  ## Remove the virtual environment, logs and caches (not the models)
-	rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## Remove the virtual environment, logs and caches (not the models and their rollouts)
+	rm -rf $(VENV) .run/*.log .run/*.log.1 .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.serve: requirements/serve.txt

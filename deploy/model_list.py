@@ -11,9 +11,9 @@ from gateway.backend.stubs import ModelServerConfig
 
 @dataclass(frozen=True)
 class ModelList:
-    """A ModelServerConfig in text format, and a line for each model that is left out of it because it has no version."""
+    """The models that are served, and a line for each one that is left out because it has no version."""
 
-    text: str
+    config: ModelServerConfig
     left_out: tuple[str, ...]
 
 
@@ -22,7 +22,7 @@ def model_list(config_file: Path, models_dir: Path) -> ModelList:
 
     Raises ServeError when the file cannot be read.
     """
-    config = _parsed(config_file)
+    config = parsed(config_file)
     models = config.model_config_list.config
     for model in models:
         path = PurePosixPath(model.base_path)
@@ -36,24 +36,30 @@ def model_list(config_file: Path, models_dir: Path) -> ModelList:
     served = [model for model in models if model.name not in without]
     del models[:]
     models.extend(served)
-    return ModelList(text_format.MessageToString(config), tuple(f"{name}: {reason}" for name, reason in without.items()))
+    return ModelList(config, tuple(f"{name}: {reason}" for name, reason in without.items()))
 
 
-def _parsed(path: Path) -> ModelServerConfig:
+def parsed(path: Path) -> ModelServerConfig:
+    """The list of models in ``path``. Raises ServeError when it cannot be read."""
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ServeError(f"{path}: {error}") from error
 
 
+def numbers_in(folder: Path) -> set[int]:
+    """The versions that a model server finds there: folders whose names are numbers. Raises OSError."""
+    return {int(child.name) for child in folder.iterdir() if child.name.isdecimal() and child.is_dir()}
+
+
 def _without_version(folder: Path) -> str | None:
-    """Why a model server would find no version there, or None if it finds one: a folder whose name is a number."""
+    """Why a model server would find no version there, or None if it finds one."""
     try:
+        if numbers_in(folder):
+            return None
         names = [child.name for child in folder.iterdir() if child.is_dir()]
     except OSError as error:
         return f"{folder} cannot be read ({error.strerror})"
-    if any(name.isdecimal() for name in names):
-        return None
     if any(name.startswith(".withdrawn-") for name in names):
         return f"every version in {folder} is withdrawn; `python -m model_export restore` puts one back"
     return f"no version in {folder}"

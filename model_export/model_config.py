@@ -1,4 +1,4 @@
-"""The server's list of models (`serving_config/models.config`), read to tell whether a published model is on it."""
+"""The server's list of models (`serving_config/models.config`), read to tell what it says of a published model."""
 
 from pathlib import Path
 
@@ -15,14 +15,19 @@ ENTRY = """\
   }}"""
 
 
-def listed_models(config_file: Path) -> set[str]:
-    """Return the names in a ModelServerConfig text file. Raises ExportError when it cannot be read as one."""
+def config_of(config_file: Path) -> model_server_config_pb2.ModelServerConfig:
+    """Return what a ModelServerConfig text file says. Raises ExportError when it cannot be read as one."""
     config = model_server_config_pb2.ModelServerConfig()
     try:
         text_format.Parse(config_file.read_text(encoding="utf-8"), config)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ExportError(f"{config_file} cannot be read as a list of models: {first_line(error)}") from error
-    return {model.name for model in config.model_config_list.config}
+    return config
+
+
+def listed_models(config_file: Path) -> set[str]:
+    """Return the names in a ModelServerConfig text file. Raises ExportError when it cannot be read as one."""
+    return {model.name for model in config_of(config_file).model_config_list.config}
 
 
 def advice(config_file: Path, name: str, lies_in_served_folder: bool) -> str:

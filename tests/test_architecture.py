@@ -22,6 +22,7 @@ SERVER_LEAVES = {f"model_server.{name}" for name in ("config", "flags", "logs", 
 
 EXPORT_LEAVES = {f"model_export.{name}" for name in ("errors", "termination", "versions")}
 EXPORT = {"model_export.saved_model", "model_export.diagnosis", *EXPORT_LEAVES}
+EXPORT_TOOLS = {f"model_export.{name}" for name in ("console", "model_config", "models", "models_dir", "runtime")}
 
 LOG = {"gateway.prediction_log", "gateway.prediction_log.row", "gateway.prediction_log.sinks"}
 
@@ -168,6 +169,14 @@ MAY_IMPORT = {
     "model_export.publishing": {"model_export.checking", "model_export.sampling", *EXPORT},
     "model_export.sources": {"model_export.publishing", *EXPORT},
     "model_export.examples": {"model_export.sources", *EXPORT},  # and not the reverse: an example is found by its name
+    **dict.fromkeys(EXPORT_TOOLS, EXPORT_LEAVES),
+    "model_export.listing": {"model_export.checking", *EXPORT},
+    "model_export.rollouts": {"model_export.model_config", "model_export.models_dir", *EXPORT_LEAVES},
+    "model_export.commands": {
+        *(f"model_export.{room}" for room in ("checking", "listing", "publishing", "rollouts", "sampling", "sources")),
+        *EXPORT_TOOLS,
+        *EXPORT,
+    },
     "model_export": {"model_export"},
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
@@ -223,6 +232,8 @@ HOME = {
         "gateway.prediction_log.offline.commands",
         "gateway.rollout.commands",
         "model_export",
+        "model_export.commands",
+        "model_export.console",
         "deploy.observability",
     },
     "pyarrow": {"gateway.prediction_log.offline.tables", "gateway.prediction_log.offline.drift"},

@@ -25,15 +25,19 @@ _RECORD = ".last-version"
 _TEMPORARY_PREFIX = ".tmp-"
 
 
-def publish(model_dir: Path, prepare: Callable[[Path], T]) -> tuple[Version, T]:
+def publish(
+    model_dir: Path, prepare: Callable[[Path], T], before_it_appears: Callable[[], None] = lambda: None
+) -> tuple[Version, T]:
     """Let `prepare` fill an empty folder, then make that folder the model's next version.
 
-    Returns the version and what `prepare` returned. Whatever is raised (a failing `prepare`, a full disk, Ctrl-C), the
-    folder is removed and no version appears. Safe to call from any number of processes at once: each gets its own number.
+    `before_it_appears` is called when all is on disk and nothing but the rename is left. Returns the version and what
+    `prepare` returned. Whatever is raised (a failing `prepare`, a full disk, Ctrl-C), the folder is removed and no version
+    appears. Safe to call from any number of processes at once: each gets its own number.
     """
     with _temporary(model_dir) as folder:
         prepared = prepare(folder)
         flush_tree(folder)
+        before_it_appears()
         with locked(model_dir) as record:
             termination.check()
             number = _next_number(model_dir, record)

@@ -31,11 +31,20 @@ class Release:
     verdict: Verdict
 
 
-def release(models_dir: Path, model: str, write: Writer, report: Report, samples: Sequence[Unbound] = ()) -> Release:
+def release(
+    models_dir: Path,
+    model: str,
+    write: Writer,
+    report: Report,
+    samples: Sequence[Unbound] = (),
+    *,
+    before_it_appears: Callable[[], None] = lambda: None,
+) -> Release:
     """Publish what `write` puts into an empty folder as the next version of the model.
 
     `samples` are requests that it must answer; they become the warm-up of their signatures. `report` is called with the name
-    of each step as it begins. Raises ExportError or OSError, and then nothing changed.
+    of each step as it begins, and `before_it_appears` when nothing but the rename is left. Raises ExportError or OSError, and
+    then nothing changed.
     """
     check_model_name(model)
 
@@ -52,7 +61,7 @@ def release(models_dir: Path, model: str, write: Writer, report: Report, samples
         return verdict
 
     try:
-        version, verdict = publication.publish(models_dir / model, prepare)
+        version, verdict = publication.publish(models_dir / model, prepare, before_it_appears)
     except tf.errors.OpError as error:
         raise ExportError(f"TensorFlow could not write the model: {cause(error)}") from error
     return Release(model, version, verdict)

@@ -131,6 +131,13 @@ def test_only_the_gateway_can_write_which_versions_are_loaded(services):
     assert {name for name, mount in mounted.items() if not mount.endswith(":ro")} == {"gateway"}
 
 
+def test_a_publication_finds_the_gateway_of_its_stack(services, environment):
+    entries = dict(entry.partition("=")[::2] for entry in services["export"]["environment"])
+    assert entries["GATEWAY_URL"] == f"${{GATEWAY_URL:-http://gateway:{environment['GATEWAY_PORT']}}}"
+    assert entries["GATEWAY_KEY"] == "${GATEWAY_KEY:-}"
+    assert not {"GATEWAY_URL", "GATEWAY_KEY"} & set(environment), "the gateway would not start with them"
+
+
 def test_prometheus_scrapes_the_services_of_the_stack(services, environment):
     folder = REPOSITORY / "deploy" / "observability"
     jobs = yaml.safe_load((folder / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]

@@ -1,0 +1,1 @@
+"""What a gateway's rollouts mean for versions: a publication that is one, and no step that would break one."""
