@@ -75,60 +75,6 @@ _HEADS: Final[dict[State, str]] = {
     State.ABORTED: "aborted at",
     State.REFUSED: "refused at",
 }
-_TOLD_BY_EVIDENCE else "")
-    return f"{head}: {why}" if why else head
-
-
-def proof(plan: Plan, by_step: Mapping[int, Totals]) -> str:
-    """Why the canary is taken back: the metric that says most, E, and how seldom that would happen to a good version."""
-    figure = leading(counted(plan, by_step))
-    bound = f"E = {_e_text(log_e_of(plan, by_step))} ≥ {_e_text(rollback_at(plan.alpha))}"
-    return f"{_counted(figure)}; {bound}; {_no_worse(plan, figure)} would do this in at most {_percent(plan.alpha)} of rollouts"
-
-
-def passed(plan: Plan, by_step: Mapping[int, Totals]) -> str:
-    """Why the gate let the canary through."""
-    totals = by_step.get(plan.step, Totals())
-    if plan.weight == 0:
-        return f"{totals.disagreements} of {totals.pairs:,} compared answers differ; {so_far(plan, by_step)}"
-    bound = _percent(upper_bound(totals.canary_errors, totals.canary_cells))
-    cells = f"{totals.canary_errors} of the canary's {totals.canary_cells:,} cells"
-    return f"errors in {cells}, at most {bound}; {so_far(plan, by_step)}"
-
-
-def so_far(plan: Plan, by_step: Mapping[int, Totals]) -> str:
-    """How far the evidence is from taking the canary back."""
-    return f"E = {_e_text(log_e_of(plan, by_step))} of the {_e_text(rollback_at(plan.alpha))} that take it back"
-
-
-def status_lines(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> list[str]:
-    """Where the rollout stands, for a terminal: the plan, the evidence, what it waits for, and the orders that can be given."""
-    lines = [_title(plan, now_us)]
-    if plan.reason:
-        lines.append(f"  {plan.reason}")
-    if by_step:
-        lines += [f"  {line}" for line in _evidence_lines(plan, by_step)]
-    if plan.state is State.RUNNING:
-        lines.append(f"  next: {_next(plan, by_step, now_us)}")
-    orders = ", ".join(orders_of(plan))
-    return [*lines, f"  orders: {orders}"] if orders else lines
-
-
-_HEADS: Final[dict[State, str]] = {
-    State.DRAFT: "{canary} was asked for",
-    State.LOADING: "{versions} were to be loaded",
-    State.WARMING: "warm-up of {canary} began",
-    State.RUNNING: "{canary} got {share} of the requests",
-    State.HOLDING: "{canary} held at {share}",
-    State.PAUSED: "{canary} paused at {share}",
-    State.PROMOTING: "{canary} was promoted",
-    State.BAKE_AFTER: "{canary} was promoted and answers every request, with {stable} still loaded,",
-    State.DONE: "{canary} was promoted and the old version let go",
-    State.ROLLING_BACK: "rolled back",
-    State.ROLLED_BACK: "rolled back",
-    State.ABORTED: "aborted",
-    State.REFUSED: "refused",
-}
 _TOLD_BY_EVIDENCE: Final = frozenset(
     {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.BAKE_AFTER, State.DONE}
 )
