@@ -49,7 +49,7 @@ def run(tmp_path_factory, rollout_versions):
             }
             wait_for(lambda: all(len(load.answers) > 2 * RATE for load in loads.values()))
             for name, case in CASES.items():
-                stack.rollout("start", name, "--canary", str(case.canary), *STEPS, *case.options, "--detach")
+                stack.rollout("start", name, "--canary", str(case.canary), *STEPS, *case.options, "--no-watch")
             plans = {name: stack.wait_for_state(name, State.DONE, State.ROLLED_BACK) for name in CASES}
         yield stack, plans, {name: load.answers for name, load in loads.items()}
     finally:
@@ -116,7 +116,7 @@ def test_after_the_promotion_everybody_is_answered_by_the_new_version_and_the_ol
 @pytest.mark.parametrize("name", ["failing", "slow", "differing"])
 def test_the_version_that_failed_is_refused_again(run, name):
     stack, _, _ = run
-    stack.try_rollout("start", name, "--canary", str(CASES[name].canary), *STEPS, "--detach")
+    stack.try_rollout("start", name, "--canary", str(CASES[name].canary), *STEPS, "--no-watch")
     plan = stack.wait_for_state(name, State.REFUSED, timeout_s=20)
     assert "--again" in plan.reason
 

@@ -18,7 +18,7 @@ from tests.waiting import free_port, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-STEPS = ("--steps", "20%:1h", "--detach")
+STEPS = ("--steps", "20%:1h", "--no-watch")
 
 
 @pytest.fixture

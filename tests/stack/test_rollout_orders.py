@@ -45,7 +45,7 @@ def second_gateway(stack):
 
 def start(stack: RolloutStack, *options: str) -> None:
     """Have the equal version run at 10 % until somebody says otherwise."""
-    stack.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "10%:manual", *options, "--detach")
+    stack.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "10%:manual", *options, "--no-watch")
     stack.wait_for_state("ramp", State.RUNNING, State.HOLDING)
 
 
@@ -83,7 +83,7 @@ def test_promote_and_undo_under_64_clients_fail_no_request_and_take_two_seconds(
 
 def test_two_gateways_follow_one_plan_and_one_of_them_decides(stack, second_gateway):
     with Load(stack.gateway_port, "ramp", 40.0, callers(100)) as one, Load(second_gateway, "ramp", 40.0, callers(100)) as two:
-        stack.rollout("start", "ramp", "--canary", str(FAILS), "--steps", "20%:10m", "--detach")
+        stack.rollout("start", "ramp", "--canary", str(FAILS), "--steps", "20%:10m", "--no-watch")
         stack.wait_for_state("ramp", State.ROLLED_BACK)
     assert one.statuses == two.statuses == {200}
     assert all(right(answer) for answer in (*one.answers, *two.answers))
@@ -123,13 +123,13 @@ def test_an_order_that_does_not_fit_says_what_does(stack):
         refused = stack.try_rollout(order, "ramp")
         assert refused.returncode != 0
         assert expected in refused.stderr
-    again = stack.try_rollout("start", "ramp", "--canary", str(FAILS), "--detach")
+    again = stack.try_rollout("start", "ramp", "--canary", str(FAILS), "--no-watch")
     assert again.returncode != 0
     assert "abort" in again.stderr
 
 
 def test_without_requests_a_rollout_holds_and_never_ends(stack):
-    stack.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "10%:1s", "--detach")
+    stack.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "10%:1s", "--no-watch")
     plan = stack.wait_for_state("ramp", State.HOLDING)
     assert (plan.hold, plan.weight) == ("no_data", WHOLE // 10)
 
@@ -141,7 +141,7 @@ def test_the_status_as_json_has_the_plan(stack):
 
 
 def test_a_version_that_cannot_be_loaded_is_refused_in_the_servers_words(stack):
-    stack.rollout("start", "ramp", "--canary", "99", "--detach")
+    stack.rollout("start", "ramp", "--canary", "99", "--no-watch")
     plan = stack.wait_for_state("ramp", State.REFUSED, timeout_s=60)
     assert "99" in plan.reason
     assert stack.post("/v1/models/ramp:predict", ROW).headers["X-Model-Version"] == str(STABLE)

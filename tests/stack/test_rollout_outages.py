@@ -33,7 +33,7 @@ def stack(tmp_path_factory, rollout_versions, database):
     running = RolloutStack(tmp_path_factory.mktemp("outages"), rollout_versions, ("ramp",), database=database.address())
     try:
         running.start()
-        running.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "20%:1h", "--detach")
+        running.rollout("start", "ramp", "--canary", str(EQUAL), "--steps", "20%:1h", "--no-watch")
         running.wait_for_state("ramp", State.RUNNING)
         yield running
     finally:
