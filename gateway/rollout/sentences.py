@@ -96,6 +96,8 @@ def _evidence(plan: Plan, by_step: Mapping[int, Totals]) -> str:
 def _counted(figure: Figure) -> str:
     if figure.metric == DISAGREEMENT:
         return f"{DISAGREEMENT} {figure.bad} of {figure.n} compared answers"
+    if not figure.n:
+        return f"no {figure.metric} so far"
     what = "bad" if figure.metric == ERRORS else "slow"
     return (
         f"{figure.metric} {figure.bad} of {figure.n} {what} cells on the canary with {_percent(figure.share)} of the exposure"
