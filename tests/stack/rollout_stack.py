@@ -32,7 +32,7 @@ class RolloutStack(Stack):
         (folder / "state").mkdir(exist_ok=True)
         super().__init__(folder, models_dir, names, **{"state_dir": folder / "state", "catalog_poll_ms": 500} | settings)
         self.gateway_environment = {"DATABASE_URL": database, "GATEWAY_PREDICTION_LOG": "off"} if database else {}
-        self.store = Store(database or f"sqlite:///{folder / 'state' / 'rollouts.db'}")
+        self.store = Store(database or f"sqlite:///{folder / 'state' / 'state.db'}")
 
     def write_config(self, names: tuple[str, ...], policy: str = PINNED) -> None:
         super().write_config(names, policy)
@@ -44,7 +44,7 @@ class RolloutStack(Stack):
         return done.stdout
 
     def try_rollout(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {"GATEWAY_STATE_DIR": str(self.settings["state_dir"]), **self.gateway_environment}
+        environment = {"GATEWAY_STATE_DIR": str(self.settings["state_dir"])} | self.gateway_environment
         command = [sys.executable, "-m", "gateway", "rollout", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
