@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 
 PINNED = f"model_version_policy {{ specific {{ versions: {STABLE} }} }}"
 # What a rollout may take at the most here, where every window is 10 s long and the machine may be busy.
-ENDS_WITHIN_S = 120.0
+ENDS_WITHIN_S = 180.0
 
 
 class RolloutStack(Stack):

@@ -14,7 +14,7 @@ from tests.waiting import wait_for
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 RATE = 50.0  # requests a second, of each model
-STEPS = ("--steps", "10%:12s,50%:12s", "--low-traffic", "--keep-old", "5s")
+STEPS = ("--steps", "20%:30s,50%:12s", "--low-traffic", "--keep-old", "5s")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def test_callers_of_the_failing_version_were_answered_by_the_old_one_and_told_so
 
 
 def test_a_caller_of_the_canary_never_leaves_it(run):
-    """From 10 to 50 % to all."""
+    """From 20 to 50 % to all."""
     _, _, answers = run
     seen: dict[str, str] = {}
     left = set()
