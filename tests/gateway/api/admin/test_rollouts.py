@@ -34,7 +34,10 @@ def keys(tmp_path):
 
 @pytest.fixture
 def guarded(make_client, config_file, keys, tmp_path):
-    return make_client(model_config_file=config_file, keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    client = make_client(model_config_file=config_file, keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    # The gateway makes the tables in its first second.
+    wait_for(lambda: client.get(RULE, headers=keys["boss"]).status_code == 200)
+    return client
 
 
 @pytest.fixture
