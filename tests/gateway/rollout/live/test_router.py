@@ -247,7 +247,9 @@ async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary():
     assert (len(scene.server.calls), scene.totals().canary_cells) == (1, 0)
 
 
-@pytest.mark.parametrize(("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"])
+@pytest.mark.parametrize(
+    ("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"]
+)
 @on_loop
 async def test_without_second_opinions_each_fault_is_bad_at_once(draw, bad):
     scene = Scene(Server(), plan(has_second_opinion=False), draw=draw)
@@ -258,7 +260,9 @@ async def test_without_second_opinions_each_fault_is_bad_at_once(draw, bad):
     assert getattr(scene.totals(), bad) == 1
 
 
-@pytest.mark.parametrize(("draw", "cells"), [(ON_CANARY, "canary_cells"), (ON_STABLE, "stable_cells")], ids=["canary", "stable"])
+@pytest.mark.parametrize(
+    ("draw", "cells"), [(ON_CANARY, "canary_cells"), (ON_STABLE, "stable_cells")], ids=["canary", "stable"]
+)
 @on_loop
 async def test_an_answer_from_the_cache_is_no_exposure(draw, cells):
     scene = Scene(Server(), plan(), draw=draw, cached=True)
