@@ -1,8 +1,8 @@
 """What each open plan needs next, by what this worker sees. It never waits for a server or a file: that goes on beside it.
 
 ``seen`` is how workers agree without a leader. A worker says that it has seen a revision when it has done its part of it: its
-requests follow it, and where versions are loaded, warmed up or dropped, its own file and model servers are so. What needs all of
-them, such as the first caller of a canary, waits until every worker that was heard of lately says so.
+requests follow it, and where versions are loaded, warmed up or dropped, its own file and model servers are so. What needs all
+of them, such as the first caller of a canary, waits until every worker that was heard of lately says so.
 """
 
 import asyncio
@@ -59,6 +59,8 @@ class Steering:
             self._former[plan.id] = former_of(plan, history)
         if self._has_done_its_part(plan, sight, view):
             self.seen[plan.id] = plan.revision
+        elif self.seen.get(plan.id) == plan.revision:
+            del self.seen[plan.id]  # a version is gone again
         match plan.state:
             case State.DRAFT:
                 failed = await asyncio.to_thread(self._store.failed_versions, plan.model)
