@@ -76,7 +76,8 @@ class Loading:
             return self.write(plan, now_us)
         if look.is_loaded:
             return None  # the other workers are not so far
-        waited_s = self._now() - self._right_since.setdefault(plan.id, self._now())
+        now_s = self._now()
+        waited_s = now_s - self._right_since.setdefault(plan.id, now_s)
         words = self._given_up(plan, sight, waited_s, look.missing)
         if words:
             return self._refused(plan, words, now_us)

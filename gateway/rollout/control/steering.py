@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _HISTORY: Final = 200
 _WARM_AT_MOST_US: Final = 90_000_000
+_TELL_US: Final = 15_000_000
 
 
 class Steering:
@@ -116,11 +117,13 @@ class Steering:
     def _warmed(self, plan: Plan, sight: Sight, view: View) -> Change | None:
         if not self._is_warmed_by_another(plan, view):
             self._warming.warm(plan, self._turn(view), sight.told)
-        note = self._warming.note(plan.id)
-        is_late = note is not None and view.at_us - plan.state_us >= _WARM_AT_MOST_US
-        if is_late or self._is_everywhere(plan, view):
-            return changes.warmed(plan, view.at_us, note or "warmed up by another worker")
-        return None
+        note, waited_us = self._warming.note(plan.id), view.at_us - plan.state_us
+        if note is None:
+            # The worker that has done it tells of it; it may be gone.
+            is_over = waited_us >= _TELL_US and self._is_everywhere(plan, view)
+        else:
+            is_over = waited_us >= _WARM_AT_MOST_US or self._is_everywhere(plan, view)
+        return changes.warmed(plan, view.at_us, note or "warmed up by another worker") if is_over else None
 
     def _is_warmed_by_another(self, plan: Plan, view: View) -> bool:
         """Whether a worker of the same host has done it: it has the same model servers."""
