@@ -124,7 +124,7 @@ class Replicas:
         self._looked_s = time.monotonic()
         try:
             addresses = await self._resolve(self._target)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             if str(error) != self._problem:
                 log.warning("backend.not_resolved", target=self._target, reason=str(error))
             self._problem = str(error)

@@ -76,13 +76,15 @@ class Loading:
             return self.write(plan, now_us)
         if look.is_loaded:
             return None  # the other workers are not so far
-        waited_s = self._now() - self._right_since.setdefault(plan.id, self._now())
+        now_s = self._now()
+        waited_s = now_s - self._right_since.setdefault(plan.id, now_s)
         words = self._given_up(plan, sight, waited_s, look.missing)
         if words:
             return self._refused(plan, words, now_us)
         if self._config_file is None:
             return self.waits(plan, f"{look.missing}; {_no_file(plan)}", now_us)
-        if waited_s >= _TELL_S and self._writing.attempt(plan.id) is None:
+        attempt = self._writing.attempt(plan.id)
+        if waited_s >= _TELL_S and not (attempt is not None and attempt.is_told):
             # The worker that has written the file may be gone, and a server may read it only when it is told.
             self._writing.tell(plan.id, specific(plan.versions))
         return self.waits(plan, look.missing, now_us) if waited_s >= _GIVEN_UP_S else None

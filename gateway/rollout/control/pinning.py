@@ -47,9 +47,9 @@ class Pinning:
                 "GATEWAY_MODEL_CONFIG_FILE is not set: the gateway cannot tell the model server what to keep"
             )
         try:
-            policy = (await asyncio.to_thread(_policy, self._config_file, model)).specific
-            versions = policy or await self._available(model)
-            is_changed = await self._written(self._config_file, model, versions) if policy is None else False
+            pinned = await asyncio.to_thread(_pinned, self._config_file, model)
+            versions = pinned or await self._available(model)
+            is_changed = not pinned and await self._written(self._config_file, model, versions)
             servers = await self._servers.reload(await asyncio.to_thread(read, self._config_file), _RELOAD_S)
         except ModelConfigError as error:
             raise FailedPrecondition(str(error)) from error
@@ -83,5 +83,5 @@ class Pinning:
             raise FailedPrecondition(said) from error
 
 
-def _policy(config_file: Path, model: str) -> Any:
-    return policy_of(read(config_file), model)
+def _pinned(config_file: Path, model: str) -> tuple[int, ...] | None:
+    return policy_of(read(config_file), model).specific

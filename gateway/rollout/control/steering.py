@@ -1,8 +1,8 @@
 """What each open plan needs next, by what this worker sees. It never waits for a server or a file: that goes on beside it.
 
 ``seen`` is how workers agree without a leader. A worker says that it has seen a revision when it has done its part of it: its
-requests follow it, and where versions are loaded, warmed up or dropped, its own file and model servers are so. What needs all of
-them, such as the first caller of a canary, waits until every worker that was heard of lately says so.
+requests follow it, and where versions are loaded, warmed up or dropped, its own file and model servers are so. What needs all
+of them, such as the first caller of a canary, waits until every worker that was heard of lately says so.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _HISTORY: Final = 200
 _WARM_AT_MOST_US: Final = 90_000_000
+_TELL_US: Final = 15_000_000
 
 
 class Steering:
@@ -59,6 +60,8 @@ class Steering:
             self._former[plan.id] = former_of(plan, history)
         if self._has_done_its_part(plan, sight, view):
             self.seen[plan.id] = plan.revision
+        elif self.seen.get(plan.id) == plan.revision:
+            del self.seen[plan.id]  # a version is gone again
         match plan.state:
             case State.DRAFT:
                 failed = await asyncio.to_thread(self._store.failed_versions, plan.model)
@@ -114,11 +117,13 @@ class Steering:
     def _warmed(self, plan: Plan, sight: Sight, view: View) -> Change | None:
         if not self._is_warmed_by_another(plan, view):
             self._warming.warm(plan, self._turn(view), sight.told)
-        note = self._warming.note(plan.id)
-        is_late = note is not None and view.at_us - plan.state_us >= _WARM_AT_MOST_US
-        if is_late or self._is_everywhere(plan, view):
-            return changes.warmed(plan, view.at_us, note or "warmed up by another worker")
-        return None
+        note, waited_us = self._warming.note(plan.id), view.at_us - plan.state_us
+        if note is None:
+            # The worker that has done it tells of it; it may be gone.
+            is_over = waited_us >= _TELL_US and self._is_everywhere(plan, view)
+        else:
+            is_over = waited_us >= _WARM_AT_MOST_US or self._is_everywhere(plan, view)
+        return changes.warmed(plan, view.at_us, note or "warmed up by another worker") if is_over else None
 
     def _is_warmed_by_another(self, plan: Plan, view: View) -> bool:
         """Whether a worker of the same host has done it: it has the same model servers."""

@@ -79,7 +79,8 @@ class Warming:
 
     def warm(self, plan: Plan, turn: int, addresses: Collection[str]) -> None:
         """Send the canary requests, unless that was done: at once if it is this worker's ``turn`` (0), or else later."""
-        waited_s = self._now() - self._since.setdefault(plan.id, self._now())
+        now_s = self._now()
+        waited_s = now_s - self._since.setdefault(plan.id, now_s)
         if plan.id not in self._notes and waited_s >= turn * _TURN_S:
             self._jobs.start(plan.id, lambda: self._warm(plan, addresses))
 

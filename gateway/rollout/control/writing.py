@@ -26,11 +26,13 @@ class Attempt:
 
     - ``problem``: why the file could not be written; empty if it was, or needed no change.
     - ``refusals``: what servers said against the file, by address. A server that cannot be told reads it by itself.
+    - ``is_told``: this worker has asked them to read it.
     """
 
     source: str
     problem: str = ""
     refusals: dict[str, str] = field(default_factory=dict)
+    is_told: bool = False
     ended_s: float = 0.0
 
 
@@ -86,6 +88,7 @@ class Writing:
             return
         try:
             text = await asyncio.to_thread(version_policy.read, self._config_file)
+            attempt.is_told = True
             replies = await self._servers.reload(text, _RELOAD_S)
         except ModelConfigError as error:
             attempt.problem = str(error)

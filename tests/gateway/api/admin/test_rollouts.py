@@ -34,7 +34,10 @@ def keys(tmp_path):
 
 @pytest.fixture
 def guarded(make_client, config_file, keys, tmp_path):
-    return make_client(model_config_file=config_file, keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    client = make_client(model_config_file=config_file, keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    # The gateway makes the tables in its first second.
+    wait_for(lambda: client.get(RULE, headers=keys["boss"]).status_code == 200)
+    return client
 
 
 @pytest.fixture
@@ -166,6 +169,24 @@ def test_a_model_that_never_had_a_rollout_is_not_found(guarded, keys, path):
 def test_a_model_that_is_not_served_is_not_found(guarded, keys, path):
     answer = guarded.post(path, {"canary": 8}, headers=keys["boss"])
     assert (answer.status_code, answer.json["message"]) == (404, "there is no model nobody")
+
+
+def test_a_pin_writes_the_versions_that_answer_into_the_config_file(guarded, keys, config_file):
+    answer = guarded.post(f"{RULE}/m/pin", {}, headers=keys["boss"])
+    assert (answer.status_code, answer.json["versions"], answer.json["changed"]) == (200, [1], True)
+    assert "versions: 1" in config_file.read_text()
+    assert len(answer.json["servers"]) == 1
+    assert answer.json["confirmed"] is not any(answer.json["servers"].values())
+    again = guarded.post(f"{RULE}/m/pin", {}, headers=keys["boss"]).json
+    assert (again["versions"], again["changed"]) == ([1], False)
+
+
+def test_without_a_config_file_a_pin_says_what_is_missing(make_client, config_file, keys, tmp_path):
+    client = make_client(keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    client.get("/v1/models/m", headers=keys["user"])
+    wait_for(lambda: client.post(f"{RULE}/m/pin", {}, headers=keys["boss"]).status_code == 400)
+    answer = client.post(f"{RULE}/m/pin", {}, headers=keys["boss"])
+    assert "GATEWAY_MODEL_CONFIG_FILE" in answer.json["message"]
 
 
 def test_an_unknown_order_is_no_route(guarded, keys):

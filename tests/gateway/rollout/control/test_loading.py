@@ -1,0 +1,219 @@
+"""A draft is accepted or refused, and versions are loaded or given up, by a scripted clock."""
+
+import pytest
+
+from gateway.backend.version_policy import VersionPolicy, specific
+from gateway.rollout.control.loading import FORMER, Loading, former_of
+from gateway.rollout.control.sight import Sight
+from gateway.rollout.control.writing import Attempt
+from gateway.rollout.plan import State
+from tests.gateway.rollout.control.worlds import NOW, a_plan, started, status
+
+BOTH = VersionPolicy(specific((2, 3)), (2, 3))
+LOADING = a_plan(stable=2, state=State.LOADING)
+HERE = "one:8500"
+
+
+class Writing:
+    """Notes what should be written, and says what a test wants."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.told = 0
+        self.last: Attempt | None = None
+
+    def put(self, plan_id, model, source):
+        self.written.append(source)
+
+    def tell(self, plan_id, source):
+        self.told += 1
+
+    def attempt(self, plan_id):
+        return self.last
+
+    def forget_all_but(self, plan_ids):
+        pass
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def writing():
+    return Writing()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def loading(writing, clock, tmp_path):
+    return Loading(writing, tmp_path / "models.config", 600.0, clock)
+
+
+def sight(here, policy=BOTH) -> Sight:
+    return Sight({HERE: here}, {}, policy)
+
+
+def step(loading, seen, plan=LOADING, *, is_everywhere=False):
+    return loading.loading(plan, seen, NOW, is_everywhere=is_everywhere)
+
+
+def test_a_draft_finds_its_stable_and_keeps_what_the_file_said(loading):
+    after, event = loading.drafted(a_plan(), sight(status(2), VersionPolicy(specific((2,)), (2,))), {}, NOW)
+    assert (after.state, after.stable) == (State.LOADING, 2)
+    assert event.evidence == {FORMER: specific((2,))}
+    assert former_of(after, [started(after), event]) == specific((2,))
+    assert former_of(a_plan(id="other"), [event]) is None
+
+
+def test_a_draft_that_answers_alone_is_refused(loading):
+    after, _ = loading.drafted(a_plan(), sight(status(3)), {}, NOW)
+    assert after.state is State.REFUSED
+    assert not after.is_open
+    assert "--stable N" in after.reason
+
+
+def test_a_draft_waits_for_a_server_that_answers(loading):
+    after, event = loading.drafted(a_plan(), Sight(silent={HERE: "away"}), {}, NOW)
+    assert (after.state, event.what) == (State.DRAFT, "wait")
+    assert after.reason == "no model server answers (one:8500: away)"
+    assert loading.drafted(after, Sight(silent={HERE: "away"}), {}, NOW) is None
+
+
+def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(loading, clock):
+    after, _ = loading.waits(LOADING, "mine", NOW)
+    other = after.changed(NOW, reason="another gateway's")
+    assert loading.waits(other, "mine", NOW) is None
+    clock.now_s = 31.0
+    assert loading.waits(other, "mine", NOW)[0].reason == "mine"
+
+
+def test_a_file_that_does_not_say_so_is_written(loading, writing):
+    assert step(loading, sight(status(2), VersionPolicy())) is None
+    assert writing.written == ["model_version_policy { specific { versions: 2 versions: 3 } }"]
+
+
+def test_where_it_cannot_be_written_the_entry_is_told_and_the_plan_waits_for_ever(loading, writing, clock):
+    writing.last = Attempt(specific((2, 3)), "Read-only file system")
+    after, event = step(loading, sight(status(2), VersionPolicy()))
+    assert (after.state, event.what) == (State.LOADING, "wait")
+    assert (
+        "models.config cannot be changed here (Read-only file system): write into the entry of model digits: " in after.reason
+    )
+    assert after.reason.endswith("model_version_policy { specific { versions: 2 versions: 3 } }")
+    clock.now_s = 10_000.0
+    assert step(loading, sight(status(2), VersionPolicy()), after) is None
+    assert step(loading, sight(status(3, 2)), after, is_everywhere=True)[0].state is State.WARMING
+
+
+def test_it_goes_on_when_every_worker_has_found_both_versions(loading):
+    assert step(loading, sight(status(3, 2))) is None
+    assert step(loading, sight(status(3, 2)), is_everywhere=True)[0].state is State.WARMING
+
+
+def test_what_it_waits_for_is_told_after_a_while(loading, clock):
+    assert step(loading, sight(status(2, v3="LOADING"))) is None
+    clock.now_s = 16.0
+    after, _ = step(loading, sight(status(2, v3="LOADING")))
+    assert after.reason == "one:8500 does not serve version 3 (LOADING)"
+
+
+def test_the_servers_are_told_again_when_nobody_seems_to_have(loading, writing, clock):
+    step(loading, sight(status(2, v3="LOADING")))
+    clock.now_s = 21.0
+    step(loading, sight(status(2, v3="LOADING")))
+    assert writing.told == 1
+    writing.last = Attempt(specific((2, 3)), is_told=True)
+    step(loading, sight(status(2, v3="LOADING")))
+    assert writing.told == 1
+
+
+def test_a_version_that_fails_is_refused_in_the_servers_words_once_that_lasts(loading, clock):
+    failed = sight(status(2, v3="END: no such op"))
+    assert step(loading, failed) is None
+    clock.now_s = 15.0
+    after, event = step(loading, failed)
+    assert (after.state, event.what) == (State.REFUSED, "refuse")
+    assert after.reason == "one:8500: version 3 failed: UNKNOWN: no such op"
+    assert after.is_open, "it pins stable until the file is put back"
+    assert after.kept == 2
+
+
+def test_a_version_that_is_not_there_is_refused_in_the_words_of_the_reload(loading, writing, clock):
+    writing.last = Attempt(specific((2, 3)), refusals={HERE: "UNKNOWN: NOT_FOUND: no version 3 under /m"})
+    step(loading, sight(status(2)))
+    clock.now_s = 15.0
+    assert step(loading, sight(status(2)))[0].reason == "one:8500: UNKNOWN: NOT_FOUND: no version 3 under /m"
+
+
+@pytest.mark.parametrize("refusal", ["UNIMPLEMENTED: ", "UNAVAILABLE: away", "DEADLINE_EXCEEDED: late"])
+def test_a_server_that_could_not_be_told_is_waited_for(loading, writing, clock, refusal):
+    writing.last = Attempt(specific((2, 3)), refusals={HERE: refusal}, is_told=True)
+    step(loading, sight(status(2)))
+    clock.now_s = 599.0
+    assert step(loading, sight(status(2)))[1].what == "wait"
+    clock.now_s = 600.0
+    after, _ = step(loading, sight(status(2)))
+    assert after.state is State.REFUSED
+    assert after.reason.startswith("not loaded within 600 s: one:8500 does not serve version 3")
+    assert after.reason.endswith(refusal)
+
+
+def test_the_time_begins_when_the_file_says_so(loading, clock):
+    step(loading, sight(status(2), VersionPolicy()))
+    clock.now_s = 1000.0
+    step(loading, sight(status(2)))
+    clock.now_s = 1599.0
+    assert step(loading, sight(status(2)))[0].state is State.LOADING
+
+
+def test_without_a_file_the_operator_is_told_and_waited_for(writing, clock):
+    loading = Loading(writing, None, 600.0, clock)
+    step(loading, sight(status(2), None))
+    clock.now_s = 1000.0
+    after, _ = step(loading, sight(status(2), None))
+    assert after.state is State.LOADING
+    assert "GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by model_version_policy" in after.reason
+    assert not writing.written
+
+
+def test_a_plan_that_was_pinned_before_stays_so_when_it_is_refused(loading, clock):
+    plan = a_plan(stable=2, state=State.LOADING, stays_open=True)
+    step(loading, sight(status(2, v3="END: no")), plan)
+    clock.now_s = 15.0
+    after, _ = step(loading, sight(status(2, v3="END: no")), plan)
+    assert after.is_open
+
+
+REFUSED = a_plan(stable=2, state=State.REFUSED, reason="no")
+
+
+@pytest.mark.parametrize("former", ["", specific((2,))])
+def test_a_refused_plan_puts_the_file_back_and_is_let_go(loading, writing, former):
+    def refused(policy, waited_s, is_everywhere):
+        now_us = NOW + int(waited_s * 1e6)
+        return loading.refused(REFUSED, sight(status(2), policy), former, now_us, is_everywhere=is_everywhere)
+
+    assert refused(BOTH, 1, False) is None
+    assert writing.written == [former]
+    back = VersionPolicy(former, (2,) if former else None)
+    assert loading.is_put_back(REFUSED, sight(status(2), back), former)
+    assert refused(back, 14, True) is None, "a server may not have read it yet"
+    assert refused(back, 16, False) is None
+    assert writing.written == [former]
+    assert refused(back, 16, True)[0].is_open is False
+    assert refused(BOTH, 61, False)[0].is_open is False
+
+
+def test_a_file_that_somebody_else_has_changed_is_not_put_back(loading, writing):
+    seen = sight(status(2), VersionPolicy("model_version_policy { all {} }"))
+    loading.refused(REFUSED, seen, "", NOW, is_everywhere=False)
+    assert loading.is_put_back(REFUSED, seen, "")
+    assert not writing.written

@@ -1,0 +1,104 @@
+"""Whether servers and the file are as a plan wants them."""
+
+import pytest
+
+from gateway.backend.version_policy import VersionPolicy, specific
+from gateway.rollout.control.sight import Sight
+from gateway.rollout.control.versions import available, failures, file_state, loaded, states
+from gateway.rollout.decision import FileState
+from gateway.rollout.plan import Hold, State
+from tests.gateway.rollout.control.worlds import a_plan, status
+
+RUNNING = a_plan(stable=2, state=State.RUNNING)
+DROPPING = a_plan(stable=2, state=State.DONE, drops_other=True)  # version 2 goes
+
+
+def policy(*versions: int) -> VersionPolicy:
+    return VersionPolicy(specific(versions), tuple(sorted(versions))) if versions else VersionPolicy()
+
+
+def sight(*servers, says=(2, 3), looks=2, silent=None) -> Sight:
+    told = {f"s{number}": server for number, server in enumerate(servers)}
+    return Sight(told, silent or {}, policy(*says), looks=looks)
+
+
+@pytest.mark.parametrize(
+    ("plan", "seen", "is_loaded", "missing"),
+    [
+        (RUNNING, sight(status(3, 2), status(3, 2)), True, ""),
+        (RUNNING, sight(status(3, 2), status(2, v3="LOADING")), False, "s1 does not serve version 3 (LOADING)"),
+        (RUNNING, sight(status(2)), False, "s0 does not serve version 3 (which it does not know)"),
+        (RUNNING, sight(status(3, 2), silent={"s1": "away"}), True, ""),
+        (RUNNING, sight(silent={"s0": "away"}), None, "no model server answers (s0: away)"),
+        (RUNNING, sight(), None, "no model server answers (the name in GATEWAY_SERVING_TARGET cannot be resolved)"),
+        (DROPPING, sight(status(3)), True, ""),
+        (DROPPING, sight(status(3, 2)), False, "s0 still serves version 2"),
+        (DROPPING, sight(status(3, 2), says=(3,)), False, "s0 still serves version 2"),
+        (DROPPING, sight(status(2)), False, "s0 does not serve version 3 (which it does not know); s0 still serves version 2"),
+        (DROPPING, sight(status(4, 3, 2), says=()), True, ""),
+    ],
+    ids=[
+        "all",
+        "one lacks it",
+        "unknown",
+        "one silent",
+        "all silent",
+        "none",
+        "dropped",
+        "not yet",
+        "soon",
+        "wrong",
+        "by hand",
+    ],
+)
+def test_what_is_loaded(plan, seen, is_loaded, missing):
+    found = loaded(plan, seen)
+    assert (found.is_loaded, found.missing) == (is_loaded, missing)
+
+
+def test_a_failed_canary_that_somebody_keeps_as_the_newest_is_not_let_go():
+    """Requests without a version would get it."""
+    back = a_plan(stable=2, state=State.ROLLED_BACK, drops_other=True)
+    assert loaded(back, sight(status(3, 2), says=())).is_loaded is False
+    assert loaded(back, sight(status(2), says=())).is_loaded is True
+
+
+@pytest.mark.parametrize(
+    ("plan", "says", "looks", "state"),
+    [
+        (RUNNING, (2, 3), 1, FileState.AGREES),
+        (RUNNING, (2,), 2, FileState.CHANGED),
+        (RUNNING, (2,), 1, FileState.UNKNOWN),
+        (RUNNING, (), 2, FileState.CHANGED),
+        (a_plan(stable=2, state=State.HOLDING, hold=Hold.FILE_CHANGED), (2, 3), 1, FileState.AGREES),
+        (a_plan(stable=2, state=State.LOADING), (2,), 1, FileState.BEHIND),
+        (a_plan(stable=2, state=State.LOADING), (2, 3), 1, FileState.AGREES),
+        (DROPPING, (2, 3), 1, FileState.BEHIND),
+        (DROPPING, (3,), 1, FileState.AGREES),
+        (DROPPING, (), 2, FileState.CHANGED),
+        (DROPPING, (2, 3, 4), 2, FileState.CHANGED),
+    ],
+)
+def test_what_the_file_says(plan, says, looks, state):
+    assert file_state(plan, sight(says=says, looks=looks), has_file=True) is state
+
+
+def test_without_a_file_nothing_is_known_of_it():
+    assert file_state(RUNNING, Sight(), has_file=False) is FileState.UNKNOWN
+
+
+def test_a_file_that_cannot_be_read_has_changed_once_that_lasts():
+    assert file_state(RUNNING, Sight(file_problem="broken", looks=1), has_file=True) is FileState.UNKNOWN
+    assert file_state(RUNNING, Sight(file_problem="broken", looks=2), has_file=True) is FileState.CHANGED
+
+
+def test_available_is_what_every_server_serves_and_a_state_is_the_worst():
+    seen = sight(status(3, 2, 1), status(2, 1, v3="LOADING"))
+    assert available(seen) == (2, 1)
+    assert states(seen) == {1: "AVAILABLE", 2: "AVAILABLE", 3: "LOADING"}
+    assert available(sight()) == ()
+
+
+def test_a_failure_is_told_in_the_servers_words():
+    assert failures(RUNNING, sight(status(2, v3="END: no such op"))) == "s0: version 3 failed: UNKNOWN: no such op"
+    assert failures(RUNNING, sight(status(3, 2, v1="END: no such op"))) == ""
