@@ -18,6 +18,7 @@ import requests
 from deploy import readiness
 from deploy.part import running
 from deploy.readiness import Readiness
+from deploy.stack import gateway_environment, stack_from
 from tests.stack.conftest import ROOT
 from tests.waiting import free_port, wait_for
 
@@ -141,6 +142,59 @@ def test_what_is_waited_for_is_told(models_dir, tmp_path):
             os.kill(server, signal.SIGCONT)
         wait_for(lambda: greeted(log, process), 90)
         assert process.poll() is None
+
+
+@pytest.mark.timeout(300)
+def test_what_a_rollout_has_pinned_is_the_same_after_a_restart(models_dir, tmp_path):
+    """A version that appears meanwhile answers nobody; with the default policy it would answer everyone."""
+    kept = models_dir / ".run"
+    with started(tmp_path, models_dir) as (process, log, _, _):
+        wait_for(lambda: greeted(log, process), 90)
+        assert f"rollouts GATEWAY_STATE_DIR={kept / 'state'} " in log.read_text()
+    assert (kept / "state").is_dir()
+    config = kept / "models.config"
+    entry = 'name: "half_plus_two"'
+    config.write_text(config.read_text().replace(entry, f"{entry} model_version_policy {{ specific {{ versions: 1 }} }}"))
+    shutil.copytree(models_dir / "half_plus_two" / "1", models_dir / "half_plus_two" / "2")
+
+    with started(tmp_path, models_dir) as (process, log, gateway_port, _):
+        wait_for(lambda: greeted(log, process), 90)
+        assert "half_plus_two: the version policy specific { versions: 1 } of the run before is kept" in log.read_text()
+        address = f"http://127.0.0.1:{gateway_port}/v1/models/half_plus_two:predict"
+        answer = requests.post(address, json={"instances": [1.0]}, timeout=10)
+        assert answer.headers["X-Model-Version"] == "1"
+
+
+def test_what_a_shell_has_for_publishing_does_not_stop_the_gateway(models_dir, tmp_path):
+    """Nor does it reach it: the key is an operator's, and the gateway has no use for it."""
+    shell = {"GATEWAY_URL": "http://127.0.0.1:8080", "GATEWAY_KEY": "sg_admin_0123456789"}
+    with started(tmp_path, models_dir, **shell) as (process, log, gateway_port, _):
+        wait_for(lambda: greeted(log, process), 90)
+        assert half_plus_two_answers(gateway_port)
+
+
+STATE_FOLDERS = {
+    "its models": ({}, "models/.run", "models/.run/state"),
+    "a folder that is given": ({"GATEWAY_STATE_DIR": "given"}, "models/.run", "given"),
+}
+
+
+@pytest.mark.parametrize(("environ", "kept_dir", "state_dir"), STATE_FOLDERS.values(), ids=STATE_FOLDERS.keys())
+def test_each_folder_of_models_has_its_own_state(tmp_path, monkeypatch, environ, kept_dir, state_dir):
+    """Another folder has other models under the same names."""
+    monkeypatch.chdir(tmp_path)
+    ports = {"GATEWAY_PORT": str(free_port()), "SERVING_PORT": str(free_port())}
+    stack = stack_from({"MODELS_DIR": "models"} | ports | environ)
+
+    assert (stack.kept_dir, stack.state_dir) == (tmp_path / kept_dir, tmp_path / state_dir)
+    assert gateway_environment(stack, {})["GATEWAY_STATE_DIR"] == str(tmp_path / state_dir)
+    assert gateway_environment(stack, {})["GATEWAY_MODEL_CONFIG_FILE"] == str(tmp_path / kept_dir / "models.config")
+
+
+def test_the_projects_own_models_have_theirs_beside_them():
+    stack = stack_from({"GATEWAY_PORT": str(free_port()), "SERVING_PORT": str(free_port())})
+
+    assert (stack.models_dir, stack.kept_dir, stack.state_dir) == (ROOT / "models", ROOT / ".run", ROOT / ".run" / "state")
 
 
 def model(name, *problems, ready=False):
