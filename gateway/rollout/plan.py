@@ -83,8 +83,8 @@ class Step:
 class Tolerance:
     """How much a float may differ from stable's: ``|canary - stable| <= atol + rtol * |stable|``."""
 
-    rtol: float = 1e-3
-    atol: float = 1e-6
+    rtol: float = 1e-4
+    atol: float = 1e-5
 
 
 ANY_OUTPUT: Final = "*"

@@ -32,8 +32,8 @@ class Unfit(InvalidArgument):
 class WantedTolerance(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How much a float may differ from stable's."""
 
-    rtol: float = 1e-3
-    atol: float = 1e-6
+    rtol: float = 1e-4
+    atol: float = 1e-5
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

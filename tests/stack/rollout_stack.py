@@ -85,7 +85,7 @@ def callers(users: int, seed: int = 7, bad: float = 0.0) -> Callable[[int], Aske
         first = float(chance.randrange(100))
         if chance.random() < bad:
             first = chance.choice((REFUSED, FAILING))
-        return Asked(f"user-{chance.randrange(users)}", (first, float(chance.randrange(1000))))
+        return Asked(f"user-{chance.randrange(users)}", (first, float(chance.randrange(100))))
 
     return asked
 

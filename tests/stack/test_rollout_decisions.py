@@ -31,7 +31,7 @@ class Case:
 CASES = {
     "failing": Case(FAILS, (), State.ROLLED_BACK, "error"),
     "slow": Case(SLOW, (), State.ROLLED_BACK, "slow"),
-    "differing": Case(DIFFERS, ("--shadow", "30%"), State.ROLLED_BACK, "disagree"),
+    "differing": Case(DIFFERS, ("--shadow", "30%", "--tolerance", "1e-6,1e-6"), State.ROLLED_BACK, "disagree"),
     "equal": Case(EQUAL, ("--shadow", "20%", "--sticky", "header:X-User"), State.DONE, "", bad=0.2),
 }
 
