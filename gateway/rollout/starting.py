@@ -11,7 +11,7 @@ import msgspec
 from gateway.durations import parse_duration
 from gateway.errors import InvalidArgument, Problem
 from gateway.rollout.mode import parse_mode
-from gateway.rollout.plan import ANY_OUTPUT, PER_REQUEST, OnBad, Plan, Tolerance
+from gateway.rollout.plan import ANY_OUTPUT, ATOL, PER_REQUEST, RTOL, OnBad, Plan, Tolerance
 from gateway.rollout.steps import DEFAULT_STEPS, parse_share, parse_steps
 
 MOST_ALPHA: Final = 0.2
@@ -32,8 +32,8 @@ class Unfit(InvalidArgument):
 class WantedTolerance(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How much a float may differ from stable's."""
 
-    rtol: float = 1e-4
-    atol: float = 1e-5
+    rtol: float = RTOL
+    atol: float = ATOL
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ async def test_answers_that_differ_beyond_the_tolerance_are_kept_as_a_sample():
 @on_loop
 async def test_answers_within_the_tolerance_are_the_same():
     scene = shadowed()
-    scene.server.acts[CANARY] = answers(lambda array: array * np.float32(1.0005))
+    scene.server.acts[CANARY] = answers(lambda array: array * np.float32(1.00005))
     await outcome(scene, "same")
 
 
