@@ -22,6 +22,7 @@ from benchmarks.groups import cache, growth, guarded, image, overload, peers, pr
 from benchmarks.instructions import count
 from benchmarks.load import wrk
 from benchmarks.reporting import comparison, machine, readme, report, results
+from benchmarks.rollouts import simulate
 from benchmarks.rounds import Plan
 
 SCRATCH: Final = ROOT / ".bench"
@@ -116,6 +117,9 @@ def count_instructions(folder: Path, scratch: Path, keep: bool) -> None:
 def write_report(folder: Path, keep: bool) -> None:
     """Make Markdown and plots from results that are there."""
     _report(folder, keep)
+
+
+cli.add_command(simulate.commands)
 
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:

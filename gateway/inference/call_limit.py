@@ -18,8 +18,8 @@ from gateway.telemetry.spans import Spans
 # Calls of one model that may wait, for each that may be at the server.
 _WAITING_FOR_EACH: Final = 16
 
-_Key: TypeAlias = tuple[str, str]
-"""A model's name, and a lane."""
+_Key: TypeAlias = str | tuple[str, str]
+"""A model's name, and the lane if there is one."""
 
 
 class _Calls:
@@ -57,7 +57,7 @@ class CallLimit:
         spans: Spans = (),
     ) -> Prediction:
         """As ``Backend.predict``."""
-        key = model.name, model.lane
+        key = _key(model)
         calls = await self._enter(key, deadline)
         try:
             return await self._backend.predict(model, signature, inputs, outputs, deadline, spans=spans)
@@ -68,7 +68,7 @@ class CallLimit:
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Classifications:
         """As ``ExampleBackend.classify``."""
-        key = model.name, model.lane
+        key = _key(model)
         calls = await self._enter(key, deadline)
         try:
             return await self._backend.classify(model, signature, examples, deadline, spans=spans)
@@ -79,7 +79,7 @@ class CallLimit:
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
     ) -> Regressions:
         """As ``ExampleBackend.regress``."""
-        key = model.name, model.lane
+        key = _key(model)
         calls = await self._enter(key, deadline)
         try:
             return await self._backend.regress(model, signature, examples, deadline, spans=spans)
@@ -126,3 +126,7 @@ class CallLimit:
         calls.in_flight -= 1
         if not calls.in_flight:
             del self._by_model[key]
+
+
+def _key(model: ModelRef) -> _Key:
+    return (model.name, model.lane) if model.lane else model.name

@@ -10,7 +10,7 @@ from gateway.rollout.evidence.gate import gate, upper_bound, wilson
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import DISAGREEMENT, ERRORS, Figure, counted, figures, leading, log_e_of
 from gateway.rollout.orders import orders_of
-from gateway.rollout.plan import Event, Plan, State
+from gateway.rollout.plan import PER_REQUEST, Event, Plan, State
 from gateway.rollout.steps import share_text
 
 _MOST_EXP: Final = 700.0
@@ -20,7 +20,7 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = None) -> str:
     """One sentence: where the rollout stands, since when, and why. ``event``: the newest row of its history, if known."""
     since = plan.state_us if event is None or event.plan != plan.id else event.ts_us
-    head = f"{_HEADS[plan.state].format(**_words(plan))} at {_clock(since)}"
+    head = f"{_HEADS[plan.state].format(**_words(plan))} {_clock(since)}"
     why = plan.reason or (_evidence(plan, by_step) if plan.state in _TOLD_BY_EVIDENCE else "")
     return f"{head}: {why}" if why else head
 
@@ -61,19 +61,19 @@ def status_lines(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> list
 
 
 _HEADS: Final[dict[State, str]] = {
-    State.DRAFT: "{canary} was asked for",
-    State.LOADING: "{versions} were to be loaded",
-    State.WARMING: "warm-up of {canary} began",
-    State.RUNNING: "{canary} got {share} of the requests",
-    State.HOLDING: "{canary} held at {share}",
-    State.PAUSED: "{canary} paused at {share}",
-    State.PROMOTING: "{canary} was promoted",
-    State.BAKE_AFTER: "{canary} was promoted and answers every request, with {stable} still loaded,",
-    State.DONE: "{canary} was promoted and the old version let go",
-    State.ROLLING_BACK: "rolled back",
-    State.ROLLED_BACK: "rolled back",
-    State.ABORTED: "aborted",
-    State.REFUSED: "refused",
+    State.DRAFT: "{canary} was asked for at",
+    State.LOADING: "{versions} are being loaded since",
+    State.WARMING: "{canary} is being warmed up since",
+    State.RUNNING: "{canary} gets {share} of the requests since",
+    State.HOLDING: "{canary} holds at {share} since",
+    State.PAUSED: "{canary} is paused at {share} since",
+    State.PROMOTING: "promoted at",
+    State.BAKE_AFTER: "promoted, with {stable} still loaded, at",
+    State.DONE: "promoted, and {stable} let go, at",
+    State.ROLLING_BACK: "rolled back at",
+    State.ROLLED_BACK: "rolled back at",
+    State.ABORTED: "aborted at",
+    State.REFUSED: "refused at",
 }
 _TOLD_BY_EVIDENCE: Final = frozenset(
     {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.BAKE_AFTER, State.DONE}
@@ -96,6 +96,8 @@ def _evidence(plan: Plan, by_step: Mapping[int, Totals]) -> str:
 def _counted(figure: Figure) -> str:
     if figure.metric == DISAGREEMENT:
         return f"{DISAGREEMENT} {figure.bad} of {figure.n} compared answers"
+    if not figure.n:
+        return f"no {figure.metric} so far"
     what = "bad" if figure.metric == ERRORS else "slow"
     return (
         f"{figure.metric} {figure.bad} of {figure.n} {what} cells on the canary with {_percent(figure.share)} of the exposure"
@@ -114,7 +116,8 @@ def _title(plan: Plan, now_us: int) -> str:
     title = f"{plan.model}: version {plan.canary}{beside}, {state} for {_length(now_us - plan.state_us)}"
     if not plan.is_sharing:
         return title
-    return f"{title}, step {plan.step + 1} of {len(plan.steps)} at {share_text(plan.canary_weight)} by {plan.mode}"
+    who = "requests" if plan.mode == PER_REQUEST else f"callers, by {plan.mode}"
+    return f"{title}, step {plan.step + 1} of {len(plan.steps)} at {share_text(plan.canary_weight)} of the {who}"
 
 
 def _evidence_lines(plan: Plan, by_step: Mapping[int, Totals]) -> Iterator[str]:

@@ -208,8 +208,9 @@ def _pinned_problems(wanted: Wanted, pinned: int | None, model: str) -> Iterator
 def _problem_of(message: str) -> Problem:
     """msgspec's message, such as ``Expected `int`, got `str` - at `$.canary```, as a problem."""
     told, _, path = message.partition(" - at `")
-    steps = path.rstrip("`").removeprefix("$").replace("[...]", "").split(".")
-    pointer = "".join(f"/{_escaped(step)}" for step in steps if step)
+    # It does not name the key of a map: the pointer ends there.
+    steps = path.rstrip("`").partition("[")[0].split(".")[1:]
+    pointer = "".join(f"/{_escaped(step)}" for step in steps)
     expected, is_typed, got = told.removeprefix("Expected ").partition(", got ")
     return Problem(pointer, expected, got) if is_typed else Problem(pointer, "an object with the members of a rollout", told)
 

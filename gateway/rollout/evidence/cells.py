@@ -4,11 +4,8 @@ A request without a bucket is a cell of its own.
 """
 
 from collections.abc import Iterable, Set
-from typing import Final
 
 from gateway.rollout.evidence import eprocess
-
-NOBODY: Final[frozenset[int]] = frozenset()
 
 
 class Cells:
@@ -27,6 +24,10 @@ class Cells:
         self._exposed: set[int] = set()
         self._bad: set[int] = set()
         self._single = self._single_bad = 0
+
+    def knows(self, bucket: int | None) -> bool:
+        """Whether the bucket's cell in the open window is exposed already."""
+        return bucket in self._exposed
 
     def expose(self, bucket: int | None) -> bool:
         """Count a request's cell as exposed; whether the request is its first."""
@@ -61,7 +62,7 @@ class Cells:
         return self._bad
 
 
-def weighed(canary: Cells, others: Iterable[Cells], ratio: float, spent: Set[int] = NOBODY) -> list[float]:
+def weighed(canary: Cells, others: Iterable[Cells], ratio: float, spent: Set[int]) -> list[float]:
     """What the open window adds to each S_j of the metric; see ``eprocess.ratio_weights``."""
     exposed, bad = canary.at_risk(spent)
     beside = [cells.at_risk(spent) for cells in others]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from gateway.rollout.evidence import eprocess
-from gateway.rollout.evidence.cells import NOBODY, Cells, weighed
+from gateway.rollout.evidence.cells import Cells, weighed
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.plan import PER_REQUEST, Arm, Plan
@@ -114,7 +114,7 @@ class Windows:
         self._sums.disagreements += differs
 
     def is_checked(self, u: float) -> bool:
-        """Whether the request with the hash ``u``, in [0, 1), is in the sample whose faults are checked; ask before its outcome."""
+        """Whether the request with the hash ``u``, in [0, 1), is in the sample whose faults are checked; ask this first."""
         self.turn()
         return u < self.checked_share
 
@@ -171,9 +171,12 @@ class Windows:
         if arm is not Arm.CANARY:
             self._slowness.add(backend_s)
         limit_s, timed = self._slowness.limit_s, self._timed.get(arm)
-        if limit_s is None or timed is None or not self._has_cell(bucket) or not self._is_moment_new(arm):
+        if limit_s is None or timed is None or not self._has_cell(bucket):
             return
-        if timed.expose(bucket) and backend_s > limit_s:
+        if timed.knows(bucket) or not self._is_moment_new(arm):
+            return
+        timed.expose(bucket)
+        if backend_s > limit_s:
             timed.spoil(bucket)
 
     def _is_moment_new(self, arm: Arm) -> bool:
@@ -191,8 +194,9 @@ class Windows:
             return
         if self._unchecked == 0:
             self.checked_share = min(1.0, self.checked_share * 2)
-        self._weigh("error", weighed(canary, others, self._error_ratio, NOBODY if self._is_paired else self._spent_errors))
-        self._spent_errors.update(*(cells.bad_buckets for cells in self._cells.values()))
+        self._weigh("error", weighed(canary, others, self._error_ratio, self._spent_errors))
+        if not self._is_paired:
+            self._spent_errors.update(*(cells.bad_buckets for cells in self._cells.values()))
 
     def _weigh(self, metric: str, weights: list[float]) -> None:
         setattr(self._sums, metric, eprocess.added(getattr(self._sums, metric), weights))

@@ -103,6 +103,40 @@ async def test_the_version_and_where_the_answer_came_from_are_headers():
 
 
 @on_loop
+async def test_a_request_of_a_rollout_says_so_in_its_log_line_and_a_note_is_a_header(capsys):
+    async def predicted(call: Call) -> Answer:
+        call.trace = Trace("m", "serving_default", version=1, rollout="m-2-abcd", arm="canary", note="canary-failed")
+        return Answer(200, b"")
+
+    answer = await Edge(1).answer(call(**{"x-request-id": "id-9"}), predicted)
+    assert headers_of(answer)["X-Rollout"] == "canary-failed"
+    await asyncio.sleep(0.03)
+    written = capsys.readouterr()
+    (line,) = [line for line in (written.out + written.err).splitlines() if "id-9" in line]
+    assert "m-2-abcd" in line
+    assert "canary" in line
+
+
+@on_loop
+async def test_a_request_without_a_rollout_has_neither(capsys):
+    async def predicted(call: Call) -> Answer:
+        call.trace = Trace("m", "serving_default", version=1)
+        return Answer(200, b"")
+
+    answer = await Edge(1).answer(call(**{"x-request-id": "id-10"}), predicted)
+    assert "X-Rollout" not in headers_of(answer)
+    await asyncio.sleep(0.03)
+    written = capsys.readouterr()
+    assert "rollout" not in written.out + written.err
+
+
+def test_a_trace_knows_by_what_a_rollout_may_tell_its_caller():
+    request = Call("POST", "/predict", "", {"x-user": "anna"}, b"", complete_s=0.0, client="192.0.2.1")
+    request.id = "id-11"
+    assert request.begin("m", "serving_default").sender == ("id-11", {"x-user": "anna"}, "192.0.2.1", None)
+
+
+@on_loop
 async def test_tensorflow_servings_routes_have_the_headers_that_the_edge_is_given():
     edge = Edge(1, [("Access-Control-Allow-Origin", "*")])
     assert "Access-Control-Allow-Origin" in headers_of(await edge.answer(call("/v1/models/m:predict"), fine))

@@ -108,6 +108,16 @@ async def test_a_known_version_is_answered_from_memory(fake, config_file):
 
 
 @on_loop
+async def test_a_lane_is_no_other_version(fake, config_file):
+    async with looking(fake, config_file) as catalog:
+        known = await served(catalog, ModelRef("m", 1))
+        before = fake.calls.count("GetModelMetadata")
+        assert await served(catalog, ModelRef("m", 1, lane="baseline")) is known
+        assert fake.calls.count("GetModelMetadata") == before
+        assert await catalog.refreshed(ModelRef("m", 1, lane="baseline"), Deadline.after(5)) is known
+
+
+@on_loop
 async def test_a_version_that_leaves_is_forgotten_and_the_older_one_served(fake, config_file):
     async with looking(fake, config_file) as catalog:
         fake.models["m"][2] = Version()

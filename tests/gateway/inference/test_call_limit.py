@@ -69,6 +69,17 @@ async def test_calls_above_the_bound_wait_and_come_in_their_order():
 
 
 @on_loop
+async def test_a_lane_of_a_model_has_a_bound_of_its_own():
+    backend = Backend()
+    limit = CallLimit(backend, 1)
+    tasks = [start(limit, 0, version=1), start(limit, 1, version=2, lane="canary"), start(limit, 2, version=1)]
+    await turns(5)
+    assert backend.began == [0, 1]
+    backend.gate.set()
+    await asyncio.gather(*tasks)
+
+
+@on_loop
 async def test_every_kind_of_call_of_a_model_counts_under_any_version_or_label():
     backend = Backend()
     limit = CallLimit(backend, 3)

@@ -93,6 +93,16 @@ def test_a_model_that_the_catalog_does_not_know_is_no_attribute():
     assert not [name for name, _ in span.attributes if name.startswith("inference.model")]
 
 
+def test_a_request_of_a_rollout_tells_its_arm():
+    def requests(tracer):
+        call = request(tracer)
+        call.trace.rollout, call.trace.arm = "m-2-abcd", "canary"
+        end(tracer, call)
+
+    (span,) = exported(requests, 1.0).of_requests()
+    assert {("inference.rollout.id", "m-2-abcd"), ("inference.rollout.arm", "canary")} <= set(span.attributes)
+
+
 @pytest.mark.parametrize("prefix", ["sgk_", "%73gk_"])
 def test_a_key_in_a_path_is_not_told(prefix):
     secret = key_text.new().text.removeprefix("sgk_")

@@ -215,10 +215,11 @@ async def test_a_request_larger_than_a_batch_is_called_alone_at_once(backend):
         {"model": ModelRef("other")},
         {"model": ModelRef("m", version=2)},
         {"model": ModelRef("m", label="stable")},
+        {"model": ModelRef("m", lane="baseline")},
         {"sig": signature("another")},
         {"outputs": ("y",)},
     ],
-    ids=["model", "version", "label", "signature", "outputs"],
+    ids=["model", "version", "label", "lane", "signature", "outputs"],
 )
 @on_loop
 async def test_different_keys_never_share_a_call(backend, change):

@@ -1,0 +1,62 @@
+"""What an error says about the version that was asked."""
+
+import pytest
+
+from gateway import errors
+from gateway.deadline import Deadline
+from gateway.rollout.live.faults import Kind, kind_of
+
+OF_SERVER = {
+    "INVALID_ARGUMENT": Kind.REFUSAL,
+    "FAILED_PRECONDITION": Kind.REFUSAL,
+    "OUT_OF_RANGE": Kind.REFUSAL,
+    "NOT_FOUND": Kind.MISSING,
+    "RESOURCE_EXHAUSTED": Kind.FAULT,
+    "UNKNOWN": Kind.FAULT,
+    "INTERNAL": Kind.FAULT,
+    "DATA_LOSS": Kind.FAULT,
+    "UNIMPLEMENTED": Kind.FAULT,
+    "UNAVAILABLE": Kind.FAULT,
+    "DEADLINE_EXCEEDED": Kind.FAULT,
+    "UNAUTHENTICATED": Kind.OTHER,
+    "PERMISSION_DENIED": Kind.OTHER,
+    "ALREADY_EXISTS": Kind.OTHER,
+    "ABORTED": Kind.OTHER,
+    "CANCELLED": Kind.OTHER,
+}
+
+
+@pytest.mark.parametrize("code", OF_SERVER)
+def test_a_status_of_the_model_server(code):
+    error = next(kind for kind in errors.GatewayError.__subclasses__() if kind.code == code)
+    assert kind_of(error("it went wrong")) is OF_SERVER[code]
+
+
+def test_every_error_that_a_server_can_give_is_looked_at():
+    of_http = {"METHOD_NOT_ALLOWED", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "URI_TOO_LONG", "EXPECTATION_FAILED"}
+    codes = {kind.code for kind in errors.GatewayError.__subclasses__()} - of_http - {"HEADER_FIELDS_TOO_LARGE"}
+    assert {code for code in codes if code.isupper()} - set(OF_SERVER) <= {"INTERNAL_ERROR"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Unavailable("too many requests wait").decided_by("GATEWAY_BATCH_MAX_QUEUED_ROWS", 1),
+        errors.ResourceExhausted("too much").decided_by("GATEWAY_X", 1),
+        errors.RateLimited("too often", ()),
+    ],
+    ids=["queue", "bound", "rate"],
+)
+def test_the_gateways_own_refusal_says_nothing(error):
+    assert kind_of(error) is Kind.OTHER
+
+
+def test_a_deadline_is_the_versions_fault_once_it_was_called():
+    error = Deadline.after(1).exceeded()
+    assert kind_of(error) is Kind.FAULT
+    assert kind_of(error, was_called=False) is Kind.OTHER
+
+
+def test_what_the_gateway_refuses_by_the_signature_was_not_sent():
+    assert kind_of(errors.InvalidArgument("no"), was_called=False) is Kind.UNSENT
+    assert kind_of(errors.Unimplemented("no"), was_called=False) is Kind.OTHER

@@ -1,0 +1,362 @@
+"""A request in a rollout: which version answers it, what its caller notices, and what is counted."""
+
+import asyncio
+
+import pytest
+
+from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, Unavailable
+from gateway.inference.signature import ModelRef
+from gateway.rollout.plan import State
+from tests.event_loop import on_loop, until
+from tests.gateway.rollout.live.scene import (
+    CANARY,
+    ON_BASELINE,
+    ON_CANARY,
+    ON_STABLE,
+    STABLE,
+    Gate,
+    Scene,
+    Server,
+    fails,
+    hangs,
+    metric,
+    plan,
+    served,
+)
+
+
+def opinions(result: str) -> float:
+    return metric("gateway_rollout_second_opinions_total", result=result)
+
+
+@pytest.mark.parametrize(
+    ("draw", "arm", "version", "lane"),
+    [
+        (ON_STABLE, "stable", STABLE, ""),
+        (ON_BASELINE, "baseline", STABLE, "baseline"),
+        (ON_CANARY, "canary", CANARY, "canary"),
+    ],
+    ids=["stable", "baseline", "canary"],
+)
+@on_loop
+async def test_a_request_is_answered_by_its_arms_version_and_counted(draw, arm, version, lane):
+    scene = Scene(Server(), plan(), draw=draw)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, scene.server.asked) == (version, [(version, lane)])
+    assert (trace.rollout, trace.arm, trace.version, trace.note) == ("m-2-abcd", arm, version, None)
+    totals = scene.totals()
+    assert getattr(totals, f"{arm}_cells") == getattr(totals, f"{arm}_requests") == 1
+    assert totals.canary_cells + totals.stable_cells + totals.baseline_cells == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [(ModelRef("m", 2), (2, "")), (ModelRef("m", label="canary"), (None, "")), (ModelRef("other"), (None, ""))],
+    ids=["version", "label", "other"],
+)
+@on_loop
+async def test_what_names_a_version_or_label_or_has_no_rollout_passes_untouched(model, asked):
+    scene = Scene(Server(), plan(), draw=ON_STABLE)
+    trace, _ = await scene.predict(model)
+    assert scene.server.asked == [asked]
+    assert (trace.rollout, trace.arm) == (None, None)
+    assert scene.totals().stable_requests == 0
+
+
+@on_loop
+async def test_a_plan_without_a_stable_version_places_nothing():
+    scene = Scene(Server(), plan(stable=None, state=State.DRAFT))
+    trace, _ = await scene.predict()
+    assert (scene.server.asked, trace.rollout) == ([(None, "")], None)
+
+
+@on_loop
+async def test_a_canary_that_fails_is_bad_once_stable_has_answered_its_caller():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = fails(Internal)
+    before = opinions("answered")
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.version, trace.arm, trace.note) == (STABLE, STABLE, "canary", "canary-failed")
+    totals = scene.totals()
+    assert (totals.canary_cells, totals.canary_errors, totals.unchecked, totals.stable_cells) == (1, 1, 0, 0)
+    assert opinions("answered") == before + 1
+
+
+@on_loop
+async def test_what_both_fail_counts_against_neither_and_the_caller_gets_the_canarys_error():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts = {CANARY: fails(Internal, "of two"), STABLE: fails(Internal, "of one")}
+    with pytest.raises(Internal, match="of two"):
+        await scene.predict()
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (1, 0)
+
+
+@pytest.mark.parametrize("draw", [ON_CANARY, ON_STABLE, ON_BASELINE], ids=["canary", "stable", "baseline"])
+@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
+@on_loop
+async def test_an_input_that_both_refuse_takes_nothing_back(error, draw):
+    scene = Scene(Server(), plan(), draw=draw)
+    scene.server.acts = {CANARY: fails(error, "of two"), STABLE: fails(error, "of one")}
+    for _ in range(20):
+        with pytest.raises(error, match="of one"):
+            await scene.predict()
+    totals = scene.totals()
+    assert (totals.canary_errors, totals.stable_errors, totals.unchecked) == (0, 0, 0)
+    assert totals.canary_cells + totals.stable_cells + totals.baseline_cells == 20
+
+
+@on_loop
+async def test_an_input_that_only_the_canary_refuses_is_answered_by_stable_and_counts():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = fails(InvalidArgument)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert scene.totals().canary_errors == 1
+
+
+@on_loop
+async def test_what_the_gateway_refuses_itself_is_not_asked_again_if_both_declare_the_same():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, width=3)
+    with pytest.raises(InvalidArgument, match="does not fit"):
+        await scene.predict()
+    assert (scene.server.calls, scene.builds) == ([], 1)
+    assert scene.totals().canary_cells == 0
+
+
+@on_loop
+async def test_a_canary_with_another_signature_that_refuses_what_stable_takes_is_bad():
+    scene = Scene(Server(served(STABLE), served(CANARY, width=5)), plan(), draw=ON_CANARY)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert scene.totals().canary_errors == 1
+
+
+@pytest.mark.parametrize(("version", "draw"), [(STABLE, ON_STABLE), (STABLE, ON_BASELINE)], ids=["stable", "baseline"])
+@on_loop
+async def test_a_fault_of_stable_is_asked_of_the_canary_afterwards_and_the_caller_notices_nothing(version, draw):
+    scene = Scene(Server(), plan(), draw=draw)
+    gate = scene.server.acts[CANARY] = Gate()
+    scene.server.acts[version] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    await until(lambda: gate.waiting)
+    assert scene.server.asked[-1] == (CANARY, "shadow")
+    assert scene.totals().stable_errors == 0  # not known yet
+    gate.open.set()
+    await until(lambda: scene.totals().stable_errors == 1)
+
+
+@on_loop
+async def test_a_fault_of_stable_that_the_canary_has_too_counts_against_neither():
+    scene = Scene(Server(), plan(), draw=ON_STABLE)
+    scene.server.acts = {STABLE: fails(Internal), CANARY: fails(InvalidArgument)}
+    with pytest.raises(Internal):
+        await scene.predict()
+    await until(lambda: scene.totals().stable_cells == 1)
+    assert (scene.totals().stable_errors, scene.totals().unchecked) == (0, 0)
+
+
+@on_loop
+async def test_a_fault_of_stable_is_unchecked_if_the_canary_takes_other_inputs():
+    scene = Scene(Server(served(STABLE), served(CANARY, width=5)), plan(), draw=ON_STABLE)
+    scene.server.acts[STABLE] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    await until(lambda: scene.totals().unchecked == 1)
+    assert scene.server.asked == [(STABLE, "")]
+
+
+@on_loop
+async def test_a_canary_that_hangs_is_bad_as_stable_says_afterwards():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = hangs()
+    with pytest.raises(DeadlineExceeded):
+        await scene.predict(budget_s=0.1)
+    await until(lambda: scene.totals().canary_errors == 1)
+    assert scene.server.asked == [(CANARY, "canary"), (STABLE, "shadow")]
+
+
+@on_loop
+async def test_without_time_for_stable_the_canarys_fault_is_answered():
+    async def fails_late(inputs, deadline):
+        await asyncio.sleep(0.085)
+        raise Internal("boom")
+
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = fails_late
+    with pytest.raises(Internal, match="boom"):
+        await scene.predict(budget_s=0.1)
+    await until(lambda: scene.totals().canary_errors == 1)
+
+
+@on_loop
+async def test_with_as_many_second_opinions_as_there_may_be_the_fault_is_answered_and_unchecked():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, most=2)
+    gate = scene.server.acts[STABLE] = Gate()
+    scene.server.acts[CANARY] = fails(Internal)
+    waiting = [asyncio.create_task(scene.predict()) for _ in range(2)]
+    await until(lambda: gate.waiting == 2)
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert (scene.totals().unchecked, scene.totals().canary_errors) == (1, 0)
+    gate.open.set()
+    assert {prediction.version for _, prediction in await asyncio.gather(*waiting)} == {STABLE}
+    assert scene.totals().canary_errors == 2
+
+
+@on_loop
+async def test_a_caller_that_goes_away_leaves_its_place_in_the_pool():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, most=1)
+    gate = scene.server.acts[STABLE] = Gate()
+    scene.server.acts[CANARY] = fails(Internal)
+    task = asyncio.create_task(scene.predict())
+    await until(lambda: gate.waiting)
+    assert not scene.opinions.has_room()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert scene.opinions.has_room()
+    assert scene.totals().canary_cells == 0
+
+
+@on_loop
+async def test_a_canary_that_is_not_loaded_is_no_fault_and_its_callers_get_stables_answer():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, most=0)
+    scene.server.acts[CANARY] = fails(NotFound)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-not-loaded")
+    assert scene.totals().canary_cells == scene.totals().stable_cells == 0
+
+
+@pytest.mark.parametrize("draw", [ON_CANARY, ON_STABLE], ids=["canary", "stable"])
+@on_loop
+async def test_without_the_versions_of_the_plan_the_latest_answers(draw):
+    scene = Scene(Server(served(7)), plan(), draw=draw)
+    _, prediction = await scene.predict()
+    assert prediction.version == 7
+
+
+@on_loop
+async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary():
+    def is_full(inputs, deadline):
+        raise Unavailable("full").decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", 1)
+
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = is_full
+    with pytest.raises(Unavailable):
+        await scene.predict()
+    assert (len(scene.server.calls), scene.totals().canary_cells) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"]
+)
+@on_loop
+async def test_without_second_opinions_each_fault_is_bad_at_once(draw, bad):
+    scene = Scene(Server(), plan(has_second_opinion=False), draw=draw)
+    scene.server.acts = {CANARY: fails(Internal), STABLE: fails(Internal)}
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert len(scene.server.calls) == 1
+    assert getattr(scene.totals(), bad) == 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "cells"), [(ON_CANARY, "canary_cells"), (ON_STABLE, "stable_cells")], ids=["canary", "stable"]
+)
+@on_loop
+async def test_an_answer_from_the_cache_is_no_exposure(draw, cells):
+    scene = Scene(Server(), plan(), draw=draw, cached=True)
+    caches = [(await scene.predict())[0].cache for _ in range(3)]
+    assert (caches, len(scene.server.calls)) == (["miss", "hit", "hit"], 1)
+    assert getattr(scene.totals(), cells) == 1
+
+
+@on_loop
+async def test_a_call_that_is_shared_is_one_exposure():
+    scene = Scene(Server(), plan(), draw=ON_STABLE, cached=True)
+    gate = scene.server.acts[STABLE] = Gate()
+    tasks = [asyncio.create_task(scene.predict()) for _ in range(3)]
+    await until(lambda: gate.waiting)
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    assert scene.totals().stable_cells == 1
+
+
+@on_loop
+async def test_callers_of_one_failed_call_all_get_stables_answer_and_it_counts_once():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, cached=True)
+    gate = Gate()
+
+    async def away(inputs, deadline):
+        await gate(inputs, deadline)
+        raise Unavailable("away")
+
+    scene.server.acts[CANARY] = away
+    tasks = [asyncio.create_task(scene.predict()) for _ in range(3)]
+    await until(lambda: gate.waiting)
+    gate.open.set()
+    answers = await asyncio.gather(*tasks)
+    assert {(prediction.version, trace.note) for trace, prediction in answers} == {(STABLE, "canary-failed")}
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (1, 1)
+
+
+@on_loop
+async def test_after_a_window_with_unchecked_faults_fewer_are_checked_and_those_of_both_arms_alike():
+    scene = Scene(Server(), plan(), draw=ON_CANARY, most=0)
+    scene.server.acts[CANARY] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert scene.totals().unchecked == 1
+    scene.now += 11
+    assert scene.totals().left_out == 1
+    scene.draw = ON_BASELINE  # beyond the half that is checked
+    await scene.predict()
+    assert (scene.totals().baseline_requests, scene.totals().baseline_cells) == (1, 0)
+
+
+@on_loop
+async def test_after_the_promotion_stable_still_answers_for_a_canary_that_fails():
+    scene = Scene(Server(), plan(state=State.BAKE_AFTER), draw=ON_STABLE)
+    scene.server.acts[CANARY] = fails(Internal)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.arm, trace.note) == (STABLE, "canary", "canary-failed")
+    assert scene.totals().canary_cells == 0
+
+
+@on_loop
+async def test_when_the_rollout_is_over_the_other_version_is_left_alone():
+    scene = Scene(Server(), plan(state=State.DONE))
+    scene.server.acts[CANARY] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert scene.server.asked == [(CANARY, "canary")]
+
+
+@on_loop
+async def test_slow_answers_of_the_canary_are_counted_against_the_baselines():
+    scene = Scene(Server(), plan(), draw=ON_BASELINE)
+    for _ in range(20):
+        await scene.predict()
+    scene.now += 11
+    await scene.predict()
+
+    async def slow(inputs, deadline):
+        await asyncio.sleep(0.05)
+
+    scene.draw = ON_CANARY
+    scene.server.acts[CANARY] = slow
+    await scene.predict()
+    totals = scene.totals()
+    assert (totals.baseline_timed, totals.canary_timed, totals.canary_slow) == (1, 1, 1)
+
+
+@on_loop
+async def test_at_the_end_the_checks_that_are_under_way_are_ended():
+    scene = Scene(Server(), plan(), draw=ON_STABLE)
+    gate = scene.server.acts[CANARY] = Gate()
+    scene.server.acts[STABLE] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    await until(lambda: gate.waiting)
+    await scene.opinions.close()
+    assert scene.opinions.has_room()

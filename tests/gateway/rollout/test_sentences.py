@@ -1,0 +1,105 @@
+"""What a person reads."""
+
+import pytest
+
+from gateway.rollout.decision import decide
+from gateway.rollout.evidence.eprocess import rate_weights, ratio_weights
+from gateway.rollout.evidence.totals import Totals
+from gateway.rollout.figures import known, leading
+from gateway.rollout.plan import Hold, State
+from gateway.rollout.sentences import explain, proof, status_lines
+from tests.gateway.rollout.plans import GOOD, MISSING, NOW, SECOND, held, plan, proven, sound
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def test_a_rollback_is_explained_in_one_sentence():
+    by_step = {0: proven()}
+    rolling, event = decide(plan(), by_step, GOOD, NOW + SECOND)
+    rolled, _ = decide(rolling, by_step, GOOD, NOW + 2 * SECOND)
+    expected = (
+        "rolled back at 2023-11-14 22:13:21 UTC: errors 7 of 9 bad cells on the canary with 10 % of the exposure; "
+        f"E = 1,163 ≥ 101; a canary no worse than 1.5{TIMES} would do this in at most 1 % of rollouts"
+    )
+    assert explain(rolling, by_step, event) == expected
+    assert explain(rolled, {}, None) == expected.replace("22:13:21", "22:13:22")
+
+
+def test_slow_answers_are_explained_by_their_own_ratio():
+    totals = Totals(canary_timed=100, baseline_timed=100, canary_slow=40, baseline_slow=2, slow=ratio_weights(40, 42, 0.5, 2))
+    told = proof(plan(), {0: totals})
+    assert told.startswith("slow answers 40 of 42 slow cells on the canary with 50 % of the exposure; E = ")
+    assert f"a canary no worse than 2{TIMES} would" in told
+
+
+def test_disagreement_is_explained_by_the_answers_that_were_compared():
+    totals = Totals(pairs=200, disagreements=30, disagree=rate_weights(30, 200, 0.01))
+    told = proof(plan(), {0: totals})
+    assert told.startswith("disagreement 30 of 200 compared answers; E = ")
+    assert "a canary that differs in at most 1 % of the answers would do this in at most 1 % of rollouts" in told
+
+
+def test_errors_count_for_twice_as_much_as_another_metric():
+    weights = ratio_weights(5, 5, 0.1, 1.5)
+    assert leading(Totals(error=weights, slow=weights)).metric == "errors"
+
+
+def test_only_the_evidence_that_counts_is_told():
+    assert "no errors so far" in explain(plan(evidence_from=1, step=1), {0: proven()}, None)
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_sentence(state):
+    told = explain(plan(state), {0: sound()}, None)
+    assert "2023-11-14 22:13:20 UTC" in told
+    assert "\n" not in told
+    assert "{" not in told
+
+
+def test_a_sentence_tells_why_a_rollout_holds():
+    after, event = decide(plan(), {}, MISSING, NOW + SECOND)
+    assert explain(after, {}, event) == (
+        "version 3 holds at 0 % since 2023-11-14 22:13:21 UTC: 127.0.0.1:8500 does not serve version 3"
+    )
+
+
+def test_what_is_known_has_finite_numbers():
+    infinite = Totals(pairs=1, disagree=[float("-inf")] * 8)
+    assert known(plan(), {0: infinite})["totals"]["disagree"] == [-1e18] * 8
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_lines(state):
+    first, *more = status_lines(plan(state), {0: sound()}, NOW + 250 * SECOND)
+    assert first.startswith(f"digits: version 3 beside 2, {state.replace('_', ' ')} for 4m10s")
+    assert all(line.startswith("  ") for line in more)
+
+
+def test_the_lines_of_a_running_rollout_say_what_comes_next():
+    lines = "\n".join(status_lines(plan(), {0: proven()}, NOW + 10 * SECOND))
+    assert "step 1 of 3 at 1 % of the requests" in lines
+    assert "canary 400 (7 with errors, 0.85 % to 3.57 %)" in lines
+    assert "E = 1,163 of the 101 that take it back (errors 2,325" in lines
+    assert "next: 10 % in 50s" in lines
+    assert "orders: step, pause, promote, abort" in lines
+
+
+@pytest.mark.parametrize(
+    ("one", "after_s", "told"),
+    [
+        (plan(step=2), 0, "next: promotion in 1m"),
+        (plan(), 90, "next: 10 %, when there is enough to tell: the canary has 0 cells"),
+    ],
+)
+def test_the_next_step_waits_for_its_time_and_then_for_data(one, after_s, told):
+    assert told in "\n".join(status_lines(one, {}, NOW + after_s * SECOND))
+
+
+def test_a_draft_without_a_stable_has_lines():
+    assert status_lines(plan(State.DRAFT, stable=None), {}, NOW)[0] == "digits: version 3, draft for 0s"
+
+
+def test_a_hold_is_told_with_its_reason():
+    first, second, *_ = status_lines(held(Hold.NO_DATA), {}, NOW + 90_061 * SECOND)
+    assert "holding (no data) for 1d1h" in first
+    assert second == "  no_data"
