@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.rollout.store.store import Store
-
 from gateway.rollout.plan import Event, Plan, State
+from gateway.rollout.store.store import Store
 from tests.stack.conftest import ROOT, Stack
 from tests.stack.rollout_load import Answered, Asked
 from tests.stack.rollout_versions import FAILING, REFUSED, STABLE
