@@ -139,7 +139,8 @@ class Gateway:
         why_not_joined = batcher.why_not_joined if batcher else _batching_is_off
         shown = exemplars(settings, metrics_dir)
         exposition = Exposition(metrics_dir, shown)
-        readiness = Readiness(catalog, exposition.models_not_ready, is_draining)
+        unknown_plans = (lambda: "") if rollouts is None else rollouts.problem
+        readiness = Readiness(catalog, exposition.models_not_ready, is_draining, unknown_plans)
         bodies = Bodies(self.memory, settings.max_body_bytes)
         tfserving = TfServing(
             predictor,

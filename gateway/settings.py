@@ -39,6 +39,9 @@ _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9
 _DATABASE: Final = "DATABASE_URL"
 _STATE_FILE: Final = "state.db"
 
+_OF_CLIENTS: Final = frozenset({"GATEWAY_URL", "GATEWAY_KEY"})
+"""What programs that call a gateway read; a shell may have them for all of its programs."""
+
 _REMOVED: Final = {
     "batch_max_wait_us": "a batch is sent as soon as the one before it has been answered",
     "worker": "a worker has one event loop for all requests, and no other way",
@@ -360,7 +363,8 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: a value is bad, or a ``GATEWAY_*`` name is unknown or was removed.
     """
-    given = {_key(name): value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    own = {name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _OF_CLIENTS and value}
+    given = {_key(name): value for name, value in own.items()}
     if environ.get(_DATABASE):
         given.setdefault("prediction_log", environ[_DATABASE])
     try:

@@ -11,12 +11,18 @@ class Readiness:
     """A gateway is ready when all its workers reach every model that must be served, unless it is being stopped.
 
     ``not_ready_elsewhere`` gives the names of the models that another worker cannot reach: the next request may come to any
-    worker.
+    worker. ``problem`` says why this worker does not know yet to which of several versions requests should go; empty if it
+    does.
     """
 
     def __init__(
-        self, catalog: Catalog, not_ready_elsewhere: Callable[[], frozenset[str]], is_draining: Callable[[], bool]
+        self,
+        catalog: Catalog,
+        not_ready_elsewhere: Callable[[], frozenset[str]],
+        is_draining: Callable[[], bool],
+        problem: Callable[[], str] = lambda: "",
     ) -> None:
+        self._problem = problem
         self._catalog = catalog
         self._not_ready_elsewhere = not_ready_elsewhere
         self._is_draining = is_draining
@@ -29,6 +35,8 @@ class Readiness:
         models = self._catalog.required()
         if self._is_draining():
             return ["the gateway is shutting down"]
+        if self._problem() and any(len(model.available) > 1 for model in models):
+            return [self._problem()]
         problem = self._catalog.connection_problem()
         if problem or (not models and not self._catalog.is_reachable()):
             away = "the gateway has no connection to the model server"

@@ -39,7 +39,8 @@ class Way:
 class RunningRollouts:
     """The rollouts of one worker, on ``store``, which it closes.
 
-    ``predictor`` and ``examples`` are those of ``way`` behind the rollouts. ``pin``: see ``Pinning``.
+    ``predictor`` and ``examples`` are those of ``way`` behind the rollouts. ``pin`` is that of ``Pinning``, ``problem`` that of
+    ``Follower``.
     """
 
     def __init__(self, settings: Settings, store: "Store", way: Way) -> None:
@@ -59,6 +60,7 @@ class RunningRollouts:
         self.pin = Pinning(replicas, config_file).pin
         sink = None if settings.prediction_log == "off" else sink_at(settings.prediction_log)
         self._follower = Follower(store, rollouts, replicas, config_file, sink)
+        self.problem = self._follower.problem
 
     async def start(self) -> None:
         """Follow the plans, on the event loop that runs here."""

@@ -316,3 +316,9 @@ def test_every_problem_is_told_at_once():
 
 def test_an_empty_value_means_the_default():
     assert settings_from_environment({"GATEWAY_PORT": ""}).port == 8080
+
+
+def test_what_programs_that_call_a_gateway_read_is_none_of_its_settings():
+    """A shell may have it for all of its programs, `publish --rollout` among them."""
+    environment = {"GATEWAY_URL": "http://127.0.0.1:8080", "GATEWAY_KEY": "a key"}
+    assert settings_from_environment(environment) == settings_from_environment({})

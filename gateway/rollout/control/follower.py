@@ -11,6 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,7 @@ log = logger("rollout")
 
 EVERY_S: Final = 1.0
 _LEAST_S: Final = 0.05
+_FIRST_WITHIN_S: Final = 2.0
 _CLOSE_WITHIN_S: Final = 5.0
 _MOST_SAMPLES: Final = 100
 
@@ -81,12 +83,28 @@ class Follower:
         self._used: tuple[Plan, ...] = ()
         self._samples: list[Sample] = []
         self._is_away = False
+        self._has_followed = asyncio.Event()
+        self._problem = ""
         self._is_closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow, on the event loop that runs here. It does not wait for the database."""
+        """Begin to follow, on the event loop that runs here. It waits for the first look at the plans, two seconds at most.
+
+        Requests that came before it would go to the latest version, which may be a canary.
+        """
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="rollouts")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_WITHIN_S):
+                await self._has_followed.wait()
+
+    def problem(self) -> str:
+        """Why this worker does not know yet where requests should go; empty once it has followed the plans."""
+        return (
+            ""
+            if self._has_followed.is_set()
+            else f"the plans of rollouts could not be read yet: {self._problem or 'no answer'}"
+        )
 
     async def close(self) -> None:
         """Write what was counted, and stop. No request may be in flight any more."""
@@ -150,6 +168,7 @@ class Follower:
         self._rollouts.note_written(sums)
         self._alone.forget_all_but({plan.id for plan in self._view.plans})
         self._use(self._view.plans)
+        self._has_followed.set()
         self._shown.show(self._view.plans, self._view.totals)
         return True
 
@@ -182,7 +201,7 @@ class Follower:
     def _note_away(self, reason: str) -> None:
         if not self._is_away:
             log.warning("rollout.database_away", reason=reason)
-        self._is_away = True
+        self._is_away, self._problem = True, reason
 
     def _now_us(self) -> int:
         """The database's time, also while it is away."""

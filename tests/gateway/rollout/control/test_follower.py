@@ -357,3 +357,27 @@ async def test_the_metrics_say_where_the_rollout_stands(tmp_path):
 
 def test_the_states_of_a_file_are_those_that_are_decided_by():
     assert {state.value for state in FileState} == {"agrees", "behind", "changed", "unknown"}
+
+
+@on_loop
+async def test_a_worker_knows_the_plans_before_its_first_request(tmp_path):
+    """To the model server, the latest version is the one that answers: that may be a canary."""
+    async with a_world(tmp_path) as world:
+        world.start(state=State.RUNNING, stable=2, weight=100_000)
+        await world.gateway()
+        assert world.workers[0].of("digits") is not None
+
+
+@on_loop
+async def test_a_worker_that_cannot_read_the_plans_says_so_until_it_can(tmp_path):
+    async with a_world(tmp_path) as world:
+        database = Away(Store(world.address))
+        database.is_away = True
+        follower = Follower(database, Counted(), world.servers, world.file, every_s=0.02)
+        await follower.start()
+        try:
+            assert "could not be read yet: it is being restarted" in follower.problem()
+            database.is_away = False
+            await until(lambda: not follower.problem())
+        finally:
+            await follower.close()
