@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from gateway.rollout.plan import WHOLE, State
 from tests.stack.conftest import Process
@@ -37,10 +38,18 @@ def second_gateway(stack):
     first, port = stack.gateway, free_port()
     stack.gateway_port, before = port, stack.gateway_port
     stack.start_gateway()
+    wait_for(lambda: answers(port), 60)
     second, stack.gateway, stack.gateway_port = stack.gateway, first, before
     assert isinstance(second, Process)
     yield port
     second.stop()
+
+
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 def start(stack: RolloutStack, *options: str) -> None:
