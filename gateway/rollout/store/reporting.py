@@ -22,15 +22,19 @@ class Reporting:
         self._now = now
         self._cleaned_s: float | None = None
         self._has_open = False
+        self._boot = ""
         self._forget()
 
     def sync(self, report: Report) -> View:
         """See ``Store.sync``."""
+        if report.boot != self._boot:
+            self._forget()  # what another run has told
         try:
             view = self._synced(report)
         except StoreAway:
             self._forget()  # it may be another database when it comes back
             raise
+        self._boot = report.boot
         self._has_open = bool(view.plans)
         return view
 
@@ -49,8 +53,7 @@ class Reporting:
                 view = reading.view(connection)
             if not (is_due and view.plans):
                 return view
-            self._has_open = True
-        view = self._write(report, changed, tells=is_due and self._has_open)
+        view = self._write(report, changed)
         self._written = texts
         return view
 
@@ -63,7 +66,7 @@ class Reporting:
     def _is_due(self, report: Report) -> bool:
         return self._told is None or self._told[0] != report.seen or self._now() - self._told[1] >= _TELL_S
 
-    def _write(self, report: Report, changed: dict[tuple[str, int], str], tells: bool) -> View:
+    def _write(self, report: Report, changed: dict[tuple[str, int], str]) -> View:
         started_s = self._now()
         cleans = self._cleaned_s is None or started_s - self._cleaned_s >= _CLEAN_S
         with row_faults(), self._database.writing() as connection:
@@ -74,6 +77,7 @@ class Reporting:
                 writing.clean(connection, at_us)
             writing.evidence(connection, report.boot, changed, at_us)
             writing.samples(connection, report.samples)
+            tells = self._is_due(report) and bool(reading.plans(connection, reading.IS_OPEN))
             if tells:
                 writing.worker(connection, report, at_us)
             view = reading.view(connection)

@@ -52,6 +52,13 @@ def test_sums_that_are_reported_again_change_nothing(store, open_store, plan):
         assert one.sync(report).totals == {plan.id: {0: some_totals(4)}}
 
 
+def test_another_run_tells_all_it_has_though_it_is_the_same(store, plan):
+    for boot in ("w1", "w2"):
+        view = store.sync(a_report(boot, evidence={(plan.id, 0): some_totals(4)}))
+    assert view.totals == {plan.id: {0: some_totals(8)}}
+    assert view.workers.keys() == {"w1", "w2"}
+
+
 def test_sums_grow_and_stay_when_their_worker_is_gone(store, open_store, plan):
     gone = open_store()
     for n in (1, 2, 7):
