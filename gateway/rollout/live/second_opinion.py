@@ -1,6 +1,7 @@
 """Second opinions: a request that failed on its own version is asked again of the other one, for few requests at a time.
 
-In an outage every request fails, and asking each of them twice would double the load that caused it.
+A prediction changes nothing at the server, so it may be asked twice. But in an outage every request fails, and asking each of
+them twice would double the load that caused it.
 """
 
 import asyncio
