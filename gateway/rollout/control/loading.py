@@ -108,7 +108,7 @@ class Loading:
             self._writing.put(plan.id, plan.model, former or "")
         waited_us = now_us - plan.state_us
         is_over = (is_everywhere and waited_us >= _CLOSE_US) or waited_us >= _CLOSE_AT_LAST_US
-        return changes.change(plan, now_us, "close", is_open=False) if is_over else None
+        return changes.change(plan, now_us, "close", note=_put_back(former), is_open=False) if is_over else None
 
     def is_put_back(self, plan: Plan, sight: Sight, former: str | None) -> bool:
         """Whether the file does not say any more what was written for this plan."""
@@ -164,3 +164,9 @@ def former_of(plan: Plan, history: Collection[Event]) -> str | None:
 
 def _no_file(plan: Plan) -> str:
     return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by {specific(plan.versions)}"
+
+
+def _put_back(former: str | None) -> str:
+    if former is None:
+        return "what the model config file said before is not known: it stays as it is"
+    return f"the model config file says again what it said before: {former or 'no model_version_policy'}"
