@@ -280,8 +280,9 @@ class Settings:
     )
     state_dir: Path | None = _setting(
         fields.Function(deserialize=_folder, load_default=None),
-        "The folder of the gateway's own state, which the `rollout` commands read and write too: `state.db`, the plans of rollouts "
-        "and their history. If `DATABASE_URL` is one of SQLite or PostgreSQL, they are there instead. Without both there are no rollouts.",
+        "The folder of the gateway's own state, which the `rollout` commands read and write too: `state.db`, the plans of "
+        "rollouts and their history. If `DATABASE_URL` is one of SQLite or PostgreSQL, they are there instead. Without both "
+        "there are no rollouts.",
         "the path of a folder, without ?",
     )
     traces_file: Path | None = _path(

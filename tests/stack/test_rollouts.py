@@ -31,6 +31,7 @@ class RolloutStack:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         return subprocess.run(
             [sys.executable, "-m", "gateway", "rollout", *arguments],
+            check=False,
             cwd=ROOT,
             env=environment | {"GATEWAY_STATE_DIR": str(self.state_dir)},
             capture_output=True,
