@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from gateway.rollout.plan import Plan, State
+from gateway.rollout.store.store import Store
 from tests.stack.conftest import ROOT, export
 from tests.waiting import wait_for
 
@@ -23,11 +25,13 @@ class RolloutStack:
     def __init__(self, stack, state_dir) -> None:
         self.stack = stack
         self.state_dir = state_dir
+        self.store = Store(f"sqlite:///{state_dir}/state.db")
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         return subprocess.run(
             [sys.executable, "-m", "gateway", "rollout", *arguments],
+            check=False,
             cwd=ROOT,
             env=environment | {"GATEWAY_STATE_DIR": str(self.state_dir)},
             capture_output=True,
@@ -44,15 +48,22 @@ class RolloutStack:
         [status] = json.loads(self.run("status", MODEL, "--json"))
         return status
 
+    def plan(self) -> Plan:
+        return self.store.newest(MODEL)
+
     def begin(self, *options: str) -> None:
         self.run("start", MODEL, "--canary", "2", "--no-watch", *options)
 
-    def reach(self, state: str, within_s: float = LOADED_S) -> None:
-        wait_for(lambda: self.status()["state"] == state or self._failed(state), within_s)
+    def reach(self, state: State) -> None:
+        def is_there() -> bool:
+            plan = self.plan()
+            assert plan.state is state or not plan.is_ended, plan
+            return plan.state is state
 
-    def _failed(self, state: str) -> None:
-        status = self.status()
-        assert not status["is_ended"] or status["state"] == state, status
+        wait_for(is_there, LOADED_S)
+
+    def wait_until_closed(self) -> None:
+        wait_for(lambda: not self.plan().is_open, LOADED_S)
 
     def version(self) -> str:
         answer = self.stack.post(f"/v1/models/{MODEL}:predict", {"instances": [1.0]})
@@ -71,13 +82,15 @@ def rollouts(make_stack, models_dir, tmp_path):
     stack = make_stack((MODEL,), state_dir=tmp_path / "state")
     stack.write_config((MODEL,), "model_version_policy { specific { versions: 1 } }")
     export("build", MODEL, "--models-dir", str(models_dir))
-    return RolloutStack(stack, tmp_path / "state")
+    made = RolloutStack(stack, tmp_path / "state")
+    yield made
+    made.store.close()
 
 
 def test_a_rollout_shares_the_requests_until_it_is_aborted_and_cleaned(rollouts):
     assert rollouts.versions(5) == {"1"}
     rollouts.begin("--steps", "50%:manual")
-    rollouts.reach("running")
+    rollouts.reach(State.RUNNING)
     assert rollouts.pinned() == [1, 2]
     assert len({worker["pid"] for worker in rollouts.status()["workers"]}) == 2
     wait_for(lambda: rollouts.versions() == {"1", "2"}, FOLLOWED_S)
@@ -85,7 +98,7 @@ def test_a_rollout_shares_the_requests_until_it_is_aborted_and_cleaned(rollouts)
     wait_for(lambda: rollouts.versions() == {"1"}, FOLLOWED_S)
     assert rollouts.pinned() == [1, 2]
     rollouts.run("clean", MODEL)
-    wait_for(lambda: not rollouts.status()["is_open"], LOADED_S)
+    rollouts.wait_until_closed()
     assert rollouts.pinned() == [1]
     assert rollouts.versions(5) == {"1"}
     history = rollouts.run("history", MODEL)
@@ -94,12 +107,12 @@ def test_a_rollout_shares_the_requests_until_it_is_aborted_and_cleaned(rollouts)
 
 def test_a_promoted_version_can_be_undone_while_the_old_one_is_loaded(rollouts):
     rollouts.begin("--steps", "1%:manual")
-    rollouts.reach("running")
+    rollouts.reach(State.RUNNING)
     rollouts.run("promote", MODEL)
-    rollouts.reach("bake_after")
+    rollouts.reach(State.BAKE_AFTER)
     wait_for(lambda: rollouts.versions() == {"2"}, FOLLOWED_S)
     rollouts.run("undo", MODEL)
-    rollouts.reach("rolled_back")
+    rollouts.reach(State.ROLLED_BACK)
     wait_for(lambda: rollouts.versions() == {"1"}, FOLLOWED_S)
     refused = rollouts.command("start", MODEL, "--canary", "2")
     assert refused.returncode == 1
@@ -108,10 +121,10 @@ def test_a_promoted_version_can_be_undone_while_the_old_one_is_loaded(rollouts):
 
 def test_a_version_that_stays_promoted_is_kept_alone(rollouts):
     rollouts.begin("--steps", "1%:manual", "--keep-old", "1s")
-    rollouts.reach("running")
+    rollouts.reach(State.RUNNING)
     rollouts.run("promote", MODEL)
-    rollouts.reach("done")
-    wait_for(lambda: not rollouts.status()["is_open"], LOADED_S)
+    rollouts.reach(State.DONE)
+    rollouts.wait_until_closed()
     assert rollouts.pinned() == [2]
     assert rollouts.versions(5) == {"2"}
 
@@ -120,5 +133,5 @@ def test_a_version_that_is_not_there_is_refused_in_the_servers_words(rollouts):
     shown = rollouts.command("start", MODEL, "--canary", "9")
     assert shown.returncode == 1
     assert "refused" in shown.stdout
-    assert "9" in rollouts.status()["reason"]
+    assert "9" in rollouts.plan().reason
     wait_for(lambda: rollouts.pinned() == [1], FOLLOWED_S)
