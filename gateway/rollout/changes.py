@@ -37,6 +37,14 @@ def change(
     return after, event
 
 
+def pinned(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
+    """A draft that was checked, and has found its stable version: every request goes there from now on.
+
+    Both versions may be loaded only once every worker knows that: to the model server, the latest one answers.
+    """
+    return change(plan, now_us, "pin", reason="", **values)
+
+
 def accepted(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
     """A draft that was checked (``checking.check_draft`` gives the values): both versions are to be loaded now."""
     return change(plan, now_us, "load", state=State.LOADING, reason="", **values)

@@ -55,13 +55,22 @@ class Loading:
         self._right_since: dict[str, float] = {}
         self._talked: dict[str, float] = {}
 
-    def drafted(self, plan: Plan, sight: Sight, failed: Mapping[int, Plan], now_us: int) -> Change | None:
-        """A draft is accepted or refused by what the model servers serve now; it waits while none of them answers."""
+    def drafted(
+        self, plan: Plan, sight: Sight, failed: Mapping[int, Plan], now_us: int, *, is_everywhere: bool
+    ) -> Change | None:
+        """A draft is accepted or refused by what the model servers serve now; it waits while none of them answers.
+
+        ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one.
+        """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
         values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
+        if plan.stable is None:
+            return changes.pinned(plan, values, now_us)
+        if not is_everywhere:
+            return None
         after, event = changes.accepted(plan, values, now_us)
         former = {} if sight.policy is None else {FORMER: sight.policy.source}
         return after, dataclasses.replace(event, evidence=event.evidence | former)

@@ -65,7 +65,8 @@ class Steering:
         match plan.state:
             case State.DRAFT:
                 failed = await asyncio.to_thread(self._store.failed_versions, plan.model)
-                return self._loading.drafted(plan, sight, failed, view.at_us)
+                is_everywhere = self._is_everywhere(plan, view)
+                return self._loading.drafted(plan, sight, failed, view.at_us, is_everywhere=is_everywhere)
             case State.LOADING:
                 return self._loading.loading(plan, sight, view.at_us, is_everywhere=self._is_everywhere(plan, view))
             case State.WARMING:

@@ -114,7 +114,7 @@ async def test_a_draft_gets_its_first_callers_once_both_versions_are_loaded_and_
         assert world.says == (2, 3)
         assert world.servers.loaded() == (3, 2)
         # Three workers did the same at the same time.
-        assert world.events() == ["start", "load", "warm", "run"]
+        assert world.events() == ["start", "pin", "load", "warm", "run"]
         assert [worker.weights for worker in world.workers] == [[0, 100_000]] * 3
 
 
@@ -194,7 +194,7 @@ async def test_a_worse_canary_is_taken_back_once_by_all_together(tmp_path, is_aw
         plan = await world.until(State.ROLLED_BACK)
         await world.followed(0)
         assert re.match("errors (6 of 8|9 of 12) bad cells on the canary", plan.reason)
-        assert world.events() == ["start", "load", "warm", "run", "rollback", "rolled_back"]
+        assert world.events() == ["start", "pin", "load", "warm", "run", "rollback", "rolled_back"]
         assert metrics.ROLLOUT_DECISIONS.labels("digits", "rollback", "error")._value.get() == counted + 1
         assert world.says == (2, 3), "both stay loaded until `clean`"
         world.servers.away = set()
@@ -213,7 +213,7 @@ async def test_a_good_canary_is_promoted_and_the_old_version_goes(tmp_path):
         world.workers[0].sums[world.plan.id, 0] = sound()
         await until(lambda: not world.plan.is_open)
         assert world.plan.state is State.DONE
-        assert world.events() == ["start", "load", "warm", "run", "promote", "bake_after", "done", "close"]
+        assert world.events() == ["start", "pin", "load", "warm", "run", "promote", "bake_after", "done", "close"]
         assert (world.says, world.servers.loaded()) == ((3,), (3,))
         assert [worker.weights for worker in world.workers] == [[0, 100_000, 1_000_000]] * 3
 
@@ -250,7 +250,7 @@ async def test_one_gateway_without_the_canary_holds_it_for_all_and_they_do_not_f
         assert world.plan == held
         other.broken.clear()
         await world.until(State.RUNNING)
-        assert world.events() == ["start", "load", "warm", "run", "hold", "release"]
+        assert world.events() == ["start", "pin", "load", "warm", "run", "hold", "release"]
 
 
 @on_loop
@@ -266,7 +266,7 @@ async def test_a_file_changed_by_hand_holds_and_is_written_again_by_order_only(t
         world.order(Order.RESUME)
         await world.until(State.RUNNING)
         assert world.says == (2, 3)
-        assert world.events() == ["start", "load", "warm", "run", "hold", "resume", "warm", "run"]
+        assert world.events() == ["start", "pin", "load", "warm", "run", "hold", "resume", "warm", "run"]
 
 
 @on_loop

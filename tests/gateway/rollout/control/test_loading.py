@@ -66,25 +66,35 @@ def step(loading, seen, plan=LOADING, *, is_everywhere=False):
 
 
 def test_a_draft_finds_its_stable_and_keeps_what_the_file_said(loading):
-    after, event = loading.drafted(a_plan(), sight(status(2), VersionPolicy(specific((2,)), (2,))), {}, NOW)
+    here = sight(status(2), VersionPolicy(specific((2,)), (2,)))
+    pinned, event = loading.drafted(a_plan(), here, {}, NOW, is_everywhere=True)
+    assert (pinned.state, pinned.stable, event.what) == (State.DRAFT, 2, "pin")
+    after, event = loading.drafted(pinned, here, {}, NOW, is_everywhere=True)
     assert (after.state, after.stable) == (State.LOADING, 2)
     assert event.evidence == {FORMER: specific((2,))}
     assert former_of(after, [started(after), event]) == specific((2,))
     assert former_of(a_plan(id="other"), [event]) is None
 
 
+def test_nothing_is_loaded_before_every_worker_sends_its_requests_to_stable(loading):
+    """To the model server, the latest version is the one that answers."""
+    pinned = a_plan(stable=2)
+    assert loading.drafted(pinned, sight(status(2)), {}, NOW, is_everywhere=False) is None
+    assert loading.drafted(pinned, sight(status(2)), {}, NOW, is_everywhere=True)[0].state is State.LOADING
+
+
 def test_a_draft_that_answers_alone_is_refused(loading):
-    after, _ = loading.drafted(a_plan(), sight(status(3)), {}, NOW)
+    after, _ = loading.drafted(a_plan(), sight(status(3)), {}, NOW, is_everywhere=True)
     assert after.state is State.REFUSED
     assert not after.is_open
     assert "--stable N" in after.reason
 
 
 def test_a_draft_waits_for_a_server_that_answers(loading):
-    after, event = loading.drafted(a_plan(), Sight(silent={HERE: "away"}), {}, NOW)
+    after, event = loading.drafted(a_plan(), Sight(silent={HERE: "away"}), {}, NOW, is_everywhere=True)
     assert (after.state, event.what) == (State.DRAFT, "wait")
     assert after.reason == "no model server answers (one:8500: away)"
-    assert loading.drafted(after, Sight(silent={HERE: "away"}), {}, NOW) is None
+    assert loading.drafted(after, Sight(silent={HERE: "away"}), {}, NOW, is_everywhere=True) is None
 
 
 def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(loading, clock):
