@@ -73,6 +73,10 @@ class World:
     def says(self) -> tuple[int, ...] | None:
         return policy_of(self.file.read_text(), "digits").specific
 
+    def seen(self) -> list[int]:
+        """The revision that each worker has seen, which means that its own part of it is done."""
+        return [worker.seen.get(self.plan.id, 0) for worker in self.store.workers().values()]
+
     def events(self, *but: str) -> list[str]:
         """What has happened, the oldest first."""
         return [event.what for event in reversed(self.store.history("digits")) if event.what not in ("wait", *but)]
@@ -143,8 +147,8 @@ async def test_every_gateway_loads_on_its_own_servers_before_anybody_is_sent_the
         await world.gateway(2, servers=servers, host="h2")
         world.start()
         await until(lambda: policy_of(servers.file.read_text(), "digits").specific == (2, 3))
-        await until(lambda: len(world.store.workers()) == 4)
-        await until(lambda: sum(bool(worker.seen) for worker in world.store.workers().values()) == 2)
+        await until(lambda: [seen == world.plan.revision for seen in world.seen()].count(True) == 2)
+        assert len(world.seen()) == 4
         assert world.plan.state is State.LOADING
         servers.versions = (2, 3)
         servers.look()
