@@ -18,7 +18,7 @@ LIMIT = 2000
 
 
 @pytest.fixture(scope="module")
-def own_stack(exported, tmp_path_factory):
+def own_stack(exported, stack, tmp_path_factory):
     running = Stack(
         tmp_path_factory.mktemp("wire"),
         exported,
@@ -28,7 +28,7 @@ def own_stack(exported, tmp_path_factory):
         workers=1,
     )
     try:
-        yield running.start()
+        yield running.start_before(stack)
     finally:
         running.stop()
 
