@@ -161,11 +161,11 @@ def test_connections_to_the_gateway_are_kept(recorded, recording_edge):
     assert len(recorded.received) <= (os.cpu_count() or 1)
 
 
-def test_a_client_behind_nginx_has_limits_by_its_own_address_and_sees_https_addresses(edge_models, tmp_path):
+def test_a_client_behind_nginx_has_limits_by_its_own_address_and_sees_https_addresses(edge_stack, tmp_path):
     settings = {"trusted_proxies": "127.0.0.1/32", "address_limits": "2/hour", "workers": 1}
-    stack = Stack(tmp_path, edge_models, ("half_plus_two",), **settings)
+    stack = Stack(tmp_path, edge_stack.models_dir, ("half_plus_two",), **settings)
     try:
-        stack.start()
+        stack.start_before(edge_stack)
         with edge_before(stack.gateway_port) as edge:
             # 127.0.0.2 is no trusted proxy: it stands for a client from outside.
             statuses = [ask(edge, "127.0.0.2", f"203.0.113.{number}") for number in range(4)]

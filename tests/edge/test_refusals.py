@@ -1,6 +1,7 @@
 """Errors that nginx answers itself have the form of their route, like the gateway's own."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -13,6 +14,7 @@ from tests.waiting import wait_for
 
 SHORT = ["/v1/models/m:predict", "/V1/models/m", "//v1/models/m", "/%761/models/m", "/v2", "/v2/models/m/infer", "/v2?x=1"]
 LONG = ["/predict", "/predict/v1", "/", "/v1", "/v22/models", "/docs"]
+OF_EACH_DIALECT = [SHORT[0], "/v2/models/m/infer", "/predict"]
 
 
 def form(path, code, message):
@@ -62,7 +64,7 @@ def test_a_502_says_when_to_try_again_and_has_an_id(away):
     assert (line["method"], line["path"], line["status"]) == ("POST", "/predict", 502)
 
 
-@pytest.mark.parametrize("path", [SHORT[0], "/v2/models/m/infer", "/predict"])
+@pytest.mark.parametrize("path", OF_EACH_DIALECT)
 def test_a_body_over_the_limit_is_a_413_before_it_is_read(recorded, path):
     with edge_before(recorded.port, GATEWAY_MAX_BODY_BYTES=1000) as edge:
         answer = edge.post(path, b"x" * 1001)
@@ -72,21 +74,25 @@ def test_a_body_over_the_limit_is_a_413_before_it_is_read(recorded, path):
     assert len(recorded.heads()) == 1
 
 
-@pytest.mark.parametrize("path", [SHORT[0], "/v2/models/m/infer", "/predict"])
-def test_a_body_in_chunks_that_grows_over_the_limit_is_refused(held_edge, path):
+def test_a_body_in_chunks_that_grows_over_the_limit_is_refused(held_edge):
     with held_edge(max_body_bytes=1000) as (_, edge):
-        answer = edge.post(path, iter([b"x" * 600, b"y" * 600]))
-    assert answer.status_code == 413
-    assert answer.json() == form(path, "PAYLOAD_TOO_LARGE", "the body is over the limit of 1000 bytes")
+        for path in OF_EACH_DIALECT:
+            answer = edge.post(path, iter([b"x" * 600, b"y" * 600]))
+            assert answer.status_code == 413
+            assert answer.json() == form(path, "PAYLOAD_TOO_LARGE", "the body is over the limit of 1000 bytes")
 
 
-@pytest.mark.parametrize("path", [SHORT[0], "/v2/models/m/infer", "/predict"])
-def test_a_gateway_that_does_not_answer_is_a_504(recorded, path):
+def test_a_gateway_that_does_not_answer_is_a_504(recorded):
+    """All ask at the same time, because the time of each has to pass."""
     recorded.answer = lambda head: b""
-    with edge_before(recorded.port, GATEWAY_READ_TIMEOUT_MS=1000, GATEWAY_PREDICT_TIMEOUT_MS=1) as edge:
-        answer = edge.post(path, {})
-    assert (answer.status_code, answer.json()) == (504, form(path, "PREDICT_FAILED", "the gateway did not answer in time"))
-    assert len(recorded.heads()) == 1
+    with (
+        edge_before(recorded.port, GATEWAY_READ_TIMEOUT_MS=1000, GATEWAY_PREDICT_TIMEOUT_MS=1) as edge,
+        ThreadPoolExecutor(len(OF_EACH_DIALECT)) as pool,
+    ):
+        answers = list(pool.map(lambda path: edge.post(path, {}), OF_EACH_DIALECT))
+    for path, answer in zip(OF_EACH_DIALECT, answers, strict=True):
+        assert (answer.status_code, answer.json()) == (504, form(path, "PREDICT_FAILED", "the gateway did not answer in time"))
+    assert len(recorded.heads()) == len(OF_EACH_DIALECT)
 
 
 def test_a_gateway_that_stops_in_the_middle_of_its_answer_is_no_whole_answer(recorded, recording_edge):

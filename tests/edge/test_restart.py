@@ -15,10 +15,11 @@ RESTARTS = 3
 
 
 @pytest.fixture
-def restarting(edge_models, tmp_path):
-    stack = Stack(tmp_path, edge_models, ("half_plus_two",))
+def restarting(edge_stack, tmp_path):
+    """A gateway of its own."""
+    stack = Stack(tmp_path, edge_stack.models_dir, ("half_plus_two",))
     try:
-        yield stack.start()
+        yield stack.start_before(edge_stack)
     finally:
         stack.stop()
 

@@ -73,13 +73,24 @@ class Stack:
 
     def start(self) -> "Stack":
         self.start_server()
+        return self._start_gateway_and_wait()
+
+    def start_before(self, other: "Stack") -> "Stack":
+        """Start the gateway only: its model server is that of ``other``."""
+        self.serving_port = other.serving_port
+        return self._start_gateway_and_wait()
+
+    def _start_gateway_and_wait(self) -> "Stack":
         self.start_gateway()
         wait_for(self.is_ready_or_dead, START_TIMEOUT_S)
-        assert self.is_ready(), self.gateway.log.read_text() + self.server.log.read_text()
+        assert self.is_ready(), "".join(part.log.read_text() for part in self._parts())
         return self
 
     def is_ready_or_dead(self) -> bool:
-        return self.is_ready() or any(part.process.poll() is not None for part in (self.server, self.gateway))
+        return self.is_ready() or any(part.process.poll() is not None for part in self._parts())
+
+    def _parts(self) -> list[Process]:
+        return [part for part in (self.gateway, self.server) if part is not None]
 
     def start_server(self) -> None:
         flags = [f"--port={self.serving_port}", f"--model_config_file={self.config}", "--model_config_file_poll_wait_seconds=1"]
@@ -98,9 +109,8 @@ class Stack:
         self.gateway = Process(self.folder / "gateway.log", ["gateway"], environment)
 
     def stop(self) -> None:
-        for process in (self.gateway, self.server):
-            if process is not None:
-                process.stop()
+        for process in self._parts():
+            process.stop()
 
     def is_ready(self) -> bool:
         try:
@@ -141,6 +151,21 @@ def stack(exported, tmp_path_factory):
     try:
         yield running.start()
     finally:
+        running.stop()
+
+
+@pytest.fixture
+def make_gateway(stack, tmp_path):
+    """Makes running gateways of their own before the model server of all, for tests that disturb the gateway only."""
+    made = []
+
+    def make(names: tuple[str, ...] = ("half_plus_two",), **settings: object) -> Stack:
+        running = Stack(tmp_path, stack.models_dir, names, **settings)
+        made.append(running)
+        return running.start_before(stack)
+
+    yield make
+    for running in made:
         running.stop()
 
 

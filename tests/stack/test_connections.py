@@ -18,7 +18,7 @@ LIMIT = 2000
 
 
 @pytest.fixture(scope="module")
-def own_stack(exported, tmp_path_factory):
+def own_stack(exported, stack, tmp_path_factory):
     running = Stack(
         tmp_path_factory.mktemp("wire"),
         exported,
@@ -28,7 +28,7 @@ def own_stack(exported, tmp_path_factory):
         workers=1,
     )
     try:
-        yield running.start()
+        yield running.start_before(stack)
     finally:
         running.stop()
 
@@ -198,8 +198,8 @@ def test_two_slashes_at_the_front_are_part_of_the_path(own_stack):
     assert json.loads(body)["error"].startswith("Malformed request: GET //v1/models/half_plus_two\n")
 
 
-def test_while_draining_every_answer_lets_go_of_its_connection(make_stack):
-    stack = make_stack(drain_delay_ms=1500, workers=1)
+def test_while_draining_every_answer_lets_go_of_its_connection(make_gateway):
+    stack = make_gateway(drain_delay_ms=1500, workers=1)
     session = requests.Session()
     url = f"{stack.address}{PATH}"
     assert session.post(url, data=GOOD, timeout=10).headers["Connection"] == "keep-alive"
@@ -209,8 +209,8 @@ def test_while_draining_every_answer_lets_go_of_its_connection(make_stack):
     assert stack.gateway.process.wait(30) == 0
 
 
-def test_an_idle_connection_does_not_hold_the_end_up(make_stack):
-    stack = make_stack(workers=1, graceful_timeout_s=60)
+def test_an_idle_connection_does_not_hold_the_end_up(make_gateway):
+    stack = make_gateway(workers=1, graceful_timeout_s=60)
     with connect(stack):
         time.sleep(0.2)
         stack.gateway.process.terminate()

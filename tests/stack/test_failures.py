@@ -40,8 +40,8 @@ def test_while_the_server_is_away_every_answer_is_503_and_its_return_is_noticed(
     wait_for(stack.is_ready, timeout_s=2)
 
 
-def test_sigterm_lets_requests_in_flight_end_and_exits_with_0(make_stack):
-    stack = make_stack(drain_delay_ms=1500)
+def test_sigterm_lets_requests_in_flight_end_and_exits_with_0(make_gateway):
+    stack = make_gateway(drain_delay_ms=1500)
     session = requests.Session()
     with ThreadPoolExecutor(4) as pool:
         flying = [pool.submit(lambda: [predict(stack).status_code for _ in range(20)]) for _ in range(4)]
@@ -54,13 +54,13 @@ def test_sigterm_lets_requests_in_flight_end_and_exits_with_0(make_stack):
     assert stack.gateway.process.wait(40) == 0
 
 
-def test_ctrl_c_ends_the_gateway_with_0(make_stack):
-    stack = make_stack()
+def test_ctrl_c_ends_the_gateway_with_0(make_gateway):
+    stack = make_gateway()
     assert stack.gateway.stop(signal.SIGINT) == 0
 
 
-def test_metrics_are_those_of_all_workers(make_stack):
-    stack = make_stack(workers=3)
+def test_metrics_are_those_of_all_workers(make_gateway):
+    stack = make_gateway(workers=3)
     for _ in range(60):
         assert predict(stack).status_code == 200
     sample = re.compile(r'gateway_requests_total\{model="half_plus_two",.*status="200",version="1"\} (\S+)')
@@ -74,8 +74,8 @@ def test_metrics_are_those_of_all_workers(make_stack):
     assert {counted() for _ in range(10)} == {60}
 
 
-def test_every_request_is_one_line_of_json(make_stack):
-    stack = make_stack()
+def test_every_request_is_one_line_of_json(make_gateway):
+    stack = make_gateway()
     response = stack.post("/v1/models/half_plus_two:predict", GOOD, headers={"X-Request-Id": "mine"})
     assert response.headers["X-Request-Id"] == "mine"
     [event] = wait_for(lambda: [event for event in stack.log_events() if event.get("id") == "mine"])

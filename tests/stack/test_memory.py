@@ -37,8 +37,8 @@ def worker_status(gateway: int) -> dict[str, str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-def test_hostile_bodies_that_come_together_take_no_more_memory_than_a_worker_may_have(make_stack):
-    stack = make_stack(("dense",), workers=1, max_body_bytes=BODY_BYTES, predict_timeout_ms=60_000)
+def test_hostile_bodies_that_come_together_take_no_more_memory_than_a_worker_may_have(make_gateway):
+    stack = make_gateway(("dense",), workers=1, max_body_bytes=BODY_BYTES, predict_timeout_ms=60_000)
     gateway = stack.gateway.process.pid
     before = worker_status(gateway)
     bodies = [(path, body(member, key, BODY_BYTES)) for path, key in ROUTES.items() for member in MEMBERS.values()]

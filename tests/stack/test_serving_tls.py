@@ -185,8 +185,8 @@ def test_wrong_settings_are_told(make_tls_stack, made, files, tmp_path):
         stack.gateway.log.unlink()
 
 
-def test_a_model_server_without_tls_is_told(make_stack, made):
-    stack = make_stack(workers=1)
+def test_a_model_server_without_tls_is_told(make_gateway, made):
+    stack = make_gateway(workers=1)
     assert stack.gateway.stop() == 0
     stack.gateway.log.unlink()
     stack.settings = {"serving_tls_ca": made.ours.certificate, "workers": 1}

@@ -16,12 +16,12 @@ PIECES = 4
 
 
 @pytest.fixture(scope="module")
-def impatient(exported, tmp_path_factory):
+def impatient(exported, stack, tmp_path_factory):
     """A gateway whose deadline is much shorter than its read timeout."""
     folder, timeout_ms = tmp_path_factory.mktemp("uploads"), round(PREDICT_TIMEOUT_S * 1000)
     running = Stack(folder, exported, ("half_plus_two",), predict_timeout_ms=timeout_ms, read_timeout_ms=20_000, workers=1)
     try:
-        yield running.start()
+        yield running.start_before(stack)
     finally:
         running.stop()
 

@@ -33,15 +33,15 @@ def receiver():
 
 
 @pytest.fixture
-def traced(make_stack, receiver, monkeypatch):
-    """Makes a stack whose traces go to ``receiver``, or to ``endpoint``."""
+def traced(make_stack, make_gateway, receiver, monkeypatch):
+    """Makes a gateway whose traces go to ``receiver``, or to ``endpoint``; with ``server`` its model server is its own."""
     with receiving(receiver) as address:
 
-        def make(endpoint=None, environ=None, **settings):
+        def make(endpoint=None, environ=None, server=False, **settings):
             environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint or address, "TF_CPP_MAX_VLOG_LEVEL": "1"} | (environ or {})
             for name, value in environ.items():
                 monkeypatch.setenv(name, value)
-            return make_stack(**settings)
+            return (make_stack if server else make_gateway)(**settings)
 
         yield make
 
@@ -101,7 +101,7 @@ def server_calls(stack):
 
 
 def test_traces_of_requests_that_share_calls_fit_together(traced, receiver):
-    stack = traced()
+    stack = traced(server=True)
     clients = Rows(stack.gateway_port)
     clients.ask_all(64, REQUESTS)
     assert not clients.wrong
@@ -150,7 +150,7 @@ def test_traces_of_requests_that_share_calls_fit_together(traced, receiver):
 
 
 def test_one_trace_goes_from_the_client_to_the_log_of_the_model_server(traced, receiver, tmp_path):
-    stack = traced(prediction_log=f"file://{tmp_path}/predictions")
+    stack = traced(server=True, prediction_log=f"file://{tmp_path}/predictions")
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "vendor=one"}
     answer = stack.post(MODEL, {"instances": [1.0, 2.0, 5.0]}, headers=headers)
     assert answer.status_code == 200
@@ -169,7 +169,7 @@ def test_one_trace_goes_from_the_client_to_the_log_of_the_model_server(traced, r
 
 
 def test_of_requests_that_are_not_sampled_errors_and_slow_ones_are_traced(traced, receiver):
-    stack = traced(environ={"OTEL_TRACES_SAMPLER": "always_off"}, workers=1, traces_slow_ms=400)
+    stack = traced(environ={"OTEL_TRACES_SAMPLER": "always_off"}, server=True, workers=1, traces_slow_ms=400)
     assert stack.post(MODEL, {"instances": [1.0]}).status_code == 200
     assert stack.post(MODEL, {"instances": ["one"]}).status_code == 400
     stack.server.process.send_signal(signal.SIGSTOP)
@@ -218,9 +218,9 @@ def test_requests_of_workers_that_are_stopped_under_load_are_exported_or_counted
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_traces_may_go_to_one_file_of_all_workers(make_stack, tmp_path, number):
+def test_traces_may_go_to_one_file_of_all_workers(make_gateway, tmp_path, number):
     path = tmp_path / "traces.jsonl"
-    stack = make_stack(traces_file=path, workers=number)
+    stack = make_gateway(traces_file=path, workers=number)
     with load(stack, 300) as tally:
         pass
     stack.gateway.stop()

@@ -18,8 +18,12 @@ class RedisServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = self.database(0)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def database(self, number: int) -> str:
+        """The URL of one of its sixteen databases, none of which knows of the others."""
+        return f"redis://127.0.0.1:{self.port}/{number}"
 
     def start(self) -> None:
         binary = shutil.which("redis-server")

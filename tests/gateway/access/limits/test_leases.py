@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+from itertools import product
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +18,30 @@ from tests.gateway.access.limits.workers import Load, Running
 from tests.waiting import free_port
 
 CLOCK = "{gateway-limits}:clock"
+
+
+def for_each(*cases):
+    """The async test of a Redis's URL and a case, as one of all cases at the same time: most of it waits.
+
+    Each case has a database of the same Redis for itself, in which nothing of the others counts.
+    """
+
+    def make(test):
+        async def check(url, case):
+            try:
+                await test(url, *([case] if isinstance(case, str) else case))
+            except BaseException as error:
+                error.add_note(f"with {case}")
+                raise
+
+        async def run(redis):
+            async with asyncio.TaskGroup() as group:
+                for number, case in enumerate(cases):
+                    group.create_task(check(redis.database(number), case))
+
+        return run
+
+    return make
 
 
 @pytest.fixture
@@ -72,31 +97,31 @@ async def drain(limits, *gateways, rounds=70, admitted=None):
     return counts
 
 
-@pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
 @on_loop
-async def test_a_gateway_that_is_started_anew_does_not_admit_the_whole_limit_again(redis, limits):
-    async with Gateway(redis.url) as one:
+@for_each("40/hour", "400/day;burst=40")
+async def test_a_gateway_that_is_started_anew_does_not_admit_the_whole_limit_again(url, limits):
+    async with Gateway(url) as one:
         assert sum(await drain(limits, one)) == 40
     await asyncio.sleep(3.1)  # exchange.lua forgets by then that the gateway lived, and not what it counted
-    async with Gateway(redis.url) as again:
+    async with Gateway(url) as again:
         assert again.leases.gateways == 1
         assert sum(await drain(limits, again)) <= 1  # before Redis has said what is left
 
 
-@pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
 @on_loop
-async def test_gateways_admit_together_what_the_limit_allows(redis, limits):
-    async with Gateway(redis.url) as one, Gateway(redis.url) as other:
+@for_each("40/hour", "400/day;burst=40")
+async def test_gateways_admit_together_what_the_limit_allows(url, limits):
+    async with Gateway(url) as one, Gateway(url) as other:
         await know_each_other(one, other)
         admitted = await drain(limits, one, other)
         assert sum(admitted) == 40
         assert min(admitted) > 1
 
 
-@pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
 @on_loop
-async def test_a_gateway_that_comes_when_all_is_used_up_admits_at_most_its_first_share(redis, limits):
-    async with Gateway(redis.url) as one, Gateway(redis.url) as other:
+@for_each("40/hour", "400/day;burst=40")
+async def test_a_gateway_that_comes_when_all_is_used_up_admits_at_most_its_first_share(url, limits):
+    async with Gateway(url) as one, Gateway(url) as other:
         await know_each_other(one, other)
         assert await drain(limits, one) == [40]
         assert (await drain(limits, other))[0] <= 1
@@ -123,10 +148,10 @@ async def test_while_redis_is_away_an_answer_says_what_is_left_of_the_share(redi
         redis.go_on()
 
 
-@pytest.mark.parametrize("limits", ["40/hour", "400/day;burst=40"])
 @on_loop
-async def test_what_a_gateway_does_not_use_goes_back(redis, limits):
-    async with Gateway(redis.url) as one, Gateway(redis.url) as other:
+@for_each("40/hour", "400/day;burst=40")
+async def test_what_a_gateway_does_not_use_goes_back(url, limits):
+    async with Gateway(url) as one, Gateway(url) as other:
         await know_each_other(one, other)
         assert one.admit(limits)
         assert await drain(limits, other, rounds=350) == [39]
@@ -229,11 +254,10 @@ async def test_without_redis_each_gateway_has_its_share_from_the_state_seen_last
         redis.go_on()
 
 
-@pytest.mark.parametrize("limits", ["10/2s", "300/min;burst=10"])
-@pytest.mark.parametrize("hours", [1, -1])
 @on_loop
-async def test_a_step_of_the_wall_clock_of_redis_neither_lets_more_in_nor_locks_out(redis, limits, hours):
-    async with Gateway(redis.url) as one, Redis.from_url(redis.url) as client:
+@for_each(*product(["10/2s", "300/min;burst=10"], [1, -1]))
+async def test_a_step_of_the_wall_clock_of_redis_neither_lets_more_in_nor_locks_out(url, limits, hours):
+    async with Gateway(url) as one, Redis.from_url(url) as client:
         admitted = []
 
         async def ask_for(seconds):
