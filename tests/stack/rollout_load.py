@@ -77,7 +77,7 @@ class Load:
     async def _ask(self, asked: Asked) -> None:
         body = json.dumps({"instances": [asked.row]}).encode()
         head = f"POST {self._path} HTTP/1.1\r\nHost: a\r\nX-User: {asked.user}\r\nContent-Length: {len(body)}\r\n\r\n"
-        sent_s = time.monotonic()
+        sent_s, writer = time.monotonic(), None
         try:
             reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(head.encode() + body)
@@ -86,6 +86,8 @@ class Load:
             answer = await reader.readexactly(int(headers["content-length"]))
         except (OSError, asyncio.IncompleteReadError):
             self.answers.append(Answered(asked, sent_s, time.monotonic() - sent_s, 0))
+            if writer is not None:
+                writer.close()
             return
         took_s = time.monotonic() - sent_s
         self.answers.append(Answered(asked, sent_s, took_s, int(lines[0].split()[1]), headers, json.loads(answer)))
