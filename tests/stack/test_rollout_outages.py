@@ -53,12 +53,24 @@ def counted(stack: RolloutStack) -> int:
     return sum(one.canary_requests + one.baseline_requests + one.stable_requests for one in totals)
 
 
+def settled(stack: RolloutStack) -> int:
+    """The same once every worker has written what it knows."""
+    seen: list[int] = []
+
+    def is_settled() -> bool:
+        seen.append(counted(stack))
+        return len(seen) > 3 and len(set(seen[-4:])) == 1
+
+    wait_for(is_settled, 20, 0.7)
+    return seen[-1]
+
+
 def told(load: Load) -> int:
     return sum(answer.status == 200 for answer in load.answers)
 
 
 def test_a_killed_worker_changes_neither_plan_nor_sums(stack):
-    before, was = stack.plan("ramp"), counted(stack)
+    before, was = stack.plan("ramp"), settled(stack)
     with Load(stack.gateway_port, "ramp", RATE, callers(300)) as load:
         wait_for(lambda: told(load) > 3 * RATE)
         os.kill(workers(stack)[0], signal.SIGKILL)
@@ -72,7 +84,7 @@ def test_a_killed_worker_changes_neither_plan_nor_sums(stack):
 
 
 def test_a_killed_gateway_goes_on_with_the_same_plan(stack):
-    before, was = stack.plan("ramp"), counted(stack)
+    before, was = stack.plan("ramp"), settled(stack)
     with Load(stack.gateway_port, "ramp", RATE, callers(300)) as load:
         wait_for(lambda: told(load) > 3 * RATE)
         os.killpg(stack.gateway.process.pid, signal.SIGKILL)
@@ -87,7 +99,7 @@ def test_a_killed_gateway_goes_on_with_the_same_plan(stack):
 
 
 def test_a_database_that_is_away_fails_no_request_and_steps_nothing_up(stack, database):
-    before, was = stack.plan("ramp"), counted(stack)
+    before, was = stack.plan("ramp"), settled(stack)
     with Load(stack.gateway_port, "ramp", RATE, callers(300)) as load:
         wait_for(lambda: told(load) > 2 * RATE)
         database.stop()
@@ -102,4 +114,4 @@ def test_a_database_that_is_away_fails_no_request_and_steps_nothing_up(stack, da
         stack.plan("ramp")
     assert stack.plan("ramp") == before
     # Nothing is lost: the sums were kept meanwhile.
-    wait_for(lambda: counted(stack) - was == told(load), 20)
+    assert settled(stack) - was == told(load)
