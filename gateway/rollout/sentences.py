@@ -52,7 +52,7 @@ def status_lines(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> list
     lines = [_title(plan, now_us)]
     if plan.reason:
         lines.append(f"  {plan.reason}")
-    if by_step:
+    if any(sums.canary_requests + sums.baseline_requests + sums.stable_requests + sums.pairs for sums in by_step.values()):
         lines += [f"  {line}" for line in _evidence_lines(plan, by_step)]
     if plan.state is State.RUNNING:
         lines.append(f"  next: {_next(plan, by_step, now_us)}")
