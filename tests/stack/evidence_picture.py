@@ -10,7 +10,7 @@ _LEAST_TOP = 6.0  # of the scale of ln E, so that the bound is in the picture
 
 @dataclass(frozen=True)
 class Sample:
-    """What was known ``at_s`` seconds after the order: ln E, and the part of the requests that the canary gets."""
+    """What was known at ``at_s``, in seconds: ln E, and the part of the requests that the canary gets."""
 
     at_s: float
     log_e: float
@@ -19,12 +19,13 @@ class Sample:
 
 def evidence_svg(title: str, samples: Sequence[Sample], bound: float) -> str:
     """The picture; ``bound``: the ln E at which the version is taken back."""
-    end_s = max(samples[-1].at_s, 1.0)
+    begin_s = samples[0].at_s
+    end_s = max(samples[-1].at_s - begin_s, 1.0)
     high = max(_LEAST_TOP, 1.1 * max(sample.log_e for sample in samples))
     low = min(0.0, *(sample.log_e for sample in samples))
 
     def x(at_s: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - 20) * at_s / end_s
+        return _LEFT + (_WIDTH - _LEFT - 30) * at_s / end_s
 
     def y(log_e: float) -> float:
         return _SPLIT - (_SPLIT - _TOP) * (log_e - low) / (high - low)
@@ -32,16 +33,16 @@ def evidence_svg(title: str, samples: Sequence[Sample], bound: float) -> str:
     def weight_y(weight: float) -> float:
         return _BOTTOM - 70 * weight / max(sample.weight for sample in samples if sample.weight or sample is samples[0])
 
-    evidence = " ".join(f"{x(sample.at_s):.1f},{y(sample.log_e):.1f}" for sample in samples)
-    weights = _steps([(x(sample.at_s), weight_y(sample.weight)) for sample in samples])
+    evidence = " ".join(f"{x(sample.at_s - begin_s):.1f},{y(sample.log_e):.1f}" for sample in samples)
+    weights = _steps([(x(sample.at_s - begin_s), weight_y(sample.weight)) for sample in samples])
     ticks = [round(end_s * part / 4) for part in range(5)]
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
         f'<text x="{_LEFT}" y="22" {_FONT} font-weight="bold">{title}</text>',
-        f'<line x1="{_LEFT}" x2="{_WIDTH - 20}" y1="{y(bound):.1f}" y2="{y(bound):.1f}" stroke="#c00" stroke-dasharray="6 4"/>',
+        f'<line x1="{_LEFT}" x2="{_WIDTH - 30}" y1="{y(bound):.1f}" y2="{y(bound):.1f}" stroke="#c00" stroke-dasharray="6 4"/>',
         f'<text x="{_LEFT + 6}" y="{y(bound) - 6:.1f}" {_FONT}>taken back at ln E = {bound:.2f}</text>',
-        f'<line x1="{_LEFT}" x2="{_WIDTH - 20}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}" stroke="#bbb"/>',
+        f'<line x1="{_LEFT}" x2="{_WIDTH - 30}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}" stroke="#bbb"/>',
         f'<polyline points="{evidence}" fill="none" stroke="#06c" stroke-width="2.5"/>',
         f'<polyline points="{weights}" fill="none" stroke="#080" stroke-width="2.5"/>',
         f'<text x="10" y="{y(0.0) + 4:.1f}" {_FONT}>ln E = 0</text>',
