@@ -1,7 +1,8 @@
 """The panels of the dashboard: the one list from which Grafana's JSON and the picture in the documentation are made.
 
-Every query gives series for a gateway that has answered requests, has a certificate, keys, a Redis, a prediction log and a
-cache, and is scraped together with its model server. Without one of them its panels are empty or at 0, as their meanings say.
+Every query gives series for a gateway that has answered requests, has a certificate, keys, a Redis, a prediction log, a
+cache and a rollout, and is scraped together with its model server. Without one of them its panels are empty or at 0, as their
+meanings say.
 """
 
 from typing import Final

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from deploy.observability.panel import Panel, Query, Row
-from deploy.observability.promql import mean, quantile
+from deploy.observability.rows.panel import Panel, Query, Row
+from deploy.observability.rows.promql import mean, quantile
 
 _ERRORS: Final = """(
   sum(rate(gateway_requests_total{status=~"50[0234]"}[$window])) + sum(rate(gateway_refusals_total[$window]))

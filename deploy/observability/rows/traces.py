@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.observability.panel import Panel, Query, Row
+from deploy.observability.rows.panel import Panel, Query, Row
 
 TRACES: Final = Row(
     "Traces",
