@@ -180,7 +180,8 @@ MAY_IMPORT = {
     "model_export": {"model_export"},
     # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
     "deploy": {"gateway.backend"},
-    "deploy.observability": set(),
+    "deploy.observability": {"deploy.observability.rows"},
+    "deploy.observability.rows": set(),
 }
 
 OFFLINE = {f"gateway.prediction_log.offline.{room}" for room in ("tables", "replay", "drift", "commands")}
@@ -236,6 +237,7 @@ HOME = {
         "model_export.console",
         "deploy.observability",
     },
+    "PIL": {"deploy.observability"},
     "pyarrow": {"gateway.prediction_log.offline.tables", "gateway.prediction_log.offline.drift"},
 }
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from deploy.observability.panel import WINDOW, Panel, Row
 from deploy.observability.panels import ROWS
+from deploy.observability.rows.panel import WINDOW, Panel, Row
 
 _COLUMNS: Final = 24  # of Grafana's grid
 _ACROSS: Final = 4

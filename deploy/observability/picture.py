@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.observability.panel import Panel
 from deploy.observability.panels import ROWS
 from deploy.observability.prometheus_api import PrometheusError, Series, query_range
+from deploy.observability.rows.panel import Panel
 
 _PAGE: Final = Path(__file__).resolve().parent / "page"
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -55,6 +55,7 @@ def draw(source: Source, output: Path) -> None:
         page = Path(shutil.copytree(_PAGE, Path(folder) / "page"))
         (page / "data.js").write_text(f"window.DASHBOARD = {json.dumps(drawn)};\n", encoding="utf-8")
         _photograph(browser, page / "index.html", output, Path(folder) / "profile")
+    _make_small(output)
 
 
 def data(source: Source) -> dict[str, Any]:
@@ -106,6 +107,17 @@ def _photograph(browser: str, page: Path, output: Path, profile: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_DRAWN_WITHIN_S, check=False)
     if not output.exists():
         raise PictureError(f"{browser} drew nothing: {' '.join(done.stderr.split())[-300:]}")
+
+
+def _make_small(output: Path) -> None:
+    """Keep 256 colours, which are enough for lines and text: the file is half as large. Without Pillow it stays as it is."""
+    try:
+        from PIL import Image  # noqa: PLC0415 - only developers have it, and a picture can be drawn without it
+    except ImportError:
+        return
+    with Image.open(output) as drawn:
+        few = drawn.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(output, optimize=True)
 
 
 def _height(panels: tuple[Panel, ...]) -> int:

@@ -106,7 +106,9 @@ ROLLOUT_BAD = Counter(
     "gateway_rollout_bad_total", "Those of them that were bad: error, slow, disagree.", ("model", "arm", "metric")
 )
 ROLLOUT_DECISIONS = Counter(
-    "gateway_rollout_decisions_total", "Changes of rollouts that no person asked for.", ("model", "decision", "reason")
+    "gateway_rollout_decisions_total",
+    "What gateways have decided by themselves: refuse, hold, release, step, promote, freeze, rollback.",
+    ("model", "decision", "reason"),
 )
 ROLLOUT_SHADOW = Counter(
     "gateway_rollout_shadow_total",

@@ -1,4 +1,7 @@
-"""Clients over TLS that also cause what a dashboard shows on a bad day: refusals, time-outs and a model server that is away."""
+"""Clients over TLS that also cause what a dashboard shows on a bad day: refusals, time-outs and a model server that is away.
+
+Meanwhile a new version of one model is rolled out, which must change nothing for them.
+"""
 
 import asyncio
 import json
@@ -63,6 +66,7 @@ class Load:
         async with asyncio.TaskGroup() as group:
             usual = [group.create_task(self._ask(different, seed)) for seed in range(8)]
             usual += [group.create_task(self._ask(kind, seed)) for kind in (repeated, refused) for seed in range(2)]
+            await asyncio.to_thread(stack.start_rollout)
             await asyncio.sleep(12)
             crowd = [group.create_task(self._ask(different, seed, pause_s=0.0)) for seed in range(100, 200)]
             await asyncio.sleep(5)

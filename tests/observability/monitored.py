@@ -1,6 +1,7 @@
-"""A stack with all that the dashboard shows: TLS, keys, limits over Redis, a log, traces, a cache; Prometheus watches it."""
+"""A stack with all that the dashboard shows: TLS, keys, limits, a log, traces, a cache, a rollout; Prometheus watches it."""
 
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -17,6 +18,8 @@ from tests.stack.conftest import ROOT, Process, Stack
 from tests.waiting import free_port, wait_for
 
 MODELS = ("half_plus_two", "dense")
+_ROLLED_OUT = "dense"
+_STABLE, _CANARY = "1", "2"
 
 
 class Monitored(Stack):
@@ -34,6 +37,7 @@ class Monitored(Stack):
         self.keys = {name: text for name, (text, _) in made.items()}
         (folder / "keys").mkdir()
         write(folder / "keys" / "keys.jsonl", *(key for _, key in made.values()))
+        (folder / "state").mkdir()
         (folder / "metrics.key").write_text(self.keys["prometheus"] + "\n")
         super().__init__(
             folder,
@@ -51,11 +55,22 @@ class Monitored(Stack):
             batch_max_queued_rows=24,
             traces_file=folder / "traces.jsonl",
             metrics_exemplars="on",
+            state_dir=folder / "state",
         )
         self.gateway_environment = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"}
         self.address = f"https://localhost:{self.gateway_port}"
         self.monitoring_port = free_port()
         self.prometheus: Prometheus | None = None
+
+    def write_config(self, names: tuple[str, ...], policy: str = "") -> None:
+        super().write_config(names, policy or f"model_version_policy {{ specific {{ versions: {_STABLE} }} }}")
+
+    def start_rollout(self) -> None:
+        """Begin to roll out the second version of a model, which answers as the first one does."""
+        options = ["--canary", _CANARY, "--steps", "10%:5s,30%:1h", "--shadow", "20%", "--low-traffic", "--no-watch"]
+        command = [sys.executable, "-m", "gateway", "rollout", "start", _ROLLED_OUT, *options]
+        environment = {"GATEWAY_STATE_DIR": str(self.settings["state_dir"])}
+        subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
     def start_server(self) -> None:
         flags = [f"--port={self.serving_port}", f"--model_config_file={self.config}", "--model_config_file_poll_wait_seconds=1"]
@@ -102,6 +117,8 @@ class Monitored(Stack):
 
 
 def build_models(folder: Path) -> None:
+    """The models, each in its first version; one has a second that is the same."""
     command = ["-m", "model_export", "build", "--models-dir", str(folder)]
     for name in MODELS:
         subprocess.run([sys.executable, *command, name], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    shutil.copytree(folder / _ROLLED_OUT / _STABLE, folder / _ROLLED_OUT / _CANARY)

@@ -99,6 +99,15 @@ def test_the_model_server_was_seen_to_be_away_and_to_come_back(run):
     assert (lowest.points[0][1], now.points[0][1]) == (0, 1)
 
 
+def test_a_new_version_got_its_part_of_the_requests_and_answered_as_the_old_one(run):
+    def counted(selector):
+        return sum(series.points[0][1] for series in run.prometheus.query(f"sum(gateway_rollout_{selector})"))
+
+    assert counted('exposed_total{model="dense",arm="canary"}') > 20
+    assert counted('shadow_total{model="dense",result="same"}') > 20
+    assert counted('shadow_total{model="dense",result="different"}') == 0
+
+
 def test_a_panel_has_exemplars_that_lead_to_traces(run):
     """Grafana asks for them by the query of the panel."""
     [query] = [query for panel in PANELS for query in panel.queries if query.legend == "p99"]

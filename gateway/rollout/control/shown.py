@@ -7,7 +7,7 @@ from typing import Final
 from gateway.rollout.changes import Change
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import DISAGREEMENT, ERRORS, SLOW, counted, figures, leading, log_e_of
-from gateway.rollout.plan import GATEWAY, WHOLE, Plan, State
+from gateway.rollout.plan import GATEWAY, WHOLE, Hold, Plan, State
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger
 
@@ -16,6 +16,13 @@ log = logger("rollout")
 _METRICS: Final = {ERRORS: "error", SLOW: "slow", DISAGREEMENT: "disagree"}
 _ALL: Final = "all"
 _BY_EVIDENCE: Final = ("rollback", "freeze")
+_DECISIONS: Final = {
+    "refuse": ("",),
+    "hold": tuple(str(hold) for hold in Hold if hold),
+    **dict.fromkeys(("release", "step", "promote"), ("",)),
+    **dict.fromkeys(_BY_EVIDENCE, tuple(_METRICS.values())),
+}
+"""What is counted as a decision, by its reasons. The other changes only carry out what was ordered or decided."""
 
 
 class Shown:
@@ -32,6 +39,8 @@ class Shown:
                 _end(model, before)
         for model, plan in now.items():
             known = self._plans.get(model)
+            if known is None or known.id != plan.id:
+                _begin(model)
             if known is None or (known.id, known.revision) != (plan.id, plan.revision):
                 _follow(plan, known)
             _show_evidence(plan, totals.get(plan.id, {}))
@@ -51,9 +60,16 @@ def count_decision(before: Plan, change: Change, by_step: Mapping[int, Totals]) 
         after=event.after,
         reason=event.reason,
     )
-    if event.by == GATEWAY:
+    if event.by == GATEWAY and event.what in _DECISIONS:
         by_evidence = _METRICS[leading(counted(before, by_step)).metric] if event.what in _BY_EVIDENCE else ""
         metrics.ROLLOUT_DECISIONS.labels(after.model, event.what, by_evidence or str(after.hold)).inc()
+
+
+def _begin(model: str) -> None:
+    """A rollout of ``model`` has begun: its decisions are counted from 0 on."""
+    for decision, reasons in _DECISIONS.items():
+        for reason in reasons:
+            metrics.ROLLOUT_DECISIONS.labels(model, decision, reason)
 
 
 def _follow(plan: Plan, before: Plan | None) -> None:

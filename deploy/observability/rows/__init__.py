@@ -1,0 +1,1 @@
+"""The rows of the dashboard, by what they are about, and what they are made of."""
