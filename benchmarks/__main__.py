@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 when something could not be measured or an answer was wron
 """
 
 import resource
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +15,15 @@ import click
 
 from benchmarks import environments, progress
 from benchmarks.bench import Bench
-from benchmarks.contender import ROOT
+from benchmarks.building import SCRATCH, build
 from benchmarks.errors import BenchError
 from benchmarks.groups import cache, growth, guarded, image, overload, peers, proofs, rows, start, swap, traces, workers
 from benchmarks.instructions import count
 from benchmarks.load import wrk
 from benchmarks.reporting import comparison, machine, readme, report, results
-from benchmarks.rollouts import simulate
+from benchmarks.rollouts.commands import commands
 from benchmarks.rounds import Plan
 
-SCRATCH: Final = ROOT / ".bench"
-# Of the cores, in use by others at the start.
-_BUSY: Final = 0.25
 GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "rows": rows.run,
     "image": image.run,
@@ -119,7 +115,7 @@ def write_report(folder: Path, keep: bool) -> None:
     _report(folder, keep)
 
 
-cli.add_command(simulate.commands)
+cli.add_command(commands)
 
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:
@@ -129,23 +125,14 @@ def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, op
     about = machine.describe()
     scratch = options.scratch.resolve()
     with progress.shown() as shown:
-        if about["load_average"][0] > _BUSY * about["cores"]:
+        if machine.is_busy(about):
             shown.note(f"the machine is busy (load average {about['load_average'][0]}): expect worse figures, and noise")
-        models_dir = _build_models(scratch / "models", shown)
+        models_dir = build("benchmarks.saved_models", scratch / "models", shown)
         bench = Bench(Plan(options.window_s, options.warmup_s, options.rounds, scratch), models_dir, shown)
         measured = {name: group(bench) for name, group in groups.items()}
     told = {"window_s": options.window_s, "warmup_s": options.warmup_s, "rounds": options.rounds}
     results.write(options.folder / file, about, told, measured)
     _report(options.folder, options.keep)
-
-
-def _build_models(folder: Path, shown: progress.Progress) -> Path:
-    shown.note("building the SavedModels")
-    command = [sys.executable, "-m", "benchmarks.saved_models", str(folder)]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if finished.returncode != 0:
-        raise BenchError(f"the SavedModels could not be built: {finished.stderr.strip().splitlines()[-1:]}")
-    return folder
 
 
 def _raise_file_limit() -> None:

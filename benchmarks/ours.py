@@ -71,10 +71,11 @@ def model_server(config: Path, port: int, name: str) -> Program:
     return Program(name, argv, f"tcp://127.0.0.1:{port}")
 
 
-def write_config(config: Path, models: Mapping[str, Path]) -> None:
-    """Write a models.config for these models: name -> the folder that holds the versions."""
+def write_config(config: Path, models: Mapping[str, Path], policy: str = "") -> None:
+    """Write a models.config for these models: name -> the folder that holds the versions; ``policy`` is that of each."""
     entries = (
-        f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}\n' for name, path in models.items()
+        f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {policy} }}\n'
+        for name, path in models.items()
     )
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f"model_config_list {{\n{''.join(entries)}}}\n", encoding="utf-8")

@@ -7,6 +7,8 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _RETRY_AFTER = re.compile(rb"\r\nretry-after: *\d+ *\r\n", re.IGNORECASE)
 _VERSION = re.compile(rb"\r\nx-model-version: *(\d+)", re.IGNORECASE)
+# As our gateway writes it, which no other contender does: cheaper than a pattern.
+_SAVED = b"\r\nX-Rollout: canary-failed"
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
@@ -26,6 +28,11 @@ class Answer(NamedTuple):
         """The number in X-Model-Version; 0 without that header."""
         found = _VERSION.search(self.head)
         return int(found[1]) if found else 0
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether it is of a rollout's stable version, in the place of a canary that has failed."""
+        return _SAVED in self.head
 
     @property
     def has_retry_after(self) -> bool:

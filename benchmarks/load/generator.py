@@ -55,21 +55,24 @@ class Generator:
         self._idle: list[Connection] = []
         self._waiting: deque[float] = deque()
         self._sent = 0
+        self._is_stopped = False
         self._known: dict[tuple[int, int, bytes], bool] = {}
 
     def run(self, due_s: Sequence[float]) -> None:
-        """Send a request at each of these moments, in order, and wait for the answers."""
-        position, swept_s = 0, 0.0
-        while position < len(due_s) or self._busy or self._waiting:
+        """Send a request at each of these moments, in order, and wait for the answers. `stop` leaves out those to come."""
+        position, swept_s, count = 0, 0.0, len(due_s)
+        while position < count or self._busy or self._waiting:
             now_s = time.monotonic()
-            while position < len(due_s) and due_s[position] <= now_s:
+            if self._is_stopped:
+                count = position
+            while position < count and due_s[position] <= now_s:
                 self._waiting.append(due_s[position])
                 position += 1
             self._send_waiting()
             if now_s - swept_s > _SWEEP_S:
                 self._give_up(now_s)
                 swept_s = now_s
-            next_s = due_s[position] if position < len(due_s) else now_s + _SWEEP_S
+            next_s = due_s[position] if position < count else now_s + _SWEEP_S
             self._handle_events(min(_SWEEP_S, max(0.0, next_s - time.monotonic())))
 
     def run_closed(self, clients: int, seconds: float) -> None:
@@ -85,6 +88,10 @@ class Generator:
                 self._give_up(now_s)
                 swept_s = now_s
             self._handle_events(_SWEEP_S)
+
+    def stop(self) -> None:
+        """Let `run` end when what it has sent is answered. For handlers of signals too."""
+        self._is_stopped = True
 
     def close(self) -> None:
         """Close every connection."""
@@ -159,7 +166,9 @@ class Generator:
         key = (number, version, answer.body)
         if key not in self._known:
             self._known[key] = self._judge(*key)
-        return Outcome.RIGHT if self._known[key] else Outcome.WRONG
+        if not self._known[key]:
+            return Outcome.WRONG
+        return Outcome.SAVED if answer.is_saved else Outcome.RIGHT
 
     def _finish(self, connection: Connection, outcome: Outcome, version: int = 0, *, is_last: bool = True) -> None:
         self.rows.append((connection.due_s, time.monotonic() - connection.due_s, outcome, version))

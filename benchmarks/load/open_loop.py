@@ -8,6 +8,7 @@ import gc
 import json
 import random
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +84,14 @@ class Running:
             raise BenchError(f"the load generator failed: {told.splitlines()[-1] if told else 'it said nothing'}")
         return records.read(self._result)
 
+    def finish(self) -> Records:
+        """Let it send nothing more, and wait for its end. Raises BenchError when it had ended before."""
+        if not self.is_running():
+            self.wait()
+            raise BenchError("the load ended before what it was for")
+        self._process.terminate()
+        return self.wait()
+
     def is_running(self) -> bool:
         """Whether it still sends."""
         return self._process.poll() is None
@@ -101,6 +110,7 @@ def main(spec: Mapping[str, Any]) -> None:
     requests = [text.encode("latin-1") for text in spec["requests"]]
     connections = min(int(spec["connections"]), hard - 64)
     generator = Generator(spec["port"], requests, _judge(spec["expected"]), connections, spec["timeout_s"])
+    signal.signal(signal.SIGTERM, lambda *_: generator.stop())
     # Every request leaves an object behind; a collection in between would be measured as the server's.
     gc.disable()
     print("sending", flush=True)

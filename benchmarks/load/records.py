@@ -17,6 +17,7 @@ class Outcome(IntEnum):
     FAILED = 3  # any other status
     BROKEN = 4  # the connection failed, or what came is no answer
     LATE = 5  # no answer within the client's time limit
+    SAVED = 6  # right, and answered by stable because a rollout's canary had failed
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Records:
     def of(self, *outcomes: Outcome) -> "Records":
         """Return the requests with one of these outcomes."""
         return self._where(np.isin(self.outcome, outcomes))
+
+    def answered_by(self, version: int) -> "Records":
+        """Return the requests that this version has answered."""
+        return self._where(self.version == version)
 
     def within(self, latency_s: float) -> "Records":
         """Return the requests that took at most so long."""
@@ -73,6 +78,12 @@ class Records:
 
     def _where(self, chosen: npt.NDArray[np.bool_]) -> "Records":
         return Records(self.due_s[chosen], self.latency_s[chosen], self.outcome[chosen], self.version[chosen])
+
+
+def joined(*parts: Records) -> Records:
+    """Return all of these requests."""
+    columns = [(one.due_s, one.latency_s, one.outcome, one.version) for one in parts]
+    return Records(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def read(file: Path) -> Records:

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,8 @@ _PACKAGES: Final = (
     "prometheus-client", "protobuf", "pysimdjson", "structlog", "tensorflow-cpu", "tensorflow", "tensorflow-serving-api",
     "uvicorn", "uvloop", "Werkzeug",
 )  # fmt: skip
+# Of the cores, in use by others at the start.
+_BUSY: Final = 0.25
 
 
 def describe() -> dict[str, Any]:
@@ -33,6 +36,11 @@ def describe() -> dict[str, Any]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "commit": _commit(),
     }
+
+
+def is_busy(about: Mapping[str, Any]) -> bool:
+    """Whether others used the machine when it was described."""
+    return bool(about["load_average"][0] > _BUSY * about["cores"])
 
 
 def _field(file: str, name: str) -> str:

@@ -39,17 +39,12 @@ def _outcome(at: np.ndarray, truth: Truth) -> Outcome:
     return Outcome(len(taken) / len(at), requests)
 
 
-@click.group("rollouts")
-def commands() -> None:
-    """Rollouts that are simulated: nothing is measured, and nothing is started."""
-
-
-@commands.command("simulate")
+@click.command("simulate")
 @click.option("--rollouts", default=300, show_default=True, type=click.IntRange(1, 100_000), help="How many of each kind.")
 @click.option("--looks", default=60, show_default=True, type=click.IntRange(1, 10_000), help="Looks at each, one in 10 s.")
 @click.option("--seed", default=13, show_default=True, help="The same seed draws the same traffic.")
 def simulate(rollouts: int, looks: int, seed: int) -> None:
-    """Print how often each rule takes back a version that is equal, and one that is worse."""
+    """Print how often each rule takes back a version that is equal, and one that is worse. Nothing is started."""
     click.echo(f"{rollouts} rollouts of each kind, {looks} looks at each, 10 % of the requests to the canary, seed {seed}\n")
     click.echo("Taken back although both versions are equal (false rollbacks), by error rate and canary requests a look")
     told = [f"{truth.error_rate:.1%}, {truth.canary_requests} a look" for truth in EQUAL]
