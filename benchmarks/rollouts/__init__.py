@@ -1,1 +1,1 @@
-"""Simulated rollouts: how often our rule, and rules with a threshold, take a version back, rightly and wrongly."""
+"""Rollouts, simulated and live: what takes a version back rightly and wrongly, how soon, and what the callers notice."""

@@ -52,7 +52,7 @@ class Live:
 @click.option("--only", multiple=True, type=click.Choice([*_NAMES, _ORDERS]), help="Only this (may be given again).")
 @click.option("--scratch", default=SCRATCH, type=click.Path(path_type=Path), help="Models and logs.")
 def measure_live(seconds: int, rounds: int, rate: float, only: tuple[str, ...], scratch: Path) -> None:
-    """Measure how soon a version is taken back or promoted, and what the callers notice. Some 20 minutes."""
+    """Measure how soon a version is taken back or promoted, and what the callers notice. Some 15 minutes."""
     about, scratch, wanted = machine.describe(), scratch.resolve(), only or (*_NAMES, _ORDERS)
     with progress.shown() as shown:
         if machine.is_busy(about):
