@@ -76,6 +76,11 @@ class Windows:
             before=before,
         )
 
+    @property
+    def usual_s(self) -> float | None:
+        """The time in which stable answers 95 % of its requests, in seconds of the window before; None: not known yet."""
+        return self._slowness.limit_s
+
     def answered(self, arm: Arm, bucket: int | None, backend_s: float | None = None) -> None:
         """Count a request that its arm has answered, in ``backend_s`` of the model server's time if that is known."""
         self._enter(arm, bucket)

@@ -35,7 +35,7 @@ class RolloutExamplePredictor:
         question = Question(
             trace,
             deadline,
-            ask=lambda version: self._predictor.classify(version, trace, examples, deadline),
+            ask=lambda version, until: self._predictor.classify(version, trace, examples, until),
             check=lambda version, until: self._backend.classify(version, trace.signature, examples, until),
         )
         return self._router.answer(running, question)
@@ -50,7 +50,7 @@ class RolloutExamplePredictor:
         question = Question(
             trace,
             deadline,
-            ask=lambda version: self._predictor.regress(version, trace, examples, deadline),
+            ask=lambda version, until: self._predictor.regress(version, trace, examples, until),
             check=lambda version, until: self._backend.regress(version, trace.signature, examples, until),
         )
         return self._router.answer(running, question)

@@ -56,8 +56,8 @@ class RolloutPredictor:
     async def _routed(
         self, running: Running, trace: Trace, build: BuildInputs, deadline: Deadline, outputs: tuple[str, ...]
     ) -> Prediction:
-        async def ask(model: ModelRef) -> Prediction:
-            return await self._predictor.predict(model, trace, build, deadline, outputs)
+        async def ask(model: ModelRef, until: Deadline) -> Prediction:
+            return await self._predictor.predict(model, trace, build, until, outputs)
 
         check = partial(self._check, running, trace, outputs)
         question = Question(trace, deadline, ask, check, partial(self._differs, trace.signature, deadline))

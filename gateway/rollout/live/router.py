@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded, FailedPrecondition, GatewayError, InvalidArgument, NotFound, OutOfRange
+from gateway.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    GatewayError,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    Unavailable,
+)
 from gateway.inference.signature import ModelRef
 from gateway.rollout.live.exposure import Exposure
 from gateway.rollout.live.faults import Kind, kind_of
@@ -38,13 +46,14 @@ async def _never(running: Running) -> bool:
 class Question(Generic[Answer]):
     """A request in a form that any version can be asked.
 
-    ``ask`` is for the caller, and notes in its trace. ``check`` is for nobody, and may come after the answer. ``differs``:
-    whether both versions declare the request's signature differently, so that the gateway's own checks of it differ too.
+    ``ask`` is for the caller, within a deadline, and notes in its trace. ``check`` is for nobody, and may come after the
+    answer. ``differs``: whether both versions declare the request's signature differently, so that the gateway's own checks of
+    it differ too.
     """
 
     trace: Trace
     deadline: Deadline
-    ask: Callable[[ModelRef], Awaitable[Answer]]
+    ask: Callable[[ModelRef, Deadline], Awaitable[Answer]]
     check: Check
     differs: Callable[[Running], Awaitable[bool]] = _never
 
@@ -64,9 +73,15 @@ class Router:
         if place.arm is not Arm.CANARY:
             return await self._by_stable(attempt, place.arm)
         try:
-            answer = await question.ask(running.ref(Arm.CANARY))
+            answer = await question.ask(running.ref(Arm.CANARY), _before_the_end(running, question.deadline))
         except GatewayError as error:
-            instead = await self._instead(attempt.ended(), attempt.kind(error), is_late=isinstance(error, DeadlineExceeded))
+            kind = attempt.kind(error)
+            if kind is Kind.MISSING:
+                return await self._instead_of_canary(attempt, NOT_LOADED)
+            if kind is Kind.OTHER and isinstance(error, Unavailable) and running.asks_other and self._opinions.has_room():
+                # Too many calls of the canary are under way or wait, which says nothing of stable's.
+                return await self._instead_of_canary(attempt, FAILED)
+            instead = await self._instead(attempt.ended(), kind)
             if instead is None:
                 raise
             return instead[0]
@@ -76,7 +91,7 @@ class Router:
     async def _by_stable(self, attempt: "_Attempt[Answer]", arm: Arm) -> Answer:
         running, question = attempt.running, attempt.question
         try:
-            answer = await question.ask(running.ref(arm))
+            answer = await question.ask(running.ref(arm), question.deadline)
         except NotFound:
             pass
         except GatewayError as error:
@@ -86,7 +101,7 @@ class Router:
             attempt.note_answer()
             return answer
         # Somebody has unloaded the version that the plan takes for stable: whatever is served then is better than nothing.
-        return await question.ask(ModelRef(running.plan.model))
+        return await question.ask(ModelRef(running.plan.model), question.deadline)
 
     def _note_fault(self, attempt: "_Attempt[Answer]", kind: Kind) -> None:
         """Stable's own request has failed: the canary is asked the same, so that both arms are measured alike."""
@@ -98,15 +113,17 @@ class Router:
         elif kind is Kind.FAULT:
             self._check_afterwards(attempt, Arm.CANARY)
 
-    async def _instead(self, attempt: "_Attempt[Answer]", kind: Kind, *, is_late: bool) -> tuple[Answer] | None:
+    async def _instead_of_canary(self, attempt: "_Attempt[Answer]", note: str) -> Answer:
+        """What stable answers to a request that the canary was not asked. It is no evidence."""
+        attempt.question.trace.note = note
+        return await self._by_stable(attempt.uncounted(), Arm.STABLE)
+
+    async def _instead(self, attempt: "_Attempt[Answer]", kind: Kind) -> tuple[Answer] | None:
         """What stable answers to a request that the canary has failed or refused; None: the canary's error stands.
 
-        Raises stable's refusal, which says more to the caller than a fault of the canary. ``is_late``: there is no time left.
+        Raises stable's refusal, which says more to the caller than a fault of the canary.
         """
         running, question, exposure = attempt.running, attempt.question, attempt.exposure
-        if kind is Kind.MISSING:
-            question.trace.note = NOT_LOADED
-            return (await self._by_stable(attempt.uncounted(), Arm.STABLE),)
         if kind is Kind.OTHER or (kind is Kind.UNSENT and not await question.differs(running)):
             return None
         if not running.asks_other:
@@ -116,7 +133,7 @@ class Router:
             count_opinion(running.plan.model, "unchecked")
             exposure.unchecked()
             return None
-        if is_late or question.deadline.at_s - time.monotonic() < _LEAST_S:
+        if question.deadline.at_s - time.monotonic() < _LEAST_S:
             self._check_afterwards(attempt, Arm.STABLE)
             return None
         return await self._opinion_of_stable(attempt, kind)
@@ -126,7 +143,7 @@ class Router:
         trace, called_s = question.trace, question.trace.answered_s
         try:
             with self._opinions.waited_for():
-                answer = await question.ask(running.ref(Arm.STABLE))
+                answer = await question.ask(running.ref(Arm.STABLE), question.deadline)
         except (InvalidArgument, FailedPrecondition, OutOfRange):
             count_opinion(running.plan.model, "failed")
             (exposure.both_failed if kind is Kind.FAULT else exposure.answered)()
@@ -153,6 +170,18 @@ class Router:
             self._opinions.check(attempt.running, exposure, question.check, other, question.deadline.budget_s)
         else:
             exposure.unchecked()
+
+
+def _before_the_end(running: Running, deadline: Deadline) -> Deadline:
+    """The deadline of a canary, which leaves the time in which stable usually answers: a canary that hangs is a fault too.
+
+    A version that needs more than half of the time that there is gets all of it: that is how the model is.
+    """
+    if not running.asks_other:
+        return deadline
+    left_s, usual_s = deadline.at_s - time.monotonic(), running.windows.usual_s
+    reserved_s = left_s / 4 if usual_s is None else max(_LEAST_S, 2 * usual_s)
+    return deadline if reserved_s > left_s / 2 else Deadline(deadline.at_s - reserved_s, deadline.budget_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A request in a rollout: which version answers it, what its caller notices, and what is counted."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -167,13 +168,39 @@ async def test_a_fault_of_stable_is_unchecked_if_the_canary_takes_other_inputs()
 
 
 @on_loop
-async def test_a_canary_that_hangs_is_bad_as_stable_says_afterwards():
+async def test_a_canary_that_hangs_leaves_stable_the_time_to_answer():
     scene = Scene(Server(), plan(), draw=ON_CANARY)
     scene.server.acts[CANARY] = hangs()
+    trace, prediction = await scene.predict(budget_s=0.4)
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert scene.totals().canary_errors == 1
+    assert scene.server.asked == [(CANARY, "canary"), (STABLE, "")]
+
+
+@on_loop
+async def test_a_version_that_needs_half_of_the_time_gets_all_of_it():
+    """Stable usually takes 0.4 s here, of a second: what the canary could have answered in time is no fault."""
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    windows = scene.rollouts.of("m").windows
+    windows._slowness.limit_s = 0.4
+    seen = []
+
+    async def note(inputs, deadline):
+        seen.append(deadline.at_s - time.monotonic())
+
+    scene.server.acts[CANARY] = note
+    await scene.predict(budget_s=1.0)
+    assert seen[0] > 0.9
+
+
+@on_loop
+async def test_where_both_versions_hang_the_caller_is_told_so_and_the_check_comes_afterwards():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts = {CANARY: hangs(), STABLE: hangs()}
     with pytest.raises(DeadlineExceeded):
-        await scene.predict(budget_s=0.1)
-    await until(lambda: scene.totals().canary_errors == 1)
-    assert scene.server.asked == [(CANARY, "canary"), (STABLE, "shadow")]
+        await scene.predict(budget_s=0.2)
+    await until(lambda: len(scene.server.asked) == 3)
+    assert scene.server.asked == [(CANARY, "canary"), (STABLE, ""), (STABLE, "shadow")]
 
 
 @on_loop
@@ -236,15 +263,15 @@ async def test_without_the_versions_of_the_plan_the_latest_answers(draw):
 
 
 @on_loop
-async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary():
+async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary_and_stable_answers():
     def is_full(inputs, deadline):
         raise Unavailable("full").decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", 1)
 
     scene = Scene(Server(), plan(), draw=ON_CANARY)
     scene.server.acts[CANARY] = is_full
-    with pytest.raises(Unavailable):
-        await scene.predict()
-    assert (len(scene.server.calls), scene.totals().canary_cells) == (1, 0)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert (len(scene.server.calls), scene.totals().canary_cells) == (2, 0)
 
 
 @pytest.mark.parametrize(
