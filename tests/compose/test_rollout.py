@@ -16,7 +16,8 @@ MODEL = "rolled"
 
 PUBLISH = ("publish", "/models/half_plus_two/1", "--name", MODEL)
 CANARY = (*PUBLISH, "--rollout", "--canary-steps", "50%:1h", "--keep-old", "1h")
-ENTRY = f'  # Ours.\n  config {{ name: "{MODEL}" base_path: "/models/{MODEL}" model_platform: "tensorflow" }}\n}}\n'
+_END = " }\n}\n"
+ENTRY = f'  # Ours.\n  config {{ name: "{MODEL}" base_path: "/models/{MODEL}" model_platform: "tensorflow"{_END}'
 SETTINGS = "GATEWAY_KEYS_FILE=/keys/keys.jsonl\n"
 GATEWAY_USER = 1000
 NOBODY = 65534
@@ -40,14 +41,14 @@ class Rolling:
         self.key = self.stack.run("keys", "new", "caller")
         admin = self.stack.run("keys", "new", "ops", "--scope", "admin")
         (self.stack.directory / ".env").write_text(f"{SETTINGS}GATEWAY_KEY={admin}\n")
-        wait_for(lambda: self.version() == 1, 60, 0.2)
+        wait_for(lambda: self.versions() == ["1"] and self.version() == 1, 60, 0.2)
 
     def put_back(self) -> None:
         self.give_to(self.owner)
         self.config.write_text(self.before)
         (self.stack.directory / ".env").unlink()
         self._restart("")
-        wait_for(lambda: MODEL not in {model["name"] for model in self.stack.get("/readyz").json()["models"]}, 60, 0.2)
+        wait_for(lambda: not self.versions(), 60, 0.2)
 
     def _restart(self, settings: str) -> None:
         (self.stack.directory / ".env").write_text(settings)
@@ -66,9 +67,9 @@ class Rolling:
         return int(reply.headers["X-Model-Version"]) if reply.status_code == 200 else 0
 
     def versions(self) -> list[str]:
-        """The versions that the model server has loaded, as the gateway knows."""
-        [model] = [model for model in self.stack.get("/readyz").json()["models"] if model["name"] == MODEL]
-        return sorted(model["available"])
+        """The versions that the model server has loaded."""
+        statuses = self.stack.get(f"/v1/models/{MODEL}", self.key).json().get("model_version_status", ())
+        return sorted(status["version"] for status in statuses if status["state"] == "AVAILABLE")
 
     def state(self) -> str:
         """Where the newest rollout stands."""
@@ -78,8 +79,8 @@ class Rolling:
     def pinned(self, *versions: int) -> str:
         """What the model config file should be while it names ``versions``."""
         named = " ".join(f"versions: {version}" for version in versions)
-        entry = f"{self.text.removesuffix(' }\n}\n')} model_version_policy {{ specific {{ {named} }} }} }}\n}}\n"
-        return entry
+        policy = f"model_version_policy {{ specific {{ {named} }} }}"
+        return self.text.removesuffix(_END) + f" {policy}{_END}"
 
     def traffic(self) -> Traffic:
         return Traffic(self.stack.port, MODEL, self.key)
