@@ -1,4 +1,4 @@
-"""A version is published as a rollout, promoted and taken back in the stack, in the order of this file. Then it is as before."""
+"""A version is published as a rollout, promoted and taken back, in the order of this file. Then the stack is as before."""
 
 import json
 from collections.abc import Iterator
