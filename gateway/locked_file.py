@@ -20,9 +20,9 @@ _MODE: Final = 0o600
 def rewrite(path: Path, change: Callable[[bytes], bytes], patience_s: float) -> None:
     """Replace what the file at ``path`` holds by what ``change`` makes of it, when no other process changes it.
 
-    A missing file is made, for its owner only. Otherwise mode and owner stay, and so does a symbolic link to the file. The group
-    stays if this process may give files to it; another one gets the rights of everybody. When ``change`` raises, nothing is
-    changed.
+    A missing file is made, for its owner only. Otherwise mode and owner stay, and so does a symbolic link to the file. The
+    group stays if this process may give files to it; another one gets the rights of everybody. When ``change`` raises, nothing
+    is changed.
 
     Raises:
         TimeoutError: after ``patience_s`` seconds another process still holds the lock.

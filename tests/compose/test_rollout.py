@@ -196,7 +196,23 @@ def test_a_version_that_was_undone_is_rolled_out_again_by_the_command_and_aborte
     assert_all_were_answered(traffic)
 
 
-def test_the_commands_find_no_key_in_what_they_and_the_containers_write(rolling):
+def test_where_the_gateway_cannot_write_a_rollout_waits_until_somebody_has_written_what_it_says(rolling, say):
+    say("rolling version 2 out where the gateway cannot write the file")
+    rolling.give_to(NOBODY)
+    rolling.stack.run("rollout", "start", MODEL, "--canary", "2", "--steps", "50%:1h", "--no-watch", "--again")
+    entry = f"write into the entry of model {MODEL}: model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}"
+    wait_for(lambda: entry in rolling.stack.run("rollout", "status", MODEL), 30, 0.5)
+    assert rolling.state() == "loading"
+    rolling.give_to(rolling.owner)
+    rolling.config.write_text(rolling.pinned(1, 2))
+    wait_for(lambda: rolling.state() == "running", 60, 0.5)
+    rolling.give_to(GATEWAY_USER)
+    rolling.stack.run("rollout", "abort", MODEL)
+    rolling.stack.run("rollout", "clean", MODEL)
+    wait_for(lambda: rolling.versions() == ["1"], 60, 0.2)
+
+
+def test_no_key_is_in_what_the_commands_and_the_containers_write(rolling):
     written = rolling.stack.logs() + rolling.stack.run("rollout", "history", MODEL)
     admin = (rolling.stack.directory / ".env").read_text().partition("GATEWAY_KEY=")[2].strip()
     for secret in (rolling.key, admin):
