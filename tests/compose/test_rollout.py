@@ -97,7 +97,7 @@ def rolling(stack: Stack) -> Iterator[Rolling]:
 
 
 def assert_all_were_answered(traffic: Traffic) -> None:
-    assert len(traffic.answers) > 50
+    assert len(traffic.answers) >= 50
     assert [answer for answer in traffic.answers if answer.status != 200] == []
 
 
