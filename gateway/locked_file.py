@@ -20,8 +20,9 @@ _MODE: Final = 0o600
 def rewrite(path: Path, change: Callable[[bytes], bytes], patience_s: float) -> None:
     """Replace what the file at ``path`` holds by what ``change`` makes of it, when no other process changes it.
 
-    A missing file is made, for its owner only. Otherwise mode and owner stay, and so does a symbolic link to the file. When
-    ``change`` raises, nothing is changed.
+    A missing file is made, for its owner only. Otherwise mode and owner stay, and so does a symbolic link to the file. The
+    group stays if this process may give files to it; another one gets the rights of everybody. When ``change`` raises, nothing
+    is changed.
 
     Raises:
         TimeoutError: after ``patience_s`` seconds another process still holds the lock.
@@ -75,10 +76,7 @@ def _replace(path: Path, content: bytes, old: os.stat_result) -> None:
     try:
         with open(file, "wb") as writer:
             writer.write(content)
-            # root, who changes the file of the gateway's user, leaves it to that user.
-            if (old.st_uid, old.st_gid) != (os.fstat(file).st_uid, os.fstat(file).st_gid):
-                os.fchown(file, old.st_uid, old.st_gid)
-            os.fchmod(file, old.st_mode & 0o777)
+            _give(file, old)
             writer.flush()
             os.fsync(file)
         os.replace(name, path)
@@ -87,6 +85,21 @@ def _replace(path: Path, content: bytes, old: os.stat_result) -> None:
             os.unlink(name)
         raise
     _sync(path.parent)
+
+
+def _give(file: int, old: os.stat_result) -> None:
+    """Leave the file to whose the old one was, with its mode."""
+    new, mode = os.fstat(file), old.st_mode & 0o777
+    # root, who changes the file of the gateway's user, leaves it to that user.
+    if old.st_uid != new.st_uid:
+        os.fchown(file, old.st_uid, -1)
+    if old.st_gid != new.st_gid:
+        try:
+            os.fchown(file, -1, old.st_gid)
+        except PermissionError:
+            # The owner is in no such group, as in a container. Another group may do no more than everybody.
+            mode = (mode & ~0o070) | ((mode & 0o007) << 3)
+    os.fchmod(file, mode)
 
 
 def _sync(folder: Path) -> None:

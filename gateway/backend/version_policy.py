@@ -5,6 +5,7 @@ The file is a ``tensorflow.serving.ModelServerConfig`` in text format that peopl
 and refused if anything else would mean something else.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,8 +130,15 @@ def write(path: Path, edit: Callable[[str], str], patience_s: float = _PATIENCE_
     except TimeoutError as error:
         raise NotWritable("another process keeps it locked") from error
     except OSError as error:
-        raise NotWritable(error.strerror or str(error)) from error
+        raise NotWritable(_why(error)) from error
     return any(changes)
+
+
+def _why(error: OSError) -> str:
+    said = error.strerror or str(error)
+    # The new file keeps the old one's owner, so that a right to write is not enough.
+    need = f": user {os.geteuid()} must own it, and be able to write its folder"
+    return said + need if isinstance(error, PermissionError) else said
 
 
 def _index(config: ModelServerConfig, model: str) -> int:

@@ -45,8 +45,10 @@ def build(names: tuple[str, ...], every: bool, if_missing: bool, root: Path) -> 
     for name in wanted:
         if if_missing and in_service(root / name):
             click.echo(f"kept model={name} version={newest(root / name).number}")
+            _tell_of_a_pin(default_config(), name, root)
         else:
-            _release(root, name, partial(models.writer, name))
+            released = _release(root, name, partial(models.writer, name))
+            _tell_of_a_pin(default_config(), name, root, released.version.number)
 
 
 @click.command()
@@ -151,10 +153,24 @@ def _tell_what_servers_do(config: Path | None, name: str, number: int, root: Pat
     try:
         if config:
             click.echo(advice(config, name, models_dir.is_served_here(root)), nl=False)
+    except ExportError as error:
+        console.warn(str(error))
+        return
+    _tell_of_a_pin(config, name, root, number)
+
+
+def _tell_of_a_pin(config: Path | None, name: str, root: Path, number: int | None = None) -> None:
+    """Tell when servers, by their list, do not take version ``number``, or have nothing to serve: its versions may be gone."""
+    try:
         pin = pin_of(name, root, config)
     except ExportError as error:
         console.warn(str(error))
         return
-    if pin and number not in pin.versions:
+    if not pin:
+        return
+    if not {version.number for version in in_service(root / name)} & set(pin.versions):
+        go_on = "take `model_version_policy` out of its entry there"
+        console.warn(f"{pin.text}, and no such version is there: servers have nothing to serve until you {go_on}")
+    elif number is not None and number not in pin.versions:
         go_on = f"python -m gateway rollout start {name} --canary {number}"
         console.warn(f"{pin.text}: servers do not take version {number}; `{go_on}` lets it answer a part of the requests")

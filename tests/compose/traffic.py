@@ -19,11 +19,12 @@ class Answer:
 
 
 class Traffic:
-    """Requests to half_plus_two, one after the other, for as long as the context is open."""
+    """Requests to half_plus_two or a model like it, one after the other, for as long as the context is open."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, model: str = "half_plus_two", key: str = "") -> None:
         self.answers: list[Answer] = []
-        self._url = f"http://127.0.0.1:{port}/v1/models/half_plus_two:predict"
+        self._url = f"http://127.0.0.1:{port}/v1/models/{model}:predict"
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._ask, name="traffic")
 
@@ -42,6 +43,7 @@ class Traffic:
 
     def _ask(self) -> None:
         with requests.Session() as session:
+            session.headers.update(self._headers)
             while not self._ending.wait(0.005):
                 try:
                     reply = session.post(self._url, json=HALF_PLUS_TWO, timeout=10)

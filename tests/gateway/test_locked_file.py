@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -85,6 +86,31 @@ def test_mode_and_owner_stay(path, mode):
     after = path.stat()
     assert path.read_bytes() == b"ab"
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o664, 0o644), (0o640, 0o600)])
+def test_an_owner_who_is_not_in_the_files_group_changes_it_and_gives_another_group_no_right(mode, expected):
+    """A container's user owns the file and is not in its group. Only root can make such a file."""
+    is_root = os.geteuid() == 0
+    user, group = (4321, 4322) if is_root else (os.geteuid(), os.getegid())
+    code = (
+        "import os, sys, pathlib; from gateway.locked_file import rewrite\n"
+        "path, user, group = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setgid(group); os.setuid(user)\n"
+        "rewrite(path, lambda old: old + b'b', 1)\n"
+    )
+    # pytest's own folders are for its user alone.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.write_bytes(b"a")
+        path.chmod(mode)
+        for given in (path, Path(folder)):
+            os.chown(given, user, -1)
+        writer = python(code, path, user, group)
+        writer.communicate()
+        after = path.stat()
+        assert (writer.returncode, path.read_bytes()) == (0, b"ab")
+    assert (after.st_uid, after.st_gid, after.st_mode & 0o777) == (user, group, expected if is_root else mode)
 
 
 def test_a_symbolic_link_stays_one(path, folder):

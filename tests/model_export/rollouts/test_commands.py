@@ -131,6 +131,27 @@ class TestPublish:
         assert refused.exit_code == 2
         assert told in refused.stderr
 
+    def test_a_pin_on_versions_that_are_gone_is_told_with_what_to_do(self, invoke, gateway, tmp_path, source):
+        """As after `docker compose down --volumes`, which deletes the models and not the file that names them."""
+        pin_both(tmp_path)
+        (tmp_path / "models" / "m" / "7").mkdir(parents=True)
+        made = invoke("publish", source, "--name", "m")
+        gone = "pins versions 1 and 2 of m, and no such version is there: servers have nothing to serve until you take"
+        assert f"{gone} `model_version_policy` out of its entry there" in made.stderr
+
+    def test_a_model_that_is_built_and_pinned_is_told_too(self, invoke, gateway, built, tmp_path):
+        shutil.copytree(built / "half_plus_two", tmp_path / "models" / "half_plus_two")
+        pin_both(tmp_path)
+        path = tmp_path / "serving_config" / "models.config"
+        path.write_text(path.read_text().replace('"m"', '"half_plus_two"').replace("versions: 1 versions: 2", "versions: 1"))
+        kept = invoke("build", "--if-missing", "half_plus_two")
+        assert "pins" not in kept.stderr
+        made = invoke("build", "half_plus_two")
+        assert "pins version 1 of half_plus_two: servers do not take version 2; " in made.stderr
+        path.write_text(path.read_text().replace("versions: 1", "versions: 5"))
+        kept = invoke("build", "--if-missing", "half_plus_two")
+        assert "pins version 5 of half_plus_two, and no such version is there" in kept.stderr
+
     def test_without_rollout_a_pinned_model_is_told_to_take_no_new_version(self, invoke, gateway, model_dir, source, tmp_path):
         pin_both(tmp_path)
         made = invoke("publish", source, "--name", "m")
