@@ -59,7 +59,7 @@ def _missing_data(totals: Totals, plan: Plan) -> str:
 def _uneven_split(totals: Totals, plan: Plan) -> str:
     """Callers of one worker only once, since they come again; of several workers, a caller may have been seen by each."""
     if plan.mode == PER_REQUEST:
-        what, canary, others = "requests", totals.canary_requests, totals.baseline_requests + totals.stable_requests
+        what, canary, others = "requests", totals.canary_routed, totals.other_routed
     else:
         seen_by = max(1, totals.workers)
         what, canary, others = "callers", totals.canary_callers // seen_by, totals.other_callers // seen_by

@@ -19,6 +19,8 @@ class Totals(msgspec.Struct, kw_only=True):
     """Cells and requests by arm (``stable`` without ``baseline``), and the log weights S_1..8 of each metric.
 
     - ``*_cells``: cells with at least one counted request; ``*_requests``: the requests themselves.
+    - ``canary_routed``, ``other_routed``: requests that were sent to an arm, whatever came of them, and wherever the answer came
+      from. A cache answers other parts of the arms' requests, so that only these show how they are split.
     - ``canary_errors``, ``stable_errors``: cells with a request that failed on its own arm and not on the other (baseline's
       count as stable's). ``canary_slow``, ``baseline_slow``: cells with a slow one; ``*_timed``: cells that could be.
     - ``pairs``, ``disagreements``: answers of both versions that were compared, and those that differed.
@@ -34,6 +36,8 @@ class Totals(msgspec.Struct, kw_only=True):
     canary_requests: int = 0
     baseline_requests: int = 0
     stable_requests: int = 0
+    canary_routed: int = 0
+    other_routed: int = 0
     canary_errors: int = 0
     stable_errors: int = 0
     canary_timed: int = 0

@@ -25,7 +25,7 @@ _MOST_CALLERS: Final = 2048
 class Windows:
     """The counts of one worker and one step. Every call takes the same short time, but for the one that ends a window.
 
-    - Each request is reported once: ``answered``, ``failed``, ``both_failed``, ``unchecked`` or ``skipped``. ``bucket`` is the
+    - Each request is ``routed`` first, and reported once, if its answer is its version's own: ``answered``, ``failed``, ``both_failed``, ``unchecked`` or ``skipped``. ``bucket`` is the
       caller's, under 65,536; None: the request is a cell of its own.
     - The first timed request of a cell says whether the cell is slow: of a caller that asks twenty times, nearly always one is.
       Of an arm's answers within 50 ms only one is timed: they may have waited for the same call, and prove no more than one.
@@ -80,6 +80,15 @@ class Windows:
     def usual_s(self) -> float | None:
         """The time in which stable answers 95 % of its requests, in seconds of the window before; None: not known yet."""
         return self._slowness.limit_s
+
+    def routed(self, arm: Arm, bucket: int | None) -> None:
+        """Count a request that is sent to its arm, before anybody knows what will come of it or whether a cache answers it."""
+        if arm is Arm.CANARY:
+            self._sums.canary_routed += 1
+        else:
+            self._sums.other_routed += 1
+        if bucket is not None and sum(map(len, self._callers)) < _MOST_CALLERS:
+            self._callers[arm is not Arm.CANARY].add(bucket)
 
     def answered(self, arm: Arm, bucket: int | None, backend_s: float | None = None) -> None:
         """Count a request that its arm has answered, in ``backend_s`` of the model server's time if that is known."""
@@ -163,8 +172,7 @@ class Windows:
         self._requests[arm] += 1
         if not self._has_cell(bucket):
             return False
-        if self._cells[arm].expose(bucket) and bucket is not None and sum(map(len, self._callers)) < _MOST_CALLERS:
-            self._callers[arm is not Arm.CANARY].add(bucket)
+        self._cells[arm].expose(bucket)
         return True
 
     def _has_cell(self, bucket: int | None) -> bool:

@@ -56,6 +56,14 @@ def test_each_request_without_a_bucket_is_a_cell():
     assert (counted.canary_requests, counted.baseline_requests, counted.stable_requests) == (3, 2, 5)
 
 
+def test_a_request_is_routed_before_its_outcome_and_is_no_cell_yet():
+    windows = Watched()
+    for arm in (CANARY, BASELINE, STABLE, STABLE):
+        windows.routed(arm, None)
+    counted = windows.totals()
+    assert (counted.canary_routed, counted.other_routed, counted.canary_cells, counted.stable_requests) == (1, 3, 0, 0)
+
+
 def test_a_caller_is_one_cell_in_a_window_and_bad_once_however_often_it_asks():
     windows = Watched()
     for _ in range(1000):
@@ -243,7 +251,7 @@ def test_callers_are_counted_once_in_a_step():
     windows = Watched()
     for _ in range(3):
         for bucket in range(50):
-            windows.answered(CANARY if bucket < 5 else STABLE, bucket, 0.01)
+            windows.routed(CANARY if bucket < 5 else STABLE, bucket)
         windows.window()
     counted = windows.totals()
     assert (counted.canary_callers, counted.other_callers, counted.workers) == (5, 45, 1)
@@ -252,7 +260,7 @@ def test_callers_are_counted_once_in_a_step():
 def test_of_very_many_callers_the_first_are_counted():
     windows = Watched()
     for bucket in range(10_000):
-        windows.answered(CANARY if bucket % 4 == 0 else STABLE, bucket, 0.01)
+        windows.routed(CANARY if bucket % 4 == 0 else STABLE, bucket)
     assert (windows.totals().canary_callers, windows.totals().other_callers) == (512, 1536)
 
 
