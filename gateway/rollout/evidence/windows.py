@@ -12,7 +12,7 @@ from gateway.rollout.evidence import eprocess
 from gateway.rollout.evidence.cells import Cells, weighed
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import Totals
-from gateway.rollout.plan import PER_REQUEST, Arm, Plan
+from gateway.rollout.plan import PER_REQUEST, WHOLE, Arm, Plan
 
 WINDOW_S: Final = 10.0
 _MOST_UNCHECKED: Final = 0.05
@@ -20,6 +20,7 @@ _MOMENT_S: Final = 0.05
 _LEAST_SHARE: Final = 1 / 1024
 # Of a step's callers, the first are enough to see how they are split, and few enough that two seldom have the same bucket.
 _MOST_CALLERS: Final = 2048
+_MOST_TIMED: Final = WHOLE // 2
 
 
 class Windows:
@@ -33,6 +34,8 @@ class Windows:
       bucket is slow at most once, and is not at risk afterwards. The same holds for errors, unless a second opinion has shown
       that the other version answers the very same request (``is_paired``).
     - ``is_sticky``: a request without a bucket was not assigned by chance, and is no cell.
+    - ``is_timed``: whether slow answers are looked for. Over half of the weight the baseline is smaller than the canary, whose
+      batches would be larger and slower: its callers would wait longer for a version that is no slower.
     - ``before``: the same worker's windows of the plan's step before, whose limits and buckets are carried on.
 
     For one event loop: nothing here is locked.
@@ -47,10 +50,11 @@ class Windows:
         *,
         is_sticky: bool = False,
         is_paired: bool = True,
+        is_timed: bool = True,
         before: "Windows | None" = None,
     ) -> None:
         self._error_ratio, self._slow_ratio, self._most_disagreement = error_ratio, slow_ratio, most_disagreement
-        self._now, self._is_sticky, self._is_paired = now, is_sticky, is_paired
+        self._now, self._is_sticky, self._is_paired, self._is_timed = now, is_sticky, is_paired, is_timed
         self.checked_share: float = before.checked_share if before else 1.0
         self._slowness: Slowness = Slowness(before._slowness.limit_s if before else None)
         self._spent_errors: set[int] = set(before._spent_errors) if before else set()
@@ -73,6 +77,7 @@ class Windows:
             now,
             is_sticky=plan.mode != PER_REQUEST,
             is_paired=plan.has_second_opinion,
+            is_timed=plan.current.weight <= _MOST_TIMED,
             before=before,
         )
 
@@ -184,7 +189,7 @@ class Windows:
         if arm is not Arm.CANARY:
             self._slowness.add(backend_s)
         limit_s, timed = self._slowness.limit_s, self._timed.get(arm)
-        if limit_s is None or timed is None or not self._has_cell(bucket):
+        if not self._is_timed or limit_s is None or timed is None or not self._has_cell(bucket):
             return
         if timed.knows(bucket) or not self._is_moment_new(arm):
             return

@@ -11,7 +11,7 @@ from gateway.rollout.evidence.eprocess import combined_log_e, log_e, rate_weight
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import POINTS, Totals
 from gateway.rollout.evidence.windows import Windows
-from gateway.rollout.plan import Arm
+from gateway.rollout.plan import Arm, Step
 from tests.gateway.rollout.evidence.plans import a_plan
 
 STABLE, BASELINE, CANARY = Arm.STABLE, Arm.BASELINE, Arm.CANARY
@@ -182,6 +182,28 @@ def test_the_limit_is_kept_while_too_few_answers_come():
     windows.window()
     windows.answers(CANARY, 1, 0.2)
     assert windows.totals().canary_slow == 1
+
+
+def test_little_traffic_has_a_limit_after_some_windows():
+    windows = Watched()
+    for _ in range(7):
+        windows.answers(BASELINE, 3, 0.01, apart_s=0.1)
+        windows.window()
+    windows.answers(CANARY, 1, 5.0)
+    assert (windows.totals().canary_timed, windows.totals().canary_slow) == (1, 1)
+
+
+@pytest.mark.parametrize(("weight", "timed"), [(500_000, 5), (510_000, 0), (900_000, 0)])
+def test_over_half_of_the_weight_the_canary_has_no_baseline_of_its_size_and_nothing_is_timed(weight, timed):
+    clock = Clock()
+    windows = Windows.of(a_plan(steps=(Step(weight, 600),), weight=weight), clock)
+    for answers in range(25):
+        windows.answered(BASELINE, None, 0.01)
+        clock.pass_s(0.5 if answers < 20 else 0.1)
+    for arm in [CANARY] * 5:
+        windows.answered(arm, None, 3.0)
+        clock.pass_s(0.1)
+    assert (windows.usual_s, windows.totals().canary_timed) == (0.01, timed)
 
 
 def test_answers_that_came_at_once_are_one_proof():
