@@ -80,9 +80,9 @@ def _error_bound(totals: Totals, most: float) -> Gate:
             return Gate(Hold.NO_DATA, f"{told}; to rule out errors in {_percent(most)} of them it needs {needed}")
         told = f"{bad} of the canary's {n} cells have errors: up to {_percent(bound)} may be the truth"
         return Gate(Hold.SUSPICIOUS, f"{told}, and more than {_percent(most)} must be ruled out")
-    if upper_bound(min(n, bad + totals.unchecked), n, _CONFIDENCE) > most:
-        told = f"{totals.unchecked} faults could not be asked of the other version"
-        return Gate(Hold.NO_DATA, f"{told}: if they are the canary's, more than {_percent(most)} of its cells have errors")
+    if upper_bound(min(n, bad + totals.canary_unchecked), n, _CONFIDENCE) > most:
+        told = f"{totals.canary_unchecked} of the canary's faults could not be asked of stable"
+        return Gate(Hold.NO_DATA, f"{told}: if stable has none of them, the canary has errors in more than {_percent(most)}")
     return Gate(Hold.NONE)
 
 

@@ -26,7 +26,7 @@ class Totals(msgspec.Struct, kw_only=True):
     - ``pairs``, ``disagreements``: answers of both versions that were compared, and those that differed.
     - ``canary_callers``, ``other_callers``: the first callers that a worker has seen in a sticky rollout, each once.
       ``workers``: how many workers' sums these are.
-    - ``unchecked``: faults whose second opinion could not be had; ``left_out``: windows that do not count because of that.
+    - ``unchecked``: faults whose second opinion could not be had, of which the canary has ``canary_unchecked``; ``left_out``: windows that do not count because of that.
     - ``error``, ``slow``, ``disagree``: the log weights, of closed windows only.
     """
 
@@ -50,6 +50,7 @@ class Totals(msgspec.Struct, kw_only=True):
     other_callers: int = 0
     workers: int = 0
     unchecked: int = 0
+    canary_unchecked: int = 0
     left_out: int = 0
     error: list[float] = msgspec.field(default_factory=_zeros)
     slow: list[float] = msgspec.field(default_factory=_zeros)

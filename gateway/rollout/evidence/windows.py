@@ -117,6 +117,7 @@ class Windows:
             self._faults += 1
             self._unchecked += 1
             self._sums.unchecked += 1
+            self._sums.canary_unchecked += arm is Arm.CANARY
 
     def skipped(self, arm: Arm, bucket: int | None, backend_s: float | None = None) -> None:
         """Count a request outside of the sample whose faults are checked: nothing is said about errors."""

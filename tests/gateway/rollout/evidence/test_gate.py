@@ -42,7 +42,7 @@ def test_good_evidence_lets_the_weight_rise():
         ({"canary_routed": 700}, 0.0, Hold.SPLIT, "7.22 % of the requests instead of 10 %"),
         ({"canary_routed": 1300}, 0.0, Hold.SPLIT, "12.6 % of the requests instead of 10 %"),
         ({"canary_errors": 60}, 0.0, Hold.SUSPICIOUS, "60 of the canary's 1000 cells have errors"),
-        ({"unchecked": 60}, 0.0, Hold.NO_DATA, "60 faults could not be asked"),
+        ({"unchecked": 60, "canary_unchecked": 60}, 0.0, Hold.NO_DATA, "60 of the canary's faults could not be asked"),
     ],
     ids=["few canary", "few others", "E is 10", "E is huge", "canary lost", "canary preferred", "errors", "unchecked"],
 )
@@ -64,6 +64,10 @@ def test_without_errors_the_gate_says_how_many_cells_it_needs(most_bad, needed):
     assert answer.hold is Hold.NO_DATA
     assert f"it needs {needed}" in answer.reason
     assert gate(totals(canary_cells=needed), 0.0, plan).hold is Hold.NONE
+
+
+def test_stables_faults_in_an_outage_are_not_the_canarys():
+    assert gate(totals(unchecked=2000, canary_unchecked=9), 0.0, a_plan()).hold is Hold.NONE
 
 
 def test_what_a_cache_has_answered_is_no_uneven_split():

@@ -304,6 +304,13 @@ def test_a_window_with_many_unchecked_faults_is_left_out(checked, unchecked, lef
     assert (counted.error == ZEROS) == bool(left_out)
 
 
+def test_the_canarys_unchecked_faults_are_known_apart():
+    windows = Watched()
+    for arm in (STABLE, STABLE, BASELINE, CANARY):
+        windows.unchecked(arm, None)
+    assert (windows.totals().unchecked, windows.totals().canary_unchecked) == (4, 1)
+
+
 def test_fewer_faults_are_checked_after_a_window_that_was_left_out_and_more_again_after_a_good_one():
     windows = Watched()
     shares = []
