@@ -19,14 +19,15 @@ class Totals(msgspec.Struct, kw_only=True):
     """Cells and requests by arm (``stable`` without ``baseline``), and the log weights S_1..8 of each metric.
 
     - ``*_cells``: cells with at least one counted request; ``*_requests``: the requests themselves.
-    - ``canary_routed``, ``other_routed``: requests that were sent to an arm, whatever came of them, and wherever the answer came
-      from. A cache answers other parts of the arms' requests, so that only these show how they are split.
+    - ``canary_routed``, ``other_routed``: requests that were sent to an arm, whatever came of them and whoever answered. A cache
+      answers other parts of the arms' requests, so that only these show how they are split.
     - ``canary_errors``, ``stable_errors``: cells with a request that failed on its own arm and not on the other (baseline's
       count as stable's). ``canary_slow``, ``baseline_slow``: cells with a slow one; ``*_timed``: cells that could be.
     - ``pairs``, ``disagreements``: answers of both versions that were compared, and those that differed.
     - ``canary_callers``, ``other_callers``: the first callers that a worker has seen in a sticky rollout, each once.
       ``workers``: how many workers' sums these are.
-    - ``unchecked``: faults whose second opinion could not be had, of which the canary has ``canary_unchecked``; ``left_out``: windows that do not count because of that.
+    - ``unchecked``: faults whose second opinion could not be had (``canary_unchecked``: of the canary); ``left_out``: windows
+      that do not count because of that.
     - ``error``, ``slow``, ``disagree``: the log weights, of closed windows only.
     """
 

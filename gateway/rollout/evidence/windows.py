@@ -10,13 +10,13 @@ from typing import Final, Self
 
 from gateway.rollout.evidence import eprocess
 from gateway.rollout.evidence.cells import Cells, weighed
+from gateway.rollout.evidence.moments import Moments
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.plan import PER_REQUEST, WHOLE, Arm, Plan
 
 WINDOW_S: Final = 10.0
 _MOST_UNCHECKED: Final = 0.05
-_MOMENT_S: Final = 0.05
 _LEAST_SHARE: Final = 1 / 1024
 # Of a step's callers, the first are enough to see how they are split, and few enough that two seldom have the same bucket.
 _MOST_CALLERS: Final = 2048
@@ -26,10 +26,12 @@ _MOST_TIMED: Final = WHOLE // 2
 class Windows:
     """The counts of one worker and one step. Every call takes the same short time, but for the one that ends a window.
 
-    - Each request is ``routed`` first, and reported once, if its answer is its version's own: ``answered``, ``failed``, ``both_failed``, ``unchecked`` or ``skipped``. ``bucket`` is the
-      caller's, under 65,536; None: the request is a cell of its own.
+    - Each request is ``routed``. What its version says to it is reported once: ``answered``, ``failed``, ``both_failed``,
+      ``unchecked`` or ``skipped``. ``bucket`` is the caller's, under 65,536; None: the request is a cell of its own.
     - The first timed request of a cell says whether the cell is slow: of a caller that asks twenty times, nearly always one is.
       Of an arm's answers within 50 ms only one is timed: they may have waited for the same call, and prove no more than one.
+    - For the same reason only one of the canary's faults within 50 ms is weighed, and one of the baseline's; all are counted.
+      Stable's are all weighed: its calls hold more requests, so one fault for each call would make it look too good.
     - What callers show who stay on their arm is about callers too: one that always sends large requests is always slow. So a
       bucket is slow at most once, and is not at risk afterwards. The same holds for errors, unless a second opinion has shown
       that the other version answers the very same request (``is_paired``).
@@ -63,7 +65,7 @@ class Windows:
         self._requests = dict.fromkeys(Arm, 0)
         self._cells = {arm: Cells() for arm in Arm}
         self._timed = {arm: Cells() for arm in (Arm.CANARY, Arm.BASELINE)}
-        self._moments: dict[Arm, int] = {}
+        self._slow_moments, self._bad_moments = Moments(), Moments()
         self._callers: tuple[set[int], set[int]] = (set(), set())
         self._begin(now())
 
@@ -104,7 +106,8 @@ class Windows:
         """Count a request that failed on its own arm, and not on the other one."""
         if self._enter(arm, bucket):
             self._faults += 1
-            self._cells[arm].spoil(bucket)
+            is_weighed = arm is Arm.STABLE or self._bad_moments.begins(arm, self._now())
+            self._cells[arm].spoil(bucket, is_weighed=is_weighed)
 
     def both_failed(self, arm: Arm, bucket: int | None) -> None:
         """Count a request that failed on both arms: that speaks against neither."""
@@ -192,17 +195,11 @@ class Windows:
         limit_s, timed = self._slowness.limit_s, self._timed.get(arm)
         if not self._is_timed or limit_s is None or timed is None or not self._has_cell(bucket):
             return
-        if timed.knows(bucket) or not self._is_moment_new(arm):
+        if timed.knows(bucket) or not self._slow_moments.begins(arm, self._now()):
             return
         timed.expose(bucket)
         if backend_s > limit_s:
             timed.spoil(bucket)
-
-    def _is_moment_new(self, arm: Arm) -> bool:
-        moment = int(self._now() / _MOMENT_S)
-        is_new = self._moments.get(arm) != moment
-        self._moments[arm] = moment
-        return is_new
 
     def _weigh_errors(self) -> None:
         """A window in which too many faults could not be checked says nothing, and fewer are checked in the next one."""

@@ -8,7 +8,7 @@ from tests.gateway.rollout.live.scene import ON_CANARY, ON_STABLE, Scene, Server
 
 @on_loop
 async def test_with_a_cache_the_split_is_that_of_all_requests():
-    """Ten inputs again and again: each version is asked once for each of them, which is half of the calls and no uneven split."""
+    """Ten inputs again and again: each version is asked once for each, which is half of the calls and no uneven split."""
     scene = Scene(Server(), plan(least_cells=10, most_bad=0.5), cached=True)
     for number in range(1000):
         scene.draw = ON_CANARY if number % 100 < 10 else ON_STABLE
