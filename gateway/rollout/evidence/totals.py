@@ -19,11 +19,12 @@ class Totals(msgspec.Struct, kw_only=True):
     """Cells and requests by arm (``stable`` without ``baseline``), and the log weights S_1..8 of each metric.
 
     - ``*_cells``: cells with at least one counted request; ``*_requests``: the requests themselves.
-    - ``canary_routed``, ``other_routed``: requests that were sent to an arm, whatever came of them and whoever answered. A cache
-      answers other parts of the arms' requests, so that only these show how they are split.
+    - ``canary_routed``, ``other_routed``: requests that were sent to an arm, whatever came of them and whoever answered. Only
+      these show how requests are split: a cache answers more of one arm's than of the other's.
     - ``canary_errors``, ``stable_errors``: cells with a request that failed on its own arm and not on the other (baseline's
       count as stable's). ``canary_slow``, ``baseline_slow``: cells with a slow one; ``*_timed``: cells that could be.
-    - ``pairs``, ``disagreements``: answers of both versions that were compared, and those that differed.
+    - ``pairs``, ``disagreements``: cells in which answers of both versions were compared, and those that differed. A cell is a
+      caller's or, where callers are not known, that of equal inputs.
     - ``canary_callers``, ``other_callers``: the first callers that a worker has seen in a sticky rollout, each once.
       ``workers``: how many workers' sums these are.
     - ``unchecked``: faults whose second opinion could not be had (``canary_unchecked``: of the canary); ``left_out``: windows

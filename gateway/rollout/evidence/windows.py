@@ -35,6 +35,8 @@ class Windows:
     - What callers show who stay on their arm is about callers too: one that always sends large requests is always slow. So a
       bucket is slow at most once, and is not at risk afterwards. The same holds for errors, unless a second opinion has shown
       that the other version answers the very same request (``is_paired``).
+    - Pairs have cells too, which their first comparison in the window decides, and a bucket differs at most once: an input that
+      is sent again, and a caller whose inputs are alike, are no further trials.
     - ``is_sticky``: a request without a bucket was not assigned by chance, and is no cell.
     - ``is_timed``: whether slow answers are looked for. Over half of the weight the baseline is smaller than the canary, whose
       batches would be larger and slower: its callers would wait longer for a version that is no slower.
@@ -61,6 +63,8 @@ class Windows:
         self._slowness: Slowness = Slowness(before._slowness.limit_s if before else None)
         self._spent_errors: set[int] = set(before._spent_errors) if before else set()
         self._spent_slow: set[int] = set(before._spent_slow) if before else set()
+        self._spent_pairs: set[int] = set(before._spent_pairs) if before else set()
+        self._pairs = Cells()
         self._sums = Totals()
         self._requests = dict.fromkeys(Arm, 0)
         self._cells = {arm: Cells() for arm in Arm}
@@ -128,13 +132,11 @@ class Windows:
         self._requests[arm] += 1
         self._time(arm, bucket, backend_s)
 
-    def pair(self, differs: bool) -> None:
-        """Count an answer of stable that was compared with the canary's."""
+    def pair(self, differs: bool, bucket: int | None = None) -> None:
+        """Count an answer of stable that was compared with the canary's. ``bucket``: of the caller, or of the inputs."""
         self.turn()
-        self._pairs += 1
-        self._disagreements += differs
-        self._sums.pairs += 1
-        self._sums.disagreements += differs
+        if self._pairs.expose(bucket) and differs:
+            self._pairs.spoil(bucket)
 
     def is_checked(self, u: float) -> bool:
         """Whether the request with the hash ``u``, in [0, 1), is in the sample whose faults are checked; ask this first."""
@@ -148,7 +150,9 @@ class Windows:
             return
         self._weigh_errors()
         self._weigh("slow", weighed(self._timed[Arm.CANARY], [self._timed[Arm.BASELINE]], self._slow_ratio, self._spent_slow))
-        self._weigh("disagree", eprocess.rate_weights(self._disagreements, self._pairs, self._most_disagreement))
+        pairs, differing = self._pairs.at_risk(self._spent_pairs)
+        self._weigh("disagree", eprocess.rate_weights(differing, pairs, self._most_disagreement))
+        self._spent_pairs.update(self._pairs.bad_buckets)
         self._spent_slow.update(*(cells.bad_buckets for cells in self._timed.values()))
         self._slowness.turn()
         self._begin(now)
@@ -163,6 +167,7 @@ class Windows:
         for arm, timed in self._timed.items():
             setattr(copy, f"{arm}_timed", timed.exposed)
             setattr(copy, f"{arm}_slow", timed.bad)
+        copy.pairs, copy.disagreements = self._pairs.exposed, self._pairs.bad
         copy.canary_errors = self._cells[Arm.CANARY].bad
         copy.stable_errors = self._cells[Arm.STABLE].bad + self._cells[Arm.BASELINE].bad
         copy.canary_callers, copy.other_callers = map(len, self._callers)
@@ -171,8 +176,8 @@ class Windows:
 
     def _begin(self, now: float) -> None:
         self._began = now
-        self._faults = self._unchecked = self._pairs = self._disagreements = 0
-        for cells in (*self._cells.values(), *self._timed.values()):
+        self._faults = self._unchecked = 0
+        for cells in (*self._cells.values(), *self._timed.values(), self._pairs):
             cells.clear()
 
     def _enter(self, arm: Arm, bucket: int | None) -> bool:

@@ -144,6 +144,38 @@ def test_pairs_are_weighed_as_a_rate():
     assert log_e(windows.totals().disagree) == pytest.approx(log_e(expected))
 
 
+def test_an_input_that_differs_is_one_trial_however_often_it_is_sent():
+    windows = Watched()
+    for _ in range(5):
+        for _ in range(30):
+            windows.pair(True, 7)
+        windows.window()
+    counted = windows.totals()
+    assert (counted.pairs, counted.disagreements) == (5, 5)
+    assert counted.disagree[:6] == pytest.approx(rate_weights(1, 1, 0.01)[:6])
+    assert combined_log_e(counted.error, counted.slow, counted.disagree) < math.log(10)
+    after = Watched(windows.clock, before=windows)
+    after.pair(True, 7)
+    after.window()
+    assert after.totals().disagree == ZEROS
+
+
+def test_the_first_comparison_of_a_cell_decides_it():
+    windows = Watched()
+    for differs, bucket in ((False, 1), (True, 1), (True, 2), (False, 2)):
+        windows.pair(differs, bucket)
+    assert (windows.totals().pairs, windows.totals().disagreements) == (2, 1)
+
+
+def test_of_many_inputs_that_differ_each_is_a_trial():
+    windows = Watched()
+    for bucket in range(4):
+        windows.pair(True, bucket)
+    windows.window()
+    sums = windows.totals()
+    assert combined_log_e(sums.error, sums.slow, sums.disagree) >= rollback_at(0.01)
+
+
 def with_a_limit(**values):
     """Windows after one in which stable's answers took 1 to 100 ms."""
     windows = Watched(**values)
