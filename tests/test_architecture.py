@@ -113,6 +113,7 @@ MAY_IMPORT = {
     "gateway.rollout.live": {
         "gateway.access.limits",
         "gateway.inference",
+        "gateway.inference.caching.key",  # by which inputs are equal
         "gateway.inference.predictor",
         *ROLLOUT,
         *LEAVES,

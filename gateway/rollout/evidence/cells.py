@@ -23,7 +23,8 @@ class Cells:
         """Begin a window: the cells of the last one are over."""
         self._exposed: set[int] = set()
         self._bad: set[int] = set()
-        self._single = self._single_bad = 0
+        self._weighed: set[int] = set()
+        self._single = self._single_weighed = 0
 
     def knows(self, bucket: int | None) -> bool:
         """Whether the bucket's cell in the open window is exposed already."""
@@ -40,26 +41,27 @@ class Cells:
         self.exposed += 1
         return True
 
-    def spoil(self, bucket: int | None) -> None:
-        """Count the cell of a request, which has been exposed, as bad."""
+    def spoil(self, bucket: int | None, *, is_weighed: bool = True) -> None:
+        """Count the cell of a request, which has been exposed, as bad; ``is_weighed``: also as a bad one that is at risk."""
         if bucket is None:
-            self._single_bad += 1
-        elif bucket in self._bad:
+            self._single_weighed += is_weighed
+            self.bad += 1
             return
-        else:
-            self._bad.add(bucket)
-        self.bad += 1
+        if is_weighed:
+            self._weighed.add(bucket)
+        self.bad += bucket not in self._bad
+        self._bad.add(bucket)
 
     def at_risk(self, spent: Set[int]) -> tuple[int, int]:
-        """How many cells of the open window were exposed, and how many were bad; not those of ``spent`` buckets."""
+        """How many cells of the open window were exposed, and how many bad ones are weighed; not those of ``spent`` buckets."""
         if not spent:
-            return self._single + len(self._exposed), self._single_bad + len(self._bad)
-        return self._single + len(self._exposed - spent), self._single_bad + len(self._bad - spent)
+            return self._single + len(self._exposed), self._single_weighed + len(self._weighed)
+        return self._single + len(self._exposed - spent), self._single_weighed + len(self._weighed - spent)
 
     @property
     def bad_buckets(self) -> Set[int]:
-        """The buckets of the open window's bad cells."""
-        return self._bad
+        """The buckets of the open window's bad cells that are weighed."""
+        return self._weighed
 
 
 def weighed(canary: Cells, others: Iterable[Cells], ratio: float, spent: Set[int]) -> list[float]:

@@ -59,7 +59,7 @@ def _missing_data(totals: Totals, plan: Plan) -> str:
 def _uneven_split(totals: Totals, plan: Plan) -> str:
     """Callers of one worker only once, since they come again; of several workers, a caller may have been seen by each."""
     if plan.mode == PER_REQUEST:
-        what, canary, others = "requests", totals.canary_requests, totals.baseline_requests + totals.stable_requests
+        what, canary, others = "requests", totals.canary_routed, totals.other_routed
     else:
         seen_by = max(1, totals.workers)
         what, canary, others = "callers", totals.canary_callers // seen_by, totals.other_callers // seen_by
@@ -80,9 +80,9 @@ def _error_bound(totals: Totals, most: float) -> Gate:
             return Gate(Hold.NO_DATA, f"{told}; to rule out errors in {_percent(most)} of them it needs {needed}")
         told = f"{bad} of the canary's {n} cells have errors: up to {_percent(bound)} may be the truth"
         return Gate(Hold.SUSPICIOUS, f"{told}, and more than {_percent(most)} must be ruled out")
-    if upper_bound(min(n, bad + totals.unchecked), n, _CONFIDENCE) > most:
-        told = f"{totals.unchecked} faults could not be asked of the other version"
-        return Gate(Hold.NO_DATA, f"{told}: if they are the canary's, more than {_percent(most)} of its cells have errors")
+    if upper_bound(min(n, bad + totals.canary_unchecked), n, _CONFIDENCE) > most:
+        told = f"{totals.canary_unchecked} of the canary's faults could not be asked of stable"
+        return Gate(Hold.NO_DATA, f"{told}: if stable has none of them, the canary has errors in more than {_percent(most)}")
     return Gate(Hold.NONE)
 
 

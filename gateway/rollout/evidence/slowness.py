@@ -1,4 +1,6 @@
-"""From which time on the model server's answer is slow: stable's 95th percentile of the window before, then frozen."""
+"""From which time on the model server's answer is slow: stable's 95th percentile of the window before, then frozen.
+
+Where a window has too few answers, it is that of as many windows as have enough."""
 
 import math
 from typing import Final
@@ -30,7 +32,11 @@ class Slowness:
         self._seen += 1
 
     def turn(self) -> None:
-        """End the window: its percentile is the next one's limit. With too few answers the limit stays as it is."""
-        if len(self._times_s) >= _LEAST:
-            self.limit_s = sorted(self._times_s)[math.ceil(_PART * len(self._times_s)) - 1]
+        """End the window: its percentile is the next one's limit.
+
+        With too few answers the limit stays as it is, and they are kept: little traffic has enough of them some windows later.
+        """
+        if len(self._times_s) < _LEAST:
+            return
+        self.limit_s = sorted(self._times_s)[math.ceil(_PART * len(self._times_s)) - 1]
         self._clear()

@@ -19,9 +19,10 @@ class Exposure:
 
     @classmethod
     def of(cls, running: Running, place: Place) -> "Exposure":
-        """The exposure of a request whose outcome is not known yet."""
+        """The exposure of a request whose outcome is not known yet; that it goes to its arm is counted at once."""
         if not running.is_counted:
             return cls(None, place, is_checked=True)
+        running.windows.routed(*place)
         is_checked = not running.asks_other or running.windows.is_checked(running.draw())
         return cls(running.windows, place, is_checked)
 

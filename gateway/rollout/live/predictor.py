@@ -71,7 +71,8 @@ class RolloutPredictor:
         is_stables = prediction.version == running.plan.stable and trace.cache not in NOT_CALLED
         if is_stables and isinstance(inputs, Mapping) and running.draw() < running.shadow:
             request_id = "" if trace.sender is None else trace.sender.id
-            self._shadow.offer(Shadowed(running, request_id, prediction, inputs, outputs, budget_s))
+            caller = running.caller(trace.sender)
+            self._shadow.offer(Shadowed(running, request_id, prediction, inputs, outputs, budget_s, caller))
 
     async def _check(
         self, running: Running, trace: Trace, outputs: tuple[str, ...], model: ModelRef, deadline: Deadline

@@ -72,6 +72,11 @@ class Running:
         spot = routing.bucket(self.plan.salt, key)
         return Place(routing.arm_of(routing.position(spot), weight), routing.cell_of(spot))
 
+    def caller(self, sender: Sender | None) -> int | None:
+        """The cell of the caller, whatever the weight is; None: the caller is not known, or not asked for by this rollout."""
+        key = self._key_of(sender) if self._key_of is not None and sender is not None else None
+        return routing.cell_of(routing.bucket(self.plan.salt, key)) if key else None
+
     def ref(self, arm: Arm) -> ModelRef:
         """The version that answers the requests of ``arm``, in a lane of the arm's own."""
         return self._refs[arm]

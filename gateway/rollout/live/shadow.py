@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
 from gateway.inference.backend import Backend
+from gateway.inference.caching.key import tensors_key
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import signature_of
 from gateway.inference.signature import Prediction, Tensors
@@ -30,6 +31,7 @@ MOST_WAITING: Final = 64
 MOST_BYTES: Final = 32 * 2**20
 _LARGE_BYTES: Final = 65_536  # to compare more of them would hold up the event loop
 _LONGEST_TEXT: Final = 200
+_CELLS: Final = 65_536
 
 # These say nothing about what the canary would have answered. After any other error, it answers what stable does not.
 _UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted, NotFound)
@@ -48,7 +50,10 @@ class Result(StrEnum):
 
 
 class Shadowed(NamedTuple):
-    """A request that stable has answered with ``stable``. ``outputs``: the wanted ones (none: all)."""
+    """A request that stable has answered with ``stable``. ``outputs``: the wanted ones (none: all).
+
+    ``cell``: the caller's; None: equal inputs are a cell.
+    """
 
     running: Running
     request_id: str
@@ -56,6 +61,12 @@ class Shadowed(NamedTuple):
     inputs: Tensors
     outputs: tuple[str, ...]
     budget_s: float
+    cell: int | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes long to read all of its tensors."""
+        return self.size > _LARGE_BYTES
 
     @property
     def size(self) -> int:
@@ -117,7 +128,10 @@ class Shadow:
         finally:
             self._bytes -= request.size
         if result is not Result.UNANSWERED:
-            request.running.windows.pair(result is not Result.SAME)
+            cell = request.cell
+            if cell is None:
+                cell = await asyncio.to_thread(_cell_of, request.inputs) if request.is_large else _cell_of(request.inputs)
+            request.running.windows.pair(result is not Result.SAME, cell)
         _count(request, result)
 
     async def _compared(self, request: Shadowed) -> Result:
@@ -126,7 +140,7 @@ class Shadow:
         signature = signature_of(await self._catalog.served(model, deadline), request.stable.signature)
         canary = await self._backend.predict(model, signature, request.inputs, request.outputs, deadline)
         both = (request.stable.outputs, canary.outputs, request.running.plan.tolerances)
-        found = await asyncio.to_thread(compare, *both) if request.size > _LARGE_BYTES else compare(*both)
+        found = await asyncio.to_thread(compare, *both) if request.is_large else compare(*both)
         if found is None:
             return Result.SAME
         self._keep(request, dataclasses.asdict(found))
@@ -136,6 +150,10 @@ class Shadow:
         plan = request.running.plan
         about = {"request_id": request.request_id, "step": plan.step, "signature": request.stable.signature}
         self._keep_sample(plan.id, about | found)
+
+
+def _cell_of(inputs: Tensors) -> int:
+    return hash(tensors_key(inputs)) % _CELLS
 
 
 def _count(request: Shadowed, result: Result) -> None:

@@ -55,6 +55,8 @@ def sound(cells: int = 400, share: float = 0.01) -> Totals:
         canary_requests=canary,
         baseline_requests=cells,
         stable_requests=others - cells,
+        canary_routed=canary,
+        other_routed=others,
     )
 
 

@@ -19,6 +19,8 @@ GOOD = {
     "canary_requests": 1000,
     "baseline_requests": 1000,
     "stable_requests": 8000,
+    "canary_routed": 1000,
+    "other_routed": 9000,
 }
 
 
@@ -37,10 +39,10 @@ def test_good_evidence_lets_the_weight_rise():
         ({"baseline_cells": 100, "stable_cells": 99}, 0.0, Hold.NO_DATA, "stable has 199 cells"),
         ({}, SUSPICIOUS, Hold.SUSPICIOUS, "E = 10"),
         ({}, 5000.0, Hold.SUSPICIOUS, "less than 10"),
-        ({"canary_requests": 700}, 0.0, Hold.SPLIT, "7.22 % of the requests instead of 10 %"),
-        ({"canary_requests": 1300}, 0.0, Hold.SPLIT, "12.6 % of the requests instead of 10 %"),
+        ({"canary_routed": 700}, 0.0, Hold.SPLIT, "7.22 % of the requests instead of 10 %"),
+        ({"canary_routed": 1300}, 0.0, Hold.SPLIT, "12.6 % of the requests instead of 10 %"),
         ({"canary_errors": 60}, 0.0, Hold.SUSPICIOUS, "60 of the canary's 1000 cells have errors"),
-        ({"unchecked": 60}, 0.0, Hold.NO_DATA, "60 faults could not be asked"),
+        ({"unchecked": 60, "canary_unchecked": 60}, 0.0, Hold.NO_DATA, "60 of the canary's faults could not be asked"),
     ],
     ids=["few canary", "few others", "E is 10", "E is huge", "canary lost", "canary preferred", "errors", "unchecked"],
 )
@@ -52,7 +54,7 @@ def test_the_gate_holds_and_says_why(values, log_e, hold, words):
 
 def test_what_is_missing_comes_before_what_is_suspicious():
     assert gate(totals(canary_cells=10, canary_errors=10), 100.0, a_plan()).hold is Hold.NO_DATA
-    assert gate(totals(canary_requests=700), 100.0, a_plan()).hold is Hold.SUSPICIOUS
+    assert gate(totals(canary_routed=700), 100.0, a_plan()).hold is Hold.SUSPICIOUS
 
 
 @pytest.mark.parametrize(("most_bad", "needed"), [(0.05, 59), (0.01, 299), (0.005, 598), (0.001, 2995)])
@@ -64,9 +66,19 @@ def test_without_errors_the_gate_says_how_many_cells_it_needs(most_bad, needed):
     assert gate(totals(canary_cells=needed), 0.0, plan).hold is Hold.NONE
 
 
+def test_stables_faults_in_an_outage_are_not_the_canarys():
+    assert gate(totals(unchecked=2000, canary_unchecked=9), 0.0, a_plan()).hold is Hold.NONE
+
+
+def test_what_a_cache_has_answered_is_no_uneven_split():
+    """Of ten hot inputs each arm asks for as many: stable's other requests are answered by the cache."""
+    hot = totals(canary_cells=400, baseline_cells=60, stable_cells=420, canary_requests=400, stable_requests=420)
+    assert gate(hot, 0.0, a_plan()).hold is Hold.NONE
+
+
 def test_a_sticky_rollout_counts_callers_and_not_how_often_they_ask():
     sticky = a_plan(mode="key")
-    assert gate(totals(canary_callers=2, other_callers=8, canary_requests=2000), 0.0, sticky).hold is Hold.NONE
+    assert gate(totals(canary_callers=2, other_callers=8, canary_routed=2000), 0.0, sticky).hold is Hold.NONE
     answer = gate(totals(canary_callers=300, other_callers=700), 0.0, sticky)
     assert answer.hold is Hold.SPLIT
     assert "30 % of the callers instead of 10 %" in answer.reason

@@ -11,7 +11,7 @@ from gateway.rollout.evidence.eprocess import combined_log_e, log_e, rate_weight
 from gateway.rollout.evidence.slowness import Slowness
 from gateway.rollout.evidence.totals import POINTS, Totals
 from gateway.rollout.evidence.windows import Windows
-from gateway.rollout.plan import Arm
+from gateway.rollout.plan import Arm, Step
 from tests.gateway.rollout.evidence.plans import a_plan
 
 STABLE, BASELINE, CANARY = Arm.STABLE, Arm.BASELINE, Arm.CANARY
@@ -56,6 +56,14 @@ def test_each_request_without_a_bucket_is_a_cell():
     assert (counted.canary_requests, counted.baseline_requests, counted.stable_requests) == (3, 2, 5)
 
 
+def test_a_request_is_routed_before_its_outcome_and_is_no_cell_yet():
+    windows = Watched()
+    for arm in (CANARY, BASELINE, STABLE, STABLE):
+        windows.routed(arm, None)
+    counted = windows.totals()
+    assert (counted.canary_routed, counted.other_routed, counted.canary_cells, counted.stable_requests) == (1, 3, 0, 0)
+
+
 def test_a_caller_is_one_cell_in_a_window_and_bad_once_however_often_it_asks():
     windows = Watched()
     for _ in range(1000):
@@ -74,7 +82,8 @@ def test_counts_hold_the_open_window_and_weights_do_not():
     windows.answers(STABLE, 27)
     for _ in range(3):
         windows.failed(CANARY, None)
-    windows.clock.pass_s(9.9)
+        windows.clock.pass_s(0.1)
+    windows.clock.pass_s(9.6)
     assert windows.totals().canary_errors == 3
     assert windows.totals().error == ZEROS
     windows.clock.pass_s(0.1)
@@ -135,6 +144,38 @@ def test_pairs_are_weighed_as_a_rate():
     assert log_e(windows.totals().disagree) == pytest.approx(log_e(expected))
 
 
+def test_an_input_that_differs_is_one_trial_however_often_it_is_sent():
+    windows = Watched()
+    for _ in range(5):
+        for _ in range(30):
+            windows.pair(True, 7)
+        windows.window()
+    counted = windows.totals()
+    assert (counted.pairs, counted.disagreements) == (5, 5)
+    assert counted.disagree[:6] == pytest.approx(rate_weights(1, 1, 0.01)[:6])
+    assert combined_log_e(counted.error, counted.slow, counted.disagree) < math.log(10)
+    after = Watched(windows.clock, before=windows)
+    after.pair(True, 7)
+    after.window()
+    assert after.totals().disagree == ZEROS
+
+
+def test_the_first_comparison_of_a_cell_decides_it():
+    windows = Watched()
+    for differs, bucket in ((False, 1), (True, 1), (True, 2), (False, 2)):
+        windows.pair(differs, bucket)
+    assert (windows.totals().pairs, windows.totals().disagreements) == (2, 1)
+
+
+def test_of_many_inputs_that_differ_each_is_a_trial():
+    windows = Watched()
+    for bucket in range(4):
+        windows.pair(True, bucket)
+    windows.window()
+    sums = windows.totals()
+    assert combined_log_e(sums.error, sums.slow, sums.disagree) >= rollback_at(0.01)
+
+
 def with_a_limit(**values):
     """Windows after one in which stable's answers took 1 to 100 ms."""
     windows = Watched(**values)
@@ -174,6 +215,28 @@ def test_the_limit_is_kept_while_too_few_answers_come():
     windows.window()
     windows.answers(CANARY, 1, 0.2)
     assert windows.totals().canary_slow == 1
+
+
+def test_little_traffic_has_a_limit_after_some_windows():
+    windows = Watched()
+    for _ in range(7):
+        windows.answers(BASELINE, 3, 0.01, apart_s=0.1)
+        windows.window()
+    windows.answers(CANARY, 1, 5.0)
+    assert (windows.totals().canary_timed, windows.totals().canary_slow) == (1, 1)
+
+
+@pytest.mark.parametrize(("weight", "timed"), [(500_000, 5), (510_000, 0), (900_000, 0)])
+def test_over_half_of_the_weight_the_canary_has_no_baseline_of_its_size_and_nothing_is_timed(weight, timed):
+    clock = Clock()
+    windows = Windows.of(a_plan(steps=(Step(weight, 600),), weight=weight), clock)
+    for answers in range(25):
+        windows.answered(BASELINE, None, 0.01)
+        clock.pass_s(0.5 if answers < 20 else 0.1)
+    for arm in [CANARY] * 5:
+        windows.answered(arm, None, 3.0)
+        clock.pass_s(0.1)
+    assert (windows.usual_s, windows.totals().canary_timed) == (0.01, timed)
 
 
 def test_answers_that_came_at_once_are_one_proof():
@@ -243,7 +306,7 @@ def test_callers_are_counted_once_in_a_step():
     windows = Watched()
     for _ in range(3):
         for bucket in range(50):
-            windows.answered(CANARY if bucket < 5 else STABLE, bucket, 0.01)
+            windows.routed(CANARY if bucket < 5 else STABLE, bucket)
         windows.window()
     counted = windows.totals()
     assert (counted.canary_callers, counted.other_callers, counted.workers) == (5, 45, 1)
@@ -252,7 +315,7 @@ def test_callers_are_counted_once_in_a_step():
 def test_of_very_many_callers_the_first_are_counted():
     windows = Watched()
     for bucket in range(10_000):
-        windows.answered(CANARY if bucket % 4 == 0 else STABLE, bucket, 0.01)
+        windows.routed(CANARY if bucket % 4 == 0 else STABLE, bucket)
     assert (windows.totals().canary_callers, windows.totals().other_callers) == (512, 1536)
 
 
@@ -272,6 +335,13 @@ def test_a_window_with_many_unchecked_faults_is_left_out(checked, unchecked, lef
     counted = windows.totals()
     assert (counted.left_out, counted.unchecked, counted.canary_errors) == (left_out, unchecked, checked)
     assert (counted.error == ZEROS) == bool(left_out)
+
+
+def test_the_canarys_unchecked_faults_are_known_apart():
+    windows = Watched()
+    for arm in (STABLE, STABLE, BASELINE, CANARY):
+        windows.unchecked(arm, None)
+    assert (windows.totals().unchecked, windows.totals().canary_unchecked) == (4, 1)
 
 
 def test_fewer_faults_are_checked_after_a_window_that_was_left_out_and_more_again_after_a_good_one():

@@ -40,10 +40,10 @@ def results(result: str) -> float:
     return metric("gateway_rollout_shadow_total", result=result)
 
 
-async def outcome(scene: Scene, result: str) -> None:
+async def outcome(scene: Scene, result: str, **request) -> None:
     """One request, whose shadow comes to ``result``."""
     before = results(result)
-    await scene.predict()
+    await scene.predict(**request)
     await until(lambda: results(result) == before + 1)
 
 
@@ -108,7 +108,7 @@ async def test_the_answer_is_there_before_the_shadow_begins_and_does_not_wait_fo
     await scene.predict()
     assert scene.server.asked == [(STABLE, "")]
     await until(lambda: gate.waiting)
-    await scene.predict()
+    await scene.predict(value=2.0)
     gate.open.set()
     await until(lambda: scene.totals().pairs == 2)
 
@@ -118,8 +118,8 @@ async def test_few_calls_are_made_at_a_time_few_requests_wait_and_the_others_are
     scene = shadowed()
     gate = scene.server.acts[CANARY] = Gate()
     before = results("dropped")
-    for _ in range(100):
-        await scene.predict()
+    for number in range(100):
+        await scene.predict(value=float(number))
         await asyncio.sleep(0)  # the shadow may begin
     assert gate.waiting == shadow.MOST_CALLS
     assert results("dropped") - before == 100 - shadow.MOST_CALLS - shadow.MOST_WAITING
@@ -176,6 +176,28 @@ async def test_an_answer_from_the_cache_is_compared_once():
     await scene.predict()
     await asyncio.sleep(0)
     assert scene.totals().pairs == 1
+
+
+@on_loop
+async def test_equal_inputs_are_one_pair_and_differ_once():
+    scene = shadowed()
+    scene.server.acts[CANARY] = answers(lambda array: -array)
+    for value in (1.0, 1.0, 1.0, 2.0):
+        await outcome(scene, "different", value=value)
+    assert (scene.totals().pairs, scene.totals().disagreements) == (2, 2)
+
+
+@pytest.mark.parametrize("weight", [0, 100_000])
+@on_loop
+async def test_a_caller_is_one_pair_in_a_sticky_rollout(weight):
+    scene = shadowed(mode="header:x-user", weight=weight)
+    placed = scene.rollouts.of("m")
+    callers = [str(number) for number in range(50)]
+    on_stable = [one for one in callers if placed.place(scene.trace(**{"x-user": one}).sender).arm != "canary"][:3]
+    for caller in on_stable:
+        for value in (1.0, 2.0):
+            await outcome(scene, "same", value=value, **{"x-user": caller})
+    assert scene.totals().pairs == 3
 
 
 @on_loop
