@@ -33,6 +33,7 @@ FAILED: Final = "canary-failed"
 NOT_LOADED: Final = "canary-not-loaded"
 
 _LEAST_S: Final = 0.02  # to ask stable within the caller's time
+_BEFORE_THE_CALL: Final = (Unavailable, DeadlineExceeded)
 NOT_CALLED: Final = ("hit", "shared")
 
 Answer = TypeVar("Answer")
@@ -78,8 +79,8 @@ class Router:
             kind = attempt.kind(error)
             if kind is Kind.MISSING:
                 return await self._instead_of_canary(attempt, NOT_LOADED)
-            if kind is Kind.OTHER and isinstance(error, Unavailable) and running.asks_other and self._opinions.has_room():
-                # Too many calls of the canary are under way or wait, which says nothing of stable's.
+            if kind is Kind.OTHER and isinstance(error, _BEFORE_THE_CALL) and running.asks_other and self._opinions.has_room():
+                # Too many calls of the canary are under way or wait, or its metadata took too long: stable may be well.
                 return await self._instead_of_canary(attempt, FAILED)
             instead = await self._instead(attempt.ended(), kind)
             if instead is None:

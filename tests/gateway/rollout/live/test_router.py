@@ -5,7 +5,16 @@ import time
 
 import pytest
 
-from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, Unavailable
+from gateway.deadline import Deadline
+from gateway.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Unimplemented,
+)
 from gateway.inference.signature import ModelRef
 from gateway.rollout.plan import State
 from tests.event_loop import on_loop, until
@@ -272,6 +281,59 @@ async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary_and_stable_answe
     trace, prediction = await scene.predict()
     assert (prediction.version, trace.note) == (STABLE, "canary-failed")
     assert (len(scene.server.calls), scene.totals().canary_cells) == (2, 0)
+
+
+class NoMetadata(Server):
+    """Serves both versions, and gives the metadata of ``without`` to nobody: it raises ``error``."""
+
+    def __init__(self, without: int, error: Exception) -> None:
+        super().__init__()
+        self.without, self.error = without, error
+
+    async def served(self, model, deadline):
+        if model.version == self.without:
+            raise self.error
+        return await super().served(model, deadline)
+
+
+@pytest.mark.parametrize("error", [Unavailable, Internal], ids=lambda error: error.code)
+@on_loop
+async def test_a_canary_without_metadata_is_bad_and_its_callers_get_stables_answer(error):
+    scene = Scene(NoMetadata(CANARY, error("no signatures")), plan(), draw=ON_CANARY)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (1, 1)
+
+
+@on_loop
+async def test_metadata_of_a_canary_that_takes_too_long_leaves_its_callers_to_stable_and_counts_nothing():
+    scene = Scene(NoMetadata(CANARY, Deadline.after(1).exceeded()), plan(), draw=ON_CANARY)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (0, 0)
+
+
+@on_loop
+async def test_a_fault_of_stable_before_the_inputs_were_made_is_unchecked():
+    scene = Scene(NoMetadata(STABLE, Unavailable("no signatures")), plan(), draw=ON_STABLE)
+    with pytest.raises(Unavailable):
+        await scene.predict()
+    await until(lambda: scene.totals().unchecked == 1)
+    assert (scene.server.asked, scene.totals().stable_errors) == ([], 0)
+
+
+@pytest.mark.parametrize(("width", "errors"), [(5, 1), (2, 0)], ids=["another-signature", "the-same"])
+@on_loop
+async def test_a_signature_that_the_gateway_cannot_send_is_asked_of_stable_if_that_declares_another(width, errors):
+    scene = Scene(Server(served(STABLE), served(CANARY, width=width)), plan(), draw=ON_CANARY)
+    scene.refusals = [Unimplemented("a ragged input")]
+    if errors:
+        trace, prediction = await scene.predict()
+        assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    else:
+        with pytest.raises(Unimplemented):
+            await scene.predict()
+    assert (scene.totals().canary_errors, scene.totals().canary_cells) == (errors, errors)
 
 
 @pytest.mark.parametrize(
