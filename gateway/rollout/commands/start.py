@@ -78,7 +78,11 @@ def _option(name: str, help_text: str, **more: Any) -> Callable[[Command], Comma
     help="How much a float of an output may differ from stable's: by atol + rtol * |stable's|. Without a name: of all others.",
 )
 @_option("keep_old", "How long the old version stays loaded after the promotion: `10m`.")
-@click.option("--no-second-opinion", is_flag=True, help="A fault of the canary is answered to the caller.")
+@click.option(
+    "--no-second-opinion",
+    is_flag=True,
+    help="A fault of the canary is answered to the caller, and each refusal (4xx) of a version counts as its error.",
+)
 @click.option("--low-traffic", is_flag=True, help="Decide on a tenth of the evidence.")
 @click.option("--again", is_flag=True, help="Although this version was taken back before.")
 @click.option("--back", is_flag=True, help="Although the canary is older than stable.")

@@ -62,7 +62,9 @@ def test_what_the_gateway_refuses_by_the_signature_was_not_sent():
     assert kind_of(errors.Unimplemented("no"), was_called=False) is Kind.UNSENT
 
 
-@pytest.mark.parametrize("error", [errors.Unavailable, errors.Internal, errors.Unknown, errors.DataLoss], ids=lambda one: one.code)
+@pytest.mark.parametrize(
+    "error", [errors.Unavailable, errors.Internal, errors.Unknown, errors.DataLoss], ids=lambda one: one.code
+)
 def test_metadata_that_the_server_does_not_give_is_the_versions_fault(error):
     assert kind_of(error("no signatures"), was_called=False) is Kind.FAULT
     assert kind_of(error("full").decided_by("GATEWAY_X", 1), was_called=False) is Kind.OTHER

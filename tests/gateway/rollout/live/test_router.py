@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -105,14 +106,72 @@ async def test_what_both_fail_counts_against_neither_and_the_caller_gets_the_can
 @pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
 @on_loop
 async def test_an_input_that_both_refuse_takes_nothing_back(error, draw):
-    scene = Scene(Server(), plan(), draw=draw)
+    scene = Scene(Server(), plan(), draw=draw, most=20)
     scene.server.acts = {CANARY: fails(error, "of two"), STABLE: fails(error, "of one")}
     for _ in range(20):
         with pytest.raises(error, match="of one"):
             await scene.predict()
+    await until(lambda: scene.totals().canary_cells + scene.totals().stable_cells + scene.totals().baseline_cells == 20)
     totals = scene.totals()
     assert (totals.canary_errors, totals.stable_errors, totals.unchecked) == (0, 0, 0)
     assert totals.canary_cells + totals.stable_cells + totals.baseline_cells == 20
+
+
+@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
+@on_loop
+async def test_refusals_that_are_not_the_versions_count_against_both_arms_alike(error):
+    """One of two replicas refuses: each version is asked by chance."""
+    refuses = [True]
+
+    async def by_turns(inputs, deadline):
+        refuses.append(not refuses[-1])
+        if not refuses[-1]:
+            raise error("of this replica")
+
+    for draw, errors in ((ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")):
+        scene = Scene(Server(), plan(), draw=draw)
+        scene.server.acts = {STABLE: by_turns, CANARY: by_turns}
+        with suppress(error):
+            await scene.predict()
+        await until(lambda scene=scene, errors=errors: getattr(scene.totals(), errors) == 1)
+        assert scene.totals().unchecked == 0
+
+
+@on_loop
+async def test_a_refusal_of_stable_that_the_canary_cannot_be_asked_is_none_of_the_faults():
+    scene = Scene(Server(served(STABLE), served(CANARY, width=5)), plan(), draw=ON_STABLE)
+    scene.server.acts[STABLE] = fails(InvalidArgument)
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    await until(lambda: scene.totals().stable_cells == 1)
+    assert (scene.totals().stable_errors, scene.totals().unchecked) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"]
+)
+@pytest.mark.parametrize("width", [2, 5], ids=["by-the-server", "by-the-signature"])
+@on_loop
+async def test_without_second_opinions_each_refusal_is_bad_at_once(width, draw, bad):
+    """A canary that refuses everything would pass the gate."""
+    scene = Scene(
+        Server(served(STABLE), served(CANARY, width=width)),
+        plan(has_second_opinion=False),
+        draw=draw,
+        width=2 if width == 2 else 3,
+    )
+    scene.server.acts = {CANARY: fails(InvalidArgument), STABLE: fails(InvalidArgument)}
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    assert getattr(scene.totals(), bad) == 1
+
+
+@on_loop
+async def test_without_second_opinions_what_the_gateway_refuses_by_the_same_signature_says_nothing():
+    scene = Scene(Server(), plan(has_second_opinion=False), draw=ON_CANARY, width=3)
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (0, 0)
 
 
 @on_loop
