@@ -25,6 +25,7 @@ class Totals(msgspec.Struct, kw_only=True):
     - ``canary_callers``, ``other_callers``: the first callers that a worker has seen in a sticky rollout, each once.
       ``workers``: how many workers' sums these are.
     - ``unchecked``: faults whose second opinion could not be had; ``left_out``: windows that do not count because of that.
+    - ``alone_asked``, ``alone_failed``: requests after the promotion, and those of them that stable has answered.
     - ``error``, ``slow``, ``disagree``: the log weights, of closed windows only.
     """
 
@@ -47,6 +48,8 @@ class Totals(msgspec.Struct, kw_only=True):
     workers: int = 0
     unchecked: int = 0
     left_out: int = 0
+    alone_asked: int = 0
+    alone_failed: int = 0
     error: list[float] = msgspec.field(default_factory=_zeros)
     slow: list[float] = msgspec.field(default_factory=_zeros)
     disagree: list[float] = msgspec.field(default_factory=_zeros)

@@ -118,6 +118,11 @@ class Windows:
         self._sums.pairs += 1
         self._sums.disagreements += differs
 
+    def alone(self, *, has_failed: bool) -> None:
+        """Count a request after the promotion; ``has_failed``: stable has answered it, since the canary failed."""
+        self._sums.alone_asked += 1
+        self._sums.alone_failed += has_failed
+
     def is_checked(self, u: float) -> bool:
         """Whether the request with the hash ``u``, in [0, 1), is in the sample whose faults are checked; ask this first."""
         self.turn()

@@ -118,7 +118,9 @@ class Router:
     async def _instead_of_canary(self, attempt: "_Attempt[Answer]", note: str) -> Answer:
         """What stable answers to a request that the canary was not asked. It is no evidence."""
         attempt.question.trace.note = note
-        return await self._by_stable(attempt.uncounted(), Arm.STABLE)
+        answer = await self._by_stable(attempt.uncounted(), Arm.STABLE)
+        attempt.exposure.replaced()
+        return answer
 
     async def _instead(self, attempt: "_Attempt[Answer]", kind: Kind) -> tuple[Answer] | None:
         """What stable answers to a request that the canary has failed or refused; None: the canary's error stands.

@@ -471,6 +471,50 @@ async def test_after_the_promotion_stable_still_answers_for_a_canary_that_fails(
     assert scene.totals().canary_cells == 0
 
 
+@pytest.mark.parametrize("state", [State.PROMOTING, State.BAKE_AFTER])
+@pytest.mark.parametrize(
+    ("stable", "canary", "failed"),
+    [
+        (None, None, 0),
+        (None, fails(Internal), 1),
+        (None, fails(InvalidArgument), 1),
+        (None, fails(NotFound), 1),
+        (fails(Internal), fails(Internal), 0),
+        (fails(InvalidArgument), fails(InvalidArgument), 0),
+    ],
+    ids=["answers", "fails", "refuses", "is-missing", "both-fail", "both-refuse"],
+)
+@on_loop
+async def test_what_stable_answers_instead_of_a_promoted_canary_is_counted(state, stable, canary, failed):
+    scene = Scene(Server(), plan(state=state))
+    scene.server.acts = {STABLE: stable, CANARY: canary}
+    with suppress(Internal, InvalidArgument):
+        await scene.predict()
+    totals = scene.totals()
+    assert (totals.alone_asked, totals.alone_failed) == (1, failed)
+    assert (totals.canary_cells, totals.canary_requests, totals.unchecked) == (0, 0, 0)
+
+
+@on_loop
+async def test_a_promoted_canary_whose_calls_are_too_many_has_failed():
+    def is_full(inputs, deadline):
+        raise Unavailable("full").decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", 1)
+
+    scene = Scene(Server(), plan(state=State.BAKE_AFTER))
+    scene.server.acts[CANARY] = is_full
+    await scene.predict()
+    assert (scene.totals().alone_asked, scene.totals().alone_failed) == (1, 1)
+
+
+@on_loop
+async def test_without_second_opinions_nothing_hides_a_promoted_canary_and_nothing_is_counted():
+    scene = Scene(Server(), plan(state=State.BAKE_AFTER, has_second_opinion=False))
+    scene.server.acts[CANARY] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert scene.totals().alone_asked == 0
+
+
 @on_loop
 async def test_when_the_rollout_is_over_the_other_version_is_left_alone():
     scene = Scene(Server(), plan(state=State.DONE))
