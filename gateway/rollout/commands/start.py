@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from gateway.rollout.commands.opening import Pause, Surroundings, now_us, opened, user
-from gateway.rollout.commands.screen import Screen, watch
+from gateway.rollout.commands.screen import Screen, printable, watch
 from gateway.rollout.plan import ANY_OUTPUT, OnBad, Plan, State
 from gateway.rollout.starting import Unfit, Wanted
 from gateway.rollout.store import ordering
@@ -108,7 +108,7 @@ def _started(store: "Store", model: str, options: Mapping[str, Any]) -> Plan:
         lines = [f"{_option_of(problem.pointer)}: expected {problem.expected}, got {problem.got}" for problem in unfit.problems]
         raise click.UsageError("\n".join(lines)) from None
     except ordering.IsRunning as running:
-        raise click.ClickException(str(running)) from None
+        raise click.ClickException(printable(str(running))) from None
 
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:
