@@ -21,13 +21,14 @@ def progress(subject: str) -> Iterator[Callable[[str], None]]:
     """Give a function that says which step the work on `subject` has reached, with a spinner on a terminal."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda step: click.echo(f"{subject}: {step}", err=True)
+        yield lambda step: click.echo(_on_one_line(f"{subject}: {step}"), err=True)
         return
     with console.status(escape(subject)) as status:
 
         def report(step: str) -> None:
-            console.print(f"[dim]{escape(subject)}: {escape(step)}[/dim]")
-            status.update(f"{escape(subject)}: {escape(step)}")
+            told = escape(_on_one_line(f"{subject}: {step}"))
+            console.print(f"[dim]{told}[/dim]")
+            status.update(told)
 
         yield report
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from gateway.rollout.afterwards import baked
 from gateway.rollout.changes import Change, change
 from gateway.rollout.evidence.eprocess import SUSPICIOUS, alone_at, rollback_at
 from gateway.rollout.evidence.gate import Gate, gate
@@ -63,7 +64,7 @@ def decide(plan: Plan, by_step: Mapping[int, Totals], facts: Facts, now_us: int)
     """The change that the plan needs now, and its row of the history; None if it stays as it is.
 
     ``by_step``: the sums over all workers, by step. A draft, and a plan that is loading or warming, is not decided here. After
-    the promotion the evidence decides nothing more: there is no stable beside the canary, and ``undo`` is a person's order.
+    the promotion the evidence takes nothing back: there is no stable beside the canary, and ``undo`` is a person's order.
     """
     if plan.is_sharing:
         return (
@@ -71,6 +72,9 @@ def decide(plan: Plan, by_step: Mapping[int, Totals], facts: Facts, now_us: int)
         )
     if plan.is_ended:
         return _closed(plan, facts, now_us)
+    if plan.state is State.BAKE_AFTER:
+        missing = "" if facts.is_loaded else _missing(facts)
+        return baked(plan, by_step, missing, now_us)
     return _completed(plan, facts, now_us)
 
 
@@ -125,8 +129,12 @@ def _outer_reason(hold: Hold, plan: Plan, by_step: Mapping[int, Totals], facts: 
     if hold is Hold.FROZEN:
         return f"it was frozen; now {so_far(plan, by_step)}"
     changed = [_FILE_CHANGED] if hold is Hold.FILE_CHANGED or facts.file is FileState.CHANGED else []
-    missing = [facts.missing or "not every version is loaded"] if hold is Hold.NOT_LOADED else []
+    missing = [_missing(facts)] if hold is Hold.NOT_LOADED else []
     return "; ".join([*missing, *changed])
+
+
+def _missing(facts: Facts) -> str:
+    return facts.missing or "not every version is loaded"
 
 
 def _outer_hold(plan: Plan, facts: Facts) -> Hold:
@@ -185,14 +193,9 @@ def _passed(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> Change:
 
 
 def _completed(plan: Plan, facts: Facts, now_us: int) -> Change | None:
-    """What was decided is done once every worker follows it, or could have; the old version goes when its time is over."""
-    waited_us = now_us - plan.state_us
-    if plan.state is State.BAKE_AFTER:
-        # The old version is what a server without the new one can answer with.
-        is_over = waited_us >= plan.keep_old_s * 1_000_000 and facts.is_loaded
-        return change(plan, now_us, "done", state=State.DONE, drops_other=True) if is_over or plan.drops_other else None
+    """What was decided is done once every worker follows it, or could have."""
     following = _FOLLOWING.get(plan.state)
-    if following is None or not (facts.workers_seen or waited_us >= ALL_KNOW_US):
+    if following is None or not (facts.workers_seen or now_us - plan.state_us >= ALL_KNOW_US):
         return None
     return change(plan, now_us, following.value, state=following)
 

@@ -57,6 +57,7 @@ class Hold(StrEnum):
     NOT_LOADED = "not_loaded"  # a model server does not serve both versions: nobody is sent to the canary
     FILE_CHANGED = "file_changed"  # somebody else has changed the model's entry in the model config file
     FROZEN = "frozen"  # it would have been rolled back, and ``on_bad`` is freeze
+    FAILING = "failing"  # promoted, it fails requests that the old version answers: that stays loaded
 
 
 class Arm(StrEnum):
@@ -91,6 +92,15 @@ class Tolerance:
     atol: float = ATOL
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How many requests the canary was ``asked`` alone, after the promotion, and how many ``failed``, at a time."""
+
+    at_us: int = 0
+    asked: int = 0
+    failed: int = 0
+
+
 ANY_OUTPUT: Final = "*"
 
 
@@ -112,6 +122,7 @@ class Plan:
     - ``is_frozen``: the evidence is against the canary, and ``on_bad`` is freeze: only a person leads on.
     - ``evidence_from``: the first step whose evidence counts. That of earlier ones has frozen it, and a person has resumed it.
     - ``next_look``: how many cells the canary must have in this step before the gate, which it did not pass, is asked again.
+    - ``last_look``: what was known when it was last asked whether the canary fails after the promotion.
     - ``stays_open``: also when it is refused, since requests were pinned to ``stable`` already: by the rollout before it, or by
       itself before its versions had to be loaded once more.
     """
@@ -151,6 +162,7 @@ class Plan:
     is_frozen: bool = False
     evidence_from: int = 0
     next_look: int = 0
+    last_look: Look = Look()
     stays_open: bool = False
 
     @property

@@ -7,11 +7,12 @@ import click
 import msgspec
 
 from gateway.rollout.commands.opening import Surroundings, opened
-from gateway.rollout.commands.screen import Screen, lines_of, watch
+from gateway.rollout.commands.screen import Screen, lines_of, printable, watch
 from gateway.rollout.documents import event_document, status_document, time_text
 from gateway.rollout.plan import Event, Plan
 from gateway.rollout.sentences import explain
 from gateway.rollout.store import ordering
+from gateway.telemetry.logs import printable_json
 
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
@@ -51,7 +52,7 @@ def history(around: Surroundings, /, model: str | None, most: int, as_json: bool
     with opened(around) as store:
         events = store.history(model, most)
     for event in reversed(events):
-        click.echo(msgspec.json.encode(event_document(event)).decode() if as_json else _line(event))
+        click.echo(_json(event_document(event)) if as_json else printable(_line(event)))
     if not events:
         click.echo("there was no rollout yet", err=True)
 
@@ -62,7 +63,7 @@ def history(around: Surroundings, /, model: str | None, most: int, as_json: bool
 def explain_last(around: Surroundings, /, model: str) -> None:
     """Say in one sentence why the newest rollout of MODEL is where it is, and how sure that is."""
     with opened(around) as store:
-        click.echo(explained(store, ordering.newest(store, model)))
+        click.echo(printable(explained(store, ordering.newest(store, model))))
 
 
 def explained(store: "Store", plan: Plan) -> str:
@@ -82,4 +83,8 @@ def _line(event: Event) -> str:
 
 
 def _print_json(document: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+    click.echo(msgspec.json.format(_json(document)))
+
+
+def _json(document: Any) -> str:
+    return printable_json(msgspec.json.encode(document).decode())

@@ -21,6 +21,13 @@ _SILENT_US: Final = 10_000_000
 NOBODY_FOLLOWS: Final = "no gateway follows: nothing happens until one runs with the same GATEWAY_STATE_DIR or DATABASE_URL"
 
 
+def printable(text: str) -> str:
+    """``text`` on one line, with escapes for what a terminal might obey: notes, names and servers' errors are others' words."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 class Screen:
     """What was shown last, on stdout."""
 
@@ -31,6 +38,7 @@ class Screen:
 
     def show(self, lines: Sequence[str], change: str) -> None:
         """Show ``lines`` instead of those before. No terminal: only if ``change``, which sums them up, is another one."""
+        lines = [printable(line) for line in lines]
         if self._is_terminal:
             # A longer line would take two, and the next ones be written over others.
             self._redraw([line[: shutil.get_terminal_size().columns] for line in lines])
@@ -63,7 +71,7 @@ def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pa
 def lines_of(store: "Store", plans: Sequence[Plan], at_us: int | None = None) -> list[str]:
     """What there is to say of the plans, now or at another time."""
     at_us = now_us() if at_us is None else at_us
-    lines = [line for plan in plans for line in status_lines(plan, store.totals(plan.id), at_us)]
+    lines = [printable(line) for plan in plans for line in status_lines(plan, store.totals(plan.id), at_us)]
     waiting = [plan for plan in plans if plan.is_open and at_us - plan.state_us > _SILENT_US]
     if waiting and not store.workers():
         lines.append(NOBODY_FOLLOWS)

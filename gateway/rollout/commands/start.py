@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from gateway.rollout.commands.opening import Pause, Surroundings, now_us, opened, user
-from gateway.rollout.commands.screen import Screen, watch
+from gateway.rollout.commands.screen import Screen, printable, watch
 from gateway.rollout.plan import ANY_OUTPUT, OnBad, Plan, State
 from gateway.rollout.starting import Unfit, Wanted
 from gateway.rollout.store import ordering
@@ -78,7 +78,11 @@ def _option(name: str, help_text: str, **more: Any) -> Callable[[Command], Comma
     help="How much a float of an output may differ from stable's: by atol + rtol * |stable's|. Without a name: of all others.",
 )
 @_option("keep_old", "How long the old version stays loaded after the promotion: `10m`.")
-@click.option("--no-second-opinion", is_flag=True, help="A fault of the canary is answered to the caller.")
+@click.option(
+    "--no-second-opinion",
+    is_flag=True,
+    help="A fault of the canary is answered to the caller, and each refusal (4xx) of a version counts as its error.",
+)
 @click.option("--low-traffic", is_flag=True, help="Decide on a tenth of the evidence.")
 @click.option("--again", is_flag=True, help="Although this version was taken back before.")
 @click.option("--back", is_flag=True, help="Although the canary is older than stable.")
@@ -104,7 +108,7 @@ def _started(store: "Store", model: str, options: Mapping[str, Any]) -> Plan:
         lines = [f"{_option_of(problem.pointer)}: expected {problem.expected}, got {problem.got}" for problem in unfit.problems]
         raise click.UsageError("\n".join(lines)) from None
     except ordering.IsRunning as running:
-        raise click.ClickException(str(running)) from None
+        raise click.ClickException(printable(str(running))) from None
 
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:

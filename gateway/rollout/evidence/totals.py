@@ -29,6 +29,7 @@ class Totals(msgspec.Struct, kw_only=True):
       ``workers``: how many workers' sums these are.
     - ``unchecked``: faults whose second opinion could not be had (``canary_unchecked``: of the canary); ``left_out``: windows
       that do not count because of that.
+    - ``alone_asked``, ``alone_failed``: requests after the promotion, and those of them that stable has answered.
     - ``error``, ``slow``, ``disagree``: the log weights, of closed windows only.
     """
 
@@ -54,6 +55,8 @@ class Totals(msgspec.Struct, kw_only=True):
     unchecked: int = 0
     canary_unchecked: int = 0
     left_out: int = 0
+    alone_asked: int = 0
+    alone_failed: int = 0
     error: list[float] = msgspec.field(default_factory=_zeros)
     slow: list[float] = msgspec.field(default_factory=_zeros)
     disagree: list[float] = msgspec.field(default_factory=_zeros)

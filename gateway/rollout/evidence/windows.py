@@ -138,6 +138,11 @@ class Windows:
         if self._pairs.expose(bucket) and differs:
             self._pairs.spoil(bucket)
 
+    def alone(self, *, has_failed: bool) -> None:
+        """Count a request after the promotion; ``has_failed``: stable has answered it, since the canary failed."""
+        self._sums.alone_asked += 1
+        self._sums.alone_failed += has_failed
+
     def is_checked(self, u: float) -> bool:
         """Whether the request with the hash ``u``, in [0, 1), is in the sample whose faults are checked; ask this first."""
         self.turn()

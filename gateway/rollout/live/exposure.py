@@ -20,6 +20,8 @@ class Exposure:
     @classmethod
     def of(cls, running: Running, place: Place) -> "Exposure":
         """The exposure of a request whose outcome is not known yet; that it goes to its arm is counted at once."""
+        if running.is_alone:
+            return _Alone(running.windows, place, is_checked=True)
         if not running.is_counted:
             return cls(None, place, is_checked=True)
         running.windows.routed(*place)
@@ -46,3 +48,35 @@ class Exposure:
         """Its version failed, and nobody knows what the other one would have done."""
         if self.windows is not None:
             (self.windows.unchecked if self.is_checked else self.windows.skipped)(*self.place)
+
+    def replaced(self) -> None:
+        """Stable has answered, without that its version was asked."""
+
+
+class _Alone(Exposure):
+    """A request after the promotion: there is no other arm to compare with, and stable answers what the canary fails."""
+
+    __slots__ = ()
+
+    def answered(self, backend_s: float | None = None) -> None:
+        """As ``Exposure``."""
+        self._count(has_failed=False)
+
+    def failed(self) -> None:
+        """As ``Exposure``."""
+        self._count(has_failed=True)
+
+    def both_failed(self) -> None:
+        """As ``Exposure``."""
+        self._count(has_failed=False)
+
+    def unchecked(self) -> None:
+        """Nobody knows what stable would have done: it is not counted."""
+
+    def replaced(self) -> None:
+        """As ``Exposure``: without stable, its caller would have had an error."""
+        self._count(has_failed=True)
+
+    def _count(self, *, has_failed: bool) -> None:
+        if self.windows is not None:
+            self.windows.alone(has_failed=has_failed)

@@ -39,7 +39,13 @@ def kind_of(error: GatewayError, *, was_called: bool = True) -> Kind:
         return Kind.MISSING
     if isinstance(error, _REFUSALS):
         return Kind.REFUSAL if was_called else Kind.UNSENT
-    if not (was_called and isinstance(error, _FAULTS)) or isinstance(error, RateLimited):
+    if isinstance(error, Unimplemented) and not was_called:
+        return Kind.UNSENT
+    if not isinstance(error, _FAULTS) or isinstance(error, RateLimited):
         return Kind.OTHER
-    # What the gateway refuses itself names the setting that decided it. So does a deadline, in which the model had its time.
-    return Kind.FAULT if error.setting is None or isinstance(error, DeadlineExceeded) else Kind.OTHER
+    # A deadline names a setting, and is the version's fault if it had the time.
+    if isinstance(error, DeadlineExceeded):
+        return Kind.FAULT if was_called else Kind.OTHER
+    # Before the call, it is the version's metadata that the server did not give. What the gateway refuses itself names the
+    # setting that decided it.
+    return Kind.FAULT if error.setting is None else Kind.OTHER

@@ -78,10 +78,12 @@ class RolloutPredictor:
         self, running: Running, trace: Trace, outputs: tuple[str, ...], model: ModelRef, deadline: Deadline
     ) -> object:
         """Ask ``model`` with the tensors that were made for the other version."""
+        inputs = trace.inputs
+        if not isinstance(inputs, Mapping):  # the fault came before they were made
+            raise NoOpinion
         stable, canary = await self._both(running, deadline)
         signature = signature_of(canary if model.version == canary.version else stable, trace.signature)
-        inputs = trace.inputs
-        if not isinstance(inputs, Mapping) or _inputs(stable, trace.signature) != _inputs(canary, trace.signature):
+        if _inputs(stable, trace.signature) != _inputs(canary, trace.signature):
             raise NoOpinion
         return await self._backend.predict(model, signature, inputs, outputs, deadline)
 

@@ -2,7 +2,8 @@
 
 - A caller of the canary is answered by stable if the canary fails, and notices a header. A caller of stable notices nothing:
   the canary is asked afterwards.
-- A fault counts against an arm only if the other version answers the same request. What both refuse counts against neither.
+- A fault or refusal counts against an arm only if the other version answers the same request: what both refuse counts against
+  neither. Without second opinions, each counts against its arm: chance gives both arms the same share of bad requests.
 - Answers that came from the cache, or from the call of another request, say nothing.
 """
 
@@ -33,6 +34,7 @@ FAILED: Final = "canary-failed"
 NOT_LOADED: Final = "canary-not-loaded"
 
 _LEAST_S: Final = 0.02  # to ask stable within the caller's time
+_BEFORE_THE_CALL: Final = (Unavailable, DeadlineExceeded)
 NOT_CALLED: Final = ("hit", "shared")
 
 Answer = TypeVar("Answer")
@@ -78,8 +80,8 @@ class Router:
             kind = attempt.kind(error)
             if kind is Kind.MISSING:
                 return await self._instead_of_canary(attempt, NOT_LOADED)
-            if kind is Kind.OTHER and isinstance(error, Unavailable) and running.asks_other and self._opinions.has_room():
-                # Too many calls of the canary are under way or wait, which says nothing of stable's.
+            if kind is Kind.OTHER and isinstance(error, _BEFORE_THE_CALL) and running.asks_other and self._opinions.has_room():
+                # Too many calls of the canary are under way or wait, or its metadata took too long: stable may be well.
                 return await self._instead_of_canary(attempt, FAILED)
             instead = await self._instead(attempt.ended(), kind)
             if instead is None:
@@ -95,7 +97,7 @@ class Router:
         except NotFound:
             pass
         except GatewayError as error:
-            self._note_fault(attempt.ended(), attempt.kind(error))
+            await self._note_fault(attempt.ended(), attempt.kind(error))
             raise
         else:
             attempt.note_answer()
@@ -103,20 +105,22 @@ class Router:
         # Somebody has unloaded the version that the plan takes for stable: whatever is served then is better than nothing.
         return await question.ask(ModelRef(running.plan.model), question.deadline)
 
-    def _note_fault(self, attempt: "_Attempt[Answer]", kind: Kind) -> None:
+    async def _note_fault(self, attempt: "_Attempt[Answer]", kind: Kind) -> None:
         """Stable's own request has failed: the canary is asked the same, so that both arms are measured alike."""
-        exposure = attempt.exposure
-        if kind is Kind.REFUSAL:
-            exposure.answered()
-        elif kind is Kind.FAULT and not attempt.running.asks_other:
+        running, question, exposure = attempt.running, attempt.question, attempt.exposure
+        if running.asks_other and kind in (Kind.FAULT, Kind.REFUSAL):
+            # A request that the canary cannot be asked, since its inputs are others, may be refused for what it is.
+            without = exposure.unchecked if kind is Kind.FAULT else exposure.answered
+            self._check_afterwards(attempt, Arm.CANARY, without)
+        elif not running.asks_other and await _is_of_version(kind, question, running):
             exposure.failed()
-        elif kind is Kind.FAULT:
-            self._check_afterwards(attempt, Arm.CANARY)
 
     async def _instead_of_canary(self, attempt: "_Attempt[Answer]", note: str) -> Answer:
         """What stable answers to a request that the canary was not asked. It is no evidence."""
         attempt.question.trace.note = note
-        return await self._by_stable(attempt.uncounted(), Arm.STABLE)
+        answer = await self._by_stable(attempt.uncounted(), Arm.STABLE)
+        attempt.exposure.replaced()
+        return answer
 
     async def _instead(self, attempt: "_Attempt[Answer]", kind: Kind) -> tuple[Answer] | None:
         """What stable answers to a request that the canary has failed or refused; None: the canary's error stands.
@@ -124,10 +128,10 @@ class Router:
         Raises stable's refusal, which says more to the caller than a fault of the canary.
         """
         running, question, exposure = attempt.running, attempt.question, attempt.exposure
-        if kind is Kind.OTHER or (kind is Kind.UNSENT and not await question.differs(running)):
+        if not await _is_of_version(kind, question, running):
             return None
         if not running.asks_other:
-            (exposure.failed if kind is Kind.FAULT else exposure.answered)()
+            exposure.failed()
             return None
         if not self._opinions.has_room(is_checked=exposure.is_checked):
             count_opinion(running.plan.model, "unchecked")
@@ -162,14 +166,19 @@ class Router:
         trace.version = running.plan.canary  # whose error the caller gets
         return None
 
-    def _check_afterwards(self, attempt: "_Attempt[Answer]", other: Arm) -> None:
+    def _check_afterwards(self, attempt: "_Attempt[Answer]", other: Arm, without: Callable[[], None] | None = None) -> None:
         exposure, question = attempt.exposure, attempt.question
         if exposure.windows is None:
             return
         if exposure.is_checked:
-            self._opinions.check(attempt.running, exposure, question.check, other, question.deadline.budget_s)
+            self._opinions.check(attempt.running, exposure, question.check, other, question.deadline.budget_s, without=without)
         else:
             exposure.unchecked()
+
+
+async def _is_of_version(kind: Kind, question: Question[Answer], running: Running) -> bool:
+    """Whether an error of ``kind`` may be the version's, so that the other one would have answered."""
+    return await question.differs(running) if kind is Kind.UNSENT else kind in (Kind.FAULT, Kind.REFUSAL)
 
 
 def _before_the_end(running: Running, deadline: Deadline) -> Deadline:

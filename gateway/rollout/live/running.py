@@ -9,7 +9,7 @@ from gateway.inference.signature import ModelRef
 from gateway.rollout import routing
 from gateway.rollout.evidence.windows import Windows
 from gateway.rollout.mode import BY_ADDRESS, BY_KEY, header_of
-from gateway.rollout.plan import PER_REQUEST, WHOLE, Arm, Hold, Plan
+from gateway.rollout.plan import PER_REQUEST, WHOLE, Arm, Hold, Plan, State
 from gateway.telemetry.trace import Sender
 
 _BASELINE_LANE: Final = "baseline"
@@ -37,6 +37,7 @@ class Running:
     - ``windows``: what this worker counts in the plan's step. ``proxies`` may say for whom they ask; ``draw`` gives a number in
       [0, 1) for what chance decides.
     - ``is_counted``: both arms get requests, which chance or the callers' places divide.
+    - ``is_alone``: the canary gets every request, and what stable answers instead of it is counted.
     - ``asks_other``: a fault is asked again of the other version, which is loaded then.
     - ``shadow``: the part of stable's requests that the canary is asked too, from 0 to 1.
     """
@@ -50,6 +51,7 @@ class Running:
         self._weight = plan.canary_weight
         self.is_counted = plan.is_sharing and 0 < self._weight < WHOLE
         self.asks_other = plan.has_second_opinion and not plan.is_ended and not plan.drops_other
+        self.is_alone = self.asks_other and plan.state in (State.PROMOTING, State.BAKE_AFTER)
         is_shadowed = plan.is_sharing and plan.hold is not Hold.NOT_LOADED
         self.shadow = plan.shadow / WHOLE if is_shadowed else 0.0
         self._key_of = None if plan.mode == PER_REQUEST else _key_of(plan.mode, proxies)

@@ -59,10 +59,20 @@ class SecondOpinions:
         finally:
             self._waited_for -= 1
 
-    def check(self, running: Running, exposure: Exposure, check: Check, other: Arm, budget_s: float) -> None:
+    def check(
+        self,
+        running: Running,
+        exposure: Exposure,
+        check: Check,
+        other: Arm,
+        budget_s: float,
+        *,
+        without: Callable[[], None] | None = None,
+    ) -> None:
         """Ask the version of the arm ``other`` a request that failed on its own one, and count what comes of it.
 
-        It has ``budget_s`` seconds for that, and 5 at most. Without room for it, the fault counts as not checked.
+        It has ``budget_s`` seconds for that, and 5 at most. Without room for it, the fault counts as not checked. ``without``
+        counts what that version cannot be asked; None: as not checked too.
         """
         model = running.plan.model
         if not self.has_room():
@@ -70,7 +80,7 @@ class SecondOpinions:
             exposure.unchecked()
             return
         deadline = Deadline.after(min(budget_s, LONGEST_S))
-        self._start(_checked(model, exposure, check(running.check_ref(other), deadline)))
+        self._start(_checked(model, exposure, check(running.check_ref(other), deadline), without or exposure.unchecked))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -85,20 +95,20 @@ class SecondOpinions:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _checked(model: str, exposure: Exposure, asked: Awaitable[object]) -> None:
-    result = "unchecked"
+async def _checked(model: str, exposure: Exposure, asked: Awaitable[object], without: Callable[[], None]) -> None:
+    result, count = "unchecked", exposure.unchecked
     try:
         await asked
-        result = "answered"
+        result, count = "answered", exposure.failed
     except GatewayError as error:
         if kind_of(error) in (Kind.FAULT, Kind.REFUSAL):
-            result = "failed"
+            result, count = "failed", exposure.both_failed
     except NoOpinion:
-        pass
+        count = without
     except Exception:  # nobody waits for it, so nobody would tell
         log.exception("rollout.check_failed", model=model)
     count_opinion(model, result)
-    {"answered": exposure.failed, "failed": exposure.both_failed, "unchecked": exposure.unchecked}[result]()
+    count()
 
 
 def count_opinion(model: str, result: str) -> None:

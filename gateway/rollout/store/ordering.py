@@ -6,7 +6,7 @@ The command line and /admin/rollouts do the same by these. Every gateway follows
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.rollout.orders import Order, OrderRefused, obey
+from gateway.rollout.orders import Order, OrderRefused, obey, orders_of
 from gateway.rollout.plan import Event, Plan
 from gateway.rollout.starting import Wanted, plan_of
 
@@ -23,9 +23,17 @@ class IsRunning(Exception):
     def __init__(self, plan: Plan) -> None:
         super().__init__(
             f"{plan.model} has a rollout of version {plan.canary} already, which is {plan.state}: one at a time. "
-            f"`rollout abort {plan.model}` ends it"
+            f"{_how_it_ends(plan)}"
         )
         self.plan = plan
+
+
+def _how_it_ends(plan: Plan) -> str:
+    """Which orders lead to its end from where it stands."""
+    orders = [order for order in (Order.ABORT, Order.UNDO, Order.CLEAN) if order in orders_of(plan)]
+    if not orders:
+        return "It ends by itself in a moment"
+    return " or ".join(f"`rollout {order} {plan.model}`" for order in orders) + " ends it"
 
 
 class NoRollout(Exception):

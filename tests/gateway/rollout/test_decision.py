@@ -261,7 +261,17 @@ def test_the_old_version_stays_loaded_for_its_time():
 
 
 def test_the_old_version_stays_while_a_server_does_not_serve_both():
-    assert decided(plan(State.BAKE_AFTER), None, MISSING, NOW + 900 * SECOND) is None
+    after = decided(plan(State.BAKE_AFTER, reason="promoted by ada"), None, MISSING, NOW + 900 * SECOND)
+    assert (after.state, after.drops_other, after.hold, after.reason) == (
+        State.BAKE_AFTER,
+        False,
+        Hold.NOT_LOADED,
+        MISSING.missing,
+    )
+    assert decided(after, None, MISSING, NOW + 901 * SECOND) is None
+    again = decided(after, None, GOOD, NOW + 902 * SECOND)
+    assert (again.state, again.hold, again.reason) == (State.BAKE_AFTER, Hold.NONE, "")
+    assert decided(again, None, GOOD, NOW + 903 * SECOND).state is State.DONE
 
 
 def test_a_person_may_let_the_old_version_go_at_once():

@@ -1,6 +1,10 @@
 """What is shown while a rollout goes on."""
 
+import pytest
+
+from gateway.rollout import changes
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS, Screen, lines_of, watch
+from gateway.rollout.plan import Hold, State
 from gateway.rollout.store.away import StoreAway
 
 
@@ -24,6 +28,45 @@ def test_elsewhere_lines_are_only_added_when_something_changed(capsys):
     screen.show(["running for 2s"], "revision 1")
     screen.show(["paused"], "revision 2")
     assert capsys.readouterr().out == "running for 1s\npaused\n"
+
+
+BAD = "\x1b]0;title\x07 \x9b2J \u202e next\nline"
+TAMED = r"\x1b]0;title\x07 \x9b2J \u202e next\nline"
+
+
+def test_what_others_wrote_is_shown_on_one_line_and_not_obeyed(capsys):
+    for is_terminal in (True, False):
+        Screen(is_terminal=is_terminal).show([BAD], "1")
+        assert TAMED in capsys.readouterr().out
+
+
+def test_words_of_any_language_are_shown_as_they_are(capsys):
+    Screen(is_terminal=False).show(["größer ≥ 1.5: 猫"], "1")
+    assert capsys.readouterr().out == "größer ≥ 1.5: 猫\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("explain",), ("history",), ("step",), ("history", "--json"), ("status", "--json")], ids=" ".join
+)
+def test_a_note_is_escaped_wherever_it_is_printed(desk, command):
+    desk.running()
+    desk.run("abort", "digits", "--note", BAD)
+    name, *options = command
+    code, shown, told = desk.run(name, "digits", *options)
+    assert code == (name == "step")
+    said = shown + told
+    assert "title" in said
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
+    assert TAMED in said or "--json" in command
+
+
+def test_a_note_is_escaped_in_the_answer_to_an_order(desk):
+    plan = desk.running()
+    held = {"state": State.HOLDING, "hold": Hold.FILE_CHANGED, "reason": BAD}
+    desk.change(plan, changes.change(plan, plan.created_us, "hold", **held))
+    for command in (("resume", "--note", BAD), ("undo",)):
+        _, shown, told = desk.run(command[0], "digits", *command[1:])
+        assert "\x1b" not in shown + told
 
 
 class Flaky:

@@ -76,6 +76,22 @@ def test_a_second_rollout_of_a_model_is_refused_and_the_way_out_is_named(desk):
     assert "`rollout abort digits`" in told
 
 
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        (State.RUNNING, "`rollout abort digits` ends it"),
+        (State.PROMOTING, "`rollout undo digits` ends it"),
+        (State.BAKE_AFTER, "`rollout undo digits` or `rollout clean digits` ends it"),
+        (State.ROLLING_BACK, "It ends by itself in a moment"),
+    ],
+)
+def test_the_way_out_that_is_named_can_be_gone(desk, state, way):
+    plan = desk.running()
+    desk.change(plan, changes.change(plan, plan.created_us + 1, "test", state=state))
+    code, _, told = desk.run("start", "digits", "--canary", "3", "--no-watch")
+    assert (code, way in " ".join(told.split())) == (1, True)
+
+
 def test_after_an_abort_a_new_one_keeps_the_version_that_was_pinned(desk):
     desk.running()
     desk.run("abort", "digits")

@@ -147,6 +147,7 @@ class Scene:
             backend=server,
         )
         self.builds = 0
+        self.refusals: list[Exception] = []  # what the next builds raise
 
     async def predict(self, model=ModelRef("m"), budget_s=5.0, value=1.0, **sender) -> tuple[Trace, Prediction]:  # noqa: B008
         trace = self.trace(**sender)
@@ -158,6 +159,8 @@ class Scene:
 
     async def _build(self, value, signature):
         self.builds += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
         if signature.inputs[0].shape[1] != self.width:
             raise InvalidArgument("does not fit the signature")
         return {"x": np.full((1, self.width), value, np.float32)}

@@ -59,4 +59,12 @@ def test_a_deadline_is_the_versions_fault_once_it_was_called():
 
 def test_what_the_gateway_refuses_by_the_signature_was_not_sent():
     assert kind_of(errors.InvalidArgument("no"), was_called=False) is Kind.UNSENT
-    assert kind_of(errors.Unimplemented("no"), was_called=False) is Kind.OTHER
+    assert kind_of(errors.Unimplemented("no"), was_called=False) is Kind.UNSENT
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Unavailable, errors.Internal, errors.Unknown, errors.DataLoss], ids=lambda one: one.code
+)
+def test_metadata_that_the_server_does_not_give_is_the_versions_fault(error):
+    assert kind_of(error("no signatures"), was_called=False) is Kind.FAULT
+    assert kind_of(error("full").decided_by("GATEWAY_X", 1), was_called=False) is Kind.OTHER

@@ -2,10 +2,20 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
-from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, Unavailable
+from gateway.deadline import Deadline
+from gateway.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Unimplemented,
+)
 from gateway.inference.signature import ModelRef
 from gateway.rollout.plan import State
 from tests.event_loop import on_loop, until
@@ -96,14 +106,72 @@ async def test_what_both_fail_counts_against_neither_and_the_caller_gets_the_can
 @pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
 @on_loop
 async def test_an_input_that_both_refuse_takes_nothing_back(error, draw):
-    scene = Scene(Server(), plan(), draw=draw)
+    scene = Scene(Server(), plan(), draw=draw, most=20)
     scene.server.acts = {CANARY: fails(error, "of two"), STABLE: fails(error, "of one")}
     for _ in range(20):
         with pytest.raises(error, match="of one"):
             await scene.predict()
+    await until(lambda: scene.totals().canary_cells + scene.totals().stable_cells + scene.totals().baseline_cells == 20)
     totals = scene.totals()
     assert (totals.canary_errors, totals.stable_errors, totals.unchecked) == (0, 0, 0)
     assert totals.canary_cells + totals.stable_cells + totals.baseline_cells == 20
+
+
+@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
+@on_loop
+async def test_refusals_that_are_not_the_versions_count_against_both_arms_alike(error):
+    """One of two replicas refuses: each version is asked by chance."""
+    refuses = [True]
+
+    async def by_turns(inputs, deadline):
+        refuses.append(not refuses[-1])
+        if not refuses[-1]:
+            raise error("of this replica")
+
+    for draw, errors in ((ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")):
+        scene = Scene(Server(), plan(), draw=draw)
+        scene.server.acts = {STABLE: by_turns, CANARY: by_turns}
+        with suppress(error):
+            await scene.predict()
+        await until(lambda scene=scene, errors=errors: getattr(scene.totals(), errors) == 1)
+        assert scene.totals().unchecked == 0
+
+
+@on_loop
+async def test_a_refusal_of_stable_that_the_canary_cannot_be_asked_is_none_of_the_faults():
+    scene = Scene(Server(served(STABLE), served(CANARY, width=5)), plan(), draw=ON_STABLE)
+    scene.server.acts[STABLE] = fails(InvalidArgument)
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    await until(lambda: scene.totals().stable_cells == 1)
+    assert (scene.totals().stable_errors, scene.totals().unchecked) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"]
+)
+@pytest.mark.parametrize("width", [2, 5], ids=["by-the-server", "by-the-signature"])
+@on_loop
+async def test_without_second_opinions_each_refusal_is_bad_at_once(width, draw, bad):
+    """A canary that refuses everything would pass the gate."""
+    scene = Scene(
+        Server(served(STABLE), served(CANARY, width=width)),
+        plan(has_second_opinion=False),
+        draw=draw,
+        width=2 if width == 2 else 3,
+    )
+    scene.server.acts = {CANARY: fails(InvalidArgument), STABLE: fails(InvalidArgument)}
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    assert getattr(scene.totals(), bad) == 1
+
+
+@on_loop
+async def test_without_second_opinions_what_the_gateway_refuses_by_the_same_signature_says_nothing():
+    scene = Scene(Server(), plan(has_second_opinion=False), draw=ON_CANARY, width=3)
+    with pytest.raises(InvalidArgument):
+        await scene.predict()
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (0, 0)
 
 
 @on_loop
@@ -274,6 +342,59 @@ async def test_a_bound_of_the_gateway_is_no_fault_of_the_canary_and_stable_answe
     assert (len(scene.server.calls), scene.totals().canary_cells) == (2, 0)
 
 
+class NoMetadata(Server):
+    """Serves both versions, and gives the metadata of ``without`` to nobody: it raises ``error``."""
+
+    def __init__(self, without: int, error: Exception) -> None:
+        super().__init__()
+        self.without, self.error = without, error
+
+    async def served(self, model, deadline):
+        if model.version == self.without:
+            raise self.error
+        return await super().served(model, deadline)
+
+
+@pytest.mark.parametrize("error", [Unavailable, Internal], ids=lambda error: error.code)
+@on_loop
+async def test_a_canary_without_metadata_is_bad_and_its_callers_get_stables_answer(error):
+    scene = Scene(NoMetadata(CANARY, error("no signatures")), plan(), draw=ON_CANARY)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (1, 1)
+
+
+@on_loop
+async def test_metadata_of_a_canary_that_takes_too_long_leaves_its_callers_to_stable_and_counts_nothing():
+    scene = Scene(NoMetadata(CANARY, Deadline.after(1).exceeded()), plan(), draw=ON_CANARY)
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    assert (scene.totals().canary_cells, scene.totals().canary_errors) == (0, 0)
+
+
+@on_loop
+async def test_a_fault_of_stable_before_the_inputs_were_made_is_unchecked():
+    scene = Scene(NoMetadata(STABLE, Unavailable("no signatures")), plan(), draw=ON_STABLE)
+    with pytest.raises(Unavailable):
+        await scene.predict()
+    await until(lambda: scene.totals().unchecked == 1)
+    assert (scene.server.asked, scene.totals().stable_errors) == ([], 0)
+
+
+@pytest.mark.parametrize(("width", "errors"), [(5, 1), (2, 0)], ids=["another-signature", "the-same"])
+@on_loop
+async def test_a_signature_that_the_gateway_cannot_send_is_asked_of_stable_if_that_declares_another(width, errors):
+    scene = Scene(Server(served(STABLE), served(CANARY, width=width)), plan(), draw=ON_CANARY)
+    scene.refusals = [Unimplemented("a ragged input")]
+    if errors:
+        trace, prediction = await scene.predict()
+        assert (prediction.version, trace.note) == (STABLE, "canary-failed")
+    else:
+        with pytest.raises(Unimplemented):
+            await scene.predict()
+    assert (scene.totals().canary_errors, scene.totals().canary_cells) == (errors, errors)
+
+
 @pytest.mark.parametrize(
     ("draw", "bad"), [(ON_CANARY, "canary_errors"), (ON_STABLE, "stable_errors")], ids=["canary", "stable"]
 )
@@ -348,6 +469,50 @@ async def test_after_the_promotion_stable_still_answers_for_a_canary_that_fails(
     trace, prediction = await scene.predict()
     assert (prediction.version, trace.arm, trace.note) == (STABLE, "canary", "canary-failed")
     assert scene.totals().canary_cells == 0
+
+
+@pytest.mark.parametrize("state", [State.PROMOTING, State.BAKE_AFTER])
+@pytest.mark.parametrize(
+    ("stable", "canary", "failed"),
+    [
+        (None, None, 0),
+        (None, fails(Internal), 1),
+        (None, fails(InvalidArgument), 1),
+        (None, fails(NotFound), 1),
+        (fails(Internal), fails(Internal), 0),
+        (fails(InvalidArgument), fails(InvalidArgument), 0),
+    ],
+    ids=["answers", "fails", "refuses", "is-missing", "both-fail", "both-refuse"],
+)
+@on_loop
+async def test_what_stable_answers_instead_of_a_promoted_canary_is_counted(state, stable, canary, failed):
+    scene = Scene(Server(), plan(state=state))
+    scene.server.acts = {STABLE: stable, CANARY: canary}
+    with suppress(Internal, InvalidArgument):
+        await scene.predict()
+    totals = scene.totals()
+    assert (totals.alone_asked, totals.alone_failed) == (1, failed)
+    assert (totals.canary_cells, totals.canary_requests, totals.unchecked) == (0, 0, 0)
+
+
+@on_loop
+async def test_a_promoted_canary_whose_calls_are_too_many_has_failed():
+    def is_full(inputs, deadline):
+        raise Unavailable("full").decided_by("GATEWAY_MODEL_MAX_IN_FLIGHT", 1)
+
+    scene = Scene(Server(), plan(state=State.BAKE_AFTER))
+    scene.server.acts[CANARY] = is_full
+    await scene.predict()
+    assert (scene.totals().alone_asked, scene.totals().alone_failed) == (1, 1)
+
+
+@on_loop
+async def test_without_second_opinions_nothing_hides_a_promoted_canary_and_nothing_is_counted():
+    scene = Scene(Server(), plan(state=State.BAKE_AFTER, has_second_opinion=False))
+    scene.server.acts[CANARY] = fails(Internal)
+    with pytest.raises(Internal):
+        await scene.predict()
+    assert scene.totals().alone_asked == 0
 
 
 @on_loop
