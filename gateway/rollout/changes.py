@@ -45,6 +45,11 @@ def pinned(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
     return change(plan, now_us, "pin", reason="", **values)
 
 
+def kept(plan: Plan, others: tuple[int, ...], now_us: int) -> Change:
+    """A draft that has found ``others`` on a gateway's model servers, which clients may name: they stay loaded."""
+    return change(plan, now_us, "keep", others=others)
+
+
 def accepted(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
     """A draft that was checked (``checking.check_draft`` gives the values): both versions are to be loaded now."""
     return change(plan, now_us, "load", state=State.LOADING, reason="", **values)

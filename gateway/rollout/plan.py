@@ -112,6 +112,8 @@ class Plan:
     - ``is_frozen``: the evidence is against the canary, and ``on_bad`` is freeze: only a person leads on.
     - ``evidence_from``: the first step whose evidence counts. That of earlier ones has frozen it, and a person has resumed it.
     - ``next_look``: how many cells the canary must have in this step before the gate, which it did not pass, is asked again.
+    - ``others``: the other versions that answered when the draft was accepted. Clients may name them, so they stay loaded; they
+      are no part of the rollout. ``leaves``: what the rollout before it left loaded beside ``stable``, which goes with it.
     - ``stays_open``: also when it is refused, since requests were pinned to ``stable`` already: by the rollout before it, or by
       itself before its versions had to be loaded once more.
     """
@@ -152,6 +154,8 @@ class Plan:
     evidence_from: int = 0
     next_look: int = 0
     stays_open: bool = False
+    others: tuple[int, ...] = ()
+    leaves: tuple[int, ...] = ()
 
     @property
     def is_ended(self) -> bool:
@@ -176,10 +180,15 @@ class Plan:
         return self.canary if self.state in _CANARY_ALONE else self.stable
 
     @property
-    def versions(self) -> tuple[int, ...]:
-        """The versions that the model servers should have loaded, lowest first."""
+    def needed(self) -> tuple[int, ...]:
+        """The versions that the rollout itself needs on every model server, lowest first."""
         wanted = {self.kept} if self.drops_other else {self.stable, self.canary}
         return tuple(sorted(version for version in wanted if version is not None))
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that the model servers should have loaded, lowest first: those that are needed, and the others."""
+        return tuple(sorted({*self.needed, *self.others})) if self.needed else ()
 
     @property
     def current(self) -> Step:

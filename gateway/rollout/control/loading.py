@@ -13,7 +13,7 @@ from typing import Final
 from gateway.backend.version_policy import specific
 from gateway.rollout import changes
 from gateway.rollout.changes import Change
-from gateway.rollout.checking import Refusal, check_draft
+from gateway.rollout.checking import Refusal, check_draft, others_of
 from gateway.rollout.control import versions
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.control.writing import Writing
@@ -60,15 +60,20 @@ class Loading:
     ) -> Change | None:
         """A draft is accepted or refused by what the model servers serve now; it waits while none of them answers.
 
-        ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one.
+        The other versions that answer are kept, those of every gateway's servers: clients may name them.
+
+        ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one, and has its versions kept.
         """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
         values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
+        others = others_of(plan, values["stable"], versions.present(sight), failed)
         if plan.stable is None:
-            return changes.pinned(plan, values, now_us)
+            return changes.pinned(plan, values | {"others": others}, now_us)
+        if others != plan.others:
+            return changes.kept(plan, others, now_us)
         if not is_everywhere:
             return None
         after, event = changes.accepted(plan, values, now_us)

@@ -6,11 +6,12 @@ of them, such as the first caller of a canary, waits until every worker that was
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gateway.rollout import changes
 from gateway.rollout.changes import Change
+from gateway.rollout.checking import others_of
 from gateway.rollout.control import versions
 from gateway.rollout.control.loading import Loading, former_of
 from gateway.rollout.control.sight import Sight, Sights
@@ -58,13 +59,13 @@ class Steering:
         if plan.state is State.REFUSED and plan.id not in self._former:
             history = await asyncio.to_thread(self._store.history, plan.model, _HISTORY)
             self._former[plan.id] = former_of(plan, history)
-        if self._has_done_its_part(plan, sight, view):
+        failed = await asyncio.to_thread(self._store.failed_versions, plan.model) if plan.state is State.DRAFT else {}
+        if self._has_done_its_part(plan, sight, view) and not _lacks_others(plan, sight, failed):
             self.seen[plan.id] = plan.revision
         elif self.seen.get(plan.id) == plan.revision:
             del self.seen[plan.id]  # a version is gone again
         match plan.state:
             case State.DRAFT:
-                failed = await asyncio.to_thread(self._store.failed_versions, plan.model)
                 is_everywhere = self._is_everywhere(plan, view)
                 return self._loading.drafted(plan, sight, failed, view.at_us, is_everywhere=is_everywhere)
             case State.LOADING:
@@ -92,7 +93,9 @@ class Steering:
         if plan.is_ended:
             # Where there is no file, or somebody else has changed the entry, nothing is written any more.
             file = FileState.BEHIND if file is FileState.BEHIND else FileState.AGREES
-            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
+            # Requests stay pinned while the newest one of those that are kept is not the one that should answer.
+            may_close = is_everywhere and versions.answers_unnamed(plan)
+            return Facts(is_loaded=may_close, missing=look.missing, file=file, workers_seen=is_everywhere)
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
             return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
@@ -137,6 +140,12 @@ class Steering:
     def _turn(self, view: View) -> int:
         """How many workers of this host come before this one."""
         return sum(boot < self._boot for boot, worker in view.workers.items() if worker.host == self._host)
+
+
+def _lacks_others(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
+    """Whether a draft has not noted yet what this worker's servers serve besides its versions."""
+    is_found = plan.state is State.DRAFT and plan.stable is not None
+    return is_found and plan.others != others_of(plan, plan.stable or 0, versions.present(sight), failed)
 
 
 def _needs_servers(before: Plan, after: Plan) -> bool:

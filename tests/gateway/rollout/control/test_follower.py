@@ -385,3 +385,52 @@ async def test_a_worker_that_cannot_read_the_plans_says_so_until_it_can(tmp_path
             await until(lambda: not follower.problem())
         finally:
             await follower.close()
+
+
+@on_loop
+async def test_versions_that_clients_name_stay_loaded_whatever_becomes_of_the_canary(tmp_path):
+    async with a_world(tmp_path) as world:
+        write_policy(world.file, "digits", specific((1, 2)))
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        await world.gateway(2)
+        world.start()
+        await world.until(State.RUNNING)
+        assert (world.plan.others, world.says, world.servers.loaded()) == ((1,), (1, 2, 3), (3, 2, 1))
+        world.order(Order.PROMOTE)
+        await world.until(State.BAKE_AFTER)
+        world.order(Order.CLEAN)
+        await until(lambda: not world.plan.is_open)
+        assert (world.says, world.servers.loaded()) == ((1, 3), (3, 1))
+
+
+@on_loop
+async def test_what_only_another_gateway_serves_stays_loaded_there_too(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        other = Servers(file, "two:8500", versions=(1, 2, 3))
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        world.start()
+        await world.until(State.RUNNING)
+        assert other.loaded("two:8500") == (3, 2, 1)
+        assert world.servers.loaded() == (3, 2), "version 1 is not there, and nobody waits for it"
+
+
+@on_loop
+async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_is_kept(tmp_path):
+    """To the model server, the latest version is the one that answers."""
+    async with a_world(tmp_path) as world:
+        write_policy(world.file, "digits", specific((2, 3)))
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        await world.gateway(1)
+        world.start(canary=1, stable=2, is_back=True)
+        await world.until(State.RUNNING)
+        world.order(Order.PROMOTE)
+        await world.until(State.BAKE_AFTER)
+        world.order(Order.CLEAN)
+        plan = await world.until(State.DONE)
+        await until(lambda: world.says == (1, 3) and world.seen() == [plan.revision])
+        assert world.plan.is_open
+        assert world.weight(world.workers[0]) == 1_000_000
