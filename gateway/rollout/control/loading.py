@@ -55,6 +55,11 @@ class Loading:
         self._right_since: dict[str, float] = {}
         self._talked: dict[str, float] = {}
 
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a model config file, which may say something else than a plan wants."""
+        return self._config_file is not None
+
     def drafted(
         self, plan: Plan, sight: Sight, failed: Mapping[int, Plan], now_us: int, *, is_everywhere: bool
     ) -> Change | None:
@@ -131,7 +136,7 @@ class Loading:
 
     def file_state(self, plan: Plan, sight: Sight) -> FileState:
         """See ``versions.file_state``."""
-        return versions.file_state(plan, sight, has_file=self._config_file is not None)
+        return versions.file_state(plan, sight, has_file=self.has_file)
 
     def waits(self, plan: Plan, reason: str, now_us: int) -> Change | None:
         """The plan says why it waits, if it says something else; not again and again, as gateways may see it differently."""

@@ -99,6 +99,9 @@ class Steering:
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
             return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
+        if plan.hold is Hold.FILE_CHANGED:
+            # One gateway's file may agree, and another's not.
+            file = FileState.AGREES if is_everywhere else FileState.CHANGED
         return Facts(is_loaded=look.is_loaded is not False, missing=look.missing, file=file, workers_seen=is_everywhere)
 
     def _has_done_its_part(self, plan: Plan, sight: Sight, view: View) -> bool:
@@ -111,6 +114,8 @@ class Steering:
             return look.is_loaded is True and file is not FileState.BEHIND
         if plan.state is State.REFUSED:
             return self._loading.is_put_back(plan, sight, self._former.get(plan.id))
+        if plan.hold is Hold.FILE_CHANGED:
+            return file is FileState.AGREES or not self._loading.has_file
         return plan.hold is not Hold.NOT_LOADED or look.is_loaded is True
 
     def _is_everywhere(self, plan: Plan, view: View) -> bool:

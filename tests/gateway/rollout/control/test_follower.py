@@ -434,3 +434,26 @@ async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_
         await until(lambda: world.says == (1, 3) and world.seen() == [plan.revision])
         assert world.plan.is_open
         assert world.weight(world.workers[0]) == 1_000_000
+
+
+@on_loop
+async def test_one_gateway_whose_file_was_changed_holds_it_for_all_and_they_do_not_flap(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(PINNED)
+        await world.gateway(1)
+        await world.gateway(1, servers=Servers(file, "two:8500"), host="h2")
+        world.start(steps=(Step(100_000, 0), Step(500_000, 600)))
+        await world.until(State.RUNNING)
+        write_policy(file, "digits", specific((1, 2, 3)))
+        held = await world.until(State.HOLDING, Hold.FILE_CHANGED)
+        world.workers[0].sums[held.id, 0] = sound()  # enough for the step
+        # The gateway whose file agrees knows, and does not go on alone.
+        await until(lambda: world.store.workers()["h1-0"].seen == {held.id: held.revision})
+        await until(lambda: world.store.totals(held.id).get(0) == sound())
+        assert world.store.workers()["h2-1"].seen != {held.id: held.revision}
+        assert world.plan == held
+        write_policy(file, "digits", specific((2, 3)))
+        await world.followed(500_000)
+        assert world.events() == ["start", "pin", "load", "warm", "run", "hold", "release", "step"]
