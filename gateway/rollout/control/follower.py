@@ -74,7 +74,7 @@ class Follower:
         self._sights = Sights(replicas, config_file)
         self._writing = Writing(replicas, config_file)
         self._warming = Warming(replicas, sink)
-        loading = Loading(self._writing, config_file, load_timeout_s)
+        loading = Loading(self._writing, config_file, load_timeout_s, host=self._host)
         self._steering = Steering(store, self._sights, loading, self._warming, boot=self._boot, host=self._host)
         self._alone = Alone()
         self._shown = Shown()

@@ -8,7 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.backend.version_policy import specific
 from gateway.rollout import changes
@@ -18,7 +18,7 @@ from gateway.rollout.control import versions
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.control.writing import Writing
 from gateway.rollout.decision import FileState
-from gateway.rollout.plan import Event, Plan, State
+from gateway.rollout.plan import Plan, State
 
 FORMER: Final = "model_version_policy"
 """Under this name the history keeps what the file said before the rollout."""
@@ -30,7 +30,6 @@ _GIVEN_UP_S: Final = 15.0
 _TELL_S: Final = 20.0
 _TALK_S: Final = 30.0
 _CLOSE_US: Final = 15_000_000
-_CLOSE_AT_LAST_US: Final = 60_000_000
 # Of a reload: these say that the server could not be told.
 _NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "PERMISSION_DENIED")
 
@@ -38,7 +37,8 @@ _NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELL
 class Loading:
     """What one worker does for plans that have not begun yet, and for those that could not. For one event loop.
 
-    ``config_file``: None: there is none, and an operator must see to it that the servers have both versions.
+    ``config_file``: None: there is none, and an operator must see to it that the servers have both versions. ``host``: of which
+    host it is the file.
     """
 
     def __init__(
@@ -47,9 +47,12 @@ class Loading:
         config_file: Path | None,
         timeout_s: float = LOAD_TIMEOUT_S,
         now: Callable[[], float] = time.monotonic,
+        *,
+        host: str = "",
     ) -> None:
         self._writing = writing
         self._config_file = config_file
+        self._place = "" if config_file is None else f"{host}:{config_file.absolute()}"
         self._timeout_s = timeout_s
         self._now = now
         self._right_since: dict[str, float] = {}
@@ -79,11 +82,14 @@ class Loading:
             return changes.pinned(plan, values | {"others": others}, now_us)
         if others != plan.others:
             return changes.kept(plan, others, now_us)
-        if not is_everywhere:
-            return None
-        after, event = changes.accepted(plan, values, now_us)
-        former = {} if sight.policy is None else {FORMER: sight.policy.source}
-        return after, dataclasses.replace(event, evidence=event.evidence | former)
+        return self._accepted(plan, values, sight, now_us) if is_everywhere else None
+
+    def _accepted(self, plan: Plan, values: dict[str, Any], sight: Sight, now_us: int) -> Change:
+        if sight.policy is None:
+            return changes.accepted(plan, values, now_us)
+        said = sight.policy.source
+        after, event = changes.accepted(plan, values | {"former": said, "former_in": self._place}, now_us)
+        return after, dataclasses.replace(event, evidence=event.evidence | {FORMER: said})
 
     def loading(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
         """Have the file written and wait for the servers. ``is_everywhere``: every worker has found both versions loaded."""
@@ -118,21 +124,36 @@ class Loading:
         cannot = f"{self._config_file} cannot be changed here ({attempt.problem})"
         return self.waits(plan, f"{cannot}: write into the entry of model {plan.model}: {source}", now_us)
 
-    def refused(self, plan: Plan, sight: Sight, former: str | None, now_us: int, *, is_everywhere: bool) -> Change | None:
-        """Put the file back to ``former``, and then let the plan go. ``is_everywhere``: every worker has done so.
+    def refused(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
+        """Put the file back to what it said, and then let the plan go. ``is_everywhere``: every worker has found it so.
 
         Until then it pins stable: a canary that is loaded late must answer nobody.
         """
-        if not self.is_put_back(plan, sight, former):
-            self._writing.put(plan.id, plan.model, former or "")
-        waited_us = now_us - plan.state_us
-        is_over = (is_everywhere and waited_us >= _CLOSE_US) or waited_us >= _CLOSE_AT_LAST_US
-        return changes.change(plan, now_us, "close", note=_put_back(former), is_open=False) if is_over else None
+        source = self._source_after(plan, sight)
+        if source is not None and sight.policy is not None and sight.policy.specific == plan.versions:
+            self._writing.put(plan.id, plan.model, source)
+        is_over = is_everywhere and now_us - plan.state_us >= _CLOSE_US
+        note = "no model config file has the servers keep the canary beside stable any more"
+        return changes.change(plan, now_us, "close", note=note, is_open=False) if is_over else None
 
-    def is_put_back(self, plan: Plan, sight: Sight, former: str | None) -> bool:
-        """Whether the file does not say any more what was written for this plan."""
-        policy = sight.policy
-        return former is None or policy is None or policy.specific != plan.versions or policy.source == former
+    def is_put_back(self, plan: Plan, sight: Sight) -> bool:
+        """Whether nothing here keeps the canary beside stable any more: the file does not name both, as far as it is known.
+
+        Without a file the servers themselves say whether they serve it.
+        """
+        if not self.has_file:
+            return bool(sight.told) and plan.canary not in versions.present(sight)
+        return sight.policy is not None and not versions.pair(plan) <= set(sight.policy.specific or ())
+
+    def _source_after(self, plan: Plan, sight: Sight) -> str | None:
+        """What the file says of the model after a refusal. None: it stays as it is, since stable cannot answer alone.
+
+        What one gateway's file said is put back there alone: in another one it may let the canary answer.
+        """
+        if plan.former is not None and plan.former_in == self._place:
+            return plan.former
+        stays = {*plan.versions} - {plan.canary}
+        return specific(tuple(stays)) if plan.stable in versions.available(sight) else None
 
     def file_state(self, plan: Plan, sight: Sight) -> FileState:
         """See ``versions.file_state``."""
@@ -175,17 +196,5 @@ class Loading:
         return changes.change(plan, now_us, "refuse", state=State.REFUSED, reason=reason, weight=0)
 
 
-def former_of(plan: Plan, history: Collection[Event]) -> str | None:
-    """What the file said of the model before ``plan``; None if its history does not say so."""
-    said = [event.evidence[FORMER] for event in history if event.plan == plan.id and FORMER in event.evidence]
-    return said[-1] if said else None
-
-
 def _no_file(plan: Plan) -> str:
     return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by {specific(plan.versions)}"
-
-
-def _put_back(former: str | None) -> str:
-    if former is None:
-        return "what the model config file said before is not known: it stays as it is"
-    return f"the model config file says again what it said before: {former or 'no model_version_policy'}"

@@ -13,7 +13,7 @@ from gateway.rollout import changes
 from gateway.rollout.changes import Change
 from gateway.rollout.checking import others_of
 from gateway.rollout.control import versions
-from gateway.rollout.control.loading import Loading, former_of
+from gateway.rollout.control.loading import Loading
 from gateway.rollout.control.sight import Sight, Sights
 from gateway.rollout.control.warming import Warming
 from gateway.rollout.decision import Facts, FileState, decide
@@ -24,7 +24,6 @@ from gateway.rollout.store.view import View
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
 
-_HISTORY: Final = 200
 _WARM_AT_MOST_US: Final = 90_000_000
 _TELL_US: Final = 15_000_000
 
@@ -39,7 +38,6 @@ class Steering:
         self._warming = warming
         self._boot = boot
         self._host = host
-        self._former: dict[str, str | None] = {}
         self.seen: dict[str, int] = {}
 
     def look(self, plans: tuple[Plan, ...]) -> None:
@@ -48,7 +46,6 @@ class Steering:
         ids = {plan.id for plan in plans}
         self._loading.forget_all_but(ids)
         self._warming.forget_all_but({plan.id for plan in plans if plan.state is State.WARMING})
-        self._former = {plan_id: former for plan_id, former in self._former.items() if plan_id in ids}
         self.seen = {plan_id: revision for plan_id, revision in self.seen.items() if plan_id in ids}
 
     async def change_of(self, plan: Plan, view: View) -> Change | None:
@@ -56,9 +53,6 @@ class Steering:
         sight = self._sights.of(plan.model)
         if sight is None:
             return None
-        if plan.state is State.REFUSED and plan.id not in self._former:
-            history = await asyncio.to_thread(self._store.history, plan.model, _HISTORY)
-            self._former[plan.id] = former_of(plan, history)
         failed = await asyncio.to_thread(self._store.failed_versions, plan.model) if plan.state is State.DRAFT else {}
         if self._has_done_its_part(plan, sight, view) and not _lacks_others(plan, sight, failed):
             self.seen[plan.id] = plan.revision
@@ -73,8 +67,7 @@ class Steering:
             case State.WARMING:
                 return self._warmed(plan, sight, view)
             case State.REFUSED if not plan.stays_open and not plan.drops_other:
-                former, is_everywhere = self._former[plan.id], self._is_everywhere(plan, view)
-                return self._loading.refused(plan, sight, former, view.at_us, is_everywhere=is_everywhere)
+                return self._loading.refused(plan, sight, view.at_us, is_everywhere=self._is_everywhere(plan, view))
         return self._decided(plan, sight, view)
 
     def _decided(self, plan: Plan, sight: Sight, view: View) -> Change | None:
@@ -113,7 +106,7 @@ class Steering:
         if plan.is_ended and plan.drops_other:
             return look.is_loaded is True and file is not FileState.BEHIND
         if plan.state is State.REFUSED:
-            return self._loading.is_put_back(plan, sight, self._former.get(plan.id))
+            return self._loading.is_put_back(plan, sight)
         if plan.hold is Hold.FILE_CHANGED:
             return file is FileState.AGREES or not self._loading.has_file
         return plan.hold is not Hold.NOT_LOADED or look.is_loaded is True

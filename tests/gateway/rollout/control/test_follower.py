@@ -457,3 +457,23 @@ async def test_one_gateway_whose_file_was_changed_holds_it_for_all_and_they_do_n
         write_policy(file, "digits", specific((2, 3)))
         await world.followed(500_000)
         assert world.events() == ["start", "pin", "load", "warm", "run", "hold", "release", "step"]
+
+
+@on_loop
+async def test_a_refused_canary_stays_out_until_every_file_lets_go_of_it(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        both = with_policy(PLAIN, "digits", specific((2, 3)))
+        file.write_text(both.replace("# ours", 'version_labels { key: "new" value: 3 }'))  # no other policy can be written
+        hour_ago_us = time.time_ns() // 1000 - 3_600_000_000
+        world.start(stable=2, state=State.REFUSED, reason="no", former="", former_in="h1:/x", state_us=hour_ago_us)
+        await world.gateway(1)
+        await world.gateway(1, servers=Servers(file, "two:8500"), host="h2")
+        await until(lambda: sorted(world.seen()) == [0, 1])
+        assert world.plan.is_open
+        assert [world.weight(worker) for worker in world.workers] == [0, 0]
+        file.write_text(both)
+        await until(lambda: not world.plan.is_open)
+        assert policy_of(file.read_text(), "digits").specific == (2,)
+        assert world.plan.reason == "no"
