@@ -9,6 +9,7 @@ import pytest
 
 from gateway.backend.version_policy import policy_of, specific, with_policy
 from gateway.rollout.control.follower import Follower
+from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.writing import write_policy
 from gateway.rollout.decision import FileState
 from gateway.rollout.orders import Order, obey
@@ -477,3 +478,27 @@ async def test_a_refused_canary_stays_out_until_every_file_lets_go_of_it(tmp_pat
         await until(lambda: not world.plan.is_open)
         assert policy_of(file.read_text(), "digits").specific == (2,)
         assert world.plan.reason == "no"
+
+
+@on_loop
+async def test_a_start_without_the_database_sends_nobody_to_a_version_that_was_taken_back(tmp_path):
+    async with a_world(tmp_path) as world:
+        pins = tmp_path / "pins.json"
+        world.start(state=State.ROLLED_BACK, stable=2)
+        await world.gateway(2, pins=Pins(pins))
+        await until(pins.exists)
+        rollouts, database = Counted(), Away(Store(world.address))
+        database.is_away = True
+        follower = Follower(database, rollouts, world.servers, world.file, every_s=0.02, pins=Pins(pins))
+        await follower.start()
+        try:
+            assert follower.problem(), "the plans may have changed meanwhile"
+            running = rollouts.of("digits")
+            assert running is not None
+            assert (running.plan.kept, running.plan.canary_weight) == (2, 0)
+            database.is_away = False
+            await until(lambda: not follower.problem())
+            assert rollouts.of("digits").plan.id == world.plan.id
+            assert set(world.store.totals("pin-digits")) == set()
+        finally:
+            await follower.close()
