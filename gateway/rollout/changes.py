@@ -71,8 +71,11 @@ def warmed(plan: Plan, now_us: int, note: str = "") -> Change:
 
 
 def waits(plan: Plan, reason: str, now_us: int) -> Change:
-    """A plan that stays where it is, and now says why: what an operator must do before it can go on."""
-    return change(plan, now_us, "wait", reason=reason)
+    """A plan that stays where it is, and now says why: what an operator must do before it can go on.
+
+    Of one that ended, only the history says so: its reason is why it ended.
+    """
+    return change(plan, now_us, "wait", note=reason, reason=plan.reason if plan.is_ended else reason, told_us=now_us)
 
 
 def _standing(plan: Plan) -> str:

@@ -106,6 +106,7 @@ class Plan:
     - ``alpha``: the most that the probability may be to take back a version that is no worse than tolerated.
     - ``least_cells``: how many cells of each arm a step up needs.
     - ``hold`` and ``reason``: why it holds, was refused, was taken back, or waits.
+    - ``told_us``: when it last said why it waits.
     - ``step_us``: when the current step began; ``state_us``: when the state was entered.
     - ``is_open``: whether it still says where requests go. ``drops_other``: the version that gets no requests any more is not
       wanted in the model config file either.
@@ -157,6 +158,7 @@ class Plan:
     stays_open: bool = False
     others: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
+    told_us: int = 0
     former: str | None = None
     former_in: str = ""
 

@@ -175,7 +175,7 @@ class Follower:
         self._rollouts.note_written(sums)
         self._alone.forget_all_but({plan.id for plan in self._view.plans})
         self._use(self._view.plans)
-        self._note_pins()
+        await self._note_pins()
         self._has_followed.set()
         self._shown.show(self._view.plans, self._view.totals)
         return True
@@ -187,9 +187,9 @@ class Follower:
             self._rollouts.use(decided)
             self._used = decided
 
-    def _note_pins(self) -> None:
+    async def _note_pins(self) -> None:
         """Keep the pins of the plans; say at the first look which models have none any more, as after a lost database."""
-        self._pins.note(self._view.plans)
+        await asyncio.to_thread(self._pins.note, self._view.plans)
         if not self._has_followed.is_set():
             open_models = {plan.model for plan in self._view.plans}
             for plan in self._pinned:

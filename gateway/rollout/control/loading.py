@@ -28,7 +28,10 @@ _GIVEN_UP_S: Final = 15.0
 """A failure counts when it has lasted so long: the servers may not have read the file yet, and then try again."""
 
 _TELL_S: Final = 20.0
-_TALK_S: Final = 30.0
+_TALK_US: Final = 60_000_000
+_LEFT_TO_OTHERS_US: Final = 30_000_000
+"""A draft of a model that these servers do not know may be another gateway's."""
+
 _CLOSE_US: Final = 15_000_000
 # Of a reload: these say that the server could not be told.
 _NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "PERMISSION_DENIED")
@@ -56,7 +59,6 @@ class Loading:
         self._timeout_s = timeout_s
         self._now = now
         self._right_since: dict[str, float] = {}
-        self._talked: dict[str, float] = {}
 
     @property
     def has_file(self) -> bool:
@@ -74,6 +76,8 @@ class Loading:
         """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
+        if not versions.is_known_model(sight) and now_us - plan.created_us < _LEFT_TO_OTHERS_US:
+            return None
         values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
@@ -160,17 +164,19 @@ class Loading:
         return versions.file_state(plan, sight, has_file=self.has_file)
 
     def waits(self, plan: Plan, reason: str, now_us: int) -> Change | None:
-        """The plan says why it waits, if it says something else; not again and again, as gateways may see it differently."""
-        if plan.reason == reason or (plan.reason and self._now() - self._talked.get(plan.id, -_TALK_S) < _TALK_S):
-            return None
-        self._talked[plan.id] = self._now()
-        return changes.waits(plan, reason, now_us)
+        """The plan says why it waits, if it says something else, and all gateways together have not for a while.
+
+        They may see it differently. One that ended says it once.
+        """
+        if plan.is_ended:
+            return changes.waits(plan, reason, now_us) if plan.told_us <= plan.state_us else None
+        has_told = plan.reason and now_us - plan.told_us < _TALK_US
+        return None if plan.reason == reason or has_told else changes.waits(plan, reason, now_us)
 
     def forget_all_but(self, plan_ids: Collection[str]) -> None:
         """Other plans are over."""
-        for known in (self._right_since, self._talked):
-            for gone in known.keys() - set(plan_ids):
-                del known[gone]
+        for gone in self._right_since.keys() - set(plan_ids):
+            del self._right_since[gone]
         self._writing.forget_all_but(plan_ids)
 
     def _given_up(self, plan: Plan, sight: Sight, waited_s: float, missing: str) -> str:

@@ -63,6 +63,11 @@ def present(sight: Sight) -> frozenset[int]:
     return frozenset(version for status in sight.told.values() for version in status.available)
 
 
+def is_known_model(sight: Sight) -> bool:
+    """Whether any server that answers knows a version of the model, in whatever state."""
+    return any(status.versions for status in sight.told.values())
+
+
 def answers_unnamed(plan: Plan) -> bool:
     """Whether the model servers themselves send requests that name no version to the plan's ``kept``: it is the newest one."""
     return not plan.versions or plan.kept == max(plan.versions)

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.backend.version_policy import VersionPolicy, specific
+from gateway.inference.status import ModelStatus
 from gateway.rollout.control.loading import FORMER, Loading
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.control.writing import Attempt
@@ -97,12 +98,36 @@ def test_a_draft_waits_for_a_server_that_answers(loading):
     assert loading.drafted(after, Sight(silent={HERE: "away"}), {}, NOW, is_everywhere=True) is None
 
 
-def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(loading, clock):
-    after, _ = loading.waits(LOADING, "mine", NOW)
-    other = after.changed(NOW, reason="another gateway's")
-    assert loading.waits(other, "mine", NOW) is None
-    clock.now_s = 31.0
-    assert loading.waits(other, "mine", NOW)[0].reason == "mine"
+def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(writing):
+    """All of them together say one a minute, and a state that has said nothing yet says it at once."""
+    gateways = [Loading(writing, None) for _ in range(3)]
+    plan, rows = LOADING, 0
+    for second in range(300):
+        for number, gateway in enumerate(gateways):
+            change = gateway.waits(plan, f"what gateway {number} sees", NOW + second * 1_000_000)
+            if change is not None:
+                plan, rows = change[0], rows + 1
+    assert rows == 5
+
+
+def test_a_plan_that_ended_says_once_what_it_waits_for_and_keeps_why_it_ended(loading):
+    plan = a_plan(stable=2, state=State.ROLLED_BACK, drops_other=True, reason="errors 6 of 9", told_us=NOW - 1)
+    after, event = loading.waits(plan, "the file cannot be written", NOW + 1)
+    assert (after.reason, event.what, event.reason) == ("errors 6 of 9", "wait", "the file cannot be written")
+    assert loading.waits(after, "another gateway's", NOW + 10**12) is None
+
+
+def test_a_model_that_no_server_here_knows_is_left_to_other_gateways_for_a_while(loading):
+    def drafted(plan, seen, waited_s):
+        return loading.drafted(plan, seen, {}, NOW + waited_s * 1_000_000, is_everywhere=True)
+
+    unknown = sight(ModelStatus("digits", problem="NOT_FOUND: no such model"))
+    assert drafted(a_plan(), unknown, 29) is None
+    assert drafted(a_plan(stable=2), unknown, 29) is None
+    after, _ = drafted(a_plan(), unknown, 31)
+    assert after.state is State.REFUSED
+    assert "no version of digits is AVAILABLE" in after.reason
+    assert drafted(a_plan(), sight(status(v2="LOADING")), 0)[0].state is State.REFUSED
 
 
 def test_a_file_that_does_not_say_so_is_written(loading, writing):
