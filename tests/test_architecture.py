@@ -121,6 +121,7 @@ MAY_IMPORT = {
     "gateway.rollout.control": {
         "gateway.backend",
         "gateway.inference",
+        "gateway.locked_file",
         "gateway.rollout.live",
         "gateway.rollout.store",
         "gateway.serving_tls",

@@ -13,6 +13,7 @@ from gateway.inference.predictors import AnyExamplePredictor, AnyPredictor
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.rollout.control.follower import Follower
 from gateway.rollout.control.pinning import Pinning
+from gateway.rollout.control.pins import FILE, Pins
 from gateway.rollout.live.examples import RolloutExamplePredictor
 from gateway.rollout.live.predictor import RolloutPredictor
 from gateway.rollout.live.rollouts import Rollouts
@@ -59,7 +60,8 @@ class RunningRollouts:
         config_file = settings.model_config_file
         self.pin = Pinning(replicas, config_file).pin
         sink = None if settings.prediction_log == "off" else sink_at(settings.prediction_log)
-        self._follower = Follower(store, rollouts, replicas, config_file, sink)
+        pins = Pins(None if settings.state_dir is None else settings.state_dir / FILE)
+        self._follower = Follower(store, rollouts, replicas, config_file, sink, pins=pins)
         self.problem = self._follower.problem
 
     async def start(self) -> None:

@@ -45,6 +45,11 @@ def pinned(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
     return change(plan, now_us, "pin", reason="", **values)
 
 
+def kept(plan: Plan, others: tuple[int, ...], now_us: int) -> Change:
+    """A draft that has found ``others`` on a gateway's model servers, which clients may name: they stay loaded."""
+    return change(plan, now_us, "keep", others=others)
+
+
 def accepted(plan: Plan, values: dict[str, Any], now_us: int) -> Change:
     """A draft that was checked (``checking.check_draft`` gives the values): both versions are to be loaded now."""
     return change(plan, now_us, "load", state=State.LOADING, reason="", **values)
@@ -66,8 +71,11 @@ def warmed(plan: Plan, now_us: int, note: str = "") -> Change:
 
 
 def waits(plan: Plan, reason: str, now_us: int) -> Change:
-    """A plan that stays where it is, and now says why: what an operator must do before it can go on."""
-    return change(plan, now_us, "wait", reason=reason)
+    """A plan that stays where it is, and now says why: what an operator must do before it can go on.
+
+    Of one that ended, only the history says so: its reason is why it ended.
+    """
+    return change(plan, now_us, "wait", note=reason, reason=plan.reason if plan.is_ended else reason, told_us=now_us)
 
 
 def _standing(plan: Plan) -> str:

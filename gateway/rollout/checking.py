@@ -1,6 +1,6 @@
 """Whether a draft may begin, by what the model server serves and by what failed before: a pure look."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,14 @@ def check_draft(
         if reason:
             return Refusal(reason)
     return {"stable": stable}
+
+
+def others_of(plan: Plan, stable: int, present: Collection[int], failed: Collection[int]) -> tuple[int, ...]:
+    """The versions that stay loaded beside the two of ``plan``: clients may name them. Lowest first.
+
+    ``present``: what any model server serves. Versions that were taken back, or left loaded by the rollout before, are let go.
+    """
+    return tuple(sorted({*plan.others, *present} - {stable, plan.canary, *plan.leaves, *failed}))
 
 
 def _found_stable(

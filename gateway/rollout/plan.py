@@ -116,6 +116,7 @@ class Plan:
     - ``alpha``: the most that the probability may be to take back a version that is no worse than tolerated.
     - ``least_cells``: how many cells of each arm a step up needs.
     - ``hold`` and ``reason``: why it holds, was refused, was taken back, or waits.
+    - ``told_us``: when it last said why it waits.
     - ``step_us``: when the current step began; ``state_us``: when the state was entered.
     - ``is_open``: whether it still says where requests go. ``drops_other``: the version that gets no requests any more is not
       wanted in the model config file either.
@@ -123,6 +124,9 @@ class Plan:
     - ``evidence_from``: the first step whose evidence counts. That of earlier ones has frozen it, and a person has resumed it.
     - ``next_look``: how many cells the canary must have in this step before the gate, which it did not pass, is asked again.
     - ``last_look``: what was known when it was last asked whether the canary fails after the promotion.
+    - ``others``: the other versions that answered when the draft was accepted. Clients may name them, so they stay loaded; they
+      are no part of the rollout. ``leaves``: what the rollout before it left loaded beside ``stable``, which goes with it.
+    - ``former``: what the model config file ``former_in`` said of the model before; None if that is not known.
     - ``stays_open``: also when it is refused, since requests were pinned to ``stable`` already: by the rollout before it, or by
       itself before its versions had to be loaded once more.
     """
@@ -164,6 +168,11 @@ class Plan:
     next_look: int = 0
     last_look: Look = Look()
     stays_open: bool = False
+    others: tuple[int, ...] = ()
+    leaves: tuple[int, ...] = ()
+    told_us: int = 0
+    former: str | None = None
+    former_in: str = ""
 
     @property
     def is_ended(self) -> bool:
@@ -188,10 +197,15 @@ class Plan:
         return self.canary if self.state in _CANARY_ALONE else self.stable
 
     @property
-    def versions(self) -> tuple[int, ...]:
-        """The versions that the model servers should have loaded, lowest first."""
+    def needed(self) -> tuple[int, ...]:
+        """The versions that the rollout itself needs on every model server, lowest first."""
         wanted = {self.kept} if self.drops_other else {self.stable, self.canary}
         return tuple(sorted(version for version in wanted if version is not None))
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that the model servers should have loaded, lowest first: those that are needed, and the others."""
+        return tuple(sorted({*self.needed, *self.others})) if self.needed else ()
 
     @property
     def current(self) -> Step:

@@ -84,7 +84,7 @@ def _words(plan: Plan) -> dict[str, str]:
     return {
         "canary": f"version {plan.canary}",
         "stable": "the old version" if plan.stable is None else f"version {plan.stable}",
-        "versions": "versions " + " and ".join(map(str, plan.versions)),
+        "versions": "versions " + " and ".join(map(str, plan.needed)),
         "share": share_text(plan.canary_weight),
     }
 

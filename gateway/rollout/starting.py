@@ -89,9 +89,16 @@ def plan_of(model: str, wanted: Wanted, author: str, now_us: int, previous: Plan
         state_us=now_us,
         step_us=now_us,
         stays_open=pinned is not None,
+        leaves=_left(previous) if previous is not None and previous.is_open else (),
         least_cells=LOW_TRAFFIC_CELLS if wanted.low_traffic else ENOUGH_CELLS,
         **{_NAMES.get(name, name): value for name, value in (read | own).items()},
     )
+
+
+def _left(previous: Plan) -> tuple[int, ...]:
+    """What an ended rollout has left loaded, and its ``clean`` would let go."""
+    pair = {previous.stable, previous.canary} - {previous.kept}
+    return tuple(sorted(version for version in pair if version is not None))
 
 
 def read_wanted(body: bytes) -> Wanted:

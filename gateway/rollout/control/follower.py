@@ -20,6 +20,7 @@ from gateway.prediction_log.sinks.sink import Sink
 from gateway.rollout.changes import Change
 from gateway.rollout.control.alone import Alone
 from gateway.rollout.control.loading import LOAD_TIMEOUT_S, Loading
+from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.shown import Shown, count_decision
 from gateway.rollout.control.sight import Sights
 from gateway.rollout.control.steering import Steering
@@ -49,6 +50,7 @@ class Follower:
 
     - ``rollouts``: what requests look at. ``replicas``: the model servers. ``config_file``: their model config file, if known.
     - ``sink``: where the prediction log is, for this alone: the newest requests in it warm a canary up.
+    - ``pins``: where the last plans sent requests, which they go on with until the database has been read for the first time.
     - ``load_timeout_s``: how long versions may take to be loaded. ``host`` and ``boot`` name the gateway and this run of it.
     """
 
@@ -60,6 +62,7 @@ class Follower:
         config_file: Path | None,
         sink: Sink | None = None,
         *,
+        pins: Pins | None = None,
         load_timeout_s: float = LOAD_TIMEOUT_S,
         every_s: float = EVERY_S,
         host: str = "",
@@ -74,10 +77,12 @@ class Follower:
         self._sights = Sights(replicas, config_file)
         self._writing = Writing(replicas, config_file)
         self._warming = Warming(replicas, sink)
-        loading = Loading(self._writing, config_file, load_timeout_s)
+        loading = Loading(self._writing, config_file, load_timeout_s, host=self._host)
         self._steering = Steering(store, self._sights, loading, self._warming, boot=self._boot, host=self._host)
         self._alone = Alone()
         self._shown = Shown()
+        self._pins = pins or Pins(None)
+        self._pinned: tuple[Plan, ...] = ()
         self._view = View((), {}, {}, 0)
         self._synced_s = 0.0
         self._used: tuple[Plan, ...] = ()
@@ -93,6 +98,8 @@ class Follower:
 
         Requests that came before it would go to the latest version, which may be a canary.
         """
+        self._pinned = await asyncio.to_thread(self._pins.read)
+        self._use(self._pinned)
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="rollouts")
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_WITHIN_S):
@@ -150,7 +157,7 @@ class Follower:
             host=self._host,
             pid=os.getpid(),
             seen=dict(self._steering.seen),
-            evidence=sums,
+            evidence={key: totals for key, totals in sums.items() if key[0] not in {plan.id for plan in self._pinned}},
             samples=tuple(self._samples),
         )
         try:
@@ -158,7 +165,7 @@ class Follower:
         except StoreAway as error:
             self._note_away(str(error))
             self._alone.look(self._view.plans, sums, len(self._view.workers))
-            self._use(self._view.plans)
+            self._use(self._view.plans if self._has_followed.is_set() else self._pinned)
             return False
         self._synced_s = time.monotonic()
         if self._is_away:
@@ -168,6 +175,7 @@ class Follower:
         self._rollouts.note_written(sums)
         self._alone.forget_all_but({plan.id for plan in self._view.plans})
         self._use(self._view.plans)
+        await self._note_pins()
         self._has_followed.set()
         self._shown.show(self._view.plans, self._view.totals)
         return True
@@ -178,6 +186,15 @@ class Follower:
         if [(plan.id, plan.revision) for plan in decided] != [(plan.id, plan.revision) for plan in self._used]:
             self._rollouts.use(decided)
             self._used = decided
+
+    async def _note_pins(self) -> None:
+        """Keep the pins of the plans; say at the first look which models have none any more, as after a lost database."""
+        await asyncio.to_thread(self._pins.note, self._view.plans)
+        if not self._has_followed.is_set():
+            open_models = {plan.model for plan in self._view.plans}
+            for plan in self._pinned:
+                if plan.model not in open_models:
+                    log.warning("rollout.pin_gone", model=plan.model, version=plan.stable)
 
     async def _act(self) -> bool:
         """See to what each plan needs. The changes of others are seen with the next look."""

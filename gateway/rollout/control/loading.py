@@ -8,17 +8,17 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.backend.version_policy import specific
 from gateway.rollout import changes
 from gateway.rollout.changes import Change
-from gateway.rollout.checking import Refusal, check_draft
+from gateway.rollout.checking import Refusal, check_draft, others_of
 from gateway.rollout.control import versions
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.control.writing import Writing
 from gateway.rollout.decision import FileState
-from gateway.rollout.plan import Event, Plan, State
+from gateway.rollout.plan import Plan, State
 
 FORMER: Final = "model_version_policy"
 """Under this name the history keeps what the file said before the rollout."""
@@ -28,9 +28,11 @@ _GIVEN_UP_S: Final = 15.0
 """A failure counts when it has lasted so long: the servers may not have read the file yet, and then try again."""
 
 _TELL_S: Final = 20.0
-_TALK_S: Final = 30.0
+_TALK_US: Final = 60_000_000
+_LEFT_TO_OTHERS_US: Final = 30_000_000
+"""A draft of a model that these servers do not know may be another gateway's."""
+
 _CLOSE_US: Final = 15_000_000
-_CLOSE_AT_LAST_US: Final = 60_000_000
 # Of a reload: these say that the server could not be told.
 _NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "PERMISSION_DENIED")
 
@@ -38,7 +40,8 @@ _NO_NEWS: Final = ("UNIMPLEMENTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELL
 class Loading:
     """What one worker does for plans that have not begun yet, and for those that could not. For one event loop.
 
-    ``config_file``: None: there is none, and an operator must see to it that the servers have both versions.
+    ``config_file``: None: there is none, and an operator must see to it that the servers have both versions. ``host``: of which
+    host it is the file.
     """
 
     def __init__(
@@ -47,33 +50,50 @@ class Loading:
         config_file: Path | None,
         timeout_s: float = LOAD_TIMEOUT_S,
         now: Callable[[], float] = time.monotonic,
+        *,
+        host: str = "",
     ) -> None:
         self._writing = writing
         self._config_file = config_file
+        self._place = "" if config_file is None else f"{host}:{config_file.absolute()}"
         self._timeout_s = timeout_s
         self._now = now
         self._right_since: dict[str, float] = {}
-        self._talked: dict[str, float] = {}
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a model config file, which may say something else than a plan wants."""
+        return self._config_file is not None
 
     def drafted(
         self, plan: Plan, sight: Sight, failed: Mapping[int, Plan], now_us: int, *, is_everywhere: bool
     ) -> Change | None:
         """A draft is accepted or refused by what the model servers serve now; it waits while none of them answers.
 
-        ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one.
+        The other versions that answer are kept, those of every gateway's servers: clients may name them.
+
+        ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one, and has its versions kept.
         """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
+        if not versions.is_known_model(sight) and now_us - plan.created_us < _LEFT_TO_OTHERS_US:
+            return None
         values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
+        others = others_of(plan, values["stable"], versions.present(sight), failed)
         if plan.stable is None:
-            return changes.pinned(plan, values, now_us)
-        if not is_everywhere:
-            return None
-        after, event = changes.accepted(plan, values, now_us)
-        former = {} if sight.policy is None else {FORMER: sight.policy.source}
-        return after, dataclasses.replace(event, evidence=event.evidence | former)
+            return changes.pinned(plan, values | {"others": others}, now_us)
+        if others != plan.others:
+            return changes.kept(plan, others, now_us)
+        return self._accepted(plan, values, sight, now_us) if is_everywhere else None
+
+    def _accepted(self, plan: Plan, values: dict[str, Any], sight: Sight, now_us: int) -> Change:
+        if sight.policy is None:
+            return changes.accepted(plan, values, now_us)
+        said = sight.policy.source
+        after, event = changes.accepted(plan, values | {"former": said, "former_in": self._place}, now_us)
+        return after, dataclasses.replace(event, evidence=event.evidence | {FORMER: said})
 
     def loading(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
         """Have the file written and wait for the servers. ``is_everywhere``: every worker has found both versions loaded."""
@@ -108,38 +128,55 @@ class Loading:
         cannot = f"{self._config_file} cannot be changed here ({attempt.problem})"
         return self.waits(plan, f"{cannot}: write into the entry of model {plan.model}: {source}", now_us)
 
-    def refused(self, plan: Plan, sight: Sight, former: str | None, now_us: int, *, is_everywhere: bool) -> Change | None:
-        """Put the file back to ``former``, and then let the plan go. ``is_everywhere``: every worker has done so.
+    def refused(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
+        """Put the file back to what it said, and then let the plan go. ``is_everywhere``: every worker has found it so.
 
         Until then it pins stable: a canary that is loaded late must answer nobody.
         """
-        if not self.is_put_back(plan, sight, former):
-            self._writing.put(plan.id, plan.model, former or "")
-        waited_us = now_us - plan.state_us
-        is_over = (is_everywhere and waited_us >= _CLOSE_US) or waited_us >= _CLOSE_AT_LAST_US
-        return changes.change(plan, now_us, "close", note=_put_back(former), is_open=False) if is_over else None
+        source = self._source_after(plan, sight)
+        if source is not None and sight.policy is not None and sight.policy.specific == plan.versions:
+            self._writing.put(plan.id, plan.model, source)
+        is_over = is_everywhere and now_us - plan.state_us >= _CLOSE_US
+        note = "no model config file has the servers keep the canary beside stable any more"
+        return changes.change(plan, now_us, "close", note=note, is_open=False) if is_over else None
 
-    def is_put_back(self, plan: Plan, sight: Sight, former: str | None) -> bool:
-        """Whether the file does not say any more what was written for this plan."""
-        policy = sight.policy
-        return former is None or policy is None or policy.specific != plan.versions or policy.source == former
+    def is_put_back(self, plan: Plan, sight: Sight) -> bool:
+        """Whether nothing here keeps the canary beside stable any more: the file does not name both, as far as it is known.
+
+        Without a file the servers themselves say whether they serve it.
+        """
+        if not self.has_file:
+            return bool(sight.told) and plan.canary not in versions.present(sight)
+        return sight.policy is not None and not versions.pair(plan) <= set(sight.policy.specific or ())
+
+    def _source_after(self, plan: Plan, sight: Sight) -> str | None:
+        """What the file says of the model after a refusal. None: it stays as it is, since stable cannot answer alone.
+
+        What one gateway's file said is put back there alone: in another one it may let the canary answer.
+        """
+        if plan.former is not None and plan.former_in == self._place:
+            return plan.former
+        stays = {*plan.versions} - {plan.canary}
+        return specific(tuple(stays)) if plan.stable in versions.available(sight) else None
 
     def file_state(self, plan: Plan, sight: Sight) -> FileState:
         """See ``versions.file_state``."""
-        return versions.file_state(plan, sight, has_file=self._config_file is not None)
+        return versions.file_state(plan, sight, has_file=self.has_file)
 
     def waits(self, plan: Plan, reason: str, now_us: int) -> Change | None:
-        """The plan says why it waits, if it says something else; not again and again, as gateways may see it differently."""
-        if plan.reason == reason or (plan.reason and self._now() - self._talked.get(plan.id, -_TALK_S) < _TALK_S):
-            return None
-        self._talked[plan.id] = self._now()
-        return changes.waits(plan, reason, now_us)
+        """The plan says why it waits, if it says something else, and all gateways together have not for a while.
+
+        They may see it differently. One that ended says it once.
+        """
+        if plan.is_ended:
+            return changes.waits(plan, reason, now_us) if plan.told_us <= plan.state_us else None
+        has_told = plan.reason and now_us - plan.told_us < _TALK_US
+        return None if plan.reason == reason or has_told else changes.waits(plan, reason, now_us)
 
     def forget_all_but(self, plan_ids: Collection[str]) -> None:
         """Other plans are over."""
-        for known in (self._right_since, self._talked):
-            for gone in known.keys() - set(plan_ids):
-                del known[gone]
+        for gone in self._right_since.keys() - set(plan_ids):
+            del self._right_since[gone]
         self._writing.forget_all_but(plan_ids)
 
     def _given_up(self, plan: Plan, sight: Sight, waited_s: float, missing: str) -> str:
@@ -165,17 +202,5 @@ class Loading:
         return changes.change(plan, now_us, "refuse", state=State.REFUSED, reason=reason, weight=0)
 
 
-def former_of(plan: Plan, history: Collection[Event]) -> str | None:
-    """What the file said of the model before ``plan``; None if its history does not say so."""
-    said = [event.evidence[FORMER] for event in history if event.plan == plan.id and FORMER in event.evidence]
-    return said[-1] if said else None
-
-
 def _no_file(plan: Plan) -> str:
     return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by {specific(plan.versions)}"
-
-
-def _put_back(former: str | None) -> str:
-    if former is None:
-        return "what the model config file said before is not known: it stays as it is"
-    return f"the model config file says again what it said before: {former or 'no model_version_policy'}"

@@ -6,13 +6,14 @@ of them, such as the first caller of a canary, waits until every worker that was
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gateway.rollout import changes
 from gateway.rollout.changes import Change
+from gateway.rollout.checking import others_of
 from gateway.rollout.control import versions
-from gateway.rollout.control.loading import Loading, former_of
+from gateway.rollout.control.loading import Loading
 from gateway.rollout.control.sight import Sight, Sights
 from gateway.rollout.control.warming import Warming
 from gateway.rollout.decision import Facts, FileState, decide
@@ -23,7 +24,6 @@ from gateway.rollout.store.view import View
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
 
-_HISTORY: Final = 200
 _WARM_AT_MOST_US: Final = 90_000_000
 _TELL_US: Final = 15_000_000
 
@@ -38,7 +38,6 @@ class Steering:
         self._warming = warming
         self._boot = boot
         self._host = host
-        self._former: dict[str, str | None] = {}
         self.seen: dict[str, int] = {}
 
     def look(self, plans: tuple[Plan, ...]) -> None:
@@ -47,7 +46,6 @@ class Steering:
         ids = {plan.id for plan in plans}
         self._loading.forget_all_but(ids)
         self._warming.forget_all_but({plan.id for plan in plans if plan.state is State.WARMING})
-        self._former = {plan_id: former for plan_id, former in self._former.items() if plan_id in ids}
         self.seen = {plan_id: revision for plan_id, revision in self.seen.items() if plan_id in ids}
 
     async def change_of(self, plan: Plan, view: View) -> Change | None:
@@ -55,16 +53,13 @@ class Steering:
         sight = self._sights.of(plan.model)
         if sight is None:
             return None
-        if plan.state is State.REFUSED and plan.id not in self._former:
-            history = await asyncio.to_thread(self._store.history, plan.model, _HISTORY)
-            self._former[plan.id] = former_of(plan, history)
-        if self._has_done_its_part(plan, sight, view):
+        failed = await asyncio.to_thread(self._store.failed_versions, plan.model) if plan.state is State.DRAFT else {}
+        if self._has_done_its_part(plan, sight, view) and not _lacks_others(plan, sight, failed):
             self.seen[plan.id] = plan.revision
         elif self.seen.get(plan.id) == plan.revision:
             del self.seen[plan.id]  # a version is gone again
         match plan.state:
             case State.DRAFT:
-                failed = await asyncio.to_thread(self._store.failed_versions, plan.model)
                 is_everywhere = self._is_everywhere(plan, view)
                 return self._loading.drafted(plan, sight, failed, view.at_us, is_everywhere=is_everywhere)
             case State.LOADING:
@@ -72,8 +67,7 @@ class Steering:
             case State.WARMING:
                 return self._warmed(plan, sight, view)
             case State.REFUSED if not plan.stays_open and not plan.drops_other:
-                former, is_everywhere = self._former[plan.id], self._is_everywhere(plan, view)
-                return self._loading.refused(plan, sight, former, view.at_us, is_everywhere=is_everywhere)
+                return self._loading.refused(plan, sight, view.at_us, is_everywhere=self._is_everywhere(plan, view))
         return self._decided(plan, sight, view)
 
     def _decided(self, plan: Plan, sight: Sight, view: View) -> Change | None:
@@ -92,10 +86,15 @@ class Steering:
         if plan.is_ended:
             # Where there is no file, or somebody else has changed the entry, nothing is written any more.
             file = FileState.BEHIND if file is FileState.BEHIND else FileState.AGREES
-            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
+            # Requests stay pinned while the newest one of those that are kept is not the one that should answer.
+            may_close = is_everywhere and versions.answers_unnamed(plan)
+            return Facts(is_loaded=may_close, missing=look.missing, file=file, workers_seen=is_everywhere)
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
             return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
+        if plan.hold is Hold.FILE_CHANGED:
+            # One gateway's file may agree, and another's not.
+            file = FileState.AGREES if is_everywhere else FileState.CHANGED
         return Facts(is_loaded=look.is_loaded is not False, missing=look.missing, file=file, workers_seen=is_everywhere)
 
     def _has_done_its_part(self, plan: Plan, sight: Sight, view: View) -> bool:
@@ -107,7 +106,9 @@ class Steering:
         if plan.is_ended and plan.drops_other:
             return look.is_loaded is True and file is not FileState.BEHIND
         if plan.state is State.REFUSED:
-            return self._loading.is_put_back(plan, sight, self._former.get(plan.id))
+            return self._loading.is_put_back(plan, sight)
+        if plan.hold is Hold.FILE_CHANGED:
+            return file is FileState.AGREES or not self._loading.has_file
         return plan.hold is not Hold.NOT_LOADED or look.is_loaded is True
 
     def _is_everywhere(self, plan: Plan, view: View) -> bool:
@@ -137,6 +138,12 @@ class Steering:
     def _turn(self, view: View) -> int:
         """How many workers of this host come before this one."""
         return sum(boot < self._boot for boot, worker in view.workers.items() if worker.host == self._host)
+
+
+def _lacks_others(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
+    """Whether a draft has not noted yet what this worker's servers serve besides its versions."""
+    is_found = plan.state is State.DRAFT and plan.stable is not None
+    return is_found and plan.others != others_of(plan, plan.stable or 0, versions.present(sight), failed)
 
 
 def _needs_servers(before: Plan, after: Plan) -> bool:

@@ -20,7 +20,10 @@ class Loaded:
 
 
 def loaded(plan: Plan, sight: Sight) -> Loaded:
-    """Whether every server that answers serves what the plan wants: its versions, and no other one if that is to go."""
+    """Whether every server that answers serves what the plan needs, and of its two versions no other one if that is to go.
+
+    Its ``others`` are asked for, and not waited for: a rollout need not hold because of them.
+    """
     if not sight.told:
         return Loaded(None, no_server(sight))
     lacks = [f"{address} {what}" for address, status in sorted(sight.told.items()) for what in _lacks(plan, status, sight)]
@@ -46,8 +49,28 @@ def file_state(plan: Plan, sight: Sight, *, has_file: bool) -> FileState:
 
 
 def both(plan: Plan) -> tuple[int, ...]:
-    """The two versions of a plan, lowest first."""
-    return tuple(sorted({plan.canary, plan.canary if plan.stable is None else plan.stable}))
+    """What the file says before one of the plan's two versions goes: both and the others, lowest first."""
+    return tuple(sorted({*pair(plan), *plan.others}))
+
+
+def pair(plan: Plan) -> frozenset[int]:
+    """The two versions of a plan."""
+    return frozenset({plan.canary, plan.canary if plan.stable is None else plan.stable})
+
+
+def present(sight: Sight) -> frozenset[int]:
+    """The versions that any server serves."""
+    return frozenset(version for status in sight.told.values() for version in status.available)
+
+
+def is_known_model(sight: Sight) -> bool:
+    """Whether any server that answers knows a version of the model, in whatever state."""
+    return any(status.versions for status in sight.told.values())
+
+
+def answers_unnamed(plan: Plan) -> bool:
+    """Whether the model servers themselves send requests that name no version to the plan's ``kept``: it is the newest one."""
+    return not plan.versions or plan.kept == max(plan.versions)
 
 
 def available(sight: Sight) -> tuple[int, ...]:
@@ -72,13 +95,13 @@ def failures(plan: Plan, sight: Sight) -> str:
         f"{address}: version {version.version} failed: {version.error_code}: {version.error_message}"
         for address, status in sorted(sight.told.items())
         for version in status.versions
-        if version.version in plan.versions and version.has_failed
+        if version.version in plan.needed and version.has_failed
     )
 
 
 def are_known(plan: Plan, sight: Sight) -> bool:
-    """Whether each server that answers has heard of all of the plan's versions."""
-    return all(set(plan.versions) <= {version.version for version in status.versions} for status in sight.told.values())
+    """Whether each server that answers has heard of the versions that the plan needs."""
+    return all(set(plan.needed) <= {version.version for version in status.versions} for status in sight.told.values())
 
 
 def no_server(sight: Sight) -> str:
@@ -89,11 +112,11 @@ def no_server(sight: Sight) -> str:
 
 def _lacks(plan: Plan, status: ModelStatus, sight: Sight) -> Iterator[str]:
     states = {version.version: version.state for version in status.versions}
-    for version in plan.versions:
+    for version in plan.needed:
         if version not in status.available:
             yield f"does not serve version {version} ({states.get(version, status.problem or 'which it does not know')})"
-    other = set(both(plan)) - set(plan.versions)
-    if not plan.drops_other or not plan.versions:
+    other = pair(plan) - set(plan.needed)
+    if not plan.drops_other or not plan.needed:
         return
     is_ours = sight.policy is not None and sight.policy.specific in (plan.versions, both(plan))
     for version in sorted(other & set(status.available)):

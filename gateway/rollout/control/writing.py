@@ -76,7 +76,9 @@ class Writing:
             is_changed = await asyncio.to_thread(write_policy, self._config_file, model, source)
         except (NotWritable, ModelConfigError) as error:
             attempt.problem = str(error)
-            log.warning("rollout.file_not_written", rollout=plan_id, model=model, reason=str(error), entry=source)
+            last = self._attempts.get(plan_id)
+            if last is None or (last.source, last.problem) != (source, attempt.problem):  # it is tried for hours
+                log.warning("rollout.file_not_written", rollout=plan_id, model=model, reason=str(error), entry=source)
         else:
             if is_changed:
                 log.info("rollout.loading", rollout=plan_id, model=model, entry=source)

@@ -273,3 +273,10 @@ def test_processes_that_write_at_once_lose_no_change(path):
     started = [subprocess.Popen([sys.executable, "-c", code, path, f"m{n}", str(n + 1)], cwd=ROOT) for n in range(8)]
     assert [process.wait(60) for process in started] == [0] * 8
     assert [policy_of(path.read_text(), f"m{n}").specific for n in range(8)] == [(n + 1,) for n in range(8)]
+
+
+def test_a_label_of_a_version_that_stays_is_no_reason_to_refuse():
+    text = with_versions(ONE_LINE, "digits", [1, 2]).replace('name:"digits"', 'name:"digits" version_labels{key:"old" value:1}')
+    assert policy_of(with_versions(text, "digits", [1, 2, 3]), "digits").specific == (1, 2, 3)
+    with pytest.raises(ModelConfigError, match="the label 'old'"):
+        with_versions(text, "digits", [2, 3])

@@ -1,6 +1,6 @@
 """How a draft becomes a rollout."""
 
-from gateway.rollout.changes import accepted, loaded, refused, waits, warmed
+from gateway.rollout.changes import accepted, change, kept, loaded, refused, waits, warmed
 from gateway.rollout.plan import GATEWAY, Hold, State
 from tests.gateway.rollout.plans import NOW, SECOND, plan
 
@@ -43,3 +43,10 @@ def test_a_plan_that_waits_says_why():
 def test_a_row_tells_why_a_plan_holds():
     _, event = waits(plan(State.HOLDING, hold=Hold.GATE), "", NOW)
     assert event.after == "holding (gate)"
+
+
+def test_versions_beside_the_two_are_asked_for_and_not_needed():
+    keeping, event = kept(plan(State.DRAFT), (1,), NOW)
+    assert (event.what, keeping.versions, keeping.needed) == ("keep", (1, 2, 3), (2, 3))
+    done, _ = change(keeping, NOW, "done", state=State.DONE, drops_other=True)
+    assert (done.versions, done.needed) == ((1, 3), (3,))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.rollout.checking import Refusal, check_draft
+from gateway.rollout.checking import Refusal, check_draft, others_of
 from gateway.rollout.plan import State
 from tests.gateway.rollout.plans import plan
 
@@ -70,3 +70,18 @@ def test_what_a_rollout_left_answering_is_sound():
 def test_a_version_that_was_taken_back_is_never_found_as_the_way_back():
     assert checked(draft(4), (3, 2), failed=FAILED) == {"stable": 2}
     assert "only version 3 of digits answers, and was taken back before" in checked(draft(4), (3,), failed=FAILED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "present", "others"),
+    [
+        ({}, (2, 3), ()),
+        ({}, (1, 2, 3), (1,)),
+        ({"others": (0,)}, (1, 2), (0, 1)),
+        ({"leaves": (1,)}, (0, 1, 2), (0,)),
+        ({"canary": 4}, (1, 2, 3), (1,)),
+    ],
+    ids=["the two", "another", "of another gateway", "left by the rollout before", "taken back"],
+)
+def test_other_versions_stay_unless_a_rollout_has_left_them(changes, present, others):
+    assert others_of(draft(**changes), 2, present, FAILED) == others

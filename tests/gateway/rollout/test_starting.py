@@ -165,3 +165,9 @@ def test_a_body_that_is_no_json_is_refused(body):
 
 def test_the_draft_holds_for_nothing():
     assert made().hold is Hold.NONE
+
+
+def test_what_the_rollout_before_left_loaded_goes_with_the_next_one():
+    aborted = plan(State.ABORTED, drops_other=False)
+    assert made(aborted, canary=4).leaves == (3,)
+    assert made(plan(State.DONE, is_open=False), canary=4).leaves == ()

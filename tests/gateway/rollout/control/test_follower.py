@@ -9,6 +9,7 @@ import pytest
 
 from gateway.backend.version_policy import policy_of, specific, with_policy
 from gateway.rollout.control.follower import Follower
+from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.writing import write_policy
 from gateway.rollout.decision import FileState
 from gateway.rollout.orders import Order, obey
@@ -383,5 +384,121 @@ async def test_a_worker_that_cannot_read_the_plans_says_so_until_it_can(tmp_path
             assert "could not be read yet: it is being restarted" in follower.problem()
             database.is_away = False
             await until(lambda: not follower.problem())
+        finally:
+            await follower.close()
+
+
+@on_loop
+async def test_versions_that_clients_name_stay_loaded_whatever_becomes_of_the_canary(tmp_path):
+    async with a_world(tmp_path) as world:
+        write_policy(world.file, "digits", specific((1, 2)))
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        await world.gateway(2)
+        world.start()
+        await world.until(State.RUNNING)
+        assert (world.plan.others, world.says, world.servers.loaded()) == ((1,), (1, 2, 3), (3, 2, 1))
+        world.order(Order.PROMOTE)
+        await world.until(State.BAKE_AFTER)
+        world.order(Order.CLEAN)
+        await until(lambda: not world.plan.is_open)
+        assert (world.says, world.servers.loaded()) == ((1, 3), (3, 1))
+
+
+@on_loop
+async def test_what_only_another_gateway_serves_stays_loaded_there_too(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        other = Servers(file, "two:8500", versions=(1, 2, 3))
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        world.start()
+        await world.until(State.RUNNING)
+        assert other.loaded("two:8500") == (3, 2, 1)
+        assert world.servers.loaded() == (3, 2), "version 1 is not there, and nobody waits for it"
+
+
+@on_loop
+async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_is_kept(tmp_path):
+    """To the model server, the latest version is the one that answers."""
+    async with a_world(tmp_path) as world:
+        write_policy(world.file, "digits", specific((2, 3)))
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        await world.gateway(1)
+        world.start(canary=1, stable=2, is_back=True)
+        await world.until(State.RUNNING)
+        world.order(Order.PROMOTE)
+        await world.until(State.BAKE_AFTER)
+        world.order(Order.CLEAN)
+        plan = await world.until(State.DONE)
+        await until(lambda: world.says == (1, 3) and world.seen() == [plan.revision])
+        assert world.plan.is_open
+        assert world.weight(world.workers[0]) == 1_000_000
+
+
+@on_loop
+async def test_one_gateway_whose_file_was_changed_holds_it_for_all_and_they_do_not_flap(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(PINNED)
+        await world.gateway(1)
+        await world.gateway(1, servers=Servers(file, "two:8500"), host="h2")
+        world.start(steps=(Step(100_000, 0), Step(500_000, 600)))
+        await world.until(State.RUNNING)
+        write_policy(file, "digits", specific((1, 2, 3)))
+        held = await world.until(State.HOLDING, Hold.FILE_CHANGED)
+        world.workers[0].sums[held.id, 0] = sound()  # enough for the step
+        # The gateway whose file agrees knows, and does not go on alone.
+        await until(lambda: world.store.workers()["h1-0"].seen == {held.id: held.revision})
+        await until(lambda: world.store.totals(held.id).get(0) == sound())
+        assert world.store.workers()["h2-1"].seen != {held.id: held.revision}
+        assert world.plan == held
+        write_policy(file, "digits", specific((2, 3)))
+        await world.followed(500_000)
+        assert world.events() == ["start", "pin", "load", "warm", "run", "hold", "release", "step"]
+
+
+@on_loop
+async def test_a_refused_canary_stays_out_until_every_file_lets_go_of_it(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        both = with_policy(PLAIN, "digits", specific((2, 3)))
+        file.write_text(both.replace("# ours", 'version_labels { key: "new" value: 3 }'))  # no other policy can be written
+        hour_ago_us = time.time_ns() // 1000 - 3_600_000_000
+        world.start(stable=2, state=State.REFUSED, reason="no", former="", former_in="h1:/x", state_us=hour_ago_us)
+        await world.gateway(1)
+        await world.gateway(1, servers=Servers(file, "two:8500"), host="h2")
+        await until(lambda: sorted(world.seen()) == [0, 1])
+        assert world.plan.is_open
+        assert [world.weight(worker) for worker in world.workers] == [0, 0]
+        file.write_text(both)
+        await until(lambda: not world.plan.is_open)
+        assert policy_of(file.read_text(), "digits").specific == (2,)
+        assert world.plan.reason == "no"
+
+
+@on_loop
+async def test_a_start_without_the_database_sends_nobody_to_a_version_that_was_taken_back(tmp_path):
+    async with a_world(tmp_path) as world:
+        pins = tmp_path / "pins.json"
+        world.start(state=State.ROLLED_BACK, stable=2)
+        await world.gateway(2, pins=Pins(pins))
+        await until(pins.exists)
+        rollouts, database = Counted(), Away(Store(world.address))
+        database.is_away = True
+        follower = Follower(database, rollouts, world.servers, world.file, every_s=0.02, pins=Pins(pins))
+        await follower.start()
+        try:
+            assert follower.problem(), "the plans may have changed meanwhile"
+            running = rollouts.of("digits")
+            assert running is not None
+            assert (running.plan.kept, running.plan.canary_weight) == (2, 0)
+            database.is_away = False
+            await until(lambda: not follower.problem())
+            assert rollouts.of("digits").plan.id == world.plan.id
+            assert set(world.store.totals("pin-digits")) == set()
         finally:
             await follower.close()

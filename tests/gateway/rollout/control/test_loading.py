@@ -3,15 +3,17 @@
 import pytest
 
 from gateway.backend.version_policy import VersionPolicy, specific
-from gateway.rollout.control.loading import FORMER, Loading, former_of
+from gateway.inference.status import ModelStatus
+from gateway.rollout.control.loading import FORMER, Loading
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.control.writing import Attempt
 from gateway.rollout.plan import State
-from tests.gateway.rollout.control.worlds import NOW, a_plan, started, status
+from tests.gateway.rollout.control.worlds import NOW, a_plan, status
 
 BOTH = VersionPolicy(specific((2, 3)), (2, 3))
 LOADING = a_plan(stable=2, state=State.LOADING)
 HERE = "one:8500"
+PLACE = "h1:{}"
 
 
 class Writing:
@@ -54,7 +56,7 @@ def clock():
 
 @pytest.fixture
 def loading(writing, clock, tmp_path):
-    return Loading(writing, tmp_path / "models.config", 600.0, clock)
+    return Loading(writing, tmp_path / "models.config", 600.0, clock, host="h1")
 
 
 def sight(here, policy=BOTH) -> Sight:
@@ -72,8 +74,7 @@ def test_a_draft_finds_its_stable_and_keeps_what_the_file_said(loading):
     after, event = loading.drafted(pinned, here, {}, NOW, is_everywhere=True)
     assert (after.state, after.stable) == (State.LOADING, 2)
     assert event.evidence == {FORMER: specific((2,))}
-    assert former_of(after, [started(after), event]) == specific((2,))
-    assert former_of(a_plan(id="other"), [event]) is None
+    assert (after.former, after.former_in) == (specific((2,)), PLACE.format(loading._config_file))
 
 
 def test_nothing_is_loaded_before_every_worker_sends_its_requests_to_stable(loading):
@@ -97,12 +98,36 @@ def test_a_draft_waits_for_a_server_that_answers(loading):
     assert loading.drafted(after, Sight(silent={HERE: "away"}), {}, NOW, is_everywhere=True) is None
 
 
-def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(loading, clock):
-    after, _ = loading.waits(LOADING, "mine", NOW)
-    other = after.changed(NOW, reason="another gateway's")
-    assert loading.waits(other, "mine", NOW) is None
-    clock.now_s = 31.0
-    assert loading.waits(other, "mine", NOW)[0].reason == "mine"
+def test_reasons_that_gateways_see_otherwise_do_not_fill_the_history(writing):
+    """All of them together say one a minute, and a state that has said nothing yet says it at once."""
+    gateways = [Loading(writing, None) for _ in range(3)]
+    plan, rows = LOADING, 0
+    for second in range(300):
+        for number, gateway in enumerate(gateways):
+            change = gateway.waits(plan, f"what gateway {number} sees", NOW + second * 1_000_000)
+            if change is not None:
+                plan, rows = change[0], rows + 1
+    assert rows == 5
+
+
+def test_a_plan_that_ended_says_once_what_it_waits_for_and_keeps_why_it_ended(loading):
+    plan = a_plan(stable=2, state=State.ROLLED_BACK, drops_other=True, reason="errors 6 of 9", told_us=NOW - 1)
+    after, event = loading.waits(plan, "the file cannot be written", NOW + 1)
+    assert (after.reason, event.what, event.reason) == ("errors 6 of 9", "wait", "the file cannot be written")
+    assert loading.waits(after, "another gateway's", NOW + 10**12) is None
+
+
+def test_a_model_that_no_server_here_knows_is_left_to_other_gateways_for_a_while(loading):
+    def drafted(plan, seen, waited_s):
+        return loading.drafted(plan, seen, {}, NOW + waited_s * 1_000_000, is_everywhere=True)
+
+    unknown = sight(ModelStatus("digits", problem="NOT_FOUND: no such model"))
+    assert drafted(a_plan(), unknown, 29) is None
+    assert drafted(a_plan(stable=2), unknown, 29) is None
+    after, _ = drafted(a_plan(), unknown, 31)
+    assert after.state is State.REFUSED
+    assert "no version of digits is AVAILABLE" in after.reason
+    assert drafted(a_plan(), sight(status(v2="LOADING")), 0)[0].state is State.REFUSED
 
 
 def test_a_file_that_does_not_say_so_is_written(loading, writing):
@@ -205,25 +230,65 @@ def test_a_plan_that_was_pinned_before_stays_so_when_it_is_refused(loading, cloc
 REFUSED = a_plan(stable=2, state=State.REFUSED, reason="no")
 
 
+def refused(loading, policy, waited_s=0.0, *, plan=REFUSED, here=None, is_everywhere=False):
+    seen = sight(here or status(2), policy)
+    return loading.refused(plan, seen, NOW + int(waited_s * 1e6), is_everywhere=is_everywhere)
+
+
+def came_from(loading, former, host="h1", **changes):
+    place = f"{host}:{loading._config_file}"
+    return a_plan(stable=2, state=State.REFUSED, reason="no", former=former, former_in=place, **changes)
+
+
 @pytest.mark.parametrize("former", ["", specific((2,))])
 def test_a_refused_plan_puts_the_file_back_and_is_let_go(loading, writing, former):
-    def refused(policy, waited_s, is_everywhere):
-        now_us = NOW + int(waited_s * 1e6)
-        return loading.refused(REFUSED, sight(status(2), policy), former, now_us, is_everywhere=is_everywhere)
-
-    assert refused(BOTH, 1, False) is None
+    plan = came_from(loading, former)
+    assert refused(loading, BOTH, 1, plan=plan) is None
     assert writing.written == [former]
     back = VersionPolicy(former, (2,) if former else None)
-    assert loading.is_put_back(REFUSED, sight(status(2), back), former)
-    assert refused(back, 14, True) is None, "a server may not have read it yet"
-    assert refused(back, 16, False) is None
+    assert loading.is_put_back(plan, sight(status(2), back))
+    assert refused(loading, back, 14, plan=plan, is_everywhere=True) is None, "a server may not have read it yet"
+    assert refused(loading, back, 16, plan=plan) is None
     assert writing.written == [former]
-    assert refused(back, 16, True)[0].is_open is False
-    assert refused(BOTH, 61, False)[0].is_open is False
+    assert refused(loading, back, 16, plan=plan, is_everywhere=True)[0].is_open is False
+
+
+def test_what_another_gateways_file_said_is_not_written_here(loading, writing):
+    """It may let the canary answer, where this one's file named stable."""
+    refused(loading, BOTH, plan=came_from(loading, "", host="h2"))
+    refused(loading, BOTH, plan=REFUSED)
+    assert writing.written == [specific((2,))] * 2
+
+
+def test_other_versions_stay_after_a_refusal(loading, writing):
+    policy = VersionPolicy(specific((1, 2, 3)), (1, 2, 3))
+    refused(loading, policy, plan=came_from(loading, "", host="h2", others=(1,)))
+    assert writing.written == [specific((1, 2))]
+
+
+def test_a_stable_that_does_not_answer_is_not_left_alone(loading, writing):
+    assert refused(loading, BOTH, here=status(3)) is None
+    assert not writing.written
+
+
+def test_a_refused_plan_pins_stable_for_as_long_as_the_file_names_the_canary_beside_it(loading):
+    for policy in (BOTH, VersionPolicy(specific((1, 2, 3)), (1, 2, 3)), None):
+        assert not loading.is_put_back(REFUSED, sight(status(2), policy))
+    assert refused(loading, BOTH, 100_000) is None
+
+
+def test_without_a_file_a_refused_plan_pins_stable_while_a_server_has_the_canary(writing, clock):
+    loading = Loading(writing, None, 600.0, clock)
+    assert not loading.is_put_back(REFUSED, sight(status(3, 2), None))
+    assert not loading.is_put_back(REFUSED, Sight())
+    assert loading.is_put_back(REFUSED, sight(status(2), None))
+    refused(loading, None)
+    assert not writing.written
 
 
 def test_a_file_that_somebody_else_has_changed_is_not_put_back(loading, writing):
     seen = sight(status(2), VersionPolicy("model_version_policy { all {} }"))
-    loading.refused(REFUSED, seen, "", NOW, is_everywhere=False)
-    assert loading.is_put_back(REFUSED, seen, "")
+    plan = came_from(loading, "")
+    loading.refused(plan, seen, NOW, is_everywhere=False)
+    assert loading.is_put_back(plan, seen)
     assert not writing.written

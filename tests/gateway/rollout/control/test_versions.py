@@ -83,6 +83,17 @@ def test_what_the_file_says(plan, says, looks, state):
     assert file_state(plan, sight(says=says, looks=looks), has_file=True) is state
 
 
+def test_versions_beside_the_two_are_asked_for_and_not_waited_for():
+    running = a_plan(stable=2, state=State.RUNNING, others=(1,))
+    assert file_state(running, sight(says=(1, 2, 3)), has_file=True) is FileState.AGREES
+    assert file_state(running, sight(says=(2, 3)), has_file=True) is FileState.CHANGED
+    assert loaded(running, sight(status(3, 2))).is_loaded is True
+    dropping = a_plan(stable=2, state=State.DONE, drops_other=True, others=(1,))
+    assert file_state(dropping, sight(says=(1, 2, 3)), has_file=True) is FileState.BEHIND
+    assert file_state(dropping, sight(says=(1, 3)), has_file=True) is FileState.AGREES
+    assert loaded(dropping, sight(status(3, 1), says=(1, 3))).is_loaded is True
+
+
 def test_without_a_file_nothing_is_known_of_it():
     assert file_state(RUNNING, Sight(), has_file=False) is FileState.UNKNOWN
 
