@@ -144,6 +144,8 @@ def test_after_the_promotion_everybody_is_answered_by_the_new_version_and_the_ol
     for _ in range(20):
         assert stack.post("/v1/models/equal:predict", {"instances": [[50.0, 1.0]]}).headers["X-Model-Version"] == str(EQUAL)
     wait_for(lambda: stack.get(f"/v1/models/equal/versions/{STABLE}").json()["model_version_status"][0]["state"] == "END", 30)
+    assert f"versions: {EQUAL}" in stack.config.read_text()
+    wait_for(lambda: not stack.plan("equal").is_open, 30)
 
 
 @pytest.mark.parametrize("name", ["failing", "slow", "differing"])
