@@ -284,8 +284,9 @@ class Settings:
     state_dir: Path | None = _setting(
         fields.Function(deserialize=_folder, load_default=None),
         "The folder of the gateway's own state, which the `rollout` commands read and write too: `state.db`, the plans of "
-        "rollouts and their history. If `DATABASE_URL` is one of SQLite or PostgreSQL, they are there instead. Without both "
-        "there are no rollouts.",
+        "rollouts and their history, and `rollout_pins.json`, where requests go at a start without the database. If "
+        "`DATABASE_URL` is one of SQLite or PostgreSQL, the plans are there instead, and every gateway with that address "
+        "follows them. Without both there are no rollouts.",
         "the path of a folder, without ?",
     )
     traces_file: Path | None = _path(
