@@ -40,6 +40,8 @@ def test_no_answer_is_wrong_and_no_request_is_sent_twice(restarting, number):
             before = len(load.tally.answered)
             wait_for(lambda before=before: len(load.tally.answered) > before + 200, 60)
         tally = load.tally
+        # A line is written after its answer was sent.
+        wait_for(lambda: tally.sent <= {line["id"] for line in edge.requests_logged()})
         logged_by_edge = Counter(line["id"] for line in edge.requests_logged())
     restarting.gateway.stop()
     received = Counter(event["id"] for event in restarting.log_events() if event.get("id") in tally.sent)
