@@ -79,11 +79,14 @@ def test_every_path_of_a_get_is_answered(strict_stack, document):
     for path, method, operation in operations(document):
         if method == "get" and "{" not in path:
             response = strict_stack.get(path)
-            # Where no keys are asked for, nobody may look at rollouts.
-            status = "403" if path == "/admin/rollouts" else "200"
-            assert str(response.status_code) == status, path
             assert "X-Request-Id" in response.headers
-            assert response.headers["Content-Type"].split(";")[0] in operation["responses"][status]["content"]
+            if path == "/admin/rollouts":
+                # Where no keys are asked for, nobody may look at rollouts.
+                assert response.status_code == 403
+                assert "403" in operation["responses"]
+                continue
+            assert response.status_code == 200, path
+            assert response.headers["Content-Type"].split(";")[0] in operation["responses"]["200"]["content"]
 
 
 @pytest.mark.timeout(900)
