@@ -1,7 +1,7 @@
 """Classify and Regress for models with a rollout: routed and checked. Their answers are not compared: there is no shadow."""
 
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 from gateway.deadline import Deadline
 from gateway.inference.backend import ExampleBackend
@@ -10,7 +10,13 @@ from gateway.inference.predictors import AnyExamplePredictor
 from gateway.inference.signature import ModelRef
 from gateway.rollout.live.rollouts import Rollouts
 from gateway.rollout.live.router import Question, Router
+from gateway.rollout.live.second_opinion import Check
 from gateway.telemetry.trace import Trace
+
+Answer = TypeVar("Answer")
+
+Ask: TypeAlias = Callable[[ModelRef, Deadline], Coroutine[Any, Any, Answer]]
+"""Asks a version for the caller, within a deadline."""
 
 
 class RolloutExamplePredictor:
@@ -29,28 +35,28 @@ class RolloutExamplePredictor:
         self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline
     ) -> Coroutine[Any, Any, Classifications]:
         """As ``AnyExamplePredictor.classify``."""
-        running = self._rollouts.that_places(model)
-        if running is None:
-            return self._predictor.classify(model, trace, examples, deadline)
-        question = Question(
+        return self._answered(
+            model,
             trace,
             deadline,
-            ask=lambda version, until: self._predictor.classify(version, trace, examples, until),
-            check=lambda version, until: self._backend.classify(version, trace.signature, examples, until),
+            lambda version, until: self._predictor.classify(version, trace, examples, until),
+            lambda version, until: self._backend.classify(version, trace.signature, examples, until),
         )
-        return self._router.answer(running, question)
 
     def regress(
         self, model: ModelRef, trace: Trace, examples: Examples, deadline: Deadline
     ) -> Coroutine[Any, Any, Regressions]:
         """As ``AnyExamplePredictor.regress``."""
-        running = self._rollouts.that_places(model)
-        if running is None:
-            return self._predictor.regress(model, trace, examples, deadline)
-        question = Question(
+        return self._answered(
+            model,
             trace,
             deadline,
-            ask=lambda version, until: self._predictor.regress(version, trace, examples, until),
-            check=lambda version, until: self._backend.regress(version, trace.signature, examples, until),
+            lambda version, until: self._predictor.regress(version, trace, examples, until),
+            lambda version, until: self._backend.regress(version, trace.signature, examples, until),
         )
-        return self._router.answer(running, question)
+
+    def _answered(
+        self, model: ModelRef, trace: Trace, deadline: Deadline, ask: Ask[Answer], check: Check
+    ) -> Coroutine[Any, Any, Answer]:
+        running = self._rollouts.that_places(model)
+        return ask(model, deadline) if running is None else self._router.answer(running, Question(trace, deadline, ask, check))
