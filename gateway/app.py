@@ -208,6 +208,8 @@ class Gateway:
             await self._rollouts.start()
         if self._traces is not None:
             self._traces.start()
+        # Else the first clients of a worker would be told that no model is ready, after another worker has said that all are.
+        await self._catalog.first_look()
 
     async def close(self) -> None:
         """Stop following the models, and close the connection."""

@@ -44,6 +44,10 @@ class Catalog:
         """Begin to poll on the running event loop: at the set interval, and at once when the server goes away or comes back."""
         self._poll.start()
 
+    async def first_look(self) -> None:
+        """Wait for the first answers about the models that are known by name: for a second at most."""
+        await self._poll.first_look()
+
     async def close(self) -> None:
         """Stop polling."""
         await self._poll.close()

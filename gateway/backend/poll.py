@@ -25,6 +25,7 @@ LEAST_S: Final = 0.05  # the least time between two polls
 _ANSWER_S: Final = 2.0  # the most that a look at a model may take
 _SILENT_S: Final = 10.0
 _SILENT: Final = f"the model server has answered no call for {_SILENT_S:.0f} s"
+_FIRST_S: Final = 1.0  # the most that a start waits for the first look at all models
 _AT_ONCE: Final = 16  # models asked about at a time
 # While the server is away a poll costs next to nothing, and its return should be noticed soon.
 _AWAY_POLL_S: Final = 0.25
@@ -48,6 +49,8 @@ class Poll:
         self._read = read
         self._is_due = asyncio.Event()
         self._under_way: set[str] = set()
+        self._asked: set[str] = set()  # about what, until all have been asked about
+        self._has_asked = asyncio.Event()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
 
@@ -55,6 +58,13 @@ class Poll:
         """Begin to poll, on the running event loop."""
         self._client.connection.on_change = self.poll_soon
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="catalog")
+
+    async def first_look(self) -> None:
+        """Wait until each model has been asked about once: for a second at most, and not for a server that is away."""
+        if self._known.statuses():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_S):
+                    await self._has_asked.wait()
 
     async def close(self) -> None:
         """Stop polling."""
@@ -95,6 +105,13 @@ class Poll:
                     await self._look_at(name)
         finally:
             self._under_way.discard(name)
+            if not self._has_asked.is_set():
+                self._note_asked(name)
+
+    def _note_asked(self, name: str) -> None:
+        self._asked.add(name)
+        if not self._client.is_connected or all(status.name in self._asked for status in self._known.statuses()):
+            self._has_asked.set()
 
     async def _look_at(self, name: str) -> None:
         deadline = Deadline.after(_ANSWER_S)

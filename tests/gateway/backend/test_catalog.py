@@ -476,3 +476,36 @@ async def test_a_question_that_its_asker_gave_up_is_asked_by_the_next(fake, conf
         fake.metadata_release.set()
         assert [answer.version for answer in await asyncio.gather(*others)] == [1] * 5
         assert count(fake, "GetModelMetadata") == 2
+
+
+@on_loop
+async def test_a_first_look_is_over_when_every_model_was_asked_about(fake, tmp_path):
+    names = [f"m{number}" for number in range(20)]
+    fake.models |= {name: {1: Version()} for name in names}
+    async with following(fake.port, write_config(tmp_path / "models.config", *names), SELDOM_S) as catalog:
+        await catalog.first_look()
+        assert [model.is_ready for model in catalog.required()] == [True] * 20
+
+
+@on_loop
+async def test_a_first_look_does_not_wait_for_a_server_that_is_away(config_file):
+    async with following(free_port(), config_file, SELDOM_S) as catalog:
+        async with asyncio.timeout(0.9):  # sooner than it ends by itself
+            await catalog.first_look()
+        [model] = catalog.required()
+        assert model.problems == ("the model server cannot be reached",)
+
+
+@on_loop
+async def test_a_first_look_is_over_at_once_without_models_and_in_time_without_answers(fake, config_file, monkeypatch):
+    async with following(fake.port, None) as catalog:
+        await catalog.first_look()
+    monkeypatch.setattr("gateway.backend.poll._FIRST_S", 0.05)
+    release = threading.Event()
+    monkeypatch.setattr(fake, "_begin", lambda call, context: release.wait(10))
+    try:
+        async with following(fake.port, config_file) as catalog:
+            await catalog.first_look()
+            assert not catalog.required()[0].is_ready
+    finally:
+        release.set()
