@@ -73,6 +73,8 @@ def test_the_percentiles_are_those_of_stables_callers_in_each_time():
     shown = (found.before_ms, found.loading_ms, found.during_ms, found.saved_ms)
     assert shown == pytest.approx((10.0, 40.0, 12.0, 50.0))
     assert found.ratio == pytest.approx(1.2)
+    slower = figures(joined(LOAD, answered(4.1, 30.0), answered(4.2, 32.0)))
+    assert (slower.middle_ratio, slower.ratio) == pytest.approx((3.0, 3.196))
 
 
 def test_a_caller_whom_stable_has_answered_for_the_canary_is_the_canarys_and_has_not_failed():

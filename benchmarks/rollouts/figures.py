@@ -33,6 +33,7 @@ class Watched:
     - ``followed_after_s``: from the decision until the last answer of the version that should not answer any more; 0 without.
     - ``before_ms`` and ``during_ms``: p99 of stable's callers before the rollout was asked for, and from the first request to
       the canary to the decision. ``loading_ms``: in between, while the canary is loaded and warmed up.
+    - ``middle_before_ms`` and ``middle_during_ms``: the median of the same callers in the same times.
     - ``saved_ms``: p99 of those whom stable answered because the canary had failed; not a number without any.
     """
 
@@ -46,11 +47,18 @@ class Watched:
     during_ms: float
     loading_ms: float
     saved_ms: float
+    middle_before_ms: float
+    middle_during_ms: float
 
     @property
     def ratio(self) -> float:
         """p99 of stable's callers during the rollout, in parts of that before it."""
         return self.during_ms / self.before_ms
+
+    @property
+    def middle_ratio(self) -> float:
+        """The median of stable's callers during the rollout, in parts of that before it."""
+        return self.middle_during_ms / self.middle_before_ms
 
 
 def watched(records: Records, at: Moments, stable: int, canary: int, plan: Plan) -> Watched:
@@ -59,6 +67,7 @@ def watched(records: Records, at: Moments, stable: int, canary: int, plan: Plan)
     if not len(to_canary):
         raise BenchError(f"version {canary} was asked by nobody: the rollout is {plan.state}, {plan.reason}")
     begun_s = float(to_canary.due_s.min())
+    before, during = by_stable.between(at.steady_s, at.asked_s), by_stable.between(begun_s, at.decided_s)
     return Watched(
         str(plan.state),
         plan.reason,
@@ -66,10 +75,12 @@ def watched(records: Records, at: Moments, stable: int, canary: int, plan: Plan)
         followed_after_s=followed_after_s(by_stable if plan.kept == canary else to_canary, at.decided_s),
         requests=len(records),
         failed=failed(records),
-        before_ms=by_stable.between(at.steady_s, at.asked_s).latency_ms(99),
-        during_ms=by_stable.between(begun_s, at.decided_s).latency_ms(99),
+        before_ms=before.latency_ms(99),
+        during_ms=during.latency_ms(99),
         loading_ms=by_stable.between(at.asked_s, begun_s).latency_ms(99),
         saved_ms=to_canary.of(Outcome.SAVED).latency_ms(99),
+        middle_before_ms=before.latency_ms(50),
+        middle_during_ms=during.latency_ms(50),
     )
 
 

@@ -18,6 +18,7 @@ _HEADS: Final = (
     "before ms",
     "during ms",
     "during/before",
+    "of the median",
     "loading ms",
 )
 _DECIDED_S: Final = 60.0
@@ -61,6 +62,7 @@ def _row(case: Case, found: Sequence[Watched]) -> list[str]:
         spread(one.before_ms for one in found),
         spread(one.during_ms for one in found),
         spread(one.ratio for one in found),
+        spread(one.middle_ratio for one in found),
         spread(one.loading_ms for one in found),
     ]
 

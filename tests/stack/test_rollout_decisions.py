@@ -18,10 +18,13 @@ from tests.stack.rollout_stack import ENDS_WITHIN_S, RolloutStack, callers, righ
 from tests.stack.rollout_versions import DIFFERS, EQUAL, FAILING, FAILS, REFUSED, SLOW, STABLE
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+# The equal version has ten minutes in which it could be taken back wrongly.
+LONG_S = 600.0 if os.environ.get("LONG_TESTS") else 0.0
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400 + LONG_S)]
 
 RATE = 50.0  # requests a second, of each model
-STEPS = ("--steps", "20%:30s,50%:12s", "--low-traffic", "--keep-old", "5s")
+STEPS = ("--steps", f"20%:{30 + LONG_S:.0f}s,50%:12s", "--low-traffic", "--keep-old", "5s")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ def run(tmp_path_factory, rollout_versions):
             for name, case in CASES.items():
                 stack.rollout("start", name, "--canary", str(case.canary), *STEPS, *case.options, "--no-watch")
             samples = evidence_of(stack, "slow")
-            plans = {name: stack.wait_for_state(name, State.DONE, State.ROLLED_BACK) for name in CASES}
+            plans = {
+                name: stack.wait_for_state(name, State.DONE, State.ROLLED_BACK, timeout_s=ENDS_WITHIN_S + LONG_S)
+                for name in CASES
+            }
         yield Run(stack, plans, {name: load.answers for name, load in loads.items()}, samples)
     finally:
         stack.stop()
