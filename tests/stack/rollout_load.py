@@ -79,7 +79,7 @@ class Load:
         head = f"POST {self._path} HTTP/1.1\r\nHost: a\r\nX-User: {asked.user}\r\nContent-Length: {len(body)}\r\n\r\n"
         sent_s, writer = time.monotonic(), None
         try:
-            reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
+            reader, writer = self._kept() or await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(head.encode() + body)
             lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
@@ -95,6 +95,15 @@ class Load:
             writer.close()
         else:
             self._free.append((reader, writer))
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A connection that is open; the gateway closes those that were idle for long."""
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
 
 def p99_s(answers: list[Answered]) -> float:

@@ -126,13 +126,18 @@ def test_callers_of_the_failing_version_were_answered_by_the_old_one_and_told_so
 
 
 def test_a_caller_of_the_canary_never_leaves_it(run):
-    """From 20 to 50 % to all."""
+    """From 20 to 50 % to all. Whom stable answers because the canary took too long, on a busy machine, is told so."""
     answers = run.answers
     seen: dict[str, str] = {}
     left = set()
     for answer in answers["equal"]:
         before = seen.setdefault(answer.asked.user, answer.version)
-        if before == str(EQUAL) and answer.version == str(STABLE) and answer.status == 200:
+        if (
+            before == str(EQUAL)
+            and answer.version == str(STABLE)
+            and answer.status == 200
+            and "x-rollout" not in answer.headers
+        ):
             left.add(answer.asked.user)
         seen[answer.asked.user] = answer.version or before
     assert left == set()
