@@ -1,12 +1,13 @@
 # The images of the stack from one file:
 #   gateway       the HTTP process: Flask, gRPC, numpy, and TensorFlow's message modules without its runtime
 #   model_server  the stand-in for tensorflow/serving: same flags, ports, paths and files
+#   all_in_one    gateway and model_server in one container with one model, for KServe, SageMaker and Vertex AI
 #   export        the build script
 #   nginx         Debian's nginx, where the official image cannot be had
 #   redis         Debian's Redis, the same
 #   postgres      Debian's PostgreSQL, the same
 #   prometheus    Debian's Prometheus, the same
-# model_server and export share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
+# model_server, all_in_one and export share everything but their own code. Dependencies come before code, so that an edit rebuilds in seconds.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 # What every image starts from. Bytecode is compiled here, once: the containers' file systems are read-only.
@@ -97,6 +98,19 @@ ENV MODEL_BASE_PATH=/models \
 USER app
 EXPOSE 8500 8501
 ENTRYPOINT ["/usr/bin/tf_serving_entrypoint.sh"]
+
+FROM tensorflow AS all_in_one
+LABEL org.opencontainers.image.title="serving-gateway-all-in-one" \
+      org.opencontainers.image.description="Model server and gateway in one container, for one model in /mnt/models"
+COPY gateway gateway
+COPY model_server model_server
+COPY deploy/*.py deploy/
+RUN python -m compileall -q gateway model_server deploy
+ENV GATEWAY_HOST=0.0.0.0 \
+    GATEWAY_PORT=8080
+USER app
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "deploy.container"]
 
 FROM tensorflow AS export
 LABEL org.opencontainers.image.title="serving-gateway-export" \

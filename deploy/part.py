@@ -1,13 +1,14 @@
-"""A program of the stack as a process with a log file. The log of the run before is kept beside it, as NAME.log.1."""
+"""A program of the stack as a process. If it has a log file, that of the run before is kept beside it, as NAME.log.1."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from deploy.errors import ServeError, Stopped
 
@@ -18,29 +19,30 @@ LOG_LINES_SHOWN = 15
 
 @dataclass(frozen=True)
 class Part:
-    """One running process of the stack and its log file."""
+    """One running process of the stack and its log file; None: it writes where this process does."""
 
     name: str
     process: "subprocess.Popen[bytes]"
-    log: Path
+    log: Path | None
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Part]:
-    """Run ``command`` as a process that no signal of the terminal reaches: it is stopped here, in its turn."""
-    with suppress(FileNotFoundError):
-        log.replace(log.with_name(f"{log.name}.1"))
-    with log.open("wb") as output:
+def running(command: Sequence[str], environment: Mapping[str, str], log: Path | None = None, name: str = "") -> Iterator[Part]:
+    """Run ``command`` as a process that no signal of the terminal reaches: it is stopped here, in its turn.
+
+    Without ``name`` it is called after its log file.
+    """
+    with nullcontext() if log is None else _new(log) as output:
         process = subprocess.Popen(
             command,
             env=os.environ | environment,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
     try:
-        yield Part(log.stem.replace("_", " "), process, log)
+        yield Part(name or ("" if log is None else log.stem.replace("_", " ")), process, log)
     finally:
         _end(process)
 
@@ -49,10 +51,18 @@ def check_running(parts: Sequence[Part]) -> None:
     """Raise ServeError, and show the end of its log, when one of the processes has ended."""
     for part in parts:
         code = part.process.poll()
-        if code is not None:
+        if code is not None and part.log is None:
+            raise ServeError(f"the {part.name} ended with exit code {code}")
+        if code is not None and part.log is not None:
             end = part.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
             print("\n".join(end), file=sys.stderr)
             raise ServeError(f"the {part.name} ended with exit code {code}; its log: {part.log}")
+
+
+def _new(log: Path) -> BinaryIO:
+    with suppress(FileNotFoundError):
+        log.replace(log.with_name(f"{log.name}.1"))
+    return log.open("wb")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

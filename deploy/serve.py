@@ -7,13 +7,11 @@ An error is one line. Exit codes: 0 after Ctrl-C, SIGTERM or a closed terminal, 
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from types import FrameType
 
 from deploy import readiness
 from deploy.errors import ServeError, Stopped
@@ -21,6 +19,7 @@ from deploy.greeting import greeting
 from deploy.kept_policies import write_list
 from deploy.model_list import model_list
 from deploy.part import Part, check_running, running
+from deploy.signals import stop_on_signals
 from deploy.stack import ROOT, Stack, gateway_environment, server_flags, stack_from
 
 READY_TIMEOUT_S = 180
@@ -30,10 +29,7 @@ SILENT_S = 5
 
 def main() -> int:
     """Run the stack; the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # A stack that was started with nohup outlives the terminal.
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    stop_on_signals()
     try:
         _serve(stack_from(os.environ))
     except Stopped:
@@ -44,12 +40,6 @@ def main() -> int:
         print(f"serve: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    # A terminal that closes may signal twice, which must not count as a second Ctrl-C.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    raise Stopped
 
 
 def _serve(stack: Stack) -> None:

@@ -45,8 +45,8 @@ def stack_from(environ: Mapping[str, str]) -> Stack:
     # State belongs to a folder of models: another folder has other models under the same names.
     kept_dir = ROOT / _RUN if models_dir == ROOT / "models" else models_dir / _RUN
     stack = Stack(
-        gateway_port=_port(environ, "GATEWAY_PORT", 8080),
-        serving_port=_port(environ, "SERVING_PORT", 8500),
+        gateway_port=port_from(environ, "GATEWAY_PORT", 8080),
+        serving_port=port_from(environ, "SERVING_PORT", 8500),
         models_dir=models_dir,
         logs_dir=ROOT / _RUN,
         kept_dir=kept_dir,
@@ -83,7 +83,8 @@ def gateway_environment(stack: Stack, environ: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
+def port_from(environ: Mapping[str, str], variable: str, default: int) -> int:
+    """The port that ``variable`` says, or else ``default``. Raises ServeError when it is none."""
     text = environ.get(variable) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise ServeError(f"{variable}={text}: expected a port from 1 to 65535")

@@ -14,6 +14,7 @@ from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
 from gateway.api.admin.rollouts import Rollouts as AdminRollouts
 from gateway.api.body import Bodies
+from gateway.api.custom_container.routes import CustomContainer
 from gateway.api.docs.openapi import Limits
 from gateway.api.docs.routes import Docs
 from gateway.api.edge import Edge
@@ -167,6 +168,7 @@ class Gateway:
             settings.non_finite,
             needs_key=settings.keys_file is not None,
             metrics_need_key=settings.metrics_key == "on",
+            contract=settings.contract,
         )
         docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
         predictions = prediction_log(settings)
@@ -179,6 +181,7 @@ class Gateway:
             origins=Origins(settings.cors_origins) if settings.cors_origins else None,
             scheme_of=partial(_scheme_of, settings.trusted_proxies) if settings.trusted_proxies else None,
             tracer=self._traces,
+            probes=() if settings.contract is None else (settings.contract.health_route,),
         )
         ops = Ops(catalog, readiness, self.edge.metrics, exposition)
         admin = AdminRollouts(
@@ -190,6 +193,9 @@ class Gateway:
         )
         rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory), admin)
         table = [route for room in rooms for route in room.routes()]
+        if settings.contract is not None:
+            container = CustomContainer(settings.contract, ops.readyz, tfserving.dispatch, catalog, settings.predict_model)
+            table = container.mounted_over(table)
         self._access = (
             Access(settings, limit_table, self.edge.metrics.add_key_check)
             if settings.keys_file or settings.address_limits

@@ -63,7 +63,8 @@ class Call:
     and adds to ``when_answered`` what is to be done then, such as to give back what the call holds. ``error_code`` and
     ``setting`` are those of the error that answers it.
 
-    ``caller`` is set before the handler is called, where there are keys or limits.
+    ``caller`` is set before the handler is called, where there are keys or limits. ``answered_as`` is the path of TensorFlow
+    Serving's dialect that the call is answered as, where ``path`` is another name for it; else empty.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Call:
     setting: Setting | None = None
     when_answered: tuple[Callable[[], None], ...] = ()
     caller: Caller = ANYBODY
+    answered_as: str = ""
     span: RequestSpan | None = None
     id: str = field(init=False)
     deadline: Deadline = field(init=False)
@@ -95,6 +97,11 @@ class Call:
         trace.sender = Sender(self.id, self.headers, self.client, self.caller.name)
         self.caller.enter(self, trace)
         return trace
+
+    @property
+    def dialect_path(self) -> str:
+        """The path that the dialects read."""
+        return self.answered_as or self.path
 
     @property
     def media_type(self) -> str:

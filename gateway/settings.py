@@ -19,6 +19,7 @@ from gateway.access.limits.limit import parse_limits
 from gateway.backend.servers.target import EXPECTED as TARGET_EXPECTED
 from gateway.backend.servers.target import parse_target
 from gateway.cache_setting import CachedModel, cached_models
+from gateway.container_contract import ContainerContract, Platform, read_contract
 from gateway.database.address import is_sql
 from gateway.prediction_log.retention import parse_age
 from gateway.prediction_log.rules import ByModel, Values, parse_rates, parse_values
@@ -141,7 +142,8 @@ _STANDARD: Final = Standard()
 class Settings:
     """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on.
 
-    ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``; ``database_url`` is ``DATABASE_URL``.
+    ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``; ``database_url`` is ``DATABASE_URL``, and
+    ``contract`` what the variables of the platform of ``container_contract`` say.
     """
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
@@ -325,7 +327,14 @@ class Settings:
         ("on", "off"),
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
+    container_contract: Platform = _choice(
+        "off",
+        ("off", "sagemaker", "vertex"),
+        "The platform whose container this is: `sagemaker` adds `GET /ping` and `POST /invocations`, `vertex` the routes of "
+        "`AIP_HEALTH_ROUTE` and `AIP_PREDICT_ROUTE`. `SAGEMAKER_BIND_TO_PORT` or `AIP_HTTP_PORT`, if set, is the port.",
+    )
     otel: Standard = dataclasses.field(default=_STANDARD, kw_only=True)
+    contract: ContainerContract | None = dataclasses.field(default=None, kw_only=True)
     database_url: str = dataclasses.field(default="", kw_only=True, repr=False)
 
     def state_database(self) -> str | None:
@@ -376,10 +385,18 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     if environ.get(_DATABASE):
         given.setdefault("prediction_log", environ[_DATABASE])
     try:
-        settings = Settings(**_SCHEMA.load(given), otel=read_standard(environ), database_url=environ.get(_DATABASE, ""))
+        contract = read_contract(given.get("container_contract", ""), environ)
+        if contract is not None and contract.port is not None:
+            given["port"] = str(contract.port)
+        settings = Settings(
+            **_SCHEMA.load(given),
+            otel=read_standard(environ),
+            contract=contract,
+            database_url=environ.get(_DATABASE, ""),
+        )
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(key, given[key], why) for key, why in error.messages_dict.items())) from error
-    except ValueError as error:  # of OpenTelemetry's variables, in our words
+    except ValueError as error:  # of OpenTelemetry's variables or a platform's, in our words
         raise SettingsError(str(error)) from error
     if (settings.tls_cert is None) != (settings.tls_key is None):
         names = "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"

@@ -51,7 +51,7 @@ class Edge:
 
     ``tfserving_headers`` are added to every answer of TensorFlow Serving's routes. ``offer``: None without a prediction log.
     ``origins`` are those whose pages may read answers; None: none. ``scheme_of``: None where every client asks directly.
-    ``tracer``: None without traces.
+    ``tracer``: None without traces. ``probes``: paths besides our own that are asked as often as those of probes.
     """
 
     def __init__(
@@ -63,7 +63,10 @@ class Edge:
         origins: Origins | None = None,
         scheme_of: SchemeOf | None = None,
         tracer: Tracer | None = None,
+        probes: Sequence[str] = (),
     ) -> None:
+        self._quiet = (*_PROBES, *probes)
+        self._untraced = (*_UNTRACED, *probes)
         self._tracer = tracer
         self._offer = offer
         self._scheme_of = scheme_of
@@ -82,7 +85,7 @@ class Edge:
         if self._scheme_of is not None:
             call.scheme = self._scheme_of(call)
         call.deadline = Deadline(call.complete_s + self._timeout_s, self._timeout_s)
-        if self._tracer is not None and call.path not in _UNTRACED:
+        if self._tracer is not None and call.path not in self._untraced:
             self._tracer.begin(call)
         self.metrics.enter()
         try:
@@ -132,12 +135,12 @@ class Edge:
             self.metrics.add_key(call.caller.name, answer.status)
         if self._tracer is not None:
             self._tracer.end(call, answer.status, total_s)
-        _log(call, trace, answer.status, total_s)
+        _log(call, trace, answer.status, total_s, is_quiet=call.path in self._quiet)
 
     def _add_headers(self, call: Call, answer: Answer) -> None:
         headers, trace = answer.headers, call.trace
         is_allowed = self._origins is not None and self._origins.add_headers(call, answer)
-        if self._tfserving_headers and not is_allowed and errors.is_tfserving(call.path):
+        if self._tfserving_headers and not is_allowed and errors.is_tfserving(call.dialect_path):
             headers.extend(self._tfserving_headers)
         headers.append(("X-Request-Id", call.id))
         if call.caller is not ANYBODY:
@@ -161,10 +164,10 @@ def _refused(call: Call, error: GatewayError) -> Answer:
     call.error_code, call.setting = error.code, error.setting
     if error.unknown_model is not None:
         error = with_served(error, error.unknown_model, call.caller.may_see)
-    return errors.to_answer(error, call.path)
+    return errors.to_answer(error, call.dialect_path)
 
 
-def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
+def _log(call: Call, trace: Trace | None, status: int, total_s: float, *, is_quiet: bool) -> None:
     fields: dict[str, Any] = {"id": call.id, "method": call.method, "path": hide_in_path(call.path), "status": status}
     if call.span is not None:
         fields["trace_id"] = format_trace_id(call.span.trace_id)
@@ -188,7 +191,7 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float) -> None:
     if call.setting is not None:
         fields |= call.setting.as_fields()
     fields["total_ms"] = _ms(total_s)
-    logs.write_request("debug" if status < 400 and call.path in _PROBES else "info", fields)
+    logs.write_request("debug" if status < 400 and is_quiet else "info", fields)
 
 
 def _ms(seconds: float) -> float:

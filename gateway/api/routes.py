@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
@@ -31,6 +31,7 @@ class Route:
 
     ``handler`` takes the call, and by name the variable parts of the rule. ``on_loop``: our own server answers it without
     Flask, so that it never waits for a thread. ``scope``: what a key must have for it, where there are keys; empty for none.
+    ``answered_as``: a path of TensorFlow Serving's dialect in whose form all refusals are; empty: the form of its own path.
     """
 
     rule: str
@@ -38,13 +39,25 @@ class Route:
     handler: Callable[..., Coroutine[Any, Any, Answer]]
     on_loop: bool = False
     scope: str = ""
+    answered_as: str = ""
+
+    def answering(self) -> Callable[..., Coroutine[Any, Any, Answer]]:
+        """``handler``, for calls that know what they are answered as."""
+        if not self.answered_as:
+            return self.handler
+
+        def answer(call: Call, **values: str) -> Coroutine[Any, Any, Answer]:
+            call.answered_as = self.answered_as
+            return self.handler(call, **values)
+
+        return answer
 
 
 class Routes:
     """All routes, for bodies of at most ``max_body_bytes``. ``tfserving`` answers paths under /v1/ that have no route."""
 
     def __init__(self, routes: Sequence[Route], edge: Edge, tfserving: Handler, max_body_bytes: int) -> None:
-        self._routes = routes
+        self._routes = routes = [replace(route, handler=route.answering()) for route in routes]
         self._edge = edge
         self._tfserving = tfserving
         self._max_body_bytes = max_body_bytes

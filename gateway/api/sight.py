@@ -14,6 +14,17 @@ def visible(call: Call, models: Sequence[ModelStatus]) -> tuple[ModelStatus, ...
     return tuple(model for model in models if call.caller.may_see(model.name))
 
 
+def default_model(call: Call, catalog: Catalog, preferred: str) -> str:
+    """The model of a call that names none: ``preferred``, or else the only one of the config file; empty if there is none.
+
+    Models that the caller may not know of do not count.
+    """
+    if preferred and call.caller.may_see(preferred):
+        return preferred
+    models = visible(call, catalog.configured())
+    return models[0].name if len(models) == 1 else ""
+
+
 def require_sight(call: Call, model: ModelRef, catalog: Catalog, *, is_status: bool = False) -> None:
     """Raise what the model server answers for a model that it does not have, if the caller may not know of ``model``.
 

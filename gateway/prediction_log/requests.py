@@ -39,7 +39,7 @@ def _facts(call: Call, trace: Trace, answer: Answer, total_s: float) -> Facts:
         arm=trace.arm or "stable",
         rollout=trace.rollout,
         key=call.caller.name,
-        dialect=_DIALECTS.get(call.path[:3], "simple"),
+        dialect=_DIALECTS.get(call.dialect_path[:3], "simple"),
         rows=trace.rows,
         status=answer.status,
         error=call.error_code,

@@ -20,7 +20,7 @@ _PATTERNS: Final = tuple(
         (r"/v1/models/?", "/v1/models"),
         (r"/v2/models/[^/]+/infer", "/v2/models/{{model}}/infer"),
         (r"/v2/models/[^/]+/versions/[^/]+/infer", "/v2/models/{{model}}/versions/{{version}}/infer"),
-        (r"/(v1/feedback|v2|docs|openapi\.json|admin/rollouts)", "/{}"),
+        (r"/(v1/feedback|v2|docs|invocations|openapi\.json|admin/rollouts)", "/{}"),
         (r"/admin/rollouts/[^/]+", "/admin/rollouts/{{model}}"),
         (r"/admin/rollouts/[^/]+/(pin|history|explain)", "/admin/rollouts/{{model}}/{}"),
         (r"/admin/rollouts/[^/]+/[a-z]+", "/admin/rollouts/{{model}}/{{order}}"),

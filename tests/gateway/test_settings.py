@@ -80,6 +80,7 @@ BAD = {
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
     "GATEWAY_NON_FINITE": ["nan", "Null"],
     "GATEWAY_TFSERVING_CORS": ["true", "*"],
+    "GATEWAY_CONTAINER_CONTRACT": ["on", "SageMaker", "azure"],
 }
 ANY_TEXT = {
     *("GATEWAY_HOST", "GATEWAY_MODEL_CONFIG_FILE", "GATEWAY_PREDICT_MODEL", "GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"),
@@ -147,6 +148,7 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_LOG_LEVEL": "DEBUG",
         "GATEWAY_NON_FINITE": "null",
         "GATEWAY_TFSERVING_CORS": "on",
+        "GATEWAY_CONTAINER_CONTRACT": "sagemaker",
     }
     assert set(environ) == {row.variable for row in setting_rows()}
     settings = settings_from_environment(environ)

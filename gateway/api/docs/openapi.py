@@ -13,12 +13,14 @@ from typing import Any, Final
 import orjson
 
 from gateway.api.docs import refusals, security
+from gateway.api.docs.custom_container import add_contract
 from gateway.api.docs.json_schema import Json, any_rank_schemas
 from gateway.api.docs.model_paths import default_model_path, model_paths, path_item
 from gateway.api.docs.page import STATIC
 from gateway.api.openinference.routes import SERVER_NAME, SERVER_VERSION
 from gateway.api.samples.model import DocumentedModel
 from gateway.codec.json_output import NonFinite
+from gateway.container_contract import ContainerContract
 from gateway.inference.signature import ServedModel, Signature, TensorSpec
 from gateway.inference.status import ModelStatus
 from gateway.inference.suggestions import why_not_callable
@@ -37,7 +39,7 @@ _NON_FINITE: Final[dict[NonFinite, str]] = {
 class Limits:
     """What the document says about all models: the limits of a request, and how /v1 writes numbers that are not finite.
 
-    ``needs_key``: requests need a key; ``metrics_need_key``: those for the metrics too.
+    ``needs_key``: requests need a key; ``metrics_need_key``: those for the metrics too. ``contract``: whose container this is.
     """
 
     max_body_bytes: int
@@ -45,6 +47,7 @@ class Limits:
     non_finite: NonFinite
     needs_key: bool = False
     metrics_need_key: bool = False
+    contract: ContainerContract | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ def openapi_document(served: Served, limits: Limits) -> Json:
         security.declare(made, metrics_are_open=not limits.metrics_need_key)
     default = next((model for model in models if model.name == served.default), None)
     paths["/predict"] = default_model_path(paths["/predict"], default, components["schemas"])
+    if limits.contract is not None:
+        add_contract(made, limits.contract)
     made["paths"] = dict(_every_path(paths, models, components))
     components["schemas"] |= any_rank_schemas()
     components["responses"] = refusals.refusal_responses()

@@ -10,7 +10,7 @@ from gateway.api.errors import JSON
 from gateway.api.json_body import JsonBody, Known
 from gateway.api.memory import Memory
 from gateway.api.routes import Route
-from gateway.api.sight import visible
+from gateway.api.sight import default_model, visible
 from gateway.api.simple import advice
 from gateway.api.simple.answer import dump_prediction
 from gateway.api.simple.body import FORM
@@ -77,16 +77,14 @@ class Simple:
 
     def _model_of_none(self, call: Call) -> str:
         """The name of the model of a call that names none."""
-        if self._default_model and call.caller.may_see(self._default_model):
-            return self._default_model
+        name = default_model(call, self._catalog, self._default_model)
+        if name:
+            return name
         models = visible(call, self._catalog.configured())
-        if len(models) == 1:
-            return models[0].name
         served = f"; served are: {listed_names(model.name for model in models)}" if models else ""
         if self._default_model:
-            name = call.caller.name
             raise PermissionDenied(
-                f"the key {name} may not use the model of /predict; say which: POST /predict/<model>{served}"
+                f"the key {call.caller.name} may not use the model of /predict; say which: POST /predict/<model>{served}"
             )
         raise NotFound(f"say which model: POST /predict/<model>, or set GATEWAY_PREDICT_MODEL{served}")
 

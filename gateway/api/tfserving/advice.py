@@ -28,7 +28,7 @@ _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 async def predict_unread(advisor: Advisor, refused: Refused, data: bytes) -> GatewayError:
     """For :predict: the body ``data`` is no JSON object."""
     foreign = _foreign_bytes(data, refused.call)
-    lines = partial(_predict_lines, path=refused.call.path, foreign=foreign)
+    lines = partial(_predict_lines, path=refused.call.dialect_path, foreign=foreign)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, lines)
 
 
@@ -56,13 +56,13 @@ async def predict_unfit(
         if foreign is None or foreign is foreign_body.TFSERVING:
             foreign = foreign_body.misspelt_key(sent.document)
     by_version = Refused(refused.call, error, ModelRef(trace.model, trace.version))
-    lines = partial(_predict_lines, path=refused.call.path, is_row=is_row)
+    lines = partial(_predict_lines, path=refused.call.dialect_path, is_row=is_row)
     return await advisor.explained(by_version, trace.signature, foreign, lines)
 
 
 async def predict_unanswered(advisor: Advisor, refused: Refused, name: str, outputs: Tensors, *, is_row: bool) -> GatewayError:
     """For :predict: the model's ``outputs`` have no form in the JSON of such an answer."""
-    path, trace = refused.call.path, refused.call.trace
+    path, trace = refused.call.dialect_path, refused.call.trace
     if isinstance(refused.error, OutOfRange):
         return await advisor.explained(refused, name, None, partial(_array_lines, path=path))
     sizes = {array.shape[:1] for array in outputs.values()}

@@ -91,7 +91,7 @@ class TfServing:
             answer = cors.preflight_answer(call)
             if answer is not None:
                 return answer
-        target = parse_path(call.method, call.path)
+        target = parse_path(call.method, call.dialect_path)
         match target.verb:
             case "predict":
                 return await self._predict(call, target.model)
@@ -104,7 +104,7 @@ class TfServing:
             case "":
                 return await self._look_up(call, target)
         # Upstream's pattern takes :PREDICT, its handler does not.
-        raise malformed_request(call.method, call.path)
+        raise malformed_request(call.method, call.dialect_path)
 
     async def _predict(self, call: Call, model: ModelRef) -> Answer:
         started_s = call.parse_started_s = time.monotonic()

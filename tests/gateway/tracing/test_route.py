@@ -19,6 +19,7 @@ from gateway.tracing.route import route_of
         ("/v2/models/dense/infer", "/v2/models/{model}/infer"),
         ("/v2/models/dense/versions/1/infer", "/v2/models/{model}/versions/{version}/infer"),
         ("/docs", "/docs"),
+        ("/invocations", "/invocations"),
         ("/admin/rollouts", "/admin/rollouts"),
         ("/admin/rollouts/dense", "/admin/rollouts/{model}"),
         ("/admin/rollouts/dense/history", "/admin/rollouts/{model}/history"),
