@@ -1,0 +1,1 @@
+"""Tests of deploy/kubernetes: the manifests as kustomize renders them."""
