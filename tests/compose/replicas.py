@@ -11,13 +11,13 @@ from tests.compose.traffic import Traffic
 from tests.waiting import wait_for
 
 MODEL = "half_plus_two"
-START_S: Final = 120
+START_S: Final = 180
 """How long a replica may take to be healthy, beside others that start."""
 
 FOUND_S: Final = 35
 """Within what time a healthy replica gets its share: ``grpc.max_connection_age_ms`` of docker-compose.yml, and 5 s."""
 
-_CLIENTS = 4
+_CLIENTS = 2
 
 _COUNT = re.compile(r":tensorflow:serving:request_count\{([^}]*)\} ([0-9.e+]+)")
 # It runs in the gateway's container: the machine of the tests need not reach the network of the containers.

@@ -40,6 +40,29 @@ def test_the_gateway_is_ready_with_the_models_of_three_servers(stack, replicas):
     reply = stack.get("/readyz")
     assert reply.status_code == 200, reply.text
     assert {model["name"]: model["available"] for model in reply.json()["models"]}[MODEL] == ["1"]
+    assert not lagging(stack)
+
+
+def test_a_server_that_hangs_is_named_and_gets_no_calls_until_it_goes_on(stack, replicas, say):
+    hung = sorted(replicas.healthy())[0]
+    say("docker pause of one of three model servers")
+    stack.docker("pause", hung)
+    try:
+        wait_for(lambda: lagging(stack), 30, 0.1)
+        with load(stack.port) as clients:
+            wait_for(lambda: all(len(client.answers) >= 50 for client in clients), 60)
+        assert stack.is_ready()
+    finally:
+        stack.docker("unpause", hung)
+    wait_for(lambda: not lagging(stack), START_S, 0.1)
+    with load(stack.port) as clients:
+        wait_for(lambda: is_shared_alike(replicas, clients, 3), FOUND_S)
+
+
+def lagging(stack: Stack) -> list[dict[str, str]]:
+    """The servers that lack something of the model, as /readyz names them."""
+    [model] = [model for model in stack.get("/readyz").json()["models"] if model["name"] == MODEL]
+    return model.get("lagging", [])
 
 
 def test_a_server_that_is_taken_away_fails_no_request(stack, replicas):
