@@ -10,6 +10,8 @@ from deploy.errors import ServeError
 
 ROOT = Path(__file__).resolve().parent.parent
 _RUN = ".run"
+# As in docker-compose.yml: a connection is opened anew every 30 s, and what is in flight on the old one has an hour to end.
+_CONNECTION_AGE = "grpc.max_connection_age_ms=30000,grpc.max_connection_age_grace_ms=3600000"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def server_flags(stack: Stack, environ: Mapping[str, str]) -> list[str]:
 
     Only this machine may reach it: a client that can reach it may also change what it serves.
     """
-    listening = ["--host=127.0.0.1", f"--port={stack.serving_port}"]
+    listening = ["--host=127.0.0.1", f"--port={stack.serving_port}", f"--grpc_channel_arguments={_CONNECTION_AGE}"]
     tls = environ.get("SERVING_SSL_CONFIG_FILE")
     encrypted = [f"--ssl_config_file={tls}"] if tls else []
     reading = [f"--model_config_file={stack.model_config_file}", "--model_config_file_poll_wait_seconds=1"]

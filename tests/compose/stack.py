@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -32,7 +33,7 @@ _GIVEN_POSTGRES_IMAGE = os.environ.get("COMPOSE_TEST_POSTGRES_IMAGE")
 _GIVEN_PROMETHEUS_IMAGE = os.environ.get("COMPOSE_TEST_PROMETHEUS_IMAGE")
 # What a developer's shell may say to the stack.
 _SETTINGS = re.compile(
-    r"(GATEWAY|SERVING|EDGE|NGINX|REDIS|POSTGRES|PROMETHEUS|GRAFANA|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|METRICS_KEY|LOG)_DIR"
+    r"(GATEWAY|SERVING|CONFIG|EDGE|NGINX|REDIS|POSTGRES|PROMETHEUS|GRAFANA|MEM_LIMIT)_.*|(MODELS|TLS|KEYS|METRICS_KEY|LOG)_DIR"
     r"|COMPOSE_PROFILES|DATABASE_URL"
 )
 _SUFFIXES = ("", "-export", "-model-server", "-serving", "-nginx", "-redis", "-postgres", "-prometheus")
@@ -136,12 +137,12 @@ class Stack:
         """``docker compose ARGUMENTS``: what it wrote to stdout. Raises CommandError."""
         return self.docker("compose", "--ansi", "never", "--progress", "plain", *arguments)
 
-    def docker(self, *arguments: str, stdin: str | None = None) -> str:
-        """``docker ARGUMENTS``: what it wrote to stdout. Raises CommandError."""
+    def docker(self, *arguments: str, stdin: str | None = None, environment: Mapping[str, str] = MappingProxyType({})) -> str:
+        """``docker ARGUMENTS``, with ``environment`` besides the stack's: what it wrote to stdout. Raises CommandError."""
         done = subprocess.run(
             ["docker", *arguments],
             cwd=self.directory,
-            env=self._environment,
+            env=self._environment | dict(environment),
             input=stdin,
             capture_output=True,
             text=True,

@@ -1,12 +1,14 @@
 """What docker-compose.yml, .env.example and serving_config/ say agrees with the code that reads it."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from deploy.stack import Stack, server_flags
 from gateway import settings
 from model_export.models import EXAMPLES
 from model_server import flags
@@ -166,6 +168,18 @@ def test_the_model_server_gets_only_flags_that_it_knows(services):
     command_line = flags.parse(services["serving"]["command"])
     assert not command_line.unknown
     assert not command_line.ignored
+
+
+def test_connections_end_as_with_make_serve_and_never_under_a_call_that_has_time_left(services):
+    [flag] = [flag for flag in services["serving"]["command"] if flag.startswith("--grpc_channel_arguments=")]
+    stack = Stack(8080, 8500, *[Path("unused")] * 4, scheme="http")
+    assert flag in server_flags(stack, {})
+    arguments = dict(pair.split("=") for pair in flag.partition("=")[2].split(","))
+    assert set(arguments) == {"grpc.max_connection_age_ms", "grpc.max_connection_age_grace_ms"}
+    longest_ms = int(arguments["grpc.max_connection_age_grace_ms"])
+    settings.settings_from_environment({"GATEWAY_PREDICT_TIMEOUT_MS": str(longest_ms)})
+    with pytest.raises(settings.SettingsError):
+        settings.settings_from_environment({"GATEWAY_PREDICT_TIMEOUT_MS": str(longest_ms + 1)})
 
 
 def test_models_config_lists_every_example_where_the_export_service_puts_it():
