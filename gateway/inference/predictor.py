@@ -43,9 +43,14 @@ class Predictor:
         else:
             if prediction.version == served.version:
                 return prediction
-            current = await self._catalog.served(ModelRef(prediction.model, prediction.version), deadline)
-            if not _differ(current, served, trace.signature):
-                return prediction
+            try:
+                current = await self._catalog.served(ModelRef(prediction.model, prediction.version), deadline)
+            except NotFound:
+                # It was unloaded since, so that nobody knows what it had declared: the version that is served now is asked.
+                current = await self._catalog.served(model, deadline)
+            else:
+                if not _differ(current, served, trace.signature):
+                    return prediction
         return await self._attempt(model, trace, build, deadline, current, outputs=outputs)
 
     async def _attempt(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from copy import copy
 from typing import Any, Final, TypeVar
 
@@ -97,9 +98,24 @@ class Balanced:
 
         return self._answer(model, len(examples.examples), deadline, call)
 
-    def metadata(self, model: ModelRef, deadline: Deadline) -> Coroutine[Any, Any, stubs.GetModelMetadataResponse]:
-        """As ``BackendClient.metadata``, of one of the servers that have the version."""
-        return self._answer(model, 0, deadline, lambda client: client.metadata(model, deadline))
+    async def metadata(self, model: ModelRef, deadline: Deadline) -> stubs.GetModelMetadataResponse:
+        """As ``BackendClient.metadata``, of one of the servers that have the version.
+
+        One that was loaded a moment ago is not known of any server yet, and may have answered a prediction: all are asked then.
+        """
+
+        def call(client: BackendClient) -> Awaitable[stubs.GetModelMetadataResponse]:
+            return client.metadata(model, deadline)
+
+        try:
+            return await self._answer(model, 0, deadline, call)
+        except NotFound:
+            if self._servers.alone is not None:
+                raise
+            for server in filter(self._servers.is_well, self._servers.members):
+                with suppress(NotFound):
+                    return await server.run(0, call)
+            raise
 
     async def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """What all servers say of ``model`` together (``merging``). Raises GatewayError if none says anything."""

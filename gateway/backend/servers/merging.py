@@ -76,14 +76,19 @@ def _lag(view: View, answering: Sequence[ModelStatus], counting: Sequence[ModelS
     own = {version.version: version for version in status.versions}
     # Those that do not count lag behind the others, which do not lack what they alone have.
     others = {version for other in counting for version in other.available}
-    told = "; ".join(filter(None, [_lack(own.get(version), version) for version in sorted(others - set(status.available))]))
+    told = "; ".join(
+        filter(
+            None, [_lack(own.get(version), version, status.available[0]) for version in sorted(others - set(status.available))]
+        )
+    )
     return Lag(view.address, told) if told else None
 
 
-def _lack(own: VersionStatus | None, version: int) -> str:
-    """Why the version is not AVAILABLE on a server; empty if it was unloaded there."""
+def _lack(own: VersionStatus | None, version: int, newest: int) -> str:
+    """Why the version is not AVAILABLE on a server; empty if it was unloaded there, and the ``newest`` that answers is newer."""
     if own is None:
         return f"it has no version {version}"
     if own.has_failed:
         return f"version {version} failed: {own.error_code}: {own.error_message}"
-    return "" if own.state in ("UNLOADING", "END") else f"version {version} is {own.state}"
+    was_replaced = own.state in ("UNLOADING", "END") and version < newest
+    return "" if was_replaced else f"version {version} is {own.state}"

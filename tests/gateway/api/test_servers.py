@@ -1,12 +1,17 @@
 """A gateway before several model servers: readiness speaks for all of them, and so do the statuses and the metrics."""
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import close, create_app
 from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.conftest import Client, settings
-from tests.gateway.fake_serving import FakeServing, Version, serving
+from tests.gateway.fake_serving import END, FakeServing, Version, serving
 from tests.waiting import wait_for
 
 PREDICT = "/v1/models/m:predict"
@@ -82,6 +87,43 @@ def test_a_server_that_goes_away_does_not_make_the_gateway_unready_and_no_reques
     statuses = {two.client.post(PREDICT, ROW).status_code for _ in range(50)}
     wait_for(lambda: two.lagging() == [{"server": two.address(two.second), "lacks": "it is not connected"}])
     assert statuses == {200}
+
+
+def test_no_request_fails_while_the_servers_change_one_after_the_other(two):
+    def change(fake: FakeServing, old: int, new: int) -> None:
+        fake.models["m"][new] = Version()
+        fake.models["m"][old].state = END
+
+    def seen(*versions: int) -> bool:
+        return {int(two.client.post(PREDICT, ROW).headers["X-Model-Version"]) for _ in range(4)} == set(versions)
+
+    with ThreadPoolExecutor(4) as pool, asking(two, pool) as statuses:
+        for old, new in ((1, 2), (2, 3), (3, 4)):
+            change(two.first, old, new)
+            wait_for(lambda new=new, old=old: seen(old, new))
+            change(two.second, old, new)
+            wait_for(lambda new=new: seen(new))
+    assert set(statuses) == {200}
+
+
+@contextmanager
+def asking(two: Two, pool: ThreadPoolExecutor) -> Iterator[list[int]]:
+    """Four clients that ask without a version; the statuses of their answers are there when it ends."""
+    is_over, statuses = threading.Event(), []
+
+    def ask() -> list[int]:
+        found = []
+        while not is_over.is_set():
+            found.append(two.client.post(PREDICT, ROW).status_code)
+        return found
+
+    clients = [pool.submit(ask) for _ in range(4)]
+    try:
+        yield statuses
+    finally:
+        is_over.set()
+        for client in clients:
+            statuses += client.result()
 
 
 def test_only_when_no_server_has_the_model_is_the_gateway_not_ready(two):

@@ -91,6 +91,12 @@ def test_while_servers_change_one_after_the_other_the_model_stays_ready(all_stat
     assert {lag.server for lag in together.lagging} == lagging - {"s2"}
 
 
+def test_a_server_that_has_unloaded_what_the_others_answer_lags_unless_it_answers_something_newer():
+    together = merged("m", views_of([{3: "AVAILABLE", 1: "AVAILABLE"}, {3: "END", 1: "AVAILABLE"}]))
+    assert together.lagging == (Lag("s1", "version 3 is END"),)
+    assert merged("m", views_of([{3: "AVAILABLE", 1: "AVAILABLE"}, {3: "AVAILABLE", 1: "END"}])).lagging == ()
+
+
 def test_a_server_that_joins_or_is_away_lags_and_takes_nothing_away():
     new = View("s1", ModelStatus("m", problem="Could not find any versions of model m"))
     together = merged("m", [view("s0", {1: "AVAILABLE"}), new, view("s2", absence="it is not connected")])
