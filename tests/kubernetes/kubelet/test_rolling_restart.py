@@ -13,6 +13,7 @@ from tests.waiting import wait_for
 
 CLIENTS = 16
 EVERY_S = 0.1
+PATIENCE_S = 30
 SETTLED_S = 400  # on a busy machine
 DEAF = ["sh", "-c", 'tf_serving_entrypoint.sh "$@"; exit $?', "sh"]
 FORCED = ("KILL", "liveness failed", "startup failed")
@@ -58,7 +59,7 @@ def restart_under_load(cluster: Cluster, name: str) -> None:
         ready.add(sum(pod.is_ready for pod in deployment.lasting))
         return cluster.is_settled(name)
 
-    with CheckingClient(0, CLIENTS, every_s=EVERY_S, choose=lambda: service.choose(80)) as client:
+    with CheckingClient(0, CLIENTS, every_s=EVERY_S, patience_s=PATIENCE_S, choose=lambda: service.choose(80)) as client:
         wait_for(lambda: client.tally.answered[200] > 10 * CLIENTS, 60)
         deployment.restart()
         wait_for(is_settled, SETTLED_S)
