@@ -51,7 +51,8 @@ class Tally:
 class CheckingClient:
     """Asks on ``connections`` connections at a time from enter to exit. Each answer is compared with what is right.
 
-    Each asks every ``every_s``, or later if an answer has not come by then, and waits ``patience_s`` for an answer.
+    Each asks every ``every_s``, or later if an answer has not come by then, and waits ``patience_s`` for an answer. A new
+    connection goes to the address that ``choose`` gives; it may raise OSError. Without it all go to ``port`` of this machine.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class CheckingClient:
         every_s: float = 0.0,
         patience_s: float | None = None,
         is_right: IsRight = half_plus_two,
+        choose: Callable[[], tuple[str, int]] | None = None,
     ) -> None:
         self.tally = Tally()
-        self._port = port
+        self._choose = choose or (lambda: ("127.0.0.1", port))
         self._connections = connections
         self._every_s = every_s
         self._patience_s = patience_s
@@ -88,7 +90,7 @@ class CheckingClient:
     async def _keep_asking(self) -> None:
         while not self._is_over:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                reader, writer = await asyncio.open_connection(*self._choose())
             except OSError:
                 self.tally.refused += 1
                 self._note_bad()
