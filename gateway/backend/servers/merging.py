@@ -85,7 +85,7 @@ def _lag(view: View, answering: Sequence[ModelStatus], counting: Sequence[ModelS
 
 
 def _lack(own: VersionStatus | None, version: int, newest: int) -> str:
-    """Why the version is not AVAILABLE on a server; empty if it was unloaded there, and the ``newest`` that answers is newer."""
+    """Why the version is not AVAILABLE on a server; empty if it was unloaded there for the ``newest`` that answers."""
     if own is None:
         return f"it has no version {version}"
     if own.has_failed:
