@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks.scaling import simulate
+from benchmarks.scaling import live, simulate
 
 
 @click.group("scaling")
@@ -11,3 +11,4 @@ def commands() -> None:
 
 
 commands.add_command(simulate.simulate)
+commands.add_command(live.measure_live)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.fault import fault
-from tests.faults.name_server import NAME, NameServer
+from benchmarks.programs.name_server import NAME, NameServer
 from tests.faults.proxied import Proxied, Proxy, proxied
 from tests.faults.scene import ModelServer, Scene, started
 from tests.waiting import wait_for

@@ -1,0 +1,175 @@
+"""Model servers at addresses of their own, a name whose addresses are set, and a gateway that knows the name only.
+
+The name is that of a DNS server of ours, which the gateway's machine asks: a mount namespace gives the gateway an
+/etc/resolv.conf of its own. That and port 53 need root.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from benchmarks import ours
+from benchmarks.contender import ROOT, Contender, Program
+from benchmarks.errors import BenchError
+from benchmarks.load.open_loop import OpenLoop, Running
+from benchmarks.programs import processes
+from benchmarks.programs.name_server import NAME, NameServer
+from benchmarks.scaling import waiting_model
+from benchmarks.scaling.waiting_model import MODEL
+
+USUAL: Final = (1, 2, 3)
+SLOW: Final = 4
+"""The number of the server whose model is ten times slower."""
+_GRACE_S: Final = 10
+_MOST_LOAD_S: Final = 1800.0
+_TIMEOUT_S: Final = 10.0
+_DNS_PORT: Final = 53
+_COUNTED: Final = re.compile(r"^:tensorflow:serving:request_count\{.*\} (\d+)$", re.MULTILINE)
+_MOUNTED: Final = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where things are: the models that wait, the folder of a run, and that of the programs' logs."""
+
+    models_dir: Path
+    folder: Path
+    logs_dir: Path
+
+
+class Fleet:
+    """The servers by their number. Its processes end when it is left. ``names`` is what the gateways' machine asks."""
+
+    def __init__(self, where: Where, age_s: int) -> None:
+        self._where = where
+        self._age_s = age_s
+        # Of 127.0.0.0/8, so that no other program of the machine is in the way.
+        self._network = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}"  # noqa: S311 - no secret
+        self._port = processes.free_port()
+        self._metrics_port = processes.free_port()
+        self._running = ExitStack()
+        self._servers: dict[int, ExitStack] = {}
+        self._pids: dict[int, int] = {}
+        self._resolv_conf = where.folder / "resolv.conf"
+        self.names = NameServer(host=f"{self._network}.53", port=_DNS_PORT)
+
+    def __enter__(self) -> "Fleet":
+        self._running.enter_context(self.names)
+        self._resolv_conf.write_text(f"nameserver {self.names.host}\n", encoding="ascii")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number in tuple(self._servers):
+            self.stop(number)
+        self._running.close()
+
+    def address(self, number: int) -> str:
+        """The IP address of a server."""
+        return f"{self._network}.{number}"
+
+    def name(self, *numbers: int) -> None:
+        """From now on the name has the addresses of these servers, running or not."""
+        self.names.addresses = tuple(map(self.address, numbers))
+
+    def start(self, *numbers: int) -> None:
+        """Start servers, and wait until each listens."""
+        for number in numbers:
+            self._servers[number] = ExitStack()
+            running = self._servers[number].enter_context(processes.running(self._server(number), self._where.logs_dir))
+            self._pids[number] = running.process.pid
+
+    def stop(self, number: int) -> None:
+        """End a server by SIGTERM, and wait for that; also one that was stopped or killed."""
+        if _exists(self._pids[number]):
+            self.signal(number, signal.SIGCONT)
+        self._servers.pop(number).close()
+
+    def signal(self, number: int, sent: signal.Signals) -> None:
+        """Send a server a signal."""
+        os.kill(self._pids[number], sent)
+
+    def calls(self, number: int) -> int:
+        """How many calls of the model a server has answered since its start."""
+        url = f"http://{self.address(number)}:{self._metrics_port}/monitoring/prometheus/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return sum(map(int, _COUNTED.findall(answer.read().decode())))
+
+    def wait_for_calls(self, number: int, timeout_s: float = 30.0) -> None:
+        """Wait until a server gets calls. Raises BenchError when it gets none."""
+        before, until_s = self.calls(number), time.monotonic() + timeout_s
+        while self.calls(number) == before:
+            if time.monotonic() > until_s:
+                raise BenchError(f"server {number} got no call within {timeout_s:g} s")
+            time.sleep(0.1)
+
+    @contextmanager
+    def gateway(self, settings: Mapping[str, str], name: str) -> Iterator["Front"]:
+        """A gateway before all servers that the name has."""
+        port = processes.free_port()
+        program = ours.gateway(port, self._config(USUAL[0]), self._port, name, settings)
+        target = {"GATEWAY_SERVING_TARGET": f"dns:///{NAME}:{self._port}"}
+        argv = ("unshare", "--mount", "sh", "-c", _MOUNTED, str(self._resolv_conf), *program.argv)
+        program = replace(program, argv=argv, environment={**program.environment, **target})
+        with processes.running(program, self._where.logs_dir):
+            yield Front(Contender(name, port, program, ours.encodings(MODEL)), self._where)
+
+    def _server(self, number: int) -> Program:
+        host = self.address(number)
+        age = f"grpc.max_connection_age_ms={self._age_s * 1000},grpc.max_connection_age_grace_ms={_GRACE_S * 1000}"
+        flags = (
+            f"--host={host}",
+            f"--port={self._port}",
+            f"--rest_api_port={self._metrics_port}",
+            f"--monitoring_config_file={ROOT / 'serving_config' / 'monitoring.config'}",
+            f"--model_config_file={self._config(number)}",
+            f"--grpc_channel_arguments={age}",
+            "--grpc_max_threads=64",
+        )
+        return Program(f"server {number}", (sys.executable, "-m", "model_server", *flags), f"tcp://{host}:{self._port}")
+
+    def _config(self, number: int) -> Path:
+        config = self._where.folder / f"{number}.config"
+        ours.write_config(config, {MODEL: self._where.models_dir / ("slow" if number == SLOW else "usual")})
+        return config
+
+
+@dataclass(frozen=True)
+class Front:
+    """A gateway that runs."""
+
+    contender: Contender
+    where: Where
+
+    def load(self, clients: int) -> Running:
+        """Begin with so many clients, each of which always has a request under way. Whoever calls must finish or end it."""
+        asked = {0: waiting_model.workload(self.where.models_dir)}
+        return OpenLoop(self.contender, asked, self.where.folder / "load", clients).start_closed(
+            clients, _MOST_LOAD_S, _TIMEOUT_S
+        )
+
+
+def check_possible() -> None:
+    """Raises BenchError where no gateway can have a name server of its own."""
+    if os.geteuid() != 0:
+        raise BenchError("scaling live needs root: the gateway gets a DNS server of its own, by unshare and mount")
+    for program in ("unshare", "mount"):
+        if shutil.which(program) is None:
+            raise BenchError(f"scaling live needs {program} (apt-get install util-linux mount)")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
