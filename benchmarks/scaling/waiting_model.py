@@ -15,7 +15,7 @@ MODEL: Final = "waiting"
 INPUT: Final = "features"
 OUTPUT: Final = "prediction"
 WAITS_S: Final = {"usual": 0.05, "slow": 0.5}
-"""The time of a call, by the folder of the model."""
+"""How long a call takes at the most, by the folder of the model; one that comes while another waits is answered with it."""
 
 
 def workload(folder: Path) -> Workload:
