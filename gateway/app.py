@@ -31,6 +31,10 @@ from gateway.backend.catalog import Catalog
 from gateway.backend.client import BackendClient
 from gateway.backend.examples import example_tensors
 from gateway.backend.model_config import ModelConfigFile
+from gateway.backend.servers.balanced import Balanced
+from gateway.backend.servers.each import Each
+from gateway.backend.servers.servers import Servers
+from gateway.backend.servers.target import Target, parse_target
 from gateway.call import Answer, Call
 from gateway.inference.batching.batcher import Batcher
 from gateway.inference.batching.limits import BatchLimits
@@ -100,8 +104,8 @@ class Gateway:
     """The parts of one process, which live on one event loop.
 
     ``is_draining`` says whether this process has been told to stop; in ``metrics_dir`` several workers share their metrics and
-    their verdicts on batches, in ``limit_table`` what their callers may still ask for. ``client`` calls the model server;
-    without one it is made from the settings, and so are ``traces``.
+    their verdicts on batches, in ``limit_table`` what their callers may still ask for. ``client`` calls the only model server;
+    without one the servers are those of the settings, and so are ``traces``.
     """
 
     def __init__(
@@ -116,14 +120,15 @@ class Gateway:
     ) -> None:
         metrics.note_build(SERVER_VERSION)
         self.memory = Memory(settings.max_body_bytes)
-        self._client = client = client or BackendClient(settings.serving_target, settings.serving_tls())
+        self._servers = servers = _servers(settings, client)
+        balanced = Balanced(servers)
         self._records = records = Records(
             settings.batch_proofs, VerdictFile(Path(metrics_dir) / _VERDICTS) if metrics_dir else None
         )
-        limited = CallLimit(client, settings.model_max_in_flight)
+        limited = CallLimit(balanced, settings.model_max_in_flight)
         example_rows = ExampleRows(limited, records)
         self._catalog = catalog = Catalog(
-            client, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
+            balanced, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
         )
         self._batcher = batcher = _batcher(limited, settings, records)
         way = Way(
@@ -132,6 +137,7 @@ class Gateway:
             catalog=catalog,
             backend=batcher or limited,
             example_backend=limited,
+            servers=Each(servers),
         )
         plans = rollout_store(settings)
         self._rollouts = rollouts = None if plans is None else RunningRollouts(settings, plans, way)
@@ -197,8 +203,9 @@ class Gateway:
         self.routes = Routes(table, self.edge, others.handler, settings.max_body_bytes)
 
     async def start(self) -> None:
-        """Connect to the model server and follow its models, on the event loop that runs here."""
-        self._client.start()
+        """Connect to the model servers and follow their models, on the event loop that runs here."""
+        self._servers.start()
+        await self._servers.first_answer()
         self._catalog.start()
         if self._access is not None:
             await self._access.start()
@@ -212,13 +219,13 @@ class Gateway:
         await self._catalog.first_look()
 
     async def close(self) -> None:
-        """Stop following the models, and close the connection."""
+        """Stop following the models, and close the connections."""
         if self._rollouts is not None:
             await self._rollouts.close()
         await self._catalog.close()
         if self._batcher is not None:
             await self._batcher.close()
-        await self._client.close()
+        await self._servers.close()
         self._records.close()
         self.memory.close()
         self.edge.metrics.close()
@@ -265,6 +272,12 @@ class WorkerParts:
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _servers(settings: Settings, client: BackendClient | None) -> Servers:
+    target = parse_target(settings.serving_target) if client is None else Target(fixed=(settings.serving_target,))
+    timeout_s = settings.predict_timeout_ms / 1000
+    return Servers(target, settings.serving_tls(), settings.balancing, timeout_s=timeout_s, client=client)
 
 
 def _batcher(backend: CallLimit, settings: Settings, records: Records) -> Batcher | None:

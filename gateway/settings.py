@@ -16,6 +16,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 from gateway import cache_setting
 from gateway.access.limits.addresses import Network, parse_proxies
 from gateway.access.limits.limit import parse_limits
+from gateway.backend.servers.target import EXPECTED as TARGET_EXPECTED
+from gateway.backend.servers.target import parse_target
 from gateway.cache_setting import CachedModel, cached_models
 from gateway.database.address import is_sql
 from gateway.prediction_log.retention import parse_age
@@ -27,9 +29,6 @@ PREFIX: Final = "GATEWAY_"
 
 # A model's name stands between slash and colon in a path, so it has neither.
 _PATTERN: Final = re.compile(r"[^\s:/,]+")
-_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_TARGET: Final = rf"([^\s:/]+|\[[0-9a-fA-F:.]+\]):{_PORT}\Z|(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/*[^\s/]\S*\Z"
-
 _NAME: Final = validate.Regexp(r"[^\s:/]+\Z")
 _HOST: Final = validate.Regexp(r"[0-9A-Za-z_.:%-]+\Z")
 
@@ -60,9 +59,10 @@ def _checked_limits(text: str) -> str:
     return text
 
 
-def is_target(text: str) -> bool:
-    """Whether ``text`` is ``host:port``, or a target as gRPC writes it."""
-    return re.match(_TARGET, text) is not None
+def _target(text: str) -> str:
+    """``text``, if it is a target."""
+    parse_target(text)
+    return text
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -154,11 +154,18 @@ class Settings:
         0, "Worker processes; 0: one for every two cores, because the model server needs the others.", 0, 256
     )
     max_in_flight: int = _number(512, "Requests that one worker handles at a time; above that 503 at once.", 1, 65_536)
-    serving_target: str = _text(
+    serving_target: str = _parsed(
+        _target,
         "127.0.0.1:8500",
-        "The model server: `host:port`, or a gRPC target such as `dns:///serving:8500`.",
-        "host:port or a gRPC target",
-        validate.Regexp(_TARGET),
+        "The model servers: `host:port`, several of them with commas between, or a gRPC target such as `dns:///serving:8500`. "
+        "Every address of a name is a server; the name is looked up again every 2 s.",
+        TARGET_EXPECTED,
+    )
+    balancing: Literal["round_robin", "least_loaded"] = _choice(
+        "round_robin",
+        ("round_robin", "least_loaded"),
+        "Which of several model servers gets a call: `round_robin` (one after the other), or `least_loaded` (the one with the "
+        "fewest rows in flight).",
     )
     serving_tls_ca: Path | None = _path(
         "A PEM file with the certificates that sign the model server's. With it the gateway speaks TLS to the server. The "

@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "gateway.server": {"gateway.certificates", *LEAVES},
     "gateway.cache_setting": set(),
     "gateway.settings": {
+        "gateway.backend.servers.target",
         "gateway.cache_setting",
         "gateway.serving_tls",
         "gateway.access.limits",
@@ -67,6 +68,15 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.backend.channel": {"gateway.serving_tls"},
+    "gateway.backend.servers.target": set(),
+    "gateway.backend.servers": {
+        "gateway.backend",
+        "gateway.backend.channel.reasons",
+        "gateway.backend.servers.target",
+        "gateway.inference",
+        "gateway.serving_tls",
+        *LEAVES,
+    },
     "gateway.backend.text_format": set(),
     "gateway.access": {"gateway.access.limits", "gateway.locked_file", *LEAVES},
     "gateway.codec": {"gateway.inference.dtypes", "gateway.inference.signature", *LEAVES},
@@ -93,6 +103,8 @@ MAY_IMPORT = {
     "gateway.prediction_log.offline.replay": {
         "gateway.prediction_log.offline",
         "gateway.backend",
+        "gateway.backend.servers",
+        "gateway.backend.servers.target",
         "gateway.inference",
         "gateway.inference.batching",
         "gateway.serving_tls",
@@ -101,6 +113,7 @@ MAY_IMPORT = {
     "gateway.prediction_log.offline.drift": {"gateway.prediction_log.offline"},
     "gateway.prediction_log.offline.commands": {
         *(f"gateway.prediction_log.offline{room}" for room in ("", ".tables", ".records", ".replay", ".drift")),
+        "gateway.backend.servers.target",
         "gateway.serving_tls",
         "gateway.settings",
         *LOG,
@@ -120,6 +133,7 @@ MAY_IMPORT = {
     },
     "gateway.rollout.control": {
         "gateway.backend",
+        "gateway.backend.servers",
         "gateway.inference",
         "gateway.locked_file",
         "gateway.rollout.live",
@@ -139,6 +153,8 @@ MAY_IMPORT = {
         "gateway.api",
         "gateway.api.admin",
         "gateway.backend",
+        "gateway.backend.servers",
+        "gateway.backend.servers.target",
         "gateway.database",
         "gateway.inference",
         "gateway.inference.predictor",

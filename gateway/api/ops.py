@@ -75,9 +75,12 @@ def prefers_openmetrics(accept: str) -> bool:
 
 
 def _model(model: ModelStatus) -> dict[str, object]:
-    return {
+    shown: dict[str, object] = {
         "name": model.name,
         "ready": model.is_ready,
         "available": [str(version) for version in model.available],
         "problems": list(model.problems),
     }
+    if model.lagging:
+        shown["lagging"] = [{"server": lag.server, "lacks": lag.lacks} for lag in model.lagging]
+    return shown

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway.backend import replies
-from gateway.backend.client import BackendClient
+from gateway.backend.asked import Asked
 from gateway.backend.known_models import KnownModels
 from gateway.backend.model_config import ModelConfigFile
 from gateway.backend.poll import Poll
@@ -28,7 +28,7 @@ class Catalog:
 
     def __init__(
         self,
-        client: BackendClient,
+        client: Asked,
         config_file: ModelConfigFile | None,
         poll_s: float,
         on_gone: Collection[Callable[[str, int], None]] = (),
@@ -75,7 +75,7 @@ class Catalog:
 
     def connection_problem(self) -> str:
         """Why there is no connection to the server, where a setting may be the cause; else empty."""
-        return self._client.connection.problem
+        return self._client.problem
 
     async def served(self, model: ModelRef, deadline: Deadline) -> ServedModel:
         """The version that ``model`` means now, with its signatures. Requests that ask at the same time share one question.

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -10,11 +11,11 @@ from grpc import aio
 from gateway.backend import replies, stubs
 from gateway.backend.connection import Connection
 from gateway.backend.examples import encode_input, read_classifications, read_regressions
-from gateway.backend.statuses import AWAY, error_of_call, is_away
+from gateway.backend.statuses import Away, error_of_call, is_away
 from gateway.backend.tensor_proto import decode_tensor, encode_tensor
 from gateway.backend.wire import delimited_field
 from gateway.deadline import Deadline
-from gateway.errors import Cancelled, GatewayError, Internal, Unavailable, Unknown
+from gateway.errors import Cancelled, GatewayError, Internal, Unknown
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import ModelStatus
@@ -40,17 +41,30 @@ class BackendClient:
 
     With ``tls`` they go by TLS. When a caller is cancelled, its call is cancelled at the server too. ``answered_s`` is when the
     server last answered any call, be it with an error, or else when the client was started; in seconds of ``time.monotonic``.
+    ``calls_again``: whether a call that finds the server away is made once more; not where another server can have it.
+
+    ``by_proxy``: whether gRPC looks at http_proxy, as it does by itself.
     """
 
-    def __init__(self, target: str, tls: ServingTls | None = None) -> None:
-        self.connection = Connection(target, tls)
+    def __init__(self, target: str, tls: ServingTls | None = None, *, by_proxy: bool = True) -> None:
+        self.connection = Connection(target, tls, by_proxy=by_proxy)
         self.answered_s = 0.0
+        self.calls_again = True
         self._calls: dict[str, aio.UnaryUnaryMultiCallable[bytes, Any]] = {}
 
     @property
     def is_connected(self) -> bool:
         """Whether the connection to the server stands."""
         return self.connection.is_up
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, where a setting may be the cause; else empty."""
+        return self.connection.problem
+
+    def on_change(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called whenever ``is_connected`` has changed."""
+        self.connection.on_change = call
 
     def start(self) -> None:
         """Open the channel on the running event loop. Until then, and after ``close``, every call finds the server away."""
@@ -148,11 +162,11 @@ class BackendClient:
         return reply
 
     async def _answered(self, method: str, request: bytes, deadline: Deadline, metadata: Metadata) -> Any:
-        """The reply to a serialized ``request``. A call that finds the server away is made once more, before ``deadline``."""
+        """The reply to a serialized ``request``. A call that finds the server away may be made once more, in time."""
         try:
             return await self._attempt(method, request, deadline, metadata)
         except aio.AioRpcError as error:
-            if not is_away(error):
+            if not (self.calls_again and is_away(error)):
                 raise self._error_of_call(error, deadline) from error
         try:
             return await self._attempt(method, request, deadline, metadata)
@@ -163,7 +177,7 @@ class BackendClient:
         timeout_s = deadline.remaining_s()
         call = self._calls.get(method)
         if call is None:
-            raise Unavailable(AWAY)
+            raise Away()
         try:
             response = await _reply(call(request, timeout=timeout_s, metadata=metadata))
         except asyncio.CancelledError:
@@ -171,13 +185,13 @@ class BackendClient:
             if task is None or task.cancelling():
                 raise
             # The channel was closed, which cancels its calls.
-            raise Unavailable(AWAY) from None
+            raise Away() from None
         self.answered_s = time.monotonic()
         return response
 
     def _error_of_call(self, error: aio.AioRpcError, deadline: Deadline) -> GatewayError:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return deadline.exceeded() if self.is_connected else Unavailable(AWAY)
+            return deadline.exceeded() if self.is_connected else Away()
         if not is_away(error):
             self.answered_s = time.monotonic()
         return error_of_call(error)

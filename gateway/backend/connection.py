@@ -51,10 +51,13 @@ class Connection:
 
     ``on_change`` is called whenever ``is_up`` has changed. ``problem`` is why there is no connection, in words that a client
     may see; empty if there is one, or if no setting seems to be the cause.
+
+    ``by_proxy``: whether http_proxy counts, as gRPC has it.
     """
 
-    def __init__(self, target: str, tls: ServingTls | None = None) -> None:
+    def __init__(self, target: str, tls: ServingTls | None = None, *, by_proxy: bool = True) -> None:
         self._target = target
+        self._options = _OPTIONS if by_proxy else (*_OPTIONS, ("grpc.enable_http_proxy", 0))
         self._tls = tls
         self._marks = FileMarks(tls.paths if tls else [])
         self._use: Callable[[aio.Channel], object] = lambda channel: None
@@ -102,7 +105,7 @@ class Connection:
     def _opened(self) -> Link | None:
         """A new link with what the files hold now; None if they cannot be used, which is logged."""
         if self._tls is None:
-            return Link(aio.insecure_channel(self._target, options=_OPTIONS), self._follow)
+            return Link(aio.insecure_channel(self._target, options=self._options), self._follow)
         try:
             pem = self._tls.read()
         except BadFiles as error:
@@ -113,7 +116,7 @@ class Connection:
             return None
         named = [("grpc.ssl_target_name_override", self._tls.name)] if self._tls.name else []
         credentials = grpc.ssl_channel_credentials(pem.ca, pem.key, pem.certificate)
-        return Link(aio.secure_channel(self._target, credentials, options=[*_OPTIONS, *named]), self._follow)
+        return Link(aio.secure_channel(self._target, credentials, options=[*self._options, *named]), self._follow)
 
     def _take(self, link: Link) -> None:
         """New calls go to ``link`` from now on; those in flight end where they are."""

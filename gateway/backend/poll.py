@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Final
 
-from gateway.backend.client import BackendClient
+from gateway.backend.asked import Asked
 from gateway.backend.known_models import KnownModels
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
@@ -38,7 +38,7 @@ class Poll:
 
     def __init__(
         self,
-        client: BackendClient,
+        client: Asked,
         known: KnownModels,
         interval_s: float,
         read: Callable[[ModelRef, Deadline], Awaitable[object]],
@@ -56,7 +56,7 @@ class Poll:
 
     def start(self) -> None:
         """Begin to poll, on the running event loop."""
-        self._client.connection.on_change = self.poll_soon
+        self._client.on_change(self.poll_soon)
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="catalog")
 
     async def first_look(self) -> None:

@@ -14,6 +14,14 @@ ERROR_OF_STATUS: Final = {
 
 AWAY: Final = "the model server cannot be reached"
 
+
+class Away(errors.Unavailable):
+    """Raised when the server, or the connection to it, went away: another server may answer the call."""
+
+    def __init__(self, message: str = AWAY, retry_after_s: int = 1) -> None:
+        super().__init__(message, retry_after_s)
+
+
 # TensorFlow Serving's batch scheduler is full (tensorflow core/kernels/batching_util/shared_batch_scheduler.h). The server is
 # there and overloaded: calling again at once would only add to it, and its text is worth showing.
 _QUEUE_FULL: Final = "batch scheduling queue"
@@ -30,6 +38,6 @@ def is_away(error: aio.AioRpcError) -> bool:
 def error_of_call(error: aio.AioRpcError) -> errors.GatewayError:
     """The GatewayError of a call that failed. gRPC's text for a server that is away is left out: it has internal addresses."""
     if is_away(error):
-        return errors.Unavailable(AWAY)
+        return Away()
     kind = errors.Unavailable if error.code() in _GONE else ERROR_OF_STATUS.get(error.code(), errors.Unknown)
     return kind(error.details() or "")

@@ -28,16 +28,25 @@ class VersionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """A model server that lacks what others have of a model: ``lacks`` says what, or why it gets no calls."""
+
+    server: str
+    lacks: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
     """What is known of one model: its versions, newest first; ``problem`` says why they are not known (None: they are).
 
-    ``available``: the numbers of the versions that answer requests, highest first. ``is_ready``: whether a request for the
-    latest version would be answered.
+    ``lagging``: where several model servers answer, those that lack something. ``available``: the numbers of the versions that
+    answer requests, highest first. ``is_ready``: whether a request for the latest version would be answered.
     """
 
     name: str
     versions: tuple[VersionStatus, ...] = ()
     problem: str | None = None
+    lagging: tuple[Lag, ...] = ()
     available: tuple[int, ...] = field(init=False, compare=False)
     is_ready: bool = field(init=False, compare=False)
 
@@ -54,7 +63,11 @@ class ModelStatus:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What an operator should know: why the model is not ready, and which versions newer than those served failed."""
+        """What an operator should know: why the model is not ready, which newer versions failed, which servers lag."""
+        return (*self._of_the_model(), *(f"{lag.server} lags: {lag.lacks}" for lag in self.lagging))
+
+    def _of_the_model(self) -> tuple[str, ...]:
+        """Why it is not ready, and which versions newer than those served failed."""
         if self.problem is not None:
             return (self.problem,)
         failed = tuple(

@@ -6,7 +6,7 @@ SQLAlchemy is imported only where there is a database.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.backend.replicas import Replicas
+from gateway.backend.servers.each import Each
 from gateway.inference.backend import Backend, ExampleBackend
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictors import AnyExamplePredictor, AnyPredictor
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way of requests to the model server: what predicts, and what knows and calls the models beneath it."""
+    """The way of requests to the model server: what predicts, what knows and calls the models beneath it, and
+    each server by itself."""
 
     predictor: AnyPredictor
     examples: AnyExamplePredictor
     catalog: Catalog
     backend: Backend
     example_backend: ExampleBackend
+    servers: Each
 
 
 class RunningRollouts:
@@ -56,12 +58,11 @@ class RunningRollouts:
             way.examples, rollouts, router, backend=way.example_backend
         )
 
-        replicas = Replicas(settings.serving_target, settings.serving_tls())
         config_file = settings.model_config_file
-        self.pin = Pinning(replicas, config_file).pin
+        self.pin = Pinning(way.servers, config_file).pin
         sink = None if settings.prediction_log == "off" else sink_at(settings.prediction_log)
         pins = Pins(None if settings.state_dir is None else settings.state_dir / FILE)
-        self._follower = Follower(store, rollouts, replicas, config_file, sink, pins=pins)
+        self._follower = Follower(store, rollouts, way.servers, config_file, sink, pins=pins)
         self.problem = self._follower.problem
 
     async def start(self) -> None:

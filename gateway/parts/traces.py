@@ -1,16 +1,11 @@
 """The traces of one process, made from the settings. OpenTelemetry is imported only here, and only if there are traces."""
 
-import re
-from typing import Final
-
+from gateway.backend.servers.target import parse_target
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry.exemplars import Exemplars
 from gateway.tracing.exporter import Exporter
 from gateway.tracing.finished import Sink
 from gateway.tracing.tracer import Tracer
-
-# A gRPC target: host:port, perhaps after the name of a resolver.
-_ADDRESS: Final = re.compile(r"(?:\w+:/*)??(.+?)(?::([0-9]+))?\Z")
 
 
 def exemplars(settings: Settings, metrics_dir: str | None) -> Exemplars | None:
@@ -26,8 +21,7 @@ def tracer(settings: Settings, shown: Exemplars | None = None) -> Tracer | None:
     sink = _sink(settings)
     if sink is None:
         return None
-    found = _ADDRESS.match(settings.serving_target)
-    host, port = (found[1], int(found[2] or 0)) if found else (settings.serving_target, 0)
+    host, port = parse_target(settings.serving_target).addresses()[0]
     return Tracer(Exporter(sink, host, port, shown), settings.otel.sampler, settings.traces_slow_ms / 1000)
 
 

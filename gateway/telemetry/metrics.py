@@ -126,6 +126,24 @@ MODEL_READY = Gauge(
     ("model",),
     multiprocess_mode="livemin",
 )
+SERVER_ROWS = Gauge(
+    "gateway_server_in_flight_rows",
+    "Rows of the calls that a model server has in flight, over all workers: of 64 addresses in each worker, and of all others.",
+    ("address",),
+    multiprocess_mode="livesum",
+)
+SERVER_CALLS = Counter(
+    "gateway_server_calls_total", "Calls of a model server that have ended, by their gRPC status.", ("address", "status")
+)
+SERVER_IN_ROTATION = Gauge(
+    "gateway_server_in_rotation",
+    "1 when every worker sends calls to the model server, NaN when it is gone.",
+    ("address",),
+    multiprocess_mode="livemin",
+)
+SERVER_EJECTIONS = Counter(
+    "gateway_server_ejections_total", "How often a worker has left a model server out for a while.", ("address",)
+)
 WORKER_DEATHS = Counter("gateway_worker_deaths_total", "Workers that ended without having been told to.")
 CPU_SECONDS = Counter("gateway_cpu_seconds_total", "Processor time of the workers.")
 RESIDENT_BYTES = Gauge("gateway_resident_memory_bytes", "Memory of the workers, added up.", multiprocess_mode="livesum")
@@ -164,6 +182,12 @@ def begin_signature(model: str, version: int, signature: str) -> None:
     _begin(BATCH_PROOFS, [model], ("equal", "different", "inconclusive"))
     QUEUE_ROWS.labels(model)
     of_batches(model)
+
+
+def begin_server(address: str) -> None:
+    """There is a model server at ``address``: its counters begin at 0."""
+    _begin(SERVER_CALLS, [address], ("OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"))
+    _begin(SERVER_EJECTIONS, [address])
 
 
 def begin_rollout(model: str) -> None:

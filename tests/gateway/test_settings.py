@@ -16,7 +16,17 @@ BAD = {
     "GATEWAY_MAX_IN_FLIGHT": ["0"],
     "GATEWAY_MODEL_MAX_IN_FLIGHT": ["0", "1025"],
     "GATEWAY_SERVING_TLS_NAME": ["a name", "serving/x"],
-    "GATEWAY_SERVING_TARGET": ["serving", "host:", ":8500", "host:port", "http://serving:8500", "dns:///"],
+    "GATEWAY_SERVING_TARGET": [
+        "serving",
+        "host:",
+        ":8500",
+        "host:port",
+        "http://serving:8500",
+        "dns:///",
+        "a:1,",
+        "a:1,xds:///b",
+    ],
+    "GATEWAY_BALANCING": ["random", "pick_first"],
     "GATEWAY_PREDICT_TIMEOUT_MS": ["0", "2s"],
     "GATEWAY_MAX_BODY_BYTES": ["0", "64MiB"],
     "GATEWAY_READ_TIMEOUT_MS": ["99"],
@@ -97,6 +107,7 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_MODEL_MAX_IN_FLIGHT": "8",
         "GATEWAY_MAX_IN_FLIGHT": "77",
         "GATEWAY_SERVING_TARGET": "dns:///serving:8500",
+        "GATEWAY_BALANCING": "least_loaded",
         "GATEWAY_SERVING_TLS_CA": "/tls/ca.pem",
         "GATEWAY_SERVING_TLS_CERT": "/tls/client.pem",
         "GATEWAY_SERVING_TLS_KEY": "/tls/client.key",
@@ -226,7 +237,7 @@ def test_a_bad_cache_is_told_which_of_its_models_is_bad(text, told):
 
 
 @pytest.mark.parametrize(
-    "target", ["127.0.0.1:8500", "serving:8500", "[::1]:8500", "dns:///serving:8500", "unix:/run/serving.sock"]
+    "target", ["127.0.0.1:8500", "serving:8500", "[::1]:8500", "dns:///serving:8500", "unix:/run/serving.sock", "a:1,b:2"]
 )
 def test_every_form_of_target_that_grpc_knows_is_taken(target):
     assert settings_from_environment({"GATEWAY_SERVING_TARGET": target}).serving_target == target
@@ -249,6 +260,12 @@ def test_a_value_that_cannot_be_is_refused_at_the_start(variable, value):
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
+        ("GATEWAY_SERVING_TARGET", "a:1,b", "expected host:port or a gRPC target between the commas, and 'b' is none"),
+        (
+            "GATEWAY_SERVING_TARGET",
+            "a:1,xds:///b",
+            "expected 'xds:///b' alone, not in a list: gRPC itself finds the servers of such a target",
+        ),
         (
             "GATEWAY_TRUSTED_PROXIES",
             "10.0.0.1/8",

@@ -7,6 +7,8 @@ from typing import Final
 
 from gateway.serving_tls import CA, CERT, NAME, ServingTls
 
+NOT_RESOLVED: Final = "the name in GATEWAY_SERVING_TARGET cannot be resolved"
+
 _RESOLVING: Final = "errors resolving"
 
 # The first that gRPC's text holds counts.
@@ -26,7 +28,7 @@ _NO_HTTP2: Final = ("Socket closed", "Connection reset", "Expected SETTINGS fram
 def reason_of(details: str, tls: ServingTls | None) -> str:
     """The reason in the words of the settings; empty when ``details``, gRPC's text, names nothing that a setting could mend."""
     if _RESOLVING in details:
-        return "the name in GATEWAY_SERVING_TARGET cannot be resolved"
+        return NOT_RESOLVED
     if tls is None:
         speaks_tls = f"the model server closes the connection: it may speak TLS, and {CA} is not set"
         return speaks_tls if any(text in details for text in _NO_HTTP2) else ""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.backend.replicas import Replicas
+from gateway.backend.servers.each import Each
 from gateway.prediction_log.sinks.sink import Sink
 from gateway.rollout.changes import Change
 from gateway.rollout.control.alone import Alone
@@ -46,9 +46,9 @@ _MOST_SAMPLES: Final = 100
 
 
 class Follower:
-    """The task. It closes ``store``, ``replicas`` and ``sink`` when it is closed. For one event loop, after the fork.
+    """The task. It closes ``store`` and ``sink`` when it is closed. For one event loop, after the fork.
 
-    - ``rollouts``: what requests look at. ``replicas``: the model servers. ``config_file``: their model config file, if known.
+    - ``rollouts``: what requests look at. ``servers``: the model servers. ``config_file``: their model config file, if known.
     - ``sink``: where the prediction log is, for this alone: the newest requests in it warm a canary up.
     - ``pins``: where the last plans sent requests, which they go on with until the database has been read for the first time.
     - ``load_timeout_s``: how long versions may take to be loaded. ``host`` and ``boot`` name the gateway and this run of it.
@@ -58,7 +58,7 @@ class Follower:
         self,
         store: "Store",
         rollouts: Rollouts,
-        replicas: Replicas,
+        servers: Each,
         config_file: Path | None,
         sink: Sink | None = None,
         *,
@@ -70,13 +70,12 @@ class Follower:
     ) -> None:
         self._store = store
         self._rollouts = rollouts
-        self._replicas = replicas
         self._every_s = every_s
         self._host = host or socket.gethostname()
         self._boot = boot or secrets.token_hex(8)
-        self._sights = Sights(replicas, config_file)
-        self._writing = Writing(replicas, config_file)
-        self._warming = Warming(replicas, sink)
+        self._sights = Sights(servers, config_file)
+        self._writing = Writing(servers, config_file)
+        self._warming = Warming(servers, sink)
         loading = Loading(self._writing, config_file, load_timeout_s, host=self._host)
         self._steering = Steering(store, self._sights, loading, self._warming, boot=self._boot, host=self._host)
         self._alone = Alone()
@@ -121,7 +120,6 @@ class Follower:
             self._task.cancel()
             await asyncio.wait((self._task,))
         await asyncio.gather(self._sights.close(), self._writing.close(), self._warming.close())
-        await self._replicas.close()
         await asyncio.to_thread(self._store.close)
 
     async def _follow(self) -> None:
@@ -199,8 +197,6 @@ class Follower:
     async def _act(self) -> bool:
         """See to what each plan needs. The changes of others are seen with the next look."""
         self._steering.look(self._view.plans)
-        if not self._view.plans:
-            await self._replicas.close_unused()
         has_changed = False
         for plan in self._view.plans:
             change = self._alone.change_of(plan, self._now_us()) or await self._steering.change_of(plan, self._view)

@@ -21,7 +21,7 @@ _BUSY: Final = (DeadlineExceeded, ResourceExhausted)
 
 
 class Servers(Protocol):
-    """Every model server behind the target (``gateway.backend.replicas.Replicas``)."""
+    """Every model server behind the target (``gateway.backend.servers.each.Each``)."""
 
     async def statuses(self, model: str, within_s: float) -> dict[str, ModelStatus | GatewayError]:
         """What each server says of ``model``, by its address, or why it did not."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gateway import serving_tls
+from gateway.backend.servers.target import is_target
 from gateway.prediction_log.commands import print_table
 from gateway.prediction_log.offline.commands.failing import one_line
 from gateway.prediction_log.offline.failure import ExportFailure
@@ -18,7 +19,6 @@ from gateway.prediction_log.offline.replay.replay import Outcome
 from gateway.prediction_log.offline.replay.replay import replay as send
 from gateway.prediction_log.options import VERSION, FiniteRange, Text
 from gateway.serving_tls import BadFiles, ServingTls
-from gateway.settings import is_target
 
 _DIFFERS = 3
 _FILE = click.Path(path_type=Path)

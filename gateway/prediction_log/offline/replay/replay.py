@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.backend.client import BackendClient
 from gateway.backend.prediction_logs import RecordedPredict
+from gateway.backend.servers.balanced import Balanced
+from gateway.backend.servers.servers import Servers
+from gateway.backend.servers.target import parse_target
 from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
@@ -41,8 +43,10 @@ async def replay(
     With ``tls`` they go by TLS. ``compare`` gets the outputs of each, as they were recorded and as they are now. A request
     that is None is counted only.
     """
-    client = BackendClient(target, tls)
-    client.start()
+    servers = Servers(parse_target(target), tls, timeout_s=timeout_s)
+    servers.start()
+    await servers.first_answer()
+    client = Balanced(servers)
     outcome = Outcome()
     try:
         for number, recorded in enumerate(requests):
@@ -55,7 +59,7 @@ async def replay(
             except GatewayError as error:
                 outcome.failed += 1
                 if len(outcome.errors) < _MOST_ERRORS:
-                    why = await client.connection.reason()
+                    why = await servers.reason()
                     outcome.errors.append(f"request {number}: {error.code}: {error}{f': {why}' if why else ''}")
                 continue
             outcome.took_s.append(time.perf_counter() - started_s)
@@ -63,11 +67,11 @@ async def replay(
             outcome.versions.add(answer.version)
             compare(recorded.outputs, answer.outputs)
     finally:
-        await client.close()
+        await servers.close()
     return outcome
 
 
-async def _answer(client: BackendClient, recorded: RecordedPredict, model: ModelRef, timeout_s: float) -> Prediction:
+async def _answer(client: Balanced, recorded: RecordedPredict, model: ModelRef, timeout_s: float) -> Prediction:
     # Only the name of a signature is sent.
     signature = Signature(recorded.signature, "", (), ())
     return await client.predict(model, signature, recorded.inputs, recorded.output_filter, Deadline.after(timeout_s))
