@@ -72,6 +72,8 @@ def _measure(live: Live, scratch: Path, shown: Progress) -> Measured:
                     for case in live.cases:
                         shown.step(f"{balancing}: {case}")
                         found[case][balancing] = CASES[case](scene)
+                        for bar in found[case][balancing].bars:
+                            shown.note(_named(balancing, bar).told)
     shown.end()
     return found
 
