@@ -1,8 +1,8 @@
 """The model servers behind the target as one: each call goes to one of them, and a status is that of all."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from gateway.backend import stubs
 from gateway.backend.client import BackendClient
@@ -56,7 +56,7 @@ class Balanced:
         """When one of them last answered a call, in seconds of ``time.monotonic``."""
         return self._servers.answered_s
 
-    async def predict(
+    def predict(
         self,
         model: ModelRef,
         signature: Signature,
@@ -65,37 +65,37 @@ class Balanced:
         deadline: Deadline,
         *,
         spans: Spans = (),
-    ) -> Prediction:
+    ) -> Coroutine[Any, Any, Prediction]:
         """As ``Backend.predict``."""
 
         def call(client: BackendClient) -> Awaitable[Prediction]:
             return client.predict(model, signature, inputs, outputs, deadline, spans=spans)
 
-        return await self._answered(model, _rows(inputs), deadline, call)
+        return self._answer(model, _rows(inputs), deadline, call)
 
-    async def classify(
+    def classify(
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
-    ) -> Classifications:
+    ) -> Coroutine[Any, Any, Classifications]:
         """As ``ExampleBackend.classify``."""
 
         def call(client: BackendClient) -> Awaitable[Classifications]:
             return client.classify(model, signature, examples, deadline, spans=spans)
 
-        return await self._answered(model, len(examples.examples), deadline, call)
+        return self._answer(model, len(examples.examples), deadline, call)
 
-    async def regress(
+    def regress(
         self, model: ModelRef, signature: str, examples: Examples, deadline: Deadline, *, spans: Spans = ()
-    ) -> Regressions:
+    ) -> Coroutine[Any, Any, Regressions]:
         """As ``ExampleBackend.regress``."""
 
         def call(client: BackendClient) -> Awaitable[Regressions]:
             return client.regress(model, signature, examples, deadline, spans=spans)
 
-        return await self._answered(model, len(examples.examples), deadline, call)
+        return self._answer(model, len(examples.examples), deadline, call)
 
-    async def metadata(self, model: ModelRef, deadline: Deadline) -> stubs.GetModelMetadataResponse:
+    def metadata(self, model: ModelRef, deadline: Deadline) -> Coroutine[Any, Any, stubs.GetModelMetadataResponse]:
         """As ``BackendClient.metadata``, of one of the servers that have the version."""
-        return await self._answered(model, 0, deadline, lambda client: client.metadata(model, deadline))
+        return self._answer(model, 0, deadline, lambda client: client.metadata(model, deadline))
 
     async def status(self, model: ModelRef, deadline: Deadline) -> ModelStatus:
         """What all servers say of ``model`` together (``merging``). Raises GatewayError if none says anything."""
@@ -119,14 +119,19 @@ class Balanced:
             raise NotFound(f"Could not find version {model.version} of model {model.name}")
         return ModelStatus(model.name, versions, lagging=status.lagging)
 
-    async def _answered(
+    def _answer(
+        self, model: ModelRef, rows: int, deadline: Deadline, call: Callable[[BackendClient], Awaitable[Reply]]
+    ) -> Coroutine[Any, Any, Reply]:
+        """The reply to a ``call`` with so many rows. The only server costs nothing but the counting of its calls."""
+        alone = self._servers.alone
+        return self._shared(model, rows, deadline, call) if alone is None else alone.run(rows, call)
+
+    async def _shared(
         self, model: ModelRef, rows: int, deadline: Deadline, call: Callable[[BackendClient], Awaitable[Reply]]
     ) -> Reply:
         server = self._servers.pick(model)
         if server is None:
             raise Away
-        if server is self._servers.alone:
-            return await server.run(rows, call)
         try:
             return await server.run(rows, call)
         except (Away, NotFound) as error:
