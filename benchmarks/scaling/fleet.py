@@ -1,7 +1,7 @@
 """Model servers at addresses of their own, a name whose addresses are set, and a gateway that knows the name only.
 
-The name is that of a DNS server of ours, which the gateway's machine asks: a mount namespace gives the gateway an
-/etc/resolv.conf of its own. That and port 53 need root.
+The name is that of a DNS server of ours, on port 53. Mount namespaces give the gateway an /etc/resolv.conf that names it, and
+each model server a disk of its own. All that needs root.
 """
 
 import os
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,23 +35,22 @@ _MOST_LOAD_S: Final = 1800.0
 _TIMEOUT_S: Final = 10.0
 _DNS_PORT: Final = 53
 _COUNTED: Final = re.compile(r"^:tensorflow:serving:request_count\{.*\} (\d+)$", re.MULTILINE)
-_MOUNTED: Final = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where things are: the models that wait, the folder of a run, and that of the programs' logs."""
-
-    models_dir: Path
-    folder: Path
-    logs_dir: Path
+_MOUNTED: Final = 'mount --bind "$0" "$1" && shift && exec "$@"'
 
 
 class Fleet:
-    """The servers by their number. Its processes end when it is left. ``names`` is what the gateways' machine asks."""
+    """The servers by their number. Its processes end when it is left. ``names`` is what the gateways' machine asks.
 
-    def __init__(self, where: Where, age_s: int) -> None:
-        self._where = where
+    - ``versions``: for each server the folder of its model's versions. All find it under the same path, as on machines of
+      their own, and so one ``config`` is that of all.
+    - ``folder`` of a run, which must be empty, and ``logs_dir`` of the programs' logs. ``age_s``: of the servers' connections.
+    """
+
+    def __init__(self, versions: Mapping[int, Path], folder: Path, logs_dir: Path, age_s: int) -> None:
+        self.config = folder / "models.config"
+        self._versions = versions
+        self._folder = folder
+        self._logs_dir = logs_dir
         self._age_s = age_s
         # Of 127.0.0.0/8, so that no other program of the machine is in the way.
         self._network = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}"  # noqa: S311 - no secret
@@ -60,12 +59,15 @@ class Fleet:
         self._running = ExitStack()
         self._servers: dict[int, ExitStack] = {}
         self._pids: dict[int, int] = {}
-        self._resolv_conf = where.folder / "resolv.conf"
+        self._resolv_conf = folder / "resolv.conf"
+        self._base_path = folder / MODEL
         self.names = NameServer(host=f"{self._network}.53", port=_DNS_PORT)
 
     def __enter__(self) -> "Fleet":
         self._running.enter_context(self.names)
         self._resolv_conf.write_text(f"nameserver {self.names.host}\n", encoding="ascii")
+        self._base_path.mkdir()
+        ours.write_config(self.config, {MODEL: self._base_path})
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -85,7 +87,7 @@ class Fleet:
         """Start servers, and wait until each listens."""
         for number in numbers:
             self._servers[number] = ExitStack()
-            running = self._servers[number].enter_context(processes.running(self._server(number), self._where.logs_dir))
+            running = self._servers[number].enter_context(processes.running(self._server(number), self._logs_dir))
             self._pids[number] = running.process.pid
 
     def stop(self, number: int) -> None:
@@ -116,12 +118,12 @@ class Fleet:
     def gateway(self, settings: Mapping[str, str], name: str) -> Iterator["Front"]:
         """A gateway before all servers that the name has."""
         port = processes.free_port()
-        program = ours.gateway(port, self._config(USUAL[0]), self._port, name, settings)
+        program = ours.gateway(port, self.config, self._port, name, settings)
         target = {"GATEWAY_SERVING_TARGET": f"dns:///{NAME}:{self._port}"}
-        argv = ("unshare", "--mount", "sh", "-c", _MOUNTED, str(self._resolv_conf), *program.argv)
+        argv = _with_mounted(self._resolv_conf, Path("/etc/resolv.conf"), program.argv)
         program = replace(program, argv=argv, environment={**program.environment, **target})
-        with processes.running(program, self._where.logs_dir):
-            yield Front(Contender(name, port, program, ours.encodings(MODEL)), self._where)
+        with processes.running(program, self._logs_dir):
+            yield Front(Contender(name, port, program, ours.encodings(MODEL)), self._folder)
 
     def _server(self, number: int) -> Program:
         host = self.address(number)
@@ -131,16 +133,13 @@ class Fleet:
             f"--port={self._port}",
             f"--rest_api_port={self._metrics_port}",
             f"--monitoring_config_file={ROOT / 'serving_config' / 'monitoring.config'}",
-            f"--model_config_file={self._config(number)}",
+            f"--model_config_file={self.config}",
+            "--model_config_file_poll_wait_seconds=1",
             f"--grpc_channel_arguments={age}",
             "--grpc_max_threads=64",
         )
-        return Program(f"server {number}", (sys.executable, "-m", "model_server", *flags), f"tcp://{host}:{self._port}")
-
-    def _config(self, number: int) -> Path:
-        config = self._where.folder / f"{number}.config"
-        ours.write_config(config, {MODEL: self._where.models_dir / ("slow" if number == SLOW else "usual")})
-        return config
+        argv = _with_mounted(self._versions[number], self._base_path, (sys.executable, "-m", "model_server", *flags))
+        return Program(f"server {number}", argv, f"tcp://{host}:{self._port}")
 
 
 @dataclass(frozen=True)
@@ -148,14 +147,12 @@ class Front:
     """A gateway that runs."""
 
     contender: Contender
-    where: Where
+    folder: Path
 
     def load(self, clients: int) -> Running:
         """Begin with so many clients, each of which always has a request under way. Whoever calls must finish or end it."""
-        asked = {0: waiting_model.workload(self.where.models_dir)}
-        return OpenLoop(self.contender, asked, self.where.folder / "load", clients).start_closed(
-            clients, _MOST_LOAD_S, _TIMEOUT_S
-        )
+        load = OpenLoop(self.contender, {0: waiting_model.workload(self.folder)}, self.folder / "load", clients)
+        return load.start_closed(clients, _MOST_LOAD_S, _TIMEOUT_S)
 
 
 def check_possible() -> None:
@@ -165,6 +162,11 @@ def check_possible() -> None:
     for program in ("unshare", "mount"):
         if shutil.which(program) is None:
             raise BenchError(f"scaling live needs {program} (apt-get install util-linux mount)")
+
+
+def _with_mounted(what: Path, where: Path, argv: Sequence[str]) -> tuple[str, ...]:
+    """The command whose program finds ``what`` at ``where``, and nobody else does."""
+    return ("unshare", "--mount", "sh", "-c", _MOUNTED, str(what), str(where), *argv)
 
 
 def _exists(pid: int) -> bool:

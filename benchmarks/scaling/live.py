@@ -17,7 +17,7 @@ from benchmarks.progress import Progress
 from benchmarks.reporting import machine
 from benchmarks.rollouts.told import Bar, table
 from benchmarks.scaling.cases import CASES, LEAST_LOADED, Found, Scene
-from benchmarks.scaling.fleet import SLOW, USUAL, Fleet, Where, check_possible
+from benchmarks.scaling.fleet import SLOW, USUAL, Fleet, check_possible
 from benchmarks.scaling.waiting_model import WAITS_S
 
 _ROUND_ROBIN: Final = "round_robin"
@@ -62,8 +62,8 @@ def _measure(live: Live, scratch: Path, shown: Progress) -> Measured:
     found: dict[str, dict[str, Found]] = {case: {} for case in live.cases}
     shown.begin("scaling", len(live.cases) * len(live.balancings))
     with TemporaryDirectory(dir=scratch) as folder:
-        where = Where(models_dir, Path(folder), scratch / "logs")
-        with Fleet(where, live.age_s) as fleet:
+        versions = dict.fromkeys(USUAL, models_dir / "usual") | {SLOW: models_dir / "slow"}
+        with Fleet(versions, Path(folder), scratch / "logs", live.age_s) as fleet:
             fleet.start(*USUAL, *([SLOW] if "slow" in live.cases else []))
             for balancing in live.balancings:
                 fleet.name(*USUAL)
