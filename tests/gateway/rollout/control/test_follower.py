@@ -343,7 +343,6 @@ async def test_what_was_counted_is_written_when_a_worker_ends(tmp_path):
         world.workers[0].sums[world.plan.id, 0] = sound()
         await world._stack.aclose()
         assert world.store.totals(world.plan.id) == {0: sound()}
-        assert world.servers.is_closed
 
 
 @on_loop

@@ -80,7 +80,6 @@ class Servers:
         self.broken: dict[str, set[int]] = {}
         self.away: set[str] = set()
         self.reloads: list[str] = []
-        self.is_closed = False
         self.by_address = {address: Client() for address in addresses or ("one:8500",)}
         self._loaded: dict[str, tuple[int, ...]] = {}
         self.look()
@@ -108,12 +107,6 @@ class Servers:
 
     async def clients(self):
         return self.by_address
-
-    async def close_unused(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        self.is_closed = True
 
 
 class Counted(Rollouts):
