@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -56,24 +56,22 @@ class Fleet:
         self._network = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}"  # noqa: S311 - no secret
         self._port = processes.free_port()
         self._metrics_port = processes.free_port()
-        self._running = ExitStack()
-        self._servers: dict[int, ExitStack] = {}
-        self._pids: dict[int, int] = {}
+        self._running: dict[int, processes.Running] = {}
         self._resolv_conf = folder / "resolv.conf"
         self._base_path = folder / MODEL
         self.names = NameServer(host=f"{self._network}.53", port=_DNS_PORT)
 
     def __enter__(self) -> "Fleet":
-        self._running.enter_context(self.names)
+        self.names.__enter__()
         self._resolv_conf.write_text(f"nameserver {self.names.host}\n", encoding="ascii")
         self._base_path.mkdir()
         ours.write_config(self.config, {MODEL: self._base_path})
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number in tuple(self._servers):
+        for number in tuple(self._running):
             self.stop(number)
-        self._running.close()
+        self.names.__exit__(*error)
 
     def address(self, number: int) -> str:
         """The IP address of a server."""
@@ -84,21 +82,19 @@ class Fleet:
         self.names.addresses = tuple(map(self.address, numbers))
 
     def start(self, *numbers: int) -> None:
-        """Start servers, and wait until each listens."""
-        for number in numbers:
-            self._servers[number] = ExitStack()
-            running = self._servers[number].enter_context(processes.running(self._server(number), self._logs_dir))
-            self._pids[number] = running.process.pid
+        """Start servers together, and wait until each listens."""
+        running = processes.started([self._server(number) for number in numbers], self._logs_dir)
+        self._running |= dict(zip(numbers, running, strict=True))
 
     def stop(self, number: int) -> None:
         """End a server by SIGTERM, and wait for that; also one that was stopped or killed."""
-        if _exists(self._pids[number]):
-            self.signal(number, signal.SIGCONT)
-        self._servers.pop(number).close()
+        process = self._running.pop(number).process
+        process.send_signal(signal.SIGCONT)
+        processes.end(process)
 
     def signal(self, number: int, sent: signal.Signals) -> None:
         """Send a server a signal."""
-        os.kill(self._pids[number], sent)
+        self._running[number].process.send_signal(sent)
 
     def calls(self, number: int) -> int:
         """How many calls of the model a server has answered since its start."""
@@ -167,11 +163,3 @@ def check_possible() -> None:
 def _with_mounted(what: Path, where: Path, argv: Sequence[str]) -> tuple[str, ...]:
     """The command whose program finds ``what`` at ``where``, and nobody else does."""
     return ("unshare", "--mount", "sh", "-c", _MOUNTED, str(what), str(where), *argv)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
