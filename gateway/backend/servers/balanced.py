@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from copy import copy
 from typing import Any, Final, TypeVar
 
 from gateway.backend import stubs
@@ -28,6 +29,9 @@ _NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
 _NOT_CONNECTED: Final = "it is not connected"
 _EJECTED: Final = "it is left out for a while, because its calls fail or it answers nothing"
 _NO_ANSWER: Final = "it has not answered"
+
+# How TensorFlow Serving's error begins when it has not what a call is for; others with this code are the model's own.
+_NOT_SERVED: Final = "Servable not found"
 
 
 class Balanced:
@@ -107,11 +111,11 @@ class Balanced:
         replies = await answers(self._servers, model.name, deadline)
         if not any(isinstance(reply, ModelStatus) for reply in replies.values()):
             errors = [reply for reply in replies.values() if isinstance(reply, GatewayError)]
-            raise errors[0] if errors else deadline.exceeded() if self._servers.members else Away()
+            raise copy(errors[0]) if errors else deadline.exceeded() if self._servers.members else Away()
         status = merged(model.name, [self._view(server, model.name, replies.get(server)) for server in self._servers.members])
-        self._note_lags(model.name, status.lagging)
         if not status.versions:
             raise NotFound(status.problem or f"Could not find any versions of model {model.name}")
+        self._note_lags(model.name, status.lagging)
         if model.version is None:
             return status
         versions = tuple(version for version in status.versions if version.version == model.version)
@@ -143,7 +147,8 @@ class Balanced:
     def _other(self, model: ModelRef, server: Server, error: GatewayError, deadline: Deadline) -> Server | None:
         """The server that a call goes to after the ``error`` of ``server``; None: its error is the answer."""
         if isinstance(error, NotFound):
-            # The others count if they are known to have it: else it is not there at all.
+            if not (server.has(model) and error.message.startswith(_NOT_SERVED)):
+                return None
             server.forget(model.name)
             other = self._servers.pick(model, but=server)
             return other if other is not None and other is not server and other.has(model) else None

@@ -33,7 +33,7 @@ class Server:
 
     - ``rows``: those of the calls in flight. ``in_flight``: how many calls there are. ``calls``: how many ended with which
       status since the metrics have shown them.
-    - ``statuses``: what it last said of each model since it was connected.
+    - ``statuses``: what it last said of each model that it has, since it was connected.
     """
 
     def __init__(
@@ -114,13 +114,16 @@ class Server:
 
     def note_status(self, status: ModelStatus) -> None:
         """It has said ``status``. Which calls it may get changes with the versions that are AVAILABLE."""
+        if not status.versions:  # of any name that a client may think of
+            self.forget(status.name)
+            return
         before = self.statuses.get(status.name)
         self.statuses[status.name] = status
         if before is None or before.available != status.available:
             self._on_status()
 
     def forget(self, model: str) -> None:
-        """It does not have what it said that it has of ``model``."""
+        """It does not have ``model``, whatever it said."""
         if self.statuses.pop(model, None) is not None:
             self._on_status()
 

@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 from gateway.backend.channel.reasons import NOT_RESOLVED
 from gateway.backend.client import BackendClient
-from gateway.backend.servers import choice, ejection
+from gateway.backend.servers import choice
 from gateway.backend.servers.choice import Candidate
+from gateway.backend.servers.ejections import Ejections
 from gateway.backend.servers.members import Members
 from gateway.backend.servers.resolver import EVERY_S, Resolve, addresses_of
 from gateway.backend.servers.server import Server
@@ -55,9 +56,9 @@ class Servers:
         self._counts_s = min(_COUNTS_S, 0.9 * timeout_s)
         self._choice = choice.choice_of(balancing, random or Random())  # noqa: S311 - no secret
         self._members = Members(target, tls, self._made, self._note_members, resolve=resolve, every_s=every_s)
-        self._ejected: frozenset[str] = frozenset()
         self._rotations: dict[tuple[str, int | None], tuple[Server, ...]] = {}
         self._metrics = ServerMetrics()
+        self._ejections = Ejections(self._metrics.note_ejection)
         self._changed: Callable[[], object] = lambda: None
         self._task: asyncio.Task[None] | None = None
         self.alone: Server | None = None
@@ -116,11 +117,11 @@ class Servers:
 
     def is_ejected(self, server: Server) -> bool:
         """Whether it is left out for its failures, or because it is silent."""
-        return server.address in self._ejected
+        return server.address in self._ejections.addresses
 
     def is_well(self, server: Server) -> bool:
         """Whether it may get calls: it is connected, and not left out."""
-        return server.is_connected and server.address not in self._ejected
+        return server.is_connected and not self.is_ejected(server)
 
     def pick(self, model: ModelRef, but: Server | None = None) -> Server | None:
         """A server for a call of ``model``, another one than ``but`` if there is one; None if there is none at all."""
@@ -169,29 +170,18 @@ class Servers:
             self._changed()
 
     def _eject(self) -> None:
-        """Find out who is left out now. Only those that are connected count: nobody calls the others."""
-        connected = [server for server in self.members if server.is_connected]
-        now_s = time.monotonic()
-        out = ejection.ejected([server.health for server in connected], now_s)
-        ejected = frozenset(connected[place].address for place in out)
-        if ejected == self._ejected:
-            return
-        before, self._ejected = self._ejected, ejected
-        self._rotations.clear()
-        for server in connected:
-            if server.address in ejected - before:
-                self._metrics.note_ejection(server.address)
-                log.warning("server.ejected", address=server.address, reason=_reason(server), for_s=server.health.left_s(now_s))
-            elif server.address in before - ejected:
-                log.info("server.back", address=server.address)
-        self._changed()
+        """Find out who is left out now."""
+        if self._ejections.renew(self.members):
+            self._rotations.clear()
+            self._changed()
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
                 now_s = time.monotonic()
-                for server in self.members:
+                # The only server gets all calls, whatever it does.
+                for server in self.members if self.alone is None else ():
                     server.look(now_s)
                 self._eject()
                 self._members.let_go(self.is_well)
@@ -201,7 +191,3 @@ class Servers:
 
     def _show(self) -> None:
         self._metrics.show([*self.members, *self._members.draining.servers()], self.is_well)
-
-
-def _reason(server: Server) -> str:
-    return "it answers nothing" if server.health.is_silent else f"{ejection.FAILURES} calls in a row failed"

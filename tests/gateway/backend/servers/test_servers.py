@@ -279,3 +279,49 @@ async def test_the_only_server_of_a_list_is_called_again_by_itself():
             assert servers.alone.client.calls_again
         finally:
             await servers.close()
+
+
+@on_loop
+async def test_names_and_versions_that_no_server_has_leave_nothing_behind():
+    async with group_of(2) as group:
+        for model in (ModelRef("nope"), ModelRef("m", 99)):
+            with pytest.raises(errors.NotFound):
+                await group.calls.status(model, one_server.Deadline.after(5))
+            with pytest.raises(errors.NotFound):
+                await group.calls.metadata(model, one_server.Deadline.after(5))
+        assert [set(server.statuses) for server in group.servers.members] == [{"m"}, {"m"}]
+        assert all(server.has(MODEL) for server in group.servers.members)
+
+
+@on_loop
+async def test_an_error_of_the_model_that_says_not_found_is_the_answer():
+    async with group_of(2) as group:
+        for fake in group.fakes:
+            fake.failures = [(grpc.StatusCode.NOT_FOUND, "no such key in the table")] * 2
+        with pytest.raises(errors.NotFound, match="no such key"):
+            await group.predict()
+        assert sum(group.predicted()) == 1
+        assert all(server.has(MODEL) for server in group.servers.members)
+
+
+@on_loop
+async def test_the_status_of_a_version_is_that_of_all_servers():
+    async with group_of(2) as group:
+        group.fakes[1].models["m"][2] = Version()
+        await group.status()
+        status = await group.calls.status(ModelRef("m", 2), one_server.Deadline.after(5))
+        assert [(version.version, version.state) for version in status.versions] == [(2, "START")]
+        assert [lag.server for lag in status.lagging] == [group.address(0)]
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL])
+@on_loop
+async def test_a_server_that_does_not_say_its_status_keeps_what_it_said_while_others_answer(status):
+    async with group_of(2) as group:
+        group.fakes[1].status_failures["m"] = (status, "busy")
+        assert (await group.status()).available == (1,)
+        group.fakes[0].status_failures["m"] = (status, "busy")
+        with pytest.raises(errors.GatewayError, match=r"busy|no answer within") as refused:
+            await group.status()
+        assert refused.value.code == status.name
+        await group.predict()
