@@ -237,7 +237,7 @@ def test_a_rollout_waits_until_every_server_has_the_canary(servers, tmp_path):
             servers.publish(CANARY, 3)
             wait_for(lambda: store.newest(MODEL).state in {State.RUNNING, State.HOLDING}, 60)
             rollout(tmp_path, "abort", MODEL)
-            wait_for(lambda: store.newest(MODEL).state is State.ROLLED_BACK, 60)
+            wait_for(lambda: store.newest(MODEL).state is State.ABORTED, 60)
         assert failed(records[0]) == 0
         to_canary = records[0].answered_by(CANARY)
         assert len(to_canary)
