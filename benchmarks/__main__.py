@@ -21,8 +21,9 @@ from benchmarks.groups import cache, growth, guarded, image, overload, peers, pr
 from benchmarks.instructions import count
 from benchmarks.load import wrk
 from benchmarks.reporting import comparison, machine, readme, report, results
-from benchmarks.rollouts.commands import commands
+from benchmarks.rollouts.commands import commands as rollouts
 from benchmarks.rounds import Plan
+from benchmarks.scaling.commands import commands as scaling
 
 GROUPS: Final[dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "rows": rows.run,
@@ -115,7 +116,8 @@ def write_report(folder: Path, keep: bool) -> None:
     _report(folder, keep)
 
 
-cli.add_command(commands)
+cli.add_command(rollouts)
+cli.add_command(scaling)
 
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:

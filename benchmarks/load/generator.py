@@ -76,11 +76,13 @@ class Generator:
             self._handle_events(min(_SWEEP_S, max(0.0, next_s - time.monotonic())))
 
     def run_closed(self, clients: int, seconds: float) -> None:
-        """Run so many clients, each of which sends its next request when the last one is answered."""
+        """Run so many clients, each of which sends its next request when the last one is answered, until `stop` or the end."""
         until_s = time.monotonic() + seconds
         swept_s = 0.0
         while self._busy or time.monotonic() < until_s:
             now_s = time.monotonic()
+            if self._is_stopped:
+                until_s = min(until_s, now_s)
             if now_s < until_s:
                 self._waiting.extend([now_s] * (clients - len(self._busy)))
                 self._send_waiting()
@@ -90,7 +92,7 @@ class Generator:
             self._handle_events(_SWEEP_S)
 
     def stop(self) -> None:
-        """Let `run` end when what it has sent is answered. For handlers of signals too."""
+        """Let `run` or `run_closed` end when what it has sent is answered. For handlers of signals too."""
         self._is_stopped = True
 
     def close(self) -> None:

@@ -57,7 +57,11 @@ class OpenLoop:
 
     def closed(self, clients: int, seconds: float) -> Records:
         """Load as wrk does, but with this client, which costs more: its peak is the one to compare its open loop with."""
-        return self._start({"closed": [clients, seconds], "timeout_s": 10.0}).wait()
+        return self.start_closed(clients, seconds, 10.0).wait()
+
+    def start_closed(self, clients: int, seconds: float, timeout_s: float) -> "Running":
+        """Begin with so many clients, each of which sends its next request when it has the answer to the last."""
+        return self._start({"closed": [clients, seconds], "timeout_s": timeout_s})
 
     def _start(self, how: Mapping[str, Any]) -> "Running":
         spec, result = self._folder / "spec.json", self._folder / "records.npz"

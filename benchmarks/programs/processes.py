@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +65,33 @@ def running_contender(contender: Contender, logs_dir: Path, shared: tuple[Runnin
 @contextmanager
 def running(program: Program, logs_dir: Path) -> Iterator[Running]:
     """Run a program until the end of the block. Raises BenchError, with the end of its log, when it does not get ready."""
-    logs_dir.mkdir(parents=True, exist_ok=True)
-    log = log_of(program, logs_dir)
+    [process] = started([program], logs_dir)
+    try:
+        yield process
+    finally:
+        end(process.process)
+
+
+def started(programs: Sequence[Program], logs_dir: Path) -> list[Running]:
+    """Start programs together, and wait until all are ready. Each must be ended. Raises BenchError, and then none runs."""
     began_s = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    processes = [(program, _begun(program, logs_dir)) for program in programs]
+    found = []
+    try:
+        for program, process in processes:
+            _wait_until_ready(program, process, log_of(program, logs_dir), began_s)
+            found.append(Running(program, process, time.monotonic() - began_s))
+    except BaseException:
+        for _, process in processes:
+            end(process)
+        raise
+    return found
+
+
+def _begun(program: Program, logs_dir: Path) -> "subprocess.Popen[bytes]":
+    logs_dir.mkdir(parents=True, exist_ok=True)
+    with log_of(program, logs_dir).open("wb") as output:
+        return subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), *program.argv],
             env=_environment() | dict(program.environment),
             cwd=program.folder,
@@ -78,11 +100,6 @@ def running(program: Program, logs_dir: Path) -> Iterator[Running]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        _wait_until_ready(program, process, log, began_s)
-        yield Running(program, process, time.monotonic() - began_s)
-    finally:
-        end(process)
 
 
 def log_of(program: Program, logs_dir: Path) -> Path:

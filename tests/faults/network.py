@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.programs.name_server import NAME, NameServer
 from tests.faults.fault import fault
-from tests.faults.name_server import NAME, NameServer
 from tests.faults.proxied import Proxied, Proxy, proxied
 from tests.faults.scene import ModelServer, Scene, started
 from tests.waiting import wait_for

@@ -1,4 +1,4 @@
-"""A DNS server that answers one name with what a test sets."""
+"""A DNS server of which a test or a benchmark says what it answers to one name."""
 
 import ipaddress
 import socket
@@ -12,18 +12,19 @@ _SERVFAIL = 2
 
 
 class NameServer:
-    """Answers questions for A records on a port of the loopback interface, over UDP.
+    """Answers questions for A records over UDP, from enter to exit, on a free port if none is given.
 
     ``addresses``: what the name has. ``fails``: every answer is SERVFAIL. ``is_silent``: there is no answer. ``asked`` counts.
     """
 
-    def __init__(self, *addresses: str) -> None:
+    def __init__(self, *addresses: str, host: str = "127.0.0.1", port: int = 0) -> None:
         self.addresses = addresses
         self.fails = False
         self.is_silent = False
         self.asked = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((host, port))
+        self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._is_over = False
         self._thread = threading.Thread(target=self._serve)
@@ -35,7 +36,7 @@ class NameServer:
     def __exit__(self, *error: object) -> None:
         self._is_over = True
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
-            waker.sendto(b"", ("127.0.0.1", self.port))
+            waker.sendto(b"", (self.host, self.port))
         self._thread.join()
         self._socket.close()
 
