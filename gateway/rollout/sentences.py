@@ -20,7 +20,7 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = None) -> str:
     """One sentence: where the rollout stands, since when, and why. ``event``: the newest row of its history, if known."""
     since = plan.state_us if event is None or event.plan != plan.id else event.ts_us
-    head = f"{_HEADS[plan.state].format(**_words(plan))} {_clock(since)}"
+    head = f"{_HEADS[plan.state].format(**_words(plan))} {clock(since)}"
     why = plan.reason or (_evidence(plan, by_step) if plan.state in _TOLD_BY_EVIDENCE else "")
     return f"{head}: {why}" if why else head
 
@@ -154,7 +154,7 @@ def _percent(part: float) -> str:
     return f"{part * 100:.3g} %"
 
 
-def _clock(time_us: int) -> str:
+def clock(time_us: int) -> str:
     """The time of day, in UTC, with the date: a reader may come days later."""
     return datetime.fromtimestamp(time_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 

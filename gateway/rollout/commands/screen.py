@@ -9,6 +9,7 @@ import click
 
 from gateway.rollout.commands.opening import Pause, now_us
 from gateway.rollout.plan import Plan
+from gateway.rollout.samples import IN_STATUS, sample_lines
 from gateway.rollout.sentences import status_lines
 from gateway.rollout.store.away import StoreAway
 
@@ -71,8 +72,12 @@ def watch(store: "Store", find: Callable[[], Iterable[Plan]], screen: Screen, pa
 def lines_of(store: "Store", plans: Sequence[Plan], at_us: int | None = None) -> list[str]:
     """What there is to say of the plans, now or at another time."""
     at_us = now_us() if at_us is None else at_us
-    lines = [printable(line) for plan in plans for line in status_lines(plan, store.totals(plan.id), at_us)]
+    lines = [printable(line) for plan in plans for line in _lines(store, plan, at_us)]
     waiting = [plan for plan in plans if plan.is_open and at_us - plan.state_us > _SILENT_US]
     if waiting and not store.workers():
         lines.append(NOBODY_FOLLOWS)
     return lines
+
+
+def _lines(store: "Store", plan: Plan, at_us: int) -> list[str]:
+    return status_lines(plan, store.totals(plan.id), at_us) + sample_lines(plan, store.samples(plan.id), IN_STATUS)

@@ -5,6 +5,7 @@ It is bounded in calls, in requests that wait and in their bytes. What finds no 
 
 import asyncio
 import dataclasses
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
@@ -148,7 +149,8 @@ class Shadow:
 
     def _keep(self, request: Shadowed, found: dict[str, Any]) -> None:
         plan = request.running.plan
-        about = {"request_id": request.request_id, "step": plan.step, "signature": request.stable.signature}
+        about = {"request_id": request.request_id, "ts_us": time.time_ns() // 1000, "step": plan.step}
+        about["signature"] = request.stable.signature
         self._keep_sample(plan.id, about | found)
 
 

@@ -47,11 +47,11 @@ class Desk:
         assert self.store.change(plan, *change)
         return change[0]
 
-    def follow(self, evidence=None) -> None:
+    def follow(self, evidence=None, samples=()) -> None:
         """A worker is there, and follows each plan."""
         plans = self.store.sync(Report(boot="b", host="here", pid=1)).plans
         seen = {plan.id: plan.revision for plan in plans}
-        self.store.sync(Report(boot="b", host="here", pid=1, seen=seen, evidence=evidence or {}))
+        self.store.sync(Report(boot="b", host="here", pid=1, seen=seen, evidence=evidence or {}, samples=samples))
 
     def plan(self, model: str = "digits") -> Plan:
         return self.store.newest(model)

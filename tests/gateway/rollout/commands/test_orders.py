@@ -130,3 +130,34 @@ def test_explain_is_one_sentence(desk):
     code, shown, _ = desk.run("explain", "digits")
     assert code == 0
     assert len(shown.splitlines()) == 1
+
+
+def with_samples(desk, number):
+    """A rollout of which ``number`` requests were answered differently."""
+    plan = desk.running()
+    differing = {"output": "probabilities", "how": "3 of 10 values differ", "gap": 1e-3, "stable": "0.5", "canary": "0.501"}
+    about = {"ts_us": plan.created_us, "step": 0, "signature": "serving_default"}
+    desk.follow(samples=[(plan.id, {"request_id": f"r{n}"} | about | differing) for n in range(number)])
+    return plan
+
+
+def test_status_shows_three_samples_of_answers_that_differed(desk):
+    with_samples(desk, 12)
+    lines = desk.run("status", "digits")[1].splitlines()
+    assert lines[-4] == "  3 of 12 samples of answers that differed:"
+    assert ["request r0:" in lines[-3], "request r1:" in lines[-2], "request r2:" in lines[-1]] == [True] * 3
+    assert lines[-1].endswith(
+        "output probabilities: 3 of 10 values differ, by 0.001 at most (version 1: 0.5, version 2: 0.501)"
+    )
+
+
+def test_explain_shows_ten_samples_and_json_has_all(desk):
+    with_samples(desk, 12)
+    lines = desk.run("explain", "digits")[1].splitlines()
+    assert (len(lines), lines[1]) == (12, "  10 of 12 samples of answers that differed:")
+    for document in (
+        json.loads(desk.run("explain", "digits", "--json")[1]),
+        json.loads(desk.run("status", "digits", "--json")[1])[0],
+    ):
+        assert [sample["request_id"] for sample in document["samples"]] == [f"r{n}" for n in range(12)]
+        assert document["samples"][0]["time"].endswith("Z")

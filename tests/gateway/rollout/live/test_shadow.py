@@ -1,6 +1,7 @@
 """The shadow: the canary answers what stable has answered, nobody waits for it, and the answers are compared."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ async def test_answers_that_differ_beyond_the_tolerance_are_kept_as_a_sample():
     assert (scene.totals().pairs, scene.totals().disagreements) == (1, 1)
     [(owner, sample)] = scene.rollouts.take_samples()
     assert (owner, sample["request_id"], sample["output"], sample["gap"]) == ("m-2-abcd", "of-this-request", "x", 0.5)
+    assert abs(sample["ts_us"] / 1e6 - time.time()) < 3600
 
 
 @on_loop
