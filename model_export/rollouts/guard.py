@@ -44,10 +44,17 @@ class Guard:
         self._check_file_shows_none()
 
     def before_withdrawal(self, going: set[int], is_forced: bool) -> None:
-        """Check before versions are taken out of service. ``is_forced`` holds against the file, never against a rollout."""
+        """Check before versions are taken out of service.
+
+        ``is_forced`` holds against the file, never against a rollout: one may run unless a gateway says that none does.
+        """
         self._check_none_runs()
-        if not is_forced:
-            self._check_needed(going)
+        if is_forced:
+            self._check_none_is_pinned(going)
+            return
+        # Also for another version than those that are named: a rollout leaves the ones that serve as they are.
+        self._check_file_shows_none()
+        self._check_needed(going)
 
     def before_deletion(self, going: set[int]) -> None:
         """Check before versions are deleted."""
@@ -78,6 +85,16 @@ class Guard:
                 raise ExportError(
                     f"{pin.text}, and servers would have nothing left to serve;"
                     f" another one must serve first: `{_command('start', self._model)} --canary N` (--back for an older one)"
+                )
+
+    def _check_none_is_pinned(self, going: set[int]) -> None:
+        pin = self._pin
+        if pin and going & set(pin.versions):
+            self._check_file_shows_none()
+            if not self._is_known:
+                raise ExportError(
+                    f"{pin.text}, and servers would have nothing left to serve; --force does it once a gateway has said that no"
+                    f" rollout runs (--gateway URL, and a key in GATEWAY_KEY)"
                 )
 
     def _check_file_shows_none(self) -> None:
