@@ -32,7 +32,7 @@ def status(around: Surroundings, /, model: str | None, as_json: bool, is_watched
         raise click.UsageError("expected --json or --watch, not both")
     with opened(around) as store:
         if is_watched:
-            watch(store, lambda: _plans(store, model), Screen(), around.pause)
+            watch(store, lambda: _plans(store, model), Screen(around.is_terminal()), around.pause)
             return
         plans = tuple(_plans(store, model))
         if as_json:

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
-from gateway.rollout.commands.screen import NOBODY_FOLLOWS, printable
+from gateway.rollout.commands.screen import nobody_follows, printable
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
 from gateway.rollout.steps import share_text
@@ -36,7 +36,7 @@ def _command(order: Order) -> click.Command:
                 raise click.ClickException(printable(refused.message)) from None
             click.echo(printable(_what_now(before, after)))
             if not store.workers():
-                click.echo(NOBODY_FOLLOWS, err=True)
+                click.echo(nobody_follows(store), err=True)
 
     return run
 

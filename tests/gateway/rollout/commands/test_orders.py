@@ -1,6 +1,10 @@
 """The orders of the command line, and what is seen by ``status``, ``history`` and ``explain``."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -71,7 +75,9 @@ def test_an_order_that_no_gateway_will_see_says_so(desk):
 
 
 def test_status_shows_the_newest_rollout_of_each_model_or_of_one(desk):
-    assert "there is no such file" in desk.run("status")[2]
+    told = desk.run("status")[2]
+    assert "there is no such file" in told
+    assert "state.db (GATEWAY_STATE_DIR)" in told
     desk.follow()
     assert desk.run("status")[2] == "there was no rollout yet\n"
     desk.begin("dense")
@@ -161,3 +167,37 @@ def test_explain_shows_ten_samples_and_json_has_all(desk):
     ):
         assert [sample["request_id"] for sample in document["samples"]] == [f"r{n}" for n in range(12)]
         assert document["samples"][0]["time"].endswith("Z")
+
+
+def test_to_look_makes_no_folder(desk, tmp_path):
+    desk.environment = {"GATEWAY_STATE_DIR": str(tmp_path / "wrong")}
+    assert desk.run("status")[0] == 1
+    assert not (tmp_path / "wrong").exists()
+
+
+def in_a_process(*arguments, state_dir, stdout) -> tuple[int, str]:
+    command = [sys.executable, "-m", "gateway", "rollout", *arguments]
+    environment = {"PATH": os.environ["PATH"], "GATEWAY_STATE_DIR": str(state_dir), "TERM": "dumb", "COLUMNS": "200"}
+    done = subprocess.run(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(desk, tmp_path):
+    desk.running()
+    with open("/dev/full", "w") as full:
+        told = in_a_process("status", state_dir=tmp_path, stdout=full)
+    assert told == (1, "Error: cannot be done: No space left on device\n")
+
+
+def test_a_dumb_terminal_gets_lines_only(desk, tmp_path):
+    desk.running()
+    desk.run("abort", "digits")
+    ours, theirs = pty.openpty()
+    try:
+        assert in_a_process("status", "--watch", state_dir=tmp_path, stdout=theirs)[0] == 0
+        shown = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "aborted" in shown
+    assert "\x1b" not in shown
