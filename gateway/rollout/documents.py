@@ -45,6 +45,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         made[name] /= WHOLE
     for step in made["steps"]:
         step["weight"] /= WHOLE
+    made["hold_since"] = time_text(plan.standing_since_us) if plan.hold else None
+    del made["hold_us"]
     for name, new in _TIMES.items():
         made[new] = time_text(made.pop(name))
     return made | {"canary_weight": plan.canary_weight / WHOLE, "is_ended": plan.is_ended}

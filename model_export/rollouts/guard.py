@@ -67,7 +67,7 @@ class Guard:
             between = f"{rollout.stable} to {rollout.canary}" if rollout.stable else f"to {rollout.canary}"
             end = "undo" if rollout.state in _CANARY_ALONE else "abort"
             raise ExportError(
-                f"a rollout of {self._model} runs ({rollout.id}: version {between}, {rollout.state});"
+                f"a rollout of {self._model} runs ({rollout.id}: version {between}, {rollout.words});"
                 f" end it first: `{_command(end, self._model)}`"
             )
 
@@ -76,7 +76,7 @@ class Guard:
         kept = (rollout.canary if rollout.state in _CANARY_ALONE else rollout.stable) if rollout and rollout.is_open else None
         if rollout and kept in going:
             raise ExportError(
-                f"version {kept} of {self._model} is the one that the rollout {rollout.id} has left serving ({rollout.state});"
+                f"version {kept} of {self._model} is the one that the rollout {rollout.id} has left serving ({rollout.words});"
                 f" another one must serve first: `{_command('start', self._model)} --canary N`"
             )
         if pin and going & set(pin.versions):

@@ -26,7 +26,7 @@ class _Group(click.Group):
         except BrokenPipeError:
             raise  # click itself ends quietly when the reader has left
         except OSError as error:
-            sys.stdout = None  # type: ignore[assignment]  # what is left in it must not be tried again at the end
+            sys.stdout = None  # what is left in it must not be tried again at the end
             raise click.ClickException(f"cannot be done: {error.strerror or error}") from None
 
 

@@ -42,7 +42,8 @@ def file_only(*pinned: int) -> Guard:
 @pytest.mark.parametrize("state", ["draft", "loading", "warming", "running", "holding", "paused", "rolling_back"])
 def test_during_a_rollout_nothing_is_done_and_abort_is_named(state):
     running = guard(rollout(state), 1, 2)
-    told = rf"a rollout of m runs \(m-2-f4a1: version 1 to 2, {state}\); end it first: `python -m gateway rollout abort m`"
+    stands = rf"a rollout of m runs \(m-2-f4a1: version 1 to 2, {state.replace('_', ' ')}\)"
+    told = rf"{stands}; end it first: `python -m gateway rollout abort m`"
     for act in (
         running.before_return,
         lambda: running.before_withdrawal({9}, is_forced=True),
@@ -54,7 +55,8 @@ def test_during_a_rollout_nothing_is_done_and_abort_is_named(state):
 
 @pytest.mark.parametrize("state", ["promoting", "bake_after"])
 def test_after_the_promotion_undo_is_named(state):
-    with pytest.raises(ExportError, match="`python -m gateway rollout undo m`"):
+    told = "promoting" if state == "promoting" else r"promoted \(the old version is still loaded\)"
+    with pytest.raises(ExportError, match=rf"version 1 to 2, {told}\); end it first: `python -m gateway rollout undo m`"):
         guard(rollout(state)).before_return()
 
 

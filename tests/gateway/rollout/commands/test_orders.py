@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
+from gateway.rollout import changes
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.orders import Order
-from gateway.rollout.plan import State
+from gateway.rollout.plan import Hold, State
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,17 @@ def test_the_history_has_the_newest_change_last(desk):
     rows = [json.loads(line) for line in desk.run("history", "digits", "--json")[1].splitlines()]
     assert [row["revision"] for row in rows] == [1, 2, 3, 4, 5]
     assert rows[0]["what"] == "start"
+
+
+def test_the_history_has_plain_words(desk):
+    plan = desk.running()
+    held = {"state": State.HOLDING, "hold": Hold.NO_DATA, "reason": "r"}
+    plan = desk.change(plan, changes.change(plan, plan.created_us, "hold", **held))
+    desk.change(plan, changes.change(plan, plan.created_us, "bake_after", state=State.BAKE_AFTER, hold=Hold.NONE))
+    first, *_, before, last = desk.run("history", "digits")[1].splitlines()
+    assert "- -> draft" in first
+    assert "running -> holding (too few requests)" in before
+    assert "holding (too few requests) -> promoted (the old version is still loaded)" in last
 
 
 def test_explain_is_one_sentence(desk):
