@@ -10,7 +10,7 @@ from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import log_e_of
 from gateway.rollout.plan import WHOLE, Event, Plan
-from gateway.rollout.samples import Sample
+from gateway.rollout.samples import Sample, differences, unused_tolerances
 from gateway.rollout.sentences import explain
 
 _TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
@@ -61,7 +61,7 @@ def status_document(
         "log_e": log_e_of(plan, by_step),
         "rollback_at_log_e": rollback_at(plan.alpha),
         "evidence": {str(step): msgspec.to_builtins(totals) for step, totals in sorted(by_step.items())},
-        "samples": [sample_document(sample) for sample in samples],
+        **_samples_document(samples),
         "workers": [
             {"host": worker.host, "pid": worker.pid, "revision": worker.seen.get(plan.id), "age_s": round(worker.age_s, 1)}
             for worker in workers
@@ -72,7 +72,12 @@ def status_document(
 def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample]) -> dict[str, Any]:
     """Why the rollout is where it is, and samples of answers that differed."""
     about = {"id": plan.id, "model": plan.model, "state": plan.state, "explained": sentence}
-    return about | {"samples": [sample_document(sample) for sample in samples]}
+    return about | _samples_document(samples)
+
+
+def _samples_document(samples: Sequence[Sample]) -> dict[str, Any]:
+    shown = [sample_document(sample) for sample in differences(samples)]
+    return {"samples": shown, "unused_tolerances": unused_tolerances(samples)}
 
 
 def sample_document(sample: Sample) -> dict[str, Any]:

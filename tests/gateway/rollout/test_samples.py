@@ -1,6 +1,6 @@
 """What a person reads of a request that both versions answered differently."""
 
-from gateway.rollout.documents import sample_document
+from gateway.rollout.documents import explained_document, sample_document
 from gateway.rollout.samples import sample_lines
 from tests.gateway.rollout.plans import NOW, plan
 
@@ -39,3 +39,12 @@ def test_what_an_older_gateway_has_kept_has_no_time():
 
 def test_without_samples_there_are_no_lines():
     assert sample_lines(plan(), [], 3) == []
+
+
+def test_a_tolerance_for_no_output_is_told_once_and_is_no_sample():
+    note = {"unused_tolerances": ["nosuch"], "outputs": ["x", "y"]}
+    assert sample_lines(plan(), [note, note], 3) == ["  no output has the tolerance of nosuch: the outputs are x, y"]
+    differing = ABOUT | {"output": "y", "how": "the dtypes differ"}
+    assert sample_lines(plan(), [note, differing], 3)[1] == "  samples of answers that differed:"
+    document = explained_document(plan(), "so it is", [note, note, differing])
+    assert (len(document["samples"]), document["unused_tolerances"]) == (1, ["nosuch"])
