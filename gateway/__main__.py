@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -86,7 +87,23 @@ def _settings() -> Settings:
         raise StartError(str(error)) from error
 
 
-main.add_command(rollout(Surroundings(_settings)))
+def _listed_models(current: Settings) -> Collection[str] | None:
+    """The models in the model config file; None if there is none here, or it cannot be read."""
+    if current.model_config_file is None:
+        return None
+    from gateway.backend.model_config import ModelConfigError, ModelConfigFile  # noqa: PLC0415
+
+    try:
+        return ModelConfigFile(current.model_config_file).names
+    except ModelConfigError:
+        return None
+
+
+def _can_rewrite_lines() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+main.add_command(rollout(Surroundings(_settings, models=_listed_models, is_terminal=_can_rewrite_lines)))
 
 
 def _serve(current: Settings) -> None:

@@ -28,7 +28,6 @@ _BY_GATE: Final = frozenset({Hold.NONE, Hold.NO_DATA, Hold.SUSPICIOUS, Hold.SPLI
 _OUTER: Final = frozenset({Hold.NOT_LOADED, Hold.FROZEN, Hold.FILE_CHANGED})
 _FOLLOWING: Final = {State.PROMOTING: State.BAKE_AFTER, State.ROLLING_BACK: State.ROLLED_BACK}
 
-_FILE_CHANGED: Final = "somebody else has changed the model's entry in the model config file: `resume` writes it again"
 _RELEASED: Final = {
     Hold.NOT_LOADED: "both versions are loaded on every model server again",
     Hold.FILE_CHANGED: "the model config file says again what the gateway wrote",
@@ -51,12 +50,14 @@ class Facts:
     - ``is_loaded``: every model server serves the plan's ``versions``, and, if the plan ``drops_other``, not the other one. A
       server that could not be asked is no reason to say no.
     - ``missing``: where what is missing, for a person; empty if nothing is.
+    - ``entry``: which entry of which file that is, for a person, and what it does not name.
     - ``workers_seen``: every worker that was heard of lately follows this revision.
     """
 
     is_loaded: bool
     missing: str = ""
     file: FileState = FileState.AGREES
+    entry: str = ""
     workers_seen: bool = False
 
 
@@ -128,13 +129,18 @@ def _held(plan: Plan, by_step: Mapping[int, Totals], facts: Facts, now_us: int) 
 def _outer_reason(hold: Hold, plan: Plan, by_step: Mapping[int, Totals], facts: Facts) -> str:
     if hold is Hold.FROZEN:
         return f"it was frozen; now {so_far(plan, by_step)}"
-    changed = [_FILE_CHANGED] if hold is Hold.FILE_CHANGED or facts.file is FileState.CHANGED else []
-    missing = [_missing(facts)] if hold is Hold.NOT_LOADED else []
-    return "; ".join([*missing, *changed])
+    said = _missing(facts) if hold is Hold.NOT_LOADED else _changed(facts)
+    is_changed = hold is Hold.FILE_CHANGED or facts.file is FileState.CHANGED
+    return f"{said}: `resume` writes it again" if is_changed else said
 
 
 def _missing(facts: Facts) -> str:
-    return facts.missing or "not every version is loaded"
+    missing = facts.missing or "not every version is loaded"
+    return f"{missing}; {_changed(facts)}" if facts.file is FileState.CHANGED else missing
+
+
+def _changed(facts: Facts) -> str:
+    return f"somebody else has changed {facts.entry or 'the entry of the model in the model config file'}"
 
 
 def _outer_hold(plan: Plan, facts: Facts) -> Hold:

@@ -10,6 +10,7 @@ from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import log_e_of
 from gateway.rollout.plan import WHOLE, Event, Plan
+from gateway.rollout.samples import Sample, differences, unused_tolerances
 from gateway.rollout.sentences import explain
 
 _TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
@@ -44,23 +45,45 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         made[name] /= WHOLE
     for step in made["steps"]:
         step["weight"] /= WHOLE
+    made["hold_since"] = time_text(plan.standing_since_us) if plan.hold else None
+    del made["hold_us"]
     for name, new in _TIMES.items():
         made[new] = time_text(made.pop(name))
     return made | {"canary_weight": plan.canary_weight / WHOLE, "is_ended": plan.is_ended}
 
 
-def status_document(plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower]) -> dict[str, Any]:
-    """The plan, what is known about it, one sentence of it, and which workers follow it."""
+def status_document(
+    plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower], samples: Sequence[Sample]
+) -> dict[str, Any]:
+    """The plan, what is known about it, one sentence of it, samples of answers that differed, and which workers follow it."""
     return plan_document(plan) | {
         "explained": explain(plan, by_step, None),
         "log_e": log_e_of(plan, by_step),
         "rollback_at_log_e": rollback_at(plan.alpha),
         "evidence": {str(step): msgspec.to_builtins(totals) for step, totals in sorted(by_step.items())},
+        **_samples_document(samples),
         "workers": [
             {"host": worker.host, "pid": worker.pid, "revision": worker.seen.get(plan.id), "age_s": round(worker.age_s, 1)}
             for worker in workers
         ],
     }
+
+
+def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Why the rollout is where it is, and samples of answers that differed."""
+    about = {"id": plan.id, "model": plan.model, "state": plan.state, "explained": sentence}
+    return about | _samples_document(samples)
+
+
+def _samples_document(samples: Sequence[Sample]) -> dict[str, Any]:
+    shown = [sample_document(sample) for sample in differences(samples)]
+    return {"samples": shown, "unused_tolerances": unused_tolerances(samples)}
+
+
+def sample_document(sample: Sample) -> dict[str, Any]:
+    """A request that was answered differently. Those that older gateways have kept have no ``time``."""
+    made = dict(sample)
+    return {"time": time_text(made.pop("ts_us"))} | made if "ts_us" in made else made
 
 
 def event_document(event: Event) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.errors import FailedPrecondition
 from gateway.rollout.changes import Change, change
-from gateway.rollout.plan import WHOLE, Hold, Plan, State
+from gateway.rollout.plan import WHOLE, Hold, Plan, State, standing
 
 
 class Order(StrEnum):
@@ -134,9 +134,8 @@ _VALUES: Final[dict[Order, Callable[[Plan, str], dict[str, Any]]]] = {
 
 
 def _refusal(plan: Plan, order: Order) -> str:
-    hold = f" ({plan.hold.replace('_', ' ')})" if plan.hold else ""
     why = f": {plan.reason}" if plan.reason else ""
-    said = f"the rollout of version {plan.canary} of {plan.model} is {plan.state.replace('_', ' ')}{hold}{why}"
+    said = f"the rollout of version {plan.canary} of {plan.model} is {standing(plan.state, plan.hold)}{why}"
     orders = ", ".join(f"`{one}`" for one in orders_of(plan)) or _nothing(plan)
     return f"`{order}` cannot be done: {said}; what can be done now: {orders}"
 

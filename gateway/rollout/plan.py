@@ -36,6 +36,11 @@ class State(StrEnum):
     ABORTED = "aborted"  # somebody has ended it; the version did not fail
     REFUSED = "refused"  # it could not begin
 
+    @property
+    def words(self) -> str:
+        """The state for a person."""
+        return "promoted (the old version is still loaded)" if self is State.BAKE_AFTER else self.replace("_", " ")
+
 
 ENDED: Final = frozenset({State.DONE, State.ROLLED_BACK, State.ABORTED, State.REFUSED})
 """A new rollout of the model may begin."""
@@ -58,6 +63,31 @@ class Hold(StrEnum):
     FILE_CHANGED = "file_changed"  # somebody else has changed the model's entry in the model config file
     FROZEN = "frozen"  # it would have been rolled back, and ``on_bad`` is freeze
     FAILING = "failing"  # promoted, it fails requests that the old version answers: that stays loaded
+
+    @property
+    def words(self) -> str:
+        """Why it holds, for a person; empty if it does not."""
+        return _HOLD_WORDS[self]
+
+
+_HOLD_WORDS: Final = {
+    Hold.NONE: "",
+    Hold.GATE: "a manual step is over",
+    Hold.NO_DATA: "too few requests",
+    Hold.SUSPICIOUS: "the evidence is suspicious, and no proof",
+    Hold.SPLIT: "callers were not split as the weight says",
+    Hold.NOT_LOADED: "a version is not loaded",
+    Hold.FILE_CHANGED: "the model config file was changed",
+    Hold.FROZEN: "frozen",
+    Hold.FAILING: "the new version fails requests",
+}
+
+
+def standing(state: State, hold: Hold) -> str:
+    """Where a plan stands and why it holds, for a person."""
+    if not hold:
+        return state.words
+    return f"{state.words}, while {hold.words}" if state is State.BAKE_AFTER else f"{state.words} ({hold.words})"
 
 
 class Arm(StrEnum):
@@ -117,7 +147,8 @@ class Plan:
     - ``least_cells``: how many cells of each arm a step up needs.
     - ``hold`` and ``reason``: why it holds, was refused, was taken back, or waits.
     - ``told_us``: when it last said why it waits.
-    - ``step_us``: when the current step began; ``state_us``: when the state was entered.
+    - ``step_us``: when the current step began; ``state_us``: when the state was entered; ``hold_us``: when it last began to
+      hold, or to hold for another reason.
     - ``is_open``: whether it still says where requests go. ``drops_other``: the version that gets no requests any more is not
       wanted in the model config file either.
     - ``is_frozen``: the evidence is against the canary, and ``on_bad`` is freeze: only a person leads on.
@@ -173,6 +204,7 @@ class Plan:
     told_us: int = 0
     former: str | None = None
     former_in: str = ""
+    hold_us: int = 0
 
     @property
     def is_ended(self) -> bool:
@@ -208,6 +240,11 @@ class Plan:
         return tuple(sorted({*self.needed, *self.others})) if self.needed else ()
 
     @property
+    def standing_since_us(self) -> int:
+        """Since when it stands where it does, for the same reason."""
+        return max(self.state_us, self.hold_us) if self.hold else self.state_us
+
+    @property
     def current(self) -> Step:
         """The current step."""
         return self.steps[self.step]
@@ -221,6 +258,7 @@ class Plan:
         return dataclasses.replace(
             after,
             state_us=now_us if after.state is not self.state else self.state_us,
+            hold_us=now_us if after.hold and after.hold is not self.hold else self.hold_us,
             step_us=now_us if after.step != self.step or self._begins(after) else self.step_us,
         )
 

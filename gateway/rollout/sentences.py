@@ -10,7 +10,7 @@ from gateway.rollout.evidence.gate import gate, upper_bound, wilson
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import DISAGREEMENT, ERRORS, Figure, counted, figures, leading, log_e_of
 from gateway.rollout.orders import orders_of
-from gateway.rollout.plan import PER_REQUEST, Event, Plan, State
+from gateway.rollout.plan import PER_REQUEST, Event, Plan, State, standing
 from gateway.rollout.steps import share_text
 
 _MOST_EXP: Final = 700.0
@@ -19,8 +19,8 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = None) -> str:
     """One sentence: where the rollout stands, since when, and why. ``event``: the newest row of its history, if known."""
-    since = plan.state_us if event is None or event.plan != plan.id else event.ts_us
-    head = f"{_HEADS[plan.state].format(**_words(plan))} {_clock(since)}"
+    since = plan.standing_since_us if event is None or event.plan != plan.id else event.ts_us
+    head = f"{_HEADS[plan.state].format(**_words(plan))} {clock(since)}"
     why = plan.reason or (_evidence(plan, by_step) if plan.state in _TOLD_BY_EVIDENCE else "")
     return f"{head}: {why}" if why else head
 
@@ -44,7 +44,7 @@ def passed(plan: Plan, by_step: Mapping[int, Totals]) -> str:
 
 def so_far(plan: Plan, by_step: Mapping[int, Totals]) -> str:
     """How far the evidence is from taking the canary back."""
-    return f"E = {_e_text(log_e_of(plan, by_step))} of the {_e_text(rollback_at(plan.alpha))} that take it back"
+    return f"E = {_e_text(log_e_of(plan, by_step))}{_limit(plan)}"
 
 
 def status_lines(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> list[str]:
@@ -111,9 +111,9 @@ def _no_worse(plan: Plan, figure: Figure) -> str:
 
 
 def _title(plan: Plan, now_us: int) -> str:
-    state = plan.state.replace("_", " ") + (f" ({plan.hold.replace('_', ' ')})" if plan.hold else "")
     beside = "" if plan.stable is None else f" beside {plan.stable}"
-    title = f"{plan.model}: version {plan.canary}{beside}, {state} for {_length(now_us - plan.state_us)}"
+    where, length = standing(plan.state, plan.hold), _length(now_us - plan.standing_since_us)
+    title = f"{plan.model}: version {plan.canary}{beside}, {where} for {length}"
     if not plan.is_sharing:
         return title
     who = "requests" if plan.mode == PER_REQUEST else f"callers, by {plan.mode}"
@@ -132,7 +132,11 @@ def _evidence_lines(plan: Plan, by_step: Mapping[int, Totals]) -> Iterator[str]:
     if total.unchecked:
         yield f"faults without a second opinion: {total.unchecked:,}; windows left out because of that: {total.left_out:,}"
     by_metric = ", ".join(f"{figure.metric} {_e_text(figure.log_e)}" for figure in figures(total))
-    yield f"{so_far(plan, by_step)} ({by_metric})"
+    yield f"E = {_e_text(log_e_of(plan, by_step))} ({by_metric}){_limit(plan)}"
+
+
+def _limit(plan: Plan) -> str:
+    return f"; {_e_text(rollback_at(plan.alpha))} takes it back"
 
 
 def _next(plan: Plan, by_step: Mapping[int, Totals], now_us: int) -> str:
@@ -154,7 +158,7 @@ def _percent(part: float) -> str:
     return f"{part * 100:.3g} %"
 
 
-def _clock(time_us: int) -> str:
+def clock(time_us: int) -> str:
     """The time of day, in UTC, with the date: a reader may come days later."""
     return datetime.fromtimestamp(time_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 

@@ -4,6 +4,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -137,7 +138,7 @@ def _read(wanted: Wanted, name: str, parse: Callable[[Any], Any], problems: list
     try:
         return parse(getattr(wanted, name))
     except ValueError as error:
-        expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
+        expected, _, got = str(error).removeprefix("expected ").partition(", got ")
         problems.append(Problem(f"/{name}", expected, got))
         return None
 
@@ -219,7 +220,23 @@ def _problem_of(message: str) -> Problem:
     steps = path.rstrip("`").partition("[")[0].split(".")[1:]
     pointer = "".join(f"/{_escaped(step)}" for step in steps)
     expected, is_typed, got = told.removeprefix("Expected ").partition(", got ")
-    return Problem(pointer, expected, got) if is_typed else Problem(pointer, "an object with the members of a rollout", told)
+    if is_typed:
+        return Problem(pointer, expected, got)
+    members = _members(WantedTolerance if steps[:1] == ["tolerances"] else Wanted)
+    unknown, missing = (told.partition(f"{what} field `")[2].rstrip("`") for what in ("unknown", "required"))
+    if unknown:
+        near = "".join(f", which is near to `{one}`" for one in get_close_matches(unknown, members, 1))
+        return Problem(pointer, f"only the members {', '.join(members)}", f"the unknown member `{unknown}`{near}")
+    if missing:
+        return Problem(pointer, f"the member `{missing}`", "an object without it")
+    if told == "Number out of range":
+        return Problem(pointer, "a number that fits into 64 bits", "one that is out of range")
+    enum = ", ".join(OnBad) if steps == ["on_bad"] else "what a rollout has there"
+    return Problem(pointer, enum, told)
+
+
+def _members(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(kind)]
 
 
 def _escaped(name: str) -> str:

@@ -55,7 +55,7 @@ def parse_steps(text: str) -> tuple[Step, ...]:
     if steps[-1].weight == WHOLE:
         raise ValueError("expected steps of less than 100%, got 100%: the promotion comes after the last step by itself")
     if steps[-1].weight == 0:
-        raise ValueError("expected a step of more than 0%: in the steps that were given no caller gets the new version")
+        raise ValueError(f"expected a step of more than 0%, got {text!r}: no caller would get the new version")
     return steps
 
 

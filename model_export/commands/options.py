@@ -53,3 +53,8 @@ def default_config() -> Path | None:
 def event(what: str, model: str, version: Version) -> str:
     """Return the line that tells what has happened to a version."""
     return f"{what} model={model} version={version.number} path={version.path}"
+
+
+def canary_advice(model: str, number: int) -> str:
+    """Return how a version that servers do not take, because others are pinned, gets requests."""
+    return f"`python -m gateway rollout start {model} --canary {number}` lets it answer a part of the requests"

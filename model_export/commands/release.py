@@ -10,6 +10,7 @@ import click
 from model_export import console, listing, models, models_dir, runtime
 from model_export.commands.canary import canary_of, roll_out, rollout_options
 from model_export.commands.options import (
+    canary_advice,
     default_config,
     event,
     model_config_option,
@@ -172,5 +173,4 @@ def _tell_of_a_pin(config: Path | None, name: str, root: Path, number: int | Non
         go_on = "take `model_version_policy` out of its entry there"
         console.warn(f"{pin.text}, and no such version is there: servers have nothing to serve until you {go_on}")
     elif number is not None and number not in pin.versions:
-        go_on = f"python -m gateway rollout start {name} --canary {number}"
-        console.warn(f"{pin.text}: servers do not take version {number}; `{go_on}` lets it answer a part of the requests")
+        console.warn(f"{pin.text}: servers do not take version {number}; {canary_advice(name, number)}")

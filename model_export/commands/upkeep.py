@@ -6,6 +6,7 @@ import click
 
 from model_export import console
 from model_export.commands.options import (
+    canary_advice,
     default_config,
     event,
     gateway_option,
@@ -55,12 +56,20 @@ def prune(
 
 @click.command()
 @name_argument
-@click.option("--force", is_flag=True, help="Even if it is the only version, or pinned: servers may then unload the model.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Even if it is the only version, or pinned while a gateway says that no rollout runs: servers may unload the model.",
+)
 @gateway_option
 @model_config_option
 @models_dir_option
 def rollback(name: str, force: bool, gateway: str | None, model_config_file: Path | None, root: Path) -> None:
-    """Take the newest version of a model out of service; `restore` puts it back. Refused during a rollout."""
+    """Take the newest version of a model out of service; `restore` puts it back. Refused during a rollout.
+
+    A rollout is undone by `python -m gateway rollout abort NAME`, or `undo` after its promotion. Where no gateway can be asked,
+    a model whose entry in the list of models names more than one version counts as one with a rollout.
+    """
     going = {version.number for version in in_service(root / name)[-1:]}
     if going:
         _guard(name, gateway, model_config_file, root).before_withdrawal(going, force)
@@ -85,7 +94,7 @@ def restore(name: str, version: int | None, gateway: str | None, model_config_fi
     pin = _pin(name, model_config_file, root)
     latest = newest(root / name)
     if pin and back.number not in pin.versions:
-        console.warn(f"{pin.text}: servers do not take version {back.number}")
+        console.warn(f"{pin.text}: servers do not take version {back.number}; {canary_advice(name, back.number)}")
     elif latest.number != back.number:
         console.warn(f"version {latest.number} is newer: servers that take only the latest keep to it")
 

@@ -42,6 +42,11 @@ class Rollout:
     is_open: bool
     reason: str
 
+    @property
+    def words(self) -> str:
+        """The state for a person."""
+        return "promoted (the old version is still loaded)" if self.state == "bake_after" else self.state.replace("_", " ")
+
 
 @dataclass(frozen=True)
 class Pinned:

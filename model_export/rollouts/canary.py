@@ -56,7 +56,7 @@ class Canary:
         running = self._api.rollout_of(self._model)
         if running and not running.is_ended:
             raise ExportError(
-                f"a rollout of {self._model} runs already ({running.id}: {running.state});"
+                f"a rollout of {self._model} runs already ({running.id}: {running.words});"
                 f" publish when it has ended, or end it: `python -m gateway rollout abort {self._model}`"
             )
 
@@ -112,7 +112,7 @@ class Canary:
     def _follow(self, rollout: Rollout, report: Say) -> Rollout:
         until, told = self._now() + FOLLOWED_S, ""
         while True:
-            standing = f"{rollout.state}: {rollout.reason}" if rollout.reason else rollout.state
+            standing = f"{rollout.words}: {rollout.reason}" if rollout.reason else rollout.words
             if standing != told:
                 told = standing
                 report(f"{rollout.id} is {standing}")

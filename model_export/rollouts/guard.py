@@ -44,10 +44,17 @@ class Guard:
         self._check_file_shows_none()
 
     def before_withdrawal(self, going: set[int], is_forced: bool) -> None:
-        """Check before versions are taken out of service. ``is_forced`` holds against the file, never against a rollout."""
+        """Check before versions are taken out of service.
+
+        ``is_forced`` holds against the file, never against a rollout: one may run unless a gateway says that none does.
+        """
         self._check_none_runs()
-        if not is_forced:
-            self._check_needed(going)
+        if is_forced:
+            self._check_none_is_pinned(going)
+            return
+        # Also for another version than those that are named: a rollout leaves the ones that serve as they are.
+        self._check_file_shows_none()
+        self._check_needed(going)
 
     def before_deletion(self, going: set[int]) -> None:
         """Check before versions are deleted."""
@@ -60,7 +67,7 @@ class Guard:
             between = f"{rollout.stable} to {rollout.canary}" if rollout.stable else f"to {rollout.canary}"
             end = "undo" if rollout.state in _CANARY_ALONE else "abort"
             raise ExportError(
-                f"a rollout of {self._model} runs ({rollout.id}: version {between}, {rollout.state});"
+                f"a rollout of {self._model} runs ({rollout.id}: version {between}, {rollout.words});"
                 f" end it first: `{_command(end, self._model)}`"
             )
 
@@ -69,7 +76,7 @@ class Guard:
         kept = (rollout.canary if rollout.state in _CANARY_ALONE else rollout.stable) if rollout and rollout.is_open else None
         if rollout and kept in going:
             raise ExportError(
-                f"version {kept} of {self._model} is the one that the rollout {rollout.id} has left serving ({rollout.state});"
+                f"version {kept} of {self._model} is the one that the rollout {rollout.id} has left serving ({rollout.words});"
                 f" another one must serve first: `{_command('start', self._model)} --canary N`"
             )
         if pin and going & set(pin.versions):
@@ -78,6 +85,16 @@ class Guard:
                 raise ExportError(
                     f"{pin.text}, and servers would have nothing left to serve;"
                     f" another one must serve first: `{_command('start', self._model)} --canary N` (--back for an older one)"
+                )
+
+    def _check_none_is_pinned(self, going: set[int]) -> None:
+        pin = self._pin
+        if pin and going & set(pin.versions):
+            self._check_file_shows_none()
+            if not self._is_known:
+                raise ExportError(
+                    f"{pin.text}, and servers would have nothing left to serve; --force does it once a gateway has said that no"
+                    f" rollout runs (--gateway URL, and a key in GATEWAY_KEY)"
                 )
 
     def _check_file_shows_none(self) -> None:

@@ -16,9 +16,8 @@ from gateway.api.errors import json_answer
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
 from gateway.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, Problem, Unavailable
-from gateway.rollout.documents import event_document, plan_document, status_document
+from gateway.rollout.documents import event_document, explained_document, plan_document, status_document
 from gateway.rollout.orders import Order
-from gateway.rollout.plan import Plan
 from gateway.rollout.sentences import explain
 from gateway.rollout.starting import read_wanted
 from gateway.rollout.store import ordering
@@ -109,10 +108,9 @@ class Rollouts:
         return json_answer({"events": [event_document(event) for event in events]})
 
     async def explain(self, call: Call, model: str) -> Answer:
-        """One sentence: why the newest rollout of a model is where it is."""
+        """One sentence: why the newest rollout of a model is where it is; and samples of answers that differed."""
         store = self._store_for(call, model)
-        plan, sentence = await self._asked(_explained, store, model)
-        return json_answer({"id": plan.id, "model": model, "state": plan.state, "explained": sentence})
+        return json_answer(await self._asked(_explained, store, model))
 
     async def pin(self, call: Call, model: str) -> Answer:
         """Let the model servers keep the versions that they have now, so that a new one in the folder changes nothing."""
@@ -149,13 +147,14 @@ class Rollouts:
 
 def _status(store: "Store", model: str) -> dict[str, Any]:
     plan = ordering.newest(store, model)
-    return status_document(plan, store.totals(plan.id), list(store.workers().values()))
+    return status_document(plan, store.totals(plan.id), list(store.workers().values()), store.samples(plan.id))
 
 
-def _explained(store: "Store", model: str) -> tuple[Plan, str]:
+def _explained(store: "Store", model: str) -> dict[str, Any]:
     plan = ordering.newest(store, model)
     events = store.history(model, 1)
-    return plan, explain(plan, store.totals(plan.id), events[0] if events and events[0].plan == plan.id else None)
+    sentence = explain(plan, store.totals(plan.id), events[0] if events and events[0].plan == plan.id else None)
+    return explained_document(plan, sentence, store.samples(plan.id))
 
 
 def _note(body: bytes) -> str:

@@ -1,5 +1,8 @@
 """The group of commands ``python -m gateway rollout``."""
 
+import sys
+from typing import Any
+
 import click
 
 from gateway.rollout.commands.looking import explain_last, history, status
@@ -14,7 +17,20 @@ _HELP = """Let a new version answer a part of the requests, and take it back by 
     """
 
 
+class _Group(click.Group):
+    """Its commands end with one line when their output cannot be written, as on a full disk."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            raise  # click itself ends quietly when the reader has left
+        except OSError as error:
+            sys.stdout = None  # what is left in it must not be tried again at the end
+            raise click.ClickException(f"cannot be done: {error.strerror or error}") from None
+
+
 def rollout(around: Surroundings) -> click.Group:
     """The group, on the database that the settings name."""
     commands = (start, status, *ORDERS, history, explain_last)
-    return click.Group("rollout", commands, help=_HELP, context_settings={"obj": around})
+    return _Group("rollout", commands, help=_HELP, context_settings={"obj": around})

@@ -8,8 +8,9 @@ import msgspec
 
 from gateway.rollout.commands.opening import Surroundings, opened
 from gateway.rollout.commands.screen import Screen, lines_of, printable, watch
-from gateway.rollout.documents import event_document, status_document, time_text
-from gateway.rollout.plan import Event, Plan
+from gateway.rollout.documents import event_document, explained_document, status_document, time_text
+from gateway.rollout.plan import Event, Hold, Plan, State, standing
+from gateway.rollout.samples import IN_EXPLAIN, sample_lines
 from gateway.rollout.sentences import explain
 from gateway.rollout.store import ordering
 from gateway.telemetry.logs import printable_json
@@ -31,11 +32,11 @@ def status(around: Surroundings, /, model: str | None, as_json: bool, is_watched
         raise click.UsageError("expected --json or --watch, not both")
     with opened(around) as store:
         if is_watched:
-            watch(store, lambda: _plans(store, model), Screen(), around.pause)
+            watch(store, lambda: _plans(store, model), Screen(around.is_terminal()), around.pause)
             return
         plans = tuple(_plans(store, model))
         if as_json:
-            _print_json([status_document(plan, store.totals(plan.id), list(store.workers().values())) for plan in plans])
+            _print_json([_document(store, plan) for plan in plans])
         elif plans:
             click.echo("\n".join(lines_of(store, plans)))
         else:
@@ -59,11 +60,21 @@ def history(around: Surroundings, /, model: str | None, most: int, as_json: bool
 
 @click.command("explain")
 @click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="JSON with every sample that is kept.")
 @click.pass_obj
-def explain_last(around: Surroundings, /, model: str) -> None:
-    """Say in one sentence why the newest rollout of MODEL is where it is, and how sure that is."""
+def explain_last(around: Surroundings, /, model: str, as_json: bool) -> None:
+    """Say in one sentence why the newest rollout of MODEL is where it is, and how sure that is.
+
+    Requests that were answered differently by the two versions follow, if there were any.
+    """
     with opened(around) as store:
-        click.echo(printable(explained(store, ordering.newest(store, model))))
+        plan = ordering.newest(store, model)
+        sentence, samples = explained(store, plan), store.samples(plan.id)
+    if as_json:
+        _print_json(explained_document(plan, sentence, samples))
+        return
+    for line in (sentence, *sample_lines(plan, samples, IN_EXPLAIN)):
+        click.echo(printable(line))
 
 
 def explained(store: "Store", plan: Plan) -> str:
@@ -72,14 +83,27 @@ def explained(store: "Store", plan: Plan) -> str:
     return explain(plan, store.totals(plan.id), events[0] if events else None)
 
 
+def _document(store: "Store", plan: Plan) -> dict[str, Any]:
+    return status_document(plan, store.totals(plan.id), list(store.workers().values()), store.samples(plan.id))
+
+
 def _plans(store: "Store", model: str | None) -> Iterable[Plan]:
     return store.newest_of_all() if model is None else (ordering.newest(store, model),)
 
 
 def _line(event: Event) -> str:
-    change = f"{event.before or '-'} -> {event.after}"
+    change = f"{_standing(event.before) or '-'} -> {_standing(event.after)}"
     text = f"{time_text(event.ts_us)}  {event.model}  {event.what}  {change}  by {event.by}"
     return f"{text}: {event.reason}" if event.reason else text
+
+
+def _standing(kept: str) -> str:
+    """What the history keeps of where a plan stood, such as ``holding (no_data)``, for a person."""
+    state, _, hold = kept.removesuffix(")").partition(" (")
+    try:
+        return standing(State(state), Hold(hold))
+    except ValueError:
+        return kept  # of a newer gateway, or nothing
 
 
 def _print_json(document: Any) -> None:

@@ -1,8 +1,9 @@
 """The database of rollouts as the commands open it. What is wrong with it ends a command with one line."""
 
 import getpass
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,21 +20,28 @@ if TYPE_CHECKING:
 Pause: TypeAlias = Callable[[float], None]
 
 
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the commands take from outside.
 
     ``read_settings`` gives the gateway's settings, and raises click.ClickException for bad ones. ``pause`` waits for some
-    seconds.
+    seconds. ``models``: those in GATEWAY_MODEL_CONFIG_FILE; None if that is not set here, or cannot be read.
+    ``is_terminal``: whether lines that were printed can be written anew.
     """
 
     read_settings: Callable[[], Settings]
     pause: Pause = time.sleep
+    models: Callable[[Settings], Collection[str] | None] = lambda _: None
+    is_terminal: Callable[[], bool] = _is_terminal
 
 
 @contextmanager
-def opened(around: Surroundings) -> Iterator["Store"]:
-    """The database of rollouts, closed afterwards."""
+def opened(around: Surroundings, *, makes: bool = False) -> Iterator["Store"]:
+    """The database of rollouts, closed afterwards. ``makes``: its folder is made if it is missing."""
     settings = around.read_settings()
     address = settings.state_database()
     if address is None:
@@ -42,7 +50,8 @@ def opened(around: Surroundings) -> Iterator["Store"]:
     # A gateway loads this module for its list of commands, and SQLAlchemy only with a database.
     from gateway.rollout.store.store import Store  # noqa: PLC0415
 
-    _make_folder(settings)
+    if makes:
+        _make_folder(settings)
     try:
         store = Store(address)
     except ValueError as error:
@@ -50,7 +59,8 @@ def opened(around: Surroundings) -> Iterator["Store"]:
     try:
         yield store
     except StoreAway as away:
-        raise click.ClickException(f"the database of rollouts cannot be used: {away}") from None
+        place = "DATABASE_URL" if address == settings.database_url else "GATEWAY_STATE_DIR"
+        raise click.ClickException(f"the database of rollouts, {store.name} ({place}), cannot be used: {away}") from None
     except NoRollout as error:
         raise click.ClickException(str(error)) from None
     finally:

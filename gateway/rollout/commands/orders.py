@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
-from gateway.rollout.commands.screen import NOBODY_FOLLOWS, printable
+from gateway.rollout.commands.screen import nobody_follows, printable
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
 from gateway.rollout.steps import share_text
@@ -36,7 +36,7 @@ def _command(order: Order) -> click.Command:
                 raise click.ClickException(printable(refused.message)) from None
             click.echo(printable(_what_now(before, after)))
             if not store.workers():
-                click.echo(NOBODY_FOLLOWS, err=True)
+                click.echo(nobody_follows(store), err=True)
 
     return run
 
@@ -47,7 +47,7 @@ ORDERS: Final = tuple(_command(order) for order in Order)
 
 def _what_now(before: Plan, after: Plan) -> str:
     model = after.model
-    change = f"{model}: {before.state}" + (f" -> {after.state}" if after.state is not before.state else "")
+    change = f"{model}: {before.state.words}" + (f" -> {after.state.words}" if after.state is not before.state else "")
     say = _NEXT.get(after.state)
     if after.drops_other and not before.drops_other:
         return f"{change}: only version {after.kept} stays loaded"
@@ -56,7 +56,7 @@ def _what_now(before: Plan, after: Plan) -> str:
 
 _NEXT: Final[dict[State, Callable[[Plan], str]]] = {
     State.RUNNING: lambda plan: f"version {plan.canary} gets {share_text(plan.canary_weight)} of the requests",
-    State.HOLDING: lambda plan: plan.reason or f"it holds: {plan.hold}",
+    State.HOLDING: lambda plan: plan.reason or f"it holds: {plan.hold.words}",
     State.PAUSED: lambda plan: f"version {plan.canary} keeps {share_text(plan.canary_weight)} of the requests",
     State.PROMOTING: lambda plan: (
         f"version {plan.canary} gets every request within 2 s; `undo` leads back for {plan.keep_old_s} s"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import msgspec
 
-from gateway.rollout.commands.opening import Pause, Surroundings, now_us, opened, user
-from gateway.rollout.commands.screen import Screen, printable, watch
+from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
+from gateway.rollout.commands.screen import Screen, nobody_follows, printable, watch
 from gateway.rollout.plan import ANY_OUTPUT, OnBad, Plan, State
 from gateway.rollout.starting import Unfit, Wanted
 from gateway.rollout.store import ordering
+from gateway.rollout.store.away import StoreAway
 
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
@@ -94,11 +95,38 @@ def start(around: Surroundings, /, model: str, *, no_watch: bool, **options: Any
     Ctrl-C ends the view and not the rollout. The exit code is 0 when the canary was promoted, 1 when it was not, and 130 after
     Ctrl-C.
     """
-    with opened(around) as store:
+    _check_model(around, model)
+    with opened(around, makes=True) as store:
+        is_new = _is_new(store)
         plan = _started(store, model, options)
-        click.echo(f"began rollout {plan.id} of {model}: version {plan.canary}", err=True)
+        later = f"; `python -m gateway rollout status {model}` tells whether it could begin" if no_watch else ""
+        click.echo(f"began rollout {plan.id} of {model}: version {plan.canary}{later}", err=True)
+        if is_new:
+            click.echo(nobody_follows(store), err=True)
         if not no_watch:
-            _show(store, plan, around.pause)
+            _show(store, plan, around)
+
+
+def _check_model(around: Surroundings, model: str) -> None:
+    """Refuse at once what a gateway beside this command would refuse later."""
+    settings = around.read_settings()
+    models = around.models(settings)
+    if models is not None and model not in models:
+        listed = ", ".join(sorted(models)) or "none"
+        raise click.ClickException(
+            printable(
+                f"there is no model {model} in {settings.model_config_file} (GATEWAY_MODEL_CONFIG_FILE); there are: {listed}"
+            )
+        )
+
+
+def _is_new(store: "Store") -> bool:
+    """Whether no gateway has ever used the database: each makes its tables when it starts."""
+    try:
+        store.workers()
+    except StoreAway:
+        return True
+    return False
 
 
 def _started(store: "Store", model: str, options: Mapping[str, Any]) -> Plan:
@@ -124,9 +152,9 @@ def _option_of(pointer: str) -> str:
     return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
-def _show(store: "Store", plan: Plan, pause: Pause) -> None:
+def _show(store: "Store", plan: Plan, around: Surroundings) -> None:
     try:
-        [ended] = watch(store, lambda: [store.plan(plan.id) or plan], Screen(), pause)
+        [ended] = watch(store, lambda: [store.plan(plan.id) or plan], Screen(around.is_terminal()), around.pause)
     except KeyboardInterrupt:
         command = "python -m gateway rollout"
         click.echo(

@@ -163,6 +163,10 @@ class Loading:
         """See ``versions.file_state``."""
         return versions.file_state(plan, sight, has_file=self.has_file)
 
+    def entry(self, plan: Plan, sight: Sight) -> str:
+        """See ``versions.entry``."""
+        return versions.entry(plan, sight, self._config_file)
+
     def waits(self, plan: Plan, reason: str, now_us: int) -> Change | None:
         """The plan says why it waits, if it says something else, and all gateways together have not for a while.
 

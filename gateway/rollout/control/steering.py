@@ -82,7 +82,7 @@ class Steering:
 
     def _facts(self, plan: Plan, sight: Sight, view: View) -> Facts:
         look, file = versions.loaded(plan, sight), self._loading.file_state(plan, sight)
-        is_everywhere = self._is_everywhere(plan, view)
+        is_everywhere, entry = self._is_everywhere(plan, view), self._loading.entry(plan, sight)
         if plan.is_ended:
             # Where there is no file, or somebody else has changed the entry, nothing is written any more.
             file = FileState.BEHIND if file is FileState.BEHIND else FileState.AGREES
@@ -91,11 +91,14 @@ class Steering:
             return Facts(is_loaded=may_close, missing=look.missing, file=file, workers_seen=is_everywhere)
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
-            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
+            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, entry=entry, workers_seen=is_everywhere)
         if plan.hold is Hold.FILE_CHANGED:
             # One gateway's file may agree, and another's not.
             file = FileState.AGREES if is_everywhere else FileState.CHANGED
-        return Facts(is_loaded=look.is_loaded is not False, missing=look.missing, file=file, workers_seen=is_everywhere)
+        if look.is_loaded is False and versions.is_unnamed(plan, sight):
+            file = FileState.CHANGED  # no half of a file: a server has read it
+        is_loaded = look.is_loaded is not False
+        return Facts(is_loaded=is_loaded, missing=look.missing, file=file, entry=entry, workers_seen=is_everywhere)
 
     def _has_done_its_part(self, plan: Plan, sight: Sight, view: View) -> bool:
         look, file = versions.loaded(plan, sight), self._loading.file_state(plan, sight)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from gateway.inference.status import ModelStatus
+from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.rollout.control.sight import Sight
 from gateway.rollout.decision import FileState
 from gateway.rollout.plan import Plan
@@ -46,6 +47,29 @@ def file_state(plan: Plan, sight: Sight, *, has_file: bool) -> FileState:
     if not plan.is_sharing:
         return FileState.BEHIND
     return FileState.CHANGED if sight.looks >= _SURE_LOOKS else FileState.UNKNOWN
+
+
+def entry(plan: Plan, sight: Sight, config_file: Path | None) -> str:
+    """The plan's entry in the model config file for a person, and what is missing there. Empty: there is no file."""
+    if config_file is None:
+        return ""
+    where = f"the entry of {plan.model} in {config_file}"
+    if sight.policy is None:
+        return f"{where}, which cannot be read ({sight.file_problem})" if sight.file_problem else where
+    unnamed = _unnamed(plan, sight)
+    if sight.policy.specific is None:
+        return f"{where}, which says: {sight.policy.text}"
+    return f"{where}, which does not name version {' and '.join(map(str, unnamed))}" if unnamed else where
+
+
+def is_unnamed(plan: Plan, sight: Sight) -> bool:
+    """Whether the model config file, which has been read, does not name what the plan needs."""
+    return bool(sight.file_problem) or (sight.policy is not None and bool(_unnamed(plan, sight)))
+
+
+def _unnamed(plan: Plan, sight: Sight) -> list[int]:
+    named = () if sight.policy is None else sight.policy.specific or ()
+    return [version for version in plan.needed if version not in named]
 
 
 def both(plan: Plan) -> tuple[int, ...]:
@@ -110,8 +134,15 @@ def no_server(sight: Sight) -> str:
     return f"no model server answers ({why or 'the name in GATEWAY_SERVING_TARGET cannot be resolved'})"
 
 
+def _state(version: VersionStatus) -> str:
+    """The server's word for the state; TensorFlow Serving says END of what it has unloaded, and of what has failed."""
+    if version.state != "END":
+        return version.state
+    return f"it failed: {version.error_code}: {version.error_message}" if version.has_failed else "it was unloaded"
+
+
 def _lacks(plan: Plan, status: ModelStatus, sight: Sight) -> Iterator[str]:
-    states = {version.version: version.state for version in status.versions}
+    states = {version.version: _state(version) for version in status.versions}
     for version in plan.needed:
         if version not in status.available:
             yield f"does not serve version {version} ({states.get(version, status.problem or 'which it does not know')})"

@@ -5,6 +5,7 @@ It is bounded in calls, in requests that wait and in their bytes. What finds no 
 
 import asyncio
 import dataclasses
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
@@ -16,11 +17,11 @@ from gateway.inference.backend import Backend
 from gateway.inference.caching.key import tensors_key
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import signature_of
-from gateway.inference.signature import Prediction, Tensors
+from gateway.inference.signature import Prediction, ServedModel, Tensors
 from gateway.rollout.live.running import Running
 from gateway.rollout.live.second_opinion import LONGEST_S
 from gateway.rollout.outputs import compare
-from gateway.rollout.plan import Arm
+from gateway.rollout.plan import ANY_OUTPUT, Arm
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger
 
@@ -83,6 +84,7 @@ class Shadow:
         self._keep_sample = keep_sample
         self._waiting: deque[Shadowed] = deque()
         self._bytes = 0
+        self._noted: dict[str, str] = {}  # the plan whose tolerances were looked at, by its model
         self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, request: Shadowed) -> None:
@@ -137,7 +139,9 @@ class Shadow:
     async def _compared(self, request: Shadowed) -> Result:
         model = request.running.check_ref(Arm.CANARY)
         deadline = Deadline.after(min(request.budget_s, LONGEST_S))
-        signature = signature_of(await self._catalog.served(model, deadline), request.stable.signature)
+        served = await self._catalog.served(model, deadline)
+        self._note_tolerances(request, served)
+        signature = signature_of(served, request.stable.signature)
         canary = await self._backend.predict(model, signature, request.inputs, request.outputs, deadline)
         both = (request.stable.outputs, canary.outputs, request.running.plan.tolerances)
         found = await asyncio.to_thread(compare, *both) if request.is_large else compare(*both)
@@ -146,9 +150,24 @@ class Shadow:
         self._keep(request, dataclasses.asdict(found))
         return Result.DIFFERENT
 
+    def _note_tolerances(self, request: Shadowed, served: ServedModel) -> None:
+        """Tell once, by the log and among the samples, of tolerances for outputs that no signature of the canary has."""
+        plan = request.running.plan
+        if self._noted.get(plan.model) == plan.id:
+            return
+        self._noted[plan.model] = plan.id
+        outputs = {spec.name for signature in served.called_signatures for spec in signature.outputs}
+        unused = sorted(plan.tolerances.keys() - outputs - {ANY_OUTPUT})
+        if unused:
+            log.warning(
+                "rollout.tolerance_unused", rollout=plan.id, model=plan.model, tolerances=unused, outputs=sorted(outputs)
+            )
+            self._keep_sample(plan.id, {"unused_tolerances": unused, "outputs": sorted(outputs)})
+
     def _keep(self, request: Shadowed, found: dict[str, Any]) -> None:
         plan = request.running.plan
-        about = {"request_id": request.request_id, "step": plan.step, "signature": request.stable.signature}
+        about = {"request_id": request.request_id, "ts_us": time.time_ns() // 1000, "step": plan.step}
+        about["signature"] = request.stable.signature
         self._keep_sample(plan.id, about | found)
 
 

@@ -22,7 +22,7 @@ class IsRunning(Exception):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(
-            f"{plan.model} has a rollout of version {plan.canary} already, which is {plan.state}: one at a time. "
+            f"{plan.model} has a rollout of version {plan.canary} already, which is {plan.state.words}: one at a time. "
             f"{_how_it_ends(plan)}"
         )
         self.plan = plan

@@ -103,7 +103,7 @@ class Store:
             return reading.failed(connection, model)
 
     def samples(self, plan_id: str) -> tuple[dict[str, Any], ...]:
-        """The first answers of a plan that differed, at most 20."""
+        """The first answers of a plan that differed, at most 20, as ``samples.py`` tells of them."""
         query = select(SAMPLES.c.document).where(SAMPLES.c.plan == plan_id).order_by(SAMPLES.c.n)
         with self._reading() as connection:
             return tuple(map(json_of, connection.execute(query).scalars()))

@@ -71,7 +71,8 @@ def test_what_is_known_has_finite_numbers():
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_lines(state):
     first, *more = status_lines(plan(state), {0: sound()}, NOW + 250 * SECOND)
-    assert first.startswith(f"digits: version 3 beside 2, {state.replace('_', ' ')} for 4m10s")
+    words = "promoted (the old version is still loaded)" if state is State.BAKE_AFTER else state.replace("_", " ")
+    assert first.startswith(f"digits: version 3 beside 2, {words} for 4m10s")
     assert all(line.startswith("  ") for line in more)
 
 
@@ -79,7 +80,8 @@ def test_the_lines_of_a_running_rollout_say_what_comes_next():
     lines = "\n".join(status_lines(plan(), {0: proven()}, NOW + 10 * SECOND))
     assert "step 1 of 3 at 1 % of the requests" in lines
     assert "canary 400 (7 with errors, 0.85 % to 3.57 %)" in lines
-    assert "E = 1,163 of the 101 that take it back (errors 2,325" in lines
+    assert "E = 1,163 (errors 2,325" in lines
+    assert "; 101 takes it back" in lines
     assert "next: 10 % in 50s" in lines
     assert "orders: step, pause, promote, abort" in lines
 
@@ -101,5 +103,29 @@ def test_a_draft_without_a_stable_has_lines():
 
 def test_a_hold_is_told_with_its_reason():
     first, second, *_ = status_lines(held(Hold.NO_DATA), {}, NOW + 90_061 * SECOND)
-    assert "holding (no data) for 1d1h" in first
+    assert "holding (too few requests) for 1d1h" in first
     assert second == "  no_data"
+
+
+@pytest.mark.parametrize("hold", Hold)
+def test_every_hold_has_words(hold):
+    assert bool(hold.words) is (hold is not Hold.NONE)
+    assert "_" not in hold.words
+
+
+def test_a_hold_is_as_old_as_its_reason():
+    first = plan().changed(NOW + 10 * SECOND, state=State.HOLDING, hold=Hold.NO_DATA, reason="no data")
+    other = first.changed(NOW + 60 * SECOND, hold=Hold.SUSPICIOUS, reason="suspicious")
+    same = other.changed(NOW + 63 * SECOND, reason="still suspicious")
+    after = [
+        status_lines(one, {}, NOW + 65 * SECOND)[0].partition(" for ")[2].partition(",")[0] for one in (first, other, same)
+    ]
+    assert after == ["55s", "5s", "5s"]
+    assert "since 2023-11-14 22:14:20 UTC" in explain(same, {}, None)
+    going_on = same.changed(NOW + 64 * SECOND, state=State.RUNNING, hold=Hold.NONE)
+    assert " for 1s, " in status_lines(going_on, {}, NOW + 65 * SECOND)[0]
+
+
+def test_a_promoted_version_that_fails_has_plain_words():
+    told = status_lines(plan(State.BAKE_AFTER, hold=Hold.FAILING), {}, NOW + 5 * SECOND)[0]
+    assert "promoted (the old version is still loaded), while the new version fails requests for 5s" in told

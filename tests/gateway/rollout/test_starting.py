@@ -2,11 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 
 from gateway.rollout.plan import ANY_OUTPUT, Hold, OnBad, Plan, State, Step, Tolerance
 from gateway.rollout.starting import Unfit, Wanted, WantedTolerance, plan_of, read_wanted
 from tests.gateway.rollout.plans import NOW, plan
+
+MEMBERS = ", ".join(field.name for field in msgspec.structs.fields(Wanted))
 
 
 def made(previous: Plan | None = None, **wanted) -> Plan:
@@ -42,6 +45,25 @@ def test_what_a_wish_leaves_out_is_as_a_plan_has_it():
         step_us=NOW,
     )
     assert draft == default
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({"steps": steps} for steps in ("0%", "0%:10m", "", "1%:x", "1%:1m:2m", "9%,5%", "100%", ",".join(["1%"] * 60))),
+        *({"shadow": share} for share in ("", "200%", ", got ")),
+        *({"sticky": mode} for mode in ("", "cookie", "header:", "header:a b", "x, got y")),
+        *({"keep_old": time} for time in ("", "31d", "1m, got 2m")),
+    ],
+    ids=str,
+)
+def test_what_was_expected_and_what_came_are_told_of_every_text(wanted):
+    told = problems(**wanted)
+    [name] = wanted
+    expected, got = told[f"/{name}"]
+    assert expected
+    assert got
+    assert ", got " not in expected
 
 
 def test_every_rollout_has_its_own_name_and_callers():
@@ -144,9 +166,22 @@ def test_a_body_has_the_members_of_a_wish():
         ('{"canary": "3"}', "/canary", "`int`", "`str`"),
         ('{"canary": 3, "tolerances": {"y": {"rtol": "x"}}}', "/tolerances", "`float`", "`str`"),
         ("[]", "", "`object`", "`array`"),
-        ("{}", "", "an object with the members of a rollout", "Object missing required field `canary`"),
-        ('{"canary": 3, "x": 1}', "", "an object with the members of a rollout", "Object contains unknown field `x`"),
-        ('{"canary": 3, "on_bad": "x"}', "/on_bad", "an object with the members of a rollout", "Invalid enum value 'x'"),
+        ("{}", "", "the member `canary`", "an object without it"),
+        ('{"canary": 3, "x": 1}', "", f"only the members {MEMBERS}", "the unknown member `x`"),
+        (
+            '{"canary": 3, "stepz": ""}',
+            "",
+            f"only the members {MEMBERS}",
+            "the unknown member `stepz`, which is near to `steps`",
+        ),
+        (
+            '{"canary": 3, "tolerances": {"y": {"rtl": 1}}}',
+            "/tolerances",
+            "only the members rtol, atol",
+            "the unknown member `rtl`, which is near to `rtol`",
+        ),
+        ('{"canary": 1e400}', "/canary", "a number that fits into 64 bits", "one that is out of range"),
+        ('{"canary": 3, "on_bad": "x"}', "/on_bad", "rollback, freeze", "Invalid enum value 'x'"),
     ],
 )
 def test_a_body_of_other_members_is_pointed_at(body, pointer, expected, got):

@@ -185,6 +185,20 @@ class TestDuringARollout:
         assert gateway.calls() == []
         assert numbers(in_service(model_dir)) == [1, 2]
 
+    def test_without_a_gateway_no_newer_version_and_no_pinned_one_is_withdrawn(
+        self, invoke, model_dir, built, tmp_path, monkeypatch
+    ):
+        """A rollout of version 2 may run: without it `restore` would be refused, too."""
+        monkeypatch.delenv("GATEWAY_URL", raising=False)
+        pin_both(tmp_path)
+        shutil.copytree(built / "half_plus_two" / "1", model_dir / "3")
+        told = "end it first: `python -m gateway rollout abort m`"
+
+        assert told in str(invoke("rollback", "m").exception)
+        assert invoke("rollback", "m", "--force").exit_code == 0  # 3, which no rollout has
+        assert told in str(invoke("rollback", "m", "--force").exception)
+        assert numbers(in_service(model_dir)) == [1, 2]
+
     def test_other_models_are_not_held(self, invoke, gateway, model_dir, key):
         gateway.runs(plan("running", model="other"))
 
@@ -216,5 +230,6 @@ class TestDuringARollout:
         back = invoke("restore", "m", "--gateway", gateway.url, "--model-config-file", str(path))
 
         assert back.exit_code == 0
-        assert f"warning: {path} pins version 1 of m: servers do not take version 2" in back.stderr
+        assert f"warning: {path} pins version 1 of m: servers do not take version 2; " in back.stderr
+        assert "`python -m gateway rollout start m --canary 2` lets it answer a part of the requests" in back.stderr
         assert withdrawn(model_dir) == []

@@ -42,7 +42,8 @@ def file_only(*pinned: int) -> Guard:
 @pytest.mark.parametrize("state", ["draft", "loading", "warming", "running", "holding", "paused", "rolling_back"])
 def test_during_a_rollout_nothing_is_done_and_abort_is_named(state):
     running = guard(rollout(state), 1, 2)
-    told = rf"a rollout of m runs \(m-2-f4a1: version 1 to 2, {state}\); end it first: `python -m gateway rollout abort m`"
+    stands = rf"a rollout of m runs \(m-2-f4a1: version 1 to 2, {state.replace('_', ' ')}\)"
+    told = rf"{stands}; end it first: `python -m gateway rollout abort m`"
     for act in (
         running.before_return,
         lambda: running.before_withdrawal({9}, is_forced=True),
@@ -54,7 +55,8 @@ def test_during_a_rollout_nothing_is_done_and_abort_is_named(state):
 
 @pytest.mark.parametrize("state", ["promoting", "bake_after"])
 def test_after_the_promotion_undo_is_named(state):
-    with pytest.raises(ExportError, match="`python -m gateway rollout undo m`"):
+    told = "promoting" if state == "promoting" else r"promoted \(the old version is still loaded\)"
+    with pytest.raises(ExportError, match=rf"version 1 to 2, {told}\); end it first: `python -m gateway rollout undo m`"):
         guard(rollout(state)).before_return()
 
 
@@ -92,9 +94,12 @@ def test_the_last_version_that_is_pinned_stays():
             held.before_withdrawal({2}, is_forced=False)
         with pytest.raises(ExportError, match=r"`python -m gateway rollout start m --canary N` \(--back"):
             held.before_deletion({1, 2})
-        held.before_withdrawal({2}, is_forced=True)
         held.before_deletion({1})
         held.before_return()
+    guard(None, 2).before_withdrawal({2}, is_forced=True)
+    with pytest.raises(ExportError, match="--force does it once a gateway has said that no rollout runs"):
+        file_only(2).before_withdrawal({2}, is_forced=True)
+    file_only(2).before_withdrawal({3}, is_forced=True)
 
 
 def test_without_a_gateway_two_pinned_versions_are_taken_for_a_rollout():
@@ -104,13 +109,14 @@ def test_without_a_gateway_two_pinned_versions_are_taken_for_a_rollout():
     for act in (
         shown.before_return,
         lambda: shown.before_withdrawal({2}, is_forced=False),
+        lambda: shown.before_withdrawal({3}, is_forced=False),
+        lambda: shown.before_withdrawal({2}, is_forced=True),
         lambda: shown.before_deletion({1}),
     ):
         with pytest.raises(ExportError, match=told):
             act()
     shown.before_deletion({3})
-    shown.before_withdrawal({3}, is_forced=False)
-    shown.before_withdrawal({2}, is_forced=True)
+    shown.before_withdrawal({3}, is_forced=True)
 
 
 def test_a_gateway_that_knows_of_no_rollout_is_believed_about_two_pinned_versions():
@@ -118,6 +124,8 @@ def test_a_gateway_that_knows_of_no_rollout_is_believed_about_two_pinned_version
 
     known.before_return()
     known.before_deletion({1})
+    known.before_withdrawal({2}, is_forced=False)
+    known.before_withdrawal({2}, is_forced=True)
     with pytest.raises(ExportError, match="nothing left to serve"):
         known.before_deletion({1, 2})
 

@@ -10,6 +10,7 @@ from gateway.rollout.orders import Order
 from gateway.rollout.plan import State
 from gateway.rollout.starting import Wanted
 from gateway.rollout.store.store import Store
+from gateway.rollout.store.view import Report
 from gateway.settings import settings_from_environment
 from tests.gateway.access.made_keys import make_key, write
 from tests.waiting import wait_for
@@ -104,6 +105,15 @@ def test_a_rollout_is_begun_seen_and_ended(guarded, keys, store):
     assert (explained["id"], explained["state"]) == (one["id"], "aborted")
     assert explained["explained"]
     assert store.newest("m").state is State.ABORTED
+
+
+def test_samples_of_answers_that_differed_are_shown(guarded, keys, store):
+    assert start(guarded, keys["boss"]).status_code == 201
+    sample = {"request_id": "r1", "ts_us": 1_700_000_000_000_000, "step": 0, "signature": "s", "output": "y", "gap": 0.5}
+    store.sync(Report(boot="b", host="here", pid=1, samples=[(store.newest("m").id, sample)]))
+    expected = {key: value for key, value in sample.items() if key != "ts_us"} | {"time": "2023-11-14T22:13:20.000Z"}
+    for path in (f"{RULE}/m", f"{RULE}/m/explain"):
+        assert guarded.get(path, headers=keys["boss"]).json["samples"] == [expected]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The commands on a database in a folder, with a gateway's part played by the test."""
 
+from functools import partial
+
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +18,7 @@ class Desk:
     """Gives commands, and plays the gateway that follows: ``store`` is the database of both."""
 
     def __init__(self, folder) -> None:
+        self.models: tuple[str, ...] | None = None
         self.environment = {"GATEWAY_STATE_DIR": str(folder)}
         self.store = Store(settings_from_environment(self.environment).state_database())
 
@@ -25,7 +28,8 @@ class Desk:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """The exit code, what is printed, and what is printed as an error."""
-        group = rollout(Surroundings(lambda: settings_from_environment(self.environment), lambda seconds: self.meanwhile()))
+        settings = partial(settings_from_environment, self.environment)
+        group = rollout(Surroundings(settings, lambda seconds: self.meanwhile(), lambda _: self.models))
         result = CliRunner().invoke(group, arguments)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.stdout, result.stderr
@@ -47,11 +51,11 @@ class Desk:
         assert self.store.change(plan, *change)
         return change[0]
 
-    def follow(self, evidence=None) -> None:
+    def follow(self, evidence=None, samples=()) -> None:
         """A worker is there, and follows each plan."""
         plans = self.store.sync(Report(boot="b", host="here", pid=1)).plans
         seen = {plan.id: plan.revision for plan in plans}
-        self.store.sync(Report(boot="b", host="here", pid=1, seen=seen, evidence=evidence or {}))
+        self.store.sync(Report(boot="b", host="here", pid=1, seen=seen, evidence=evidence or {}, samples=samples))
 
     def plan(self, model: str = "digits") -> Plan:
         return self.store.newest(model)

@@ -1,13 +1,18 @@
 """The orders of the command line, and what is seen by ``status``, ``history`` and ``explain``."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
+from gateway.rollout import changes
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.orders import Order
-from gateway.rollout.plan import State
+from gateway.rollout.plan import Hold, State
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,9 @@ def test_an_order_that_no_gateway_will_see_says_so(desk):
 
 
 def test_status_shows_the_newest_rollout_of_each_model_or_of_one(desk):
-    assert "there is no such file" in desk.run("status")[2]
+    told = desk.run("status")[2]
+    assert "there is no such file" in told
+    assert "state.db (GATEWAY_STATE_DIR)" in told
     desk.follow()
     assert desk.run("status")[2] == "there was no rollout yet\n"
     desk.begin("dense")
@@ -125,8 +132,84 @@ def test_the_history_has_the_newest_change_last(desk):
     assert rows[0]["what"] == "start"
 
 
+def test_the_history_has_plain_words(desk):
+    plan = desk.running()
+    held = {"state": State.HOLDING, "hold": Hold.NO_DATA, "reason": "r"}
+    plan = desk.change(plan, changes.change(plan, plan.created_us, "hold", **held))
+    desk.change(plan, changes.change(plan, plan.created_us, "bake_after", state=State.BAKE_AFTER, hold=Hold.NONE))
+    first, *_, before, last = desk.run("history", "digits")[1].splitlines()
+    assert "- -> draft" in first
+    assert "running -> holding (too few requests)" in before
+    assert "holding (too few requests) -> promoted (the old version is still loaded)" in last
+
+
 def test_explain_is_one_sentence(desk):
     desk.running()
     code, shown, _ = desk.run("explain", "digits")
     assert code == 0
     assert len(shown.splitlines()) == 1
+
+
+def with_samples(desk, number):
+    """A rollout of which ``number`` requests were answered differently."""
+    plan = desk.running()
+    differing = {"output": "probabilities", "how": "3 of 10 values differ", "gap": 1e-3, "stable": "0.5", "canary": "0.501"}
+    about = {"ts_us": plan.created_us, "step": 0, "signature": "serving_default"}
+    desk.follow(samples=[(plan.id, {"request_id": f"r{n}"} | about | differing) for n in range(number)])
+    return plan
+
+
+def test_status_shows_three_samples_of_answers_that_differed(desk):
+    with_samples(desk, 12)
+    lines = desk.run("status", "digits")[1].splitlines()
+    assert lines[-4] == "  3 of 12 samples of answers that differed:"
+    assert ["request r0:" in lines[-3], "request r1:" in lines[-2], "request r2:" in lines[-1]] == [True] * 3
+    assert lines[-1].endswith(
+        "output probabilities: 3 of 10 values differ, by 0.001 at most (version 1: 0.5, version 2: 0.501)"
+    )
+
+
+def test_explain_shows_ten_samples_and_json_has_all(desk):
+    with_samples(desk, 12)
+    lines = desk.run("explain", "digits")[1].splitlines()
+    assert (len(lines), lines[1]) == (12, "  10 of 12 samples of answers that differed:")
+    for document in (
+        json.loads(desk.run("explain", "digits", "--json")[1]),
+        json.loads(desk.run("status", "digits", "--json")[1])[0],
+    ):
+        assert [sample["request_id"] for sample in document["samples"]] == [f"r{n}" for n in range(12)]
+        assert document["samples"][0]["time"].endswith("Z")
+
+
+def test_to_look_makes_no_folder(desk, tmp_path):
+    desk.environment = {"GATEWAY_STATE_DIR": str(tmp_path / "wrong")}
+    assert desk.run("status")[0] == 1
+    assert not (tmp_path / "wrong").exists()
+
+
+def in_a_process(*arguments, state_dir, stdout) -> tuple[int, str]:
+    command = [sys.executable, "-m", "gateway", "rollout", *arguments]
+    environment = {"PATH": os.environ["PATH"], "GATEWAY_STATE_DIR": str(state_dir), "TERM": "dumb", "COLUMNS": "200"}
+    done = subprocess.run(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(desk, tmp_path):
+    desk.running()
+    with open("/dev/full", "w") as full:
+        told = in_a_process("status", state_dir=tmp_path, stdout=full)
+    assert told == (1, "Error: cannot be done: No space left on device\n")
+
+
+def test_a_dumb_terminal_gets_lines_only(desk, tmp_path):
+    desk.running()
+    desk.run("abort", "digits")
+    ours, theirs = pty.openpty()
+    try:
+        assert in_a_process("status", "--watch", state_dir=tmp_path, stdout=theirs)[0] == 0
+        shown = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "aborted" in shown
+    assert "\x1b" not in shown

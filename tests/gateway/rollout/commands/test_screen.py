@@ -1,9 +1,12 @@
 """What is shown while a rollout goes on."""
 
+import dataclasses
+
 import pytest
 
 from gateway.rollout import changes
-from gateway.rollout.commands.screen import NOBODY_FOLLOWS, Screen, lines_of, watch
+from gateway.rollout.commands.opening import now_us
+from gateway.rollout.commands.screen import NOBODY_FOLLOWS, Screen, lines_of, nobody_follows, watch
 from gateway.rollout.plan import Hold, State
 from gateway.rollout.store.away import StoreAway
 
@@ -16,10 +19,43 @@ def test_a_terminal_shows_new_lines_in_the_place_of_the_old_ones(capsys):
     assert capsys.readouterr().out == "\x1b[2A\x1b[2Kthird\n\x1b[J"
 
 
-def test_a_line_is_cut_at_the_width_of_the_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "10")
-    Screen(is_terminal=True).show(["x" * 100], "1")
-    assert capsys.readouterr().out.count("x") == 10
+def narrow(monkeypatch, columns: int, rows: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(rows))
+
+
+def shown_by(capsys) -> list[str]:
+    return capsys.readouterr().out.replace("\x1b[2K", "").removesuffix("\x1b[J").splitlines()
+
+
+def test_a_line_is_wrapped_at_the_width_of_the_terminal(capsys, monkeypatch):
+    narrow(monkeypatch, 20, 24)
+    screen = Screen(is_terminal=True)
+    screen.show(["mine: version 3", "  errors 7 of 7 bad cells, E = 955"], "1")
+    assert shown_by(capsys) == ["mine: version 3", "  errors 7 of 7", "    bad cells, E =", "    955"]
+    screen.show(["short"], "1")
+    assert capsys.readouterr().out.startswith("\x1b[4A")
+
+
+def test_what_has_no_room_is_cut_until_the_last_time(capsys, monkeypatch):
+    narrow(monkeypatch, 10, 4)
+    screen = Screen(is_terminal=True)
+    lines = ["a" * 30, "b" * 30, "c" * 30, "d" * 30]
+    screen.show(lines, "1")
+    assert shown_by(capsys) == ["a" * 10, "b" * 10, "c" * 10]
+    screen.show(lines, "1", is_last=True)
+    last = capsys.readouterr().out
+    assert last.startswith("\x1b[3A")
+    assert [last.count(letter) for letter in "abcd"] == [30] * 4
+
+
+def test_the_reason_of_a_rollback_is_all_there_in_the_end(desk, capsys, monkeypatch):
+    narrow(monkeypatch, 40, 5)
+    plan = desk.running()
+    reason = " ".join(f"word{n}" for n in range(60))
+    desk.change(plan, changes.change(plan, plan.created_us, "rollback", state=State.ROLLED_BACK, reason=reason))
+    watch(desk.store, lambda: [desk.plan()], Screen(is_terminal=True), lambda seconds: None)
+    assert " ".join(" ".join(shown_by(capsys)).split()).count("word") == 60
 
 
 def test_elsewhere_lines_are_only_added_when_something_changed(capsys):
@@ -95,9 +131,22 @@ def test_a_database_that_is_away_is_shown_and_asked_again(desk, capsys):
     assert first == "the database of rollouts is away: no connection"
 
 
-def test_a_rollout_that_nobody_has_followed_for_ten_seconds_says_so(desk):
+def test_a_rollout_that_nobody_has_followed_for_five_seconds_says_so(desk):
     plan = desk.running()
-    assert NOBODY_FOLLOWS not in lines_of(desk.store, [plan], plan.state_us + 1_000_000)
-    assert NOBODY_FOLLOWS in lines_of(desk.store, [plan], plan.state_us + 11_000_000)
+    told = nobody_follows(desk.store)
+    assert NOBODY_FOLLOWS in told
+    assert "state.db" in told
+    assert told not in lines_of(desk.store, [plan], plan.state_us + 1_000_000)
+    assert told in lines_of(desk.store, [plan], plan.state_us + 6_000_000)
     desk.follow()
-    assert NOBODY_FOLLOWS not in lines_of(desk.store, [plan], plan.state_us + 11_000_000)
+    assert told not in lines_of(desk.store, [plan], plan.state_us + 6_000_000)
+
+
+def test_a_view_that_only_adds_lines_says_it_too(desk, capsys):
+    """The plan does not change: that nobody follows it is all that is new."""
+    old = now_us() - 60_000_000
+    draft = desk.begin()
+    plan = dataclasses.replace(draft, created_us=old, state_us=old)
+    looks = iter([draft, plan, plan, dataclasses.replace(plan, state=State.ABORTED, revision=2)])
+    watch(desk.store, lambda: [next(looks)], Screen(is_terminal=False), lambda seconds: None)
+    assert capsys.readouterr().out.count(NOBODY_FOLLOWS) == 2  # once for the draft, and with its end

@@ -150,3 +150,31 @@ def test_a_folder_that_is_not_there_yet_is_made(desk, tmp_path):
     desk.environment = {"GATEWAY_STATE_DIR": str(tmp_path / "new" / "state")}
     assert desk.run("start", "digits", "--canary", "2", "--no-watch")[0] == 0
     assert (tmp_path / "new" / "state" / "state.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_database_that_no_gateway_has_used_is_told_at_once(desk, tmp_path):
+    told = desk.run("start", "digits", "--canary", "2", "--no-watch")[2]
+    assert "no gateway follows this database, sqlite:///" in told
+    assert "GATEWAY_STATE_DIR or DATABASE_URL" in told
+
+
+def test_a_gateways_database_is_not_complained_of(desk):
+    desk.follow()
+    assert "no gateway follows" not in desk.run("start", "digits", "--canary", "2", "--no-watch")[2]
+
+
+def test_a_model_that_the_model_config_file_does_not_have_is_refused_at_once(desk, tmp_path):
+    desk.environment |= {"GATEWAY_MODEL_CONFIG_FILE": str(tmp_path / "models.config")}
+    desk.models = ("digits", "dense")
+    desk.follow()
+    code, _, told = desk.run("start", "nope", "--canary", "2")
+    assert code == 1
+    assert f"there is no model nope in {tmp_path}/models.config" in told
+    assert "there are: dense, digits" in told
+    assert desk.plan("nope") is None
+    assert desk.run("start", "digits", "--canary", "2", "--no-watch")[0] == 0
+
+
+def test_who_does_not_watch_is_told_where_to_see_whether_it_began(desk):
+    told = desk.run("start", "digits", "--canary", "2", "--no-watch")[2]
+    assert "`python -m gateway rollout status digits` tells whether it could begin" in told

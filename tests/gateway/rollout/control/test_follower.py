@@ -275,6 +275,18 @@ async def test_a_file_changed_by_hand_holds_and_is_written_again_by_order_only(t
 
 
 @on_loop
+async def test_a_version_that_was_taken_out_of_the_file_by_hand_is_told_with_the_file(tmp_path):
+    async with a_world(tmp_path) as world:
+        await world.gateway(2)
+        world.start()
+        await world.until(State.RUNNING)
+        write_policy(world.file, "digits", specific((2,)))
+        world.servers.look()
+        held = await world.until(State.HOLDING, Hold.NOT_LOADED)
+        assert f"the entry of digits in {world.file}, which does not name version 3: `resume` writes it" in held.reason
+
+
+@on_loop
 async def test_other_entries_and_comments_may_be_changed_by_hand(tmp_path):
     async with a_world(tmp_path) as world:
         await world.gateway(1)

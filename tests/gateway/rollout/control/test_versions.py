@@ -1,10 +1,12 @@
 """Whether servers and the file are as a plan wants them."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.backend.version_policy import VersionPolicy, specific
 from gateway.rollout.control.sight import Sight
-from gateway.rollout.control.versions import available, failures, file_state, loaded, states
+from gateway.rollout.control.versions import available, entry, failures, file_state, is_unnamed, loaded, states
 from gateway.rollout.decision import FileState
 from gateway.rollout.plan import Hold, State
 from tests.gateway.rollout.control.worlds import a_plan, status
@@ -113,3 +115,27 @@ def test_available_is_what_every_server_serves_and_a_state_is_the_worst():
 def test_a_failure_is_told_in_the_servers_words():
     assert failures(RUNNING, sight(status(2, v3="END: no such op"))) == "s0: version 3 failed: UNKNOWN: no such op"
     assert failures(RUNNING, sight(status(3, 2, v1="END: no such op"))) == ""
+
+
+def test_a_version_that_was_unloaded_and_one_that_failed_are_told_apart():
+    assert loaded(RUNNING, sight(status(2, v3="END"))).missing == "s0 does not serve version 3 (it was unloaded)"
+    failed = loaded(RUNNING, sight(status(2, v3="END: no such op"))).missing
+    assert failed == "s0 does not serve version 3 (it failed: UNKNOWN: no such op)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "told", "lacks"),
+    [
+        (sight(says=(2, 3)), "", False),
+        (sight(says=(1, 2, 3)), "", False),
+        (sight(says=(2,)), ", which does not name version 3", True),
+        (sight(says=(1,)), ", which does not name version 2 and 3", True),
+        (sight(says=()), ", which says: no model_version_policy: the latest version", True),
+        (Sight(file_problem="broken"), ", which cannot be read (broken)", True),
+        (Sight(), "", False),
+    ],
+)
+def test_the_entry_is_told_with_its_file_and_what_is_missing_there(seen, told, lacks):
+    assert entry(RUNNING, seen, Path("/etc/models.config")) == f"the entry of digits in /etc/models.config{told}"
+    assert is_unnamed(RUNNING, seen) is lacks
+    assert entry(RUNNING, seen, None) == ""

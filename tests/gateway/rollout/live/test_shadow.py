@@ -1,13 +1,14 @@
 """The shadow: the canary answers what stable has answered, nobody waits for it, and the answers are compared."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
 
 from gateway.errors import DeadlineExceeded, Internal, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from gateway.rollout.live import shadow
-from gateway.rollout.plan import WHOLE, Hold, State, Step
+from gateway.rollout.plan import WHOLE, Hold, State, Step, Tolerance
 from tests.event_loop import on_loop, until
 from tests.gateway.rollout.live.scene import (
     CANARY,
@@ -67,6 +68,15 @@ async def test_answers_that_differ_beyond_the_tolerance_are_kept_as_a_sample():
     assert (scene.totals().pairs, scene.totals().disagreements) == (1, 1)
     [(owner, sample)] = scene.rollouts.take_samples()
     assert (owner, sample["request_id"], sample["output"], sample["gap"]) == ("m-2-abcd", "of-this-request", "x", 0.5)
+    assert abs(sample["ts_us"] / 1e6 - time.time()) < 3600
+
+
+@on_loop
+async def test_a_tolerance_for_no_output_is_told_once():
+    scene = shadowed(tolerances={"*": Tolerance(), "x": Tolerance(), "nosuch": Tolerance()})
+    await outcome(scene, "same")
+    await outcome(scene, "same")
+    assert scene.rollouts.take_samples() == [("m-2-abcd", {"unused_tolerances": ["nosuch"], "outputs": ["x"]})]
 
 
 @on_loop
