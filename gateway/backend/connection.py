@@ -179,6 +179,8 @@ class Connection:
             return
         if link is self._link:
             self.problem = reason
+        # Nothing that a setting mends, but for the address itself.
+        reason = reason or (details and "nobody answers at this address")
         if reason not in ("", self._told):
             in_use = "the old certificates stay in use as long as their connection stands" if link is self._next else ""
             log.warning("backend.cannot_connect", target=self._target, reason=reason, details=details, consequence=in_use)

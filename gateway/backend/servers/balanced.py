@@ -184,7 +184,7 @@ class Balanced:
         """Log those that are new."""
         before = self._lags.get(model, ())
         for lag in lags:
-            if lag not in before and lag.lacks not in (_NOT_CONNECTED, _EJECTED):
+            if lag not in before and lag.lacks not in (_NOT_CONNECTED, _EJECTED, _NO_ANSWER):
                 log.warning("server.lags", address=lag.server, model=model, lacks=lag.lacks)
         if lags:
             self._lags[model] = lags

@@ -1,9 +1,10 @@
 """Which model servers may get a call, and which of them does. Pure, but for the turn and the random numbers."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from gateway.inference.status import ModelStatus
 
@@ -35,15 +36,29 @@ def has(status: ModelStatus | None, version: int | None) -> bool:
     return status.is_ready if version is None else version in status.available
 
 
+def newest_of_most(statuses: Sequence[ModelStatus]) -> int | None:
+    """The newest AVAILABLE version of most of these servers, and of two the newer one; None if none has any.
+
+    Calls that name no version go to those alone that have it as their newest: otherwise callers would get now one version, now
+    another, for as long as the servers differ.
+    """
+    newest = Counter(status.available[0] for status in statuses if status.is_ready)
+    return max(newest, key=lambda version: (newest[version], version), default=None)
+
+
 def rotation(candidates: Sequence[Candidate], version: int | None) -> tuple[int, ...]:
     """The places of those that share the calls of ``version`` of a model (None: of the latest).
 
-    They are connected, are not ejected and have it AVAILABLE. If none is known to have it, all that are connected do; and if
-    none is connected that is not ejected, the call finds out whether any is there.
+    They are connected, are not ejected and have it AVAILABLE; the latest is that of most (``newest_of_most``). If none is known
+    to have it, all that are connected do; and if none is connected that is not ejected, the call finds out whether any is.
     """
     connected = [place for place, one in enumerate(candidates) if one.is_connected]
     there = [place for place in connected if not candidates[place].is_ejected]
     having = [place for place in there if has(candidates[place].status, version)]
+    if version is None:
+        statuses = {place: status for place in having if (status := candidates[place].status) is not None}
+        most = newest_of_most(list(statuses.values()))
+        having = [place for place in having if statuses[place].available[0] == most]
     return tuple(having or there or connected or range(len(candidates)))
 
 
@@ -71,6 +86,9 @@ class LeastLoaded:
         return self._random.choice([server for server in servers if server.rows == fewest])
 
 
-def choice_of(balancing: str, random: Random) -> RoundRobin | LeastLoaded:
+Choice: TypeAlias = RoundRobin | LeastLoaded
+
+
+def choice_of(balancing: str, random: Random) -> Choice:
     """The choice that ``GATEWAY_BALANCING`` names."""
     return LeastLoaded(random) if balancing == "least_loaded" else RoundRobin(random)

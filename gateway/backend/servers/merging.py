@@ -1,14 +1,14 @@
 """What several model servers say of one model, as one status. Pure functions.
 
-A version is AVAILABLE if every server that answers the model has it so. While servers change from one version to the next and
-have none in common, those count that have the version that most of them have: the others lag.
+A version is AVAILABLE if every server has it so that counts: those whose newest version is the one that most have as their
+newest. The others lag, and get only calls that name a version.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.backend.servers.choice import newest_of_most
 from gateway.inference.status import Lag, ModelStatus, VersionStatus
 
 # The least advanced first.
@@ -35,24 +35,27 @@ def merged(name: str, views: Sequence[View]) -> ModelStatus:
     counting = _agreeing(answering) if answering else [status for status in known if status.versions]
     lags = tuple(lag for view in views if (lag := _lag(view, answering, counting)) is not None)
     if counting:
-        return ModelStatus(name, _versions(counting), lagging=lags)
+        return ModelStatus(name, _versions(counting, _newer(counting, answering)), lagging=lags)
     problems = [status.problem for status in known] or [view.absence for view in views]
     return ModelStatus(name, problem=problems[0] if problems else None, lagging=lags)
 
 
 def _agreeing(answering: Sequence[ModelStatus]) -> list[ModelStatus]:
-    """All, if they have an AVAILABLE version in common; else those that have the version that most have, the newest of such."""
-    support = Counter(version for status in answering for version in status.available)
-    if max(support.values()) == len(answering):
-        return list(answering)
-    most = max(support, key=lambda version: (support[version], version))
-    return [status for status in answering if most in status.available]
+    """Those that get the calls that name no version."""
+    most = newest_of_most(answering)
+    return [status for status in answering if status.available[0] == most]
 
 
-def _versions(statuses: Sequence[ModelStatus]) -> tuple[VersionStatus, ...]:
-    """Each version that any of them names, newest first, in its least advanced state."""
+def _newer(counting: Sequence[ModelStatus], answering: Sequence[ModelStatus]) -> set[int]:
+    """The versions that a few servers answer already, and those that count do not."""
+    newest = max((status.available[0] for status in counting if status.available), default=-1)
+    return {version for status in answering for version in status.available if version > newest}
+
+
+def _versions(statuses: Sequence[ModelStatus], newer: set[int]) -> tuple[VersionStatus, ...]:
+    """Each version that any of them names, and those that are ``newer``, newest first, in the least advanced state."""
     by_version = [{version.version: version for version in status.versions} for status in statuses]
-    numbers = {number for versions in by_version for number in versions}
+    numbers = newer.union(*by_version)
     return tuple(
         min(
             (versions.get(number, VersionStatus(number, _NOT_THERE)) for versions in by_version),
@@ -76,12 +79,28 @@ def _lag(view: View, answering: Sequence[ModelStatus], counting: Sequence[ModelS
     own = {version.version: version for version in status.versions}
     # Those that do not count lag behind the others, which do not lack what they alone have.
     others = {version for other in counting for version in other.available}
-    told = "; ".join(
-        filter(
-            None, [_lack(own.get(version), version, status.available[0]) for version in sorted(others - set(status.available))]
-        )
-    )
+    newest = status.available[0]
+    lacks = [_lack(own.get(version), version, newest) for version in sorted(others - set(status.available))]
+    lacks += [_lack(version, version.version, newest) for version in status.versions if _failed_here(version, newest, counting)]
+    told = "; ".join(filter(None, lacks)) or _ahead(newest, max(others, default=newest))
     return Lag(view.address, told) if told else None
+
+
+def _failed_here(version: VersionStatus, newest: int, counting: Sequence[ModelStatus]) -> bool:
+    """Whether a server has failed to load a version that is newer than all that it has, and not all others have failed too.
+
+    What some of the others answer is told as lacking already.
+    """
+    if not version.has_failed or version.version <= newest:
+        return False
+    there = [{one.version: one for one in other.versions}.get(version.version) for other in counting]
+    return not any(one is not None and one.is_available for one in there) and any(
+        one is None or not one.has_failed for one in there
+    )
+
+
+def _ahead(own: int, most: int) -> str:
+    return f"it answers version {own}, and most servers {most}" if own != most else ""
 
 
 def _lack(own: VersionStatus | None, version: int, newest: int) -> str:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from gateway.backend.channel.reasons import NOT_RESOLVED
 from gateway.backend.client import BackendClient
 from gateway.backend.servers import choice
-from gateway.backend.servers.choice import Candidate
+from gateway.backend.servers.choice import Candidate, Choice
 from gateway.backend.servers.ejections import Ejections
 from gateway.backend.servers.members import Members
 from gateway.backend.servers.resolver import EVERY_S, Resolve, addresses_of
@@ -54,9 +54,11 @@ class Servers:
         client: BackendClient | None = None,
     ) -> None:
         self._counts_s = min(_COUNTS_S, 0.9 * timeout_s)
-        self._choice = choice.choice_of(balancing, random or Random())  # noqa: S311 - no secret
+        self._balancing = balancing
+        self._random = random or Random()  # noqa: S311 - no secret
         self._members = Members(target, tls, self._made, self._note_members, resolve=resolve, every_s=every_s)
-        self._rotations: dict[tuple[str, int | None], tuple[Server, ...]] = {}
+        # Each has turns of its own: with one for all, two models that are called in turn would have a server each.
+        self._rotations: dict[tuple[str, int | None], tuple[tuple[Server, ...], Choice]] = {}
         self._metrics = ServerMetrics()
         self._ejections = Ejections(self._metrics.note_ejection)
         self._changed: Callable[[], object] = lambda: None
@@ -128,14 +130,15 @@ class Servers:
         if self.alone is not None:
             return self.alone
         key = (model.name, model.version)
-        servers = self._rotations.get(key)
-        if servers is None:
+        found = self._rotations.get(key)
+        if found is None:
             if len(self._rotations) >= _MOST_ROTATIONS:
                 self._rotations.clear()
-            servers = self._rotations[key] = self._rotation(*key)
+            found = self._rotations[key] = self._rotation(*key), choice.choice_of(self._balancing, self._random)
+        servers, choose = found
         if but is not None:
             servers = tuple(server for server in servers if server is not but) or servers
-        return self._choice(servers) if servers else None
+        return choose(servers) if servers else None
 
     def _rotation(self, model: str, version: int | None) -> tuple[Server, ...]:
         servers = self.members

@@ -40,8 +40,22 @@ def test_no_call_goes_to_one_that_is_ejected_or_away_while_another_is_there(cand
 @given(candidates, versions)
 def test_a_call_goes_to_those_that_have_the_version_if_any_does(candidates, version):
     able = [one for one in candidates if one.is_connected and not one.is_ejected and has(one.status, version)]
-    if able:
-        assert [candidates[place] for place in rotation(candidates, version)] == able
+    chosen = [candidates[place] for place in rotation(candidates, version)]
+    if able and version is not None:
+        assert chosen == able
+    elif able:
+        assert {id(one) for one in chosen} <= {id(one) for one in able}
+        newest = [one.status.available[0] for one in able]
+        [counted] = {one.status.available[0] for one in chosen}
+        assert len(chosen) == newest.count(counted) == max(map(newest.count, newest))
+
+
+def test_calls_that_name_no_version_go_to_those_that_agree_on_the_newest():
+    old, new, both = (Candidate(True, status=status(*available)) for available in ((1,), (2,), (2, 1)))
+    assert rotation([both, old, old], None) == (1, 2)
+    assert rotation([both, new, old], None) == (0, 1)
+    assert rotation([old, both], None) == (1,)
+    assert rotation([both, old, new], 1) == (0, 1)
 
 
 def test_a_server_that_loads_the_model_yet_gets_no_calls_of_it():

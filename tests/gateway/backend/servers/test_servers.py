@@ -305,13 +305,26 @@ async def test_an_error_of_the_model_that_says_not_found_is_the_answer():
 
 
 @on_loop
-async def test_the_status_of_a_version_is_that_of_all_servers():
+async def test_models_that_are_called_in_turn_are_shared_each_by_itself():
     async with group_of(2) as group:
+        other, asked = ModelRef("other"), []
+        for number, fake in enumerate(group.fakes):
+            fake.models["other"] = {1: Version(run=lambda inputs, number=number: asked.append(number) or {"y": inputs["x"]})}
+        await group.calls.status(other, one_server.Deadline.after(5))
+        for _ in range(10):
+            await group.predict()
+            await group.predict(model=other)
+        assert (asked.count(0), asked.count(1)) == (5, 5)
+
+
+@on_loop
+async def test_the_status_of_a_version_is_that_of_all_servers():
+    async with group_of(3) as group:
         group.fakes[1].models["m"][2] = Version()
         await group.status()
         status = await group.calls.status(ModelRef("m", 2), one_server.Deadline.after(5))
         assert [(version.version, version.state) for version in status.versions] == [(2, "START")]
-        assert [lag.server for lag in status.lagging] == [group.address(0)]
+        assert [lag.server for lag in status.lagging] == [group.address(1)]
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL])
