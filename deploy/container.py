@@ -14,6 +14,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
+from deploy.container_settings import check_settings
 from deploy.errors import ServeError, Stopped
 from deploy.one_model import OneModel, one_model
 from deploy.part import check_running, running
@@ -32,7 +33,8 @@ def main() -> int:
     except Stopped:
         return 0
     except ServeError as error:
-        print(f"container: {error}", file=sys.stderr, flush=True)
+        for line in str(error).splitlines():
+            print(f"container: {line}", file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -42,12 +44,15 @@ def _serve(asked: OneModel) -> None:
         work_dir = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="container-")))
         model = single_model(asked.name, asked.folder, asked.asked_by, work_dir)
         config = _write_config(model, work_dir / "models.config")
+        environment = asked.gateway_environment(config)
+        # Here and not by the gateway alone: a model server that is still importing TensorFlow takes seconds to stop.
+        check_settings(os.environ | environment, asked.serving_port)
         # Stopped in the opposite order: the gateway ends what is in flight while the model server still answers.
         server = [sys.executable, "-m", "model_server", *asked.server_flags(config)]
         gateway = [sys.executable, "-m", "gateway"]
         both = [
             parts.enter_context(running(server, {}, name="model server")),
-            parts.enter_context(running(gateway, asked.gateway_environment(config), name="gateway")),
+            parts.enter_context(running(gateway, environment, name="gateway")),
         ]
         while True:
             check_running(both)

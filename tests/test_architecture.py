@@ -203,8 +203,9 @@ MAY_IMPORT = {
         *EXPORT,
     },
     "model_export": {"model_export"},
-    # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there.
-    "deploy": {"gateway.backend"},
+    # The runner writes the server's config file: the one message that it needs is loaded without TensorFlow there. A container
+    # checks the gateway's settings before it starts anything.
+    "deploy": {"gateway.backend", "gateway.settings"},
     "deploy.observability": {"deploy.observability.rows"},
     "deploy.observability.rows": set(),
 }

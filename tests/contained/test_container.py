@@ -83,6 +83,16 @@ def test_a_bucket_that_cannot_be_fetched_ends_the_start(tmp_path):
         assert line.startswith("container: AIP_STORAGE_URI=gs://bucket/model: nothing in this image can fetch a bucket: ")
 
 
+def test_settings_that_the_gateway_refuses_end_the_start_before_the_model_server(place_model, tmp_path):
+    environment = {"AUTO_MODEL": str(place_model("versions")), "GATEWAY_WORKERS": "many", "GATEWAY_UNKNOWN": "1"}
+    with contained(tmp_path, environment) as running:
+        assert running.process.wait(30) == 1
+        lines = running.log.read_text().splitlines()
+    assert len(lines) == 2
+    for variable in ("GATEWAY_UNKNOWN", "GATEWAY_WORKERS"):
+        assert any(line.startswith(f"container: {variable}") for line in lines), lines
+
+
 def test_what_is_in_flight_at_sigterm_is_answered_before_the_model_server_ends(place_model, tmp_path):
     environment = {"AUTO_MODEL": str(place_model("versions")), "GATEWAY_PREDICT_TIMEOUT_MS": "60000"}
     with contained(tmp_path, environment) as running, ThreadPoolExecutor(1) as pool:

@@ -19,7 +19,6 @@ from tests.stack.conftest import ROOT
 from tests.waiting import free_port, wait_for
 
 SERVICES = {"collocated": "inferenceservice-v2.yaml", "one container": "inferenceservice-v1.yaml"}
-NAME = "half-plus-two"
 START_TIMEOUT_S = 90
 
 
@@ -119,7 +118,8 @@ def test_both_protocols_answer_in_either_shape_and_layout(shape, layout, place_m
     folder.mkdir()
     version = {"flat": "1", "versions": "3"}[layout]
     with running(SERVICES[shape], models, folder) as started:
-        v1 = f"{started.address}/v1/models/{NAME}"
+        name = load(SERVICES[shape])["metadata"]["name"]
+        v1 = f"{started.address}/v1/models/{name}"
         answer = requests.post(f"{v1}:predict", json={"instances": [1.0, 2.0, 5.0]}, timeout=30)
         assert (answer.status_code, answer.json()) == (200, {"predictions": [2.5, 3.0, 4.5]})
         assert requests.get(v1, timeout=30).json()["model_version_status"][0]["state"] == "AVAILABLE"
@@ -127,15 +127,15 @@ def test_both_protocols_answer_in_either_shape_and_layout(shape, layout, place_m
         assert wrong.status_code == 400
         with triton.InferenceServerClient(started.address.removeprefix("http://")) as client:
             assert client.is_server_ready()
-            assert client.is_model_ready(NAME)
-            metadata = client.get_model_metadata(NAME)
+            assert client.is_model_ready(name)
+            metadata = client.get_model_metadata(name)
             assert metadata["versions"] == [version]
             [tensor], [output] = metadata["inputs"], metadata["outputs"]
             values = np.array([1, 2, 5], np.float32).reshape([-1, *tensor["shape"][1:]])
             given = triton.InferInput(tensor["name"], list(values.shape), tensor["datatype"])
             given.set_data_from_numpy(values)
-            result = client.infer(NAME, [given])
+            result = client.infer(name, [given])
             np.testing.assert_array_equal(result.as_numpy(output["name"]), values / 2 + 2)
         metrics = requests.get(f"{started.address}/metrics", timeout=30).text
-        assert f'model="{NAME}"' in metrics
+        assert f'model="{name}"' in metrics
     assert sorted(models.rglob("*")) == before

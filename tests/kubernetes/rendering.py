@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,8 +28,26 @@ RENDERINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{f"base+{name}": ("base", (name,)) for name in COMPONENTS},
     **{f"single+{name}": ("overlays/single", (name,)) for name in COMPONENTS if name not in _NOT_FOR_SINGLE},
     "base+many": ("base", ("prometheus-operator", "keys", "redis", "tls", "serving-tls", "least-loaded", "models-init")),
+    "base+tls-first": ("base", ("tls", "prometheus-operator")),
+    "tls+monitors": ("overlays/tls", ("prometheus-operator",)),
+    "single+tls-first": ("overlays/single", ("tls", "prometheus-operator")),
+    "keda+tls": ("overlays/keda", ("tls",)),
     "single+many": ("overlays/single", ("prometheus-operator", "keys", "redis", "tls", "models-init")),
 }
+
+# Folder, and components that do not go with it: kustomize refuses them, and README says so.
+REFUSED = (
+    *(
+        (f"overlays/{overlay}", (component,))
+        for overlay in ("hpa", "keda")
+        for component in ("autoscaled", "prometheus-operator")
+    ),
+    ("overlays/redis", ("redis",)),
+    ("overlays/tls", ("serving-tls",)),
+    ("overlays/single", ("serving-tls",)),
+    ("base", ("models-image", "models-init")),
+    ("base", ("models-init", "models-image")),
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +98,20 @@ def rendering(name: str) -> tuple[dict[str, Any], ...]:
     folder, components = RENDERINGS[name]
     if not components:
         return tuple(render(FOLDER / folder))
+    with combined(folder, components) as made:
+        return tuple(render(made))
+
+
+@contextmanager
+def combined(folder: str, components: Iterable[str]) -> Iterator[Path]:
+    """A kustomization of ``folder`` with ``components``."""
     with tempfile.TemporaryDirectory() as made:
         paths = {
             "resources": [os.path.relpath(FOLDER / folder, made)],
             "components": [os.path.relpath(FOLDER / "components" / component, made) for component in components],
         }
         Path(made, "kustomization.yaml").write_text(yaml.safe_dump(paths))
-        return tuple(render(Path(made)))
+        yield Path(made)
 
 
 def render(folder: Path) -> list[dict[str, Any]]:

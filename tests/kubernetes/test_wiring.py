@@ -214,6 +214,7 @@ def test_prometheus_finds_a_service_for_each_monitor(name):
         [endpoint] = monitor["spec"]["endpoints"]
         [port] = [port for port in service["spec"]["ports"] if port["name"] == endpoint["port"]]
         assert endpoint.get("scheme", "http") == ("https" if port.get("appProtocol") == "https" else "http")
+        assert endpoint.get("scheme") != "https" or endpoint["tlsConfig"] == {"insecureSkipVerify": True}
 
 
 def test_jobs_have_the_names_that_alerts_and_dashboard_ask_for():

@@ -1,6 +1,7 @@
 """What a refusal under /v1 says after TensorFlow Serving's words, which stay as they are and come first."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from gateway.telemetry.trace import Trace
 ExampleVerb: TypeAlias = Literal["classify", "regress"]
 
 _AS_GZIP: Final = "only gzip is undone under /v1; send the JSON as it is, or as gzip"
+_BY_ATTRIBUTE: Final = "say tfs-method=predict, or leave tfs-method out"
 _INSTEAD: Final = f'send "{columns.KEY}" instead of "{rows.KEY}"'
 
 
@@ -81,6 +83,9 @@ async def examples_misread(
     foreign = foreign_object(document, data, call.media_type) if is_object else _foreign_bytes(data, call)
     if foreign is foreign_body.EXAMPLES:
         foreign = None
+    elif foreign is foreign_body.TFSERVING and call.answered_as:
+        # Only SageMaker's attributes ask for a verb on another path, and its clients reach no other path.
+        foreign = replace(foreign, remedy=_BY_ATTRIBUTE)
     return await advisor.explained(refused, DEFAULT_SIGNATURE, foreign, partial(_example_lines, verb=verb))
 
 

@@ -94,6 +94,15 @@ def test_the_custom_attributes_say_the_method(sagemaker, method):
     same(response, sagemaker.post(f"/v1/models/m:{method}", document))
 
 
+@pytest.mark.parametrize("method", ["classify", "regress"])
+def test_rows_for_a_method_that_takes_examples_are_told_the_attribute_that_predicts(sagemaker, method):
+    response = sagemaker.post("/invocations", ROWS, headers={ATTRIBUTES: f"tfs-method={method}"})
+    assert response.status_code == 400
+    assert "say tfs-method=predict, or leave tfs-method out" in response.json["error"]
+    assert "POST it to" not in response.json["error"]
+    assert "POST it to /v1/models/m:predict" in sagemaker.post(f"/v1/models/m:{method}", ROWS).json["error"]
+
+
 def test_arrays_are_taken_and_given(sagemaker):
     array = np.array([[1, 2]], np.float32)
     file = io.BytesIO()
