@@ -11,7 +11,7 @@ import grpc
 from grpc import aio
 
 from gateway.backend.channel.link import Link
-from gateway.backend.channel.reasons import reason_of
+from gateway.backend.channel.reasons import reason_of, unanswered
 from gateway.certificates import FileMarks
 from gateway.serving_tls import BadFiles, ServingTls
 from gateway.telemetry.logs import logger
@@ -179,8 +179,7 @@ class Connection:
             return
         if link is self._link:
             self.problem = reason
-        # Nothing that a setting mends, but for the address itself.
-        reason = reason or (details and "nobody answers at this address")
+        reason = reason or unanswered(details)
         if reason not in ("", self._told):
             in_use = "the old certificates stay in use as long as their connection stands" if link is self._next else ""
             log.warning("backend.cannot_connect", target=self._target, reason=reason, details=details, consequence=in_use)

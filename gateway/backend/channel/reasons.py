@@ -25,6 +25,15 @@ _CLOSED: Final = ("_ALERT_", "Socket closed", "Connection reset", "Broken pipe")
 _NO_HTTP2: Final = ("Socket closed", "Connection reset", "Expected SETTINGS frame")
 
 
+# No setting but the address itself can mend these, and the server may only be late. So clients are not told, but the log is.
+_UNANSWERED: Final = ("Connection refused", "No route to host", "Network is unreachable")
+
+
+def unanswered(details: str) -> str:
+    """What the log says of ``details``, gRPC's text, if nobody answers at the address; else empty."""
+    return "nobody answers at this address" if any(text in details for text in _UNANSWERED) else ""
+
+
 def reason_of(details: str, tls: ServingTls | None) -> str:
     """The reason in the words of the settings; empty when ``details``, gRPC's text, names nothing that a setting could mend."""
     if _RESOLVING in details:

@@ -314,3 +314,16 @@ async def test_a_server_that_is_mended_is_no_problem_any_more(ours, server):
         with serving(FakeServing(), port, credentials=shown_by(server)):
             await until(lambda: asking.is_connected)
             assert asking.connection.problem == ""
+
+
+@on_loop
+async def test_an_address_at_which_nobody_answers_is_logged_once_and_no_client_is_told_why():
+    port = free_port()
+    with capture_logs() as told:
+        async with client_of(port, None) as client:
+            await until(lambda: [event["event"] for event in told].count("backend.cannot_connect") == 1)
+            for _ in range(3):
+                await client.connection.look()
+            assert client.problem == ""
+    [event] = [event for event in told if event["event"] == "backend.cannot_connect"]
+    assert (event["target"], event["reason"]) == (f"127.0.0.1:{port}", "nobody answers at this address")
