@@ -150,6 +150,10 @@ RESIDENT_BYTES = Gauge("gateway_resident_memory_bytes", "Memory of the workers, 
 BUILD_INFO = Gauge("gateway_build_info", "1, with the versions as labels.", ("version", "python"), multiprocess_mode="livemax")
 
 _STATUSES: Final = (200, 400, 404, 429, 499, 500, 503, 504)
+_CALL_STATUSES: Final = (
+    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "RESOURCE_EXHAUSTED"),
+    *("FAILED_PRECONDITION", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"),
+)
 _SENT: Final = ("idle", "next", "full", "half", "alone")
 
 
@@ -186,7 +190,7 @@ def begin_signature(model: str, version: int, signature: str) -> None:
 
 def begin_server(address: str) -> None:
     """There is a model server at ``address``: its counters begin at 0."""
-    _begin(SERVER_CALLS, [address], ("OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"))
+    _begin(SERVER_CALLS, [address], _CALL_STATUSES)
     _begin(SERVER_EJECTIONS, [address])
 
 
