@@ -1,7 +1,9 @@
 """A container as a process: PID 1 of namespaces of its own, with the root, the user and the rights of the manifest."""
 
 import shlex
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,7 +99,13 @@ class Container:
             return None
 
     def kill(self) -> None:
-        """End it at once, with all of its processes."""
+        """End it at once, with all of its processes.
+
+        They end with the first one of their namespace. The end of ``unshare`` is not enough: its --kill-child does nothing once
+        that one has changed its user.
+        """
+        with suppress(AssertionError, OSError):
+            self.send(signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 
