@@ -16,6 +16,8 @@ from tests.waiting import free_port, wait_for
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ("half_plus_two", "dense", "digits", "basket")
 START_TIMEOUT_S = 60
+# What a gateway that serves well logs besides requests: it may have been started before its model server listens.
+USUAL_EVENTS = {"keys.off", "backend.cannot_connect", "backend.connected", "backend.disconnected", "model.changed"}
 
 
 def export(*arguments: str) -> None:

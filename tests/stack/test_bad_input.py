@@ -3,6 +3,7 @@
 import pytest
 
 from tests.stack.bad_input import CASES, LOOKUPS
+from tests.stack.conftest import USUAL_EVENTS
 from tests.waiting import wait_for
 
 
@@ -40,4 +41,4 @@ def test_what_is_not_there_is_refused(stack, path, status, words):
 
 def test_after_all_of_it_the_log_holds_nothing_but_known_events(stack):
     events = {event["event"] for event in stack.log_events()}
-    assert events <= {"request", "keys.off", "backend.connected", "backend.disconnected", "model.changed"}
+    assert events <= {"request", *USUAL_EVENTS}

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.checking_client import PATH, CheckingClient, Tally, request
-from tests.stack.conftest import START_TIMEOUT_S, Stack
+from tests.stack.conftest import START_TIMEOUT_S, USUAL_EVENTS, Stack
 from tests.waiting import wait_for
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "4"))
@@ -79,7 +79,7 @@ def check(tally: Tally) -> None:
 def check_log(stack: Stack) -> None:
     """No event but requests and what the gateway tells of its backend: no worker ended, nothing was caught."""
     told = {(event["event"], event["level"]) for event in stack.log_events() if event["event"] != "request"}
-    assert {event for event, _ in told} <= {"keys.off", "backend.connected", "backend.disconnected", "model.changed"}, told
+    assert {event for event, _ in told} <= USUAL_EVENTS, told
 
 
 def workers_of(stack: Stack) -> list[int]:
