@@ -24,7 +24,7 @@ from gateway.api.openinference.routes import SERVER_VERSION, OpenInference
 from gateway.api.ops import Ops
 from gateway.api.origins import Origins
 from gateway.api.readiness import Readiness
-from gateway.api.routes import Route, Routes, Run
+from gateway.api.routes import Room, Route, Routes, Run
 from gateway.api.simple.routes import Simple
 from gateway.api.tfserving import cors
 from gateway.api.tfserving.routes import TfServing
@@ -50,6 +50,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access
+from gateway.parts.console import console
 from gateway.parts.prediction_log import prediction_log
 from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
 from gateway.parts.rollouts import store as rollout_store
@@ -170,7 +171,7 @@ class Gateway:
             metrics_need_key=settings.metrics_key == "on",
             contract=settings.contract,
         )
-        docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
+        docs = Docs(catalog, settings.predict_model, limits, why_not_joined, has_console=settings.console == "on")
         predictions = prediction_log(settings)
         self._log = None if predictions is None else RunningLog(predictions)
         self._traces = traces or tracer(settings, shown)
@@ -191,7 +192,16 @@ class Gateway:
             bodies,
             has_keys=settings.keys_file is not None,
         )
-        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory), admin)
+        rooms: tuple[Room, ...] = (
+            tfserving,
+            simple,
+            openinference,
+            docs,
+            ops,
+            Feedback(predictions, bodies, self.memory),
+            admin,
+            *console(settings),
+        )
         table = [route for room in rooms for route in room.routes()]
         if settings.contract is not None:
             container = CustomContainer(settings.contract, ops.readyz, tfserving.dispatch, catalog, settings.predict_model)
