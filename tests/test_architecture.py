@@ -20,7 +20,7 @@ LEAVES = {
 
 SERVER_LEAVES = {f"model_server.{name}" for name in ("config", "flags", "logs", "messages", "status", "tensors", "wire")}
 
-EXPORT_LEAVES = {f"model_export.{name}" for name in ("errors", "termination", "versions")}
+EXPORT_LEAVES = {f"model_export.{name}" for name in ("errors", "request_examples", "termination", "versions")}
 EXPORT = {"model_export.saved_model", "model_export.diagnosis", *EXPORT_LEAVES}
 EXPORT_TOOLS = {f"model_export.{name}" for name in ("console", "model_config", "models", "models_dir", "runtime")}
 

@@ -1,4 +1,4 @@
-"""The server's own model config file, read for the names of the models that it should serve, and for their labels."""
+"""The server's own model config file, read for the names, the labels and the folders of the models that it should serve."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +18,15 @@ class ModelConfigError(Exception):
 class ModelConfigFile:
     """The config file, read again when it changes. A broken file is logged once, and what was read before stays.
 
-    ``path`` is a text-format ``tensorflow.serving.ModelServerConfig``; ``labels`` are those of each model, by name.
+    ``path`` is a text-format ``tensorflow.serving.ModelServerConfig``; ``labels`` are those of each model, by name, and
+    ``folders`` their base paths, as the model server sees them.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises ModelConfigError."""
         self._path = path
         self._seen = self._fingerprint()
-        self.labels = _labels_of_models(path)
+        self.labels, self.folders = _models(path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ class ModelConfigFile:
             return
         self._seen = seen
         try:
-            self.labels = _labels_of_models(self._path)
+            self.labels, self.folders = _models(self._path)
         except ModelConfigError as error:
             log.warning("model_config.unreadable", reason=str(error))
             return
@@ -53,7 +54,7 @@ class ModelConfigFile:
         return (stat.st_mtime_ns, stat.st_size)
 
 
-def _labels_of_models(path: Path) -> Mapping[str, tuple[str, ...]]:
+def _models(path: Path) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, str]]:
     try:
         config = text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
     except OSError as error:
@@ -62,4 +63,6 @@ def _labels_of_models(path: Path) -> Mapping[str, tuple[str, ...]]:
         raise ModelConfigError(f"{path}: not UTF-8 text: {error}") from error
     except text_format.ParseError as error:
         raise ModelConfigError(f"{path}: no ModelServerConfig in text format: {error}") from error
-    return {entry.name: tuple(sorted(entry.version_labels)) for entry in config.model_config_list.config}
+    entries = config.model_config_list.config
+    labels = {entry.name: tuple(sorted(entry.version_labels)) for entry in entries}
+    return labels, {entry.name: entry.base_path for entry in entries}

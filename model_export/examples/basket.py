@@ -7,7 +7,10 @@ int64[-1], `summary` string[-1] (UTF-8) and `barcode_bytes` string[-1] (never UT
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+
+from model_export import request_examples
 
 EXPRESS_CENTS = 490
 BARCODE_MARK = b"\xff"
@@ -23,6 +26,19 @@ _SIGNATURE = [
 def write(folder: Path, report: Callable[[str], None]) -> None:
     """Write the SavedModel into an empty folder."""
     tf.saved_model.save(tf.Module(), str(folder), signatures=tf.function(_price, input_signature=_SIGNATURE))
+    basket = {
+        "sku": np.array([b"mug", b"t-shirt", b"poster"], object),
+        "quantity": np.array([3, 1, 2], np.int32),
+        "unit_price": np.array([7.5, 19.99, 4.25], np.float32),
+        "express": np.array([True, False, False]),
+    }
+    request_examples.write(
+        folder,
+        [
+            request_examples.example("one line, express", {name: column[:1] for name, column in basket.items()}),
+            request_examples.example("a basket of three lines", basket),
+        ],
+    )
 
 
 def _price(sku: tf.Tensor, quantity: tf.Tensor, unit_price: tf.Tensor, express: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from model_export import request_examples
 from model_export.errors import ExportError
 from model_export.sources import keras_export
 
@@ -40,6 +41,13 @@ def write(folder: Path, report: Callable[[str], None]) -> None:
 
     inputs = [tf.TensorSpec([None, FEATURES], tf.float32, name="features")]
     keras_export.save(network, {"serving_default": (predict, inputs)}, folder)
+    request_examples.write(
+        folder,
+        [
+            request_examples.example("0.5 to 5", {"features": np.arange(1, FEATURES + 1, dtype=np.float32)[np.newaxis] / 2}),
+            request_examples.example("four random rows", {"features": draw(np.random.default_rng(_SEED), 4).round(2)}),
+        ],
+    )
 
 
 def mean_absolute_error(network: tf.keras.Model, rng: np.random.Generator) -> float:

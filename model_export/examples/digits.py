@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from model_export import request_examples
 from model_export.errors import ExportError
 from model_export.examples.handwritten_digits import held_out_digits, training_digits
 from model_export.sources import keras_export
@@ -32,12 +33,23 @@ def write(folder: Path, report: Callable[[str], None]) -> None:
     if accuracy < LEAST_ACCURACY:
         raise ExportError(f"training went wrong: {accuracy:.1%} are right, expected at least {LEAST_ACCURACY:.0%}")
     keras_export.save(network, _endpoints(network), folder)
+    request_examples.write(folder, _request_examples())
 
 
 def held_out_accuracy(network: tf.keras.Model) -> float:
     """Return the share of the held-out digits that the network reads right."""
     images, labels = held_out_digits()
     return float(np.mean(network(images).numpy().argmax(axis=1) == labels))
+
+
+def _request_examples() -> list[request_examples.Example]:
+    images, labels = held_out_digits()
+    first = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
+    return [
+        request_examples.example("a handwritten 7", {"image": images[first[7:8]]}),
+        request_examples.example("a handwritten 4", {"image": images[first[4:5]]}),
+        request_examples.example("the digits from 0 to 9", {"image": images[first]}),
+    ]
 
 
 def _endpoints(network: tf.keras.Model) -> dict[str, keras_export.Endpoint]:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from model_export import request_examples
 from model_export.saved_model import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, SERVING_TAG
 
 v1 = tf.compat.v1
@@ -24,6 +26,13 @@ def write(folder: Path, report: Callable[[str], None]) -> None:
         builder = v1.saved_model.Builder(str(folder))
         builder.add_meta_graph_and_variables(session, [SERVING_TAG], signature_def_map=signatures)
         builder.save()
+    request_examples.write(
+        folder,
+        [
+            request_examples.example("1, 2 and 5", {"x": np.array([1, 2, 5], np.float32)}),
+            request_examples.example("x2 from -1 to 1", {"inputs": np.array([[-1], [0], [1]], np.float32)}, "regress_x2_to_y3"),
+        ],
+    )
 
 
 def _build_graph() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from model_export import request_examples
 from model_export.checking import finding
 from model_export.checking.check import Verdict, check
 from model_export.checking.state import changes_state
@@ -15,7 +16,7 @@ from model_export.errors import ExportError
 from model_export.publishing import publication, warmup
 from model_export.sampling.prediction_logs import MOST_RECORDS
 from model_export.sampling.sample import Unbound
-from model_export.saved_model import read_meta_graph
+from model_export.saved_model import PREDICT_METHOD, read_meta_graph
 from model_export.versions import Version, check_model_name
 
 Writer = Callable[[Path], None]
@@ -55,6 +56,7 @@ def release(
             report("checking every signature")
             verdict = _check(folder, samples, report)
             _add_warmup(folder, model, verdict, samples, report)
+            _add_examples(folder, verdict, report)
             finding.write(folder, verdict.findings)
         except ExportError as error:  # by the time that it is read, this folder is gone
             raise ExportError(str(error).replace(f"{folder}{os.sep}", "")) from error
@@ -88,3 +90,16 @@ def _add_warmup(folder: Path, model: str, verdict: Verdict, samples: Sequence[Un
     if len(records) > MOST_RECORDS:
         raise ExportError(f"there are {len(records)} warm-up requests; a server refuses more than {MOST_RECORDS}")
     warmup.write(folder, records)
+
+
+def _add_examples(folder: Path, verdict: Verdict, report: Report) -> None:
+    """Write the samples as examples that a person may try. Without samples, a file that the model brought stays as it is."""
+    samples = [answer.sample for answer in verdict.answered if answer.sample and answer.sample.method == PREDICT_METHOD]
+    examples = [
+        request_examples.example(Path(sample.place).name, sample.inputs, sample.signature.name)
+        for sample in samples
+        if all(array.dtype.kind != "c" for array in sample.inputs.values())  # JSON has no complex numbers
+    ]
+    left_out = request_examples.write(folder, examples)
+    if left_out:
+        report(f"{left_out} samples do not fit into {request_examples.PATH}")
