@@ -63,7 +63,8 @@ def test_a_view_is_no_wider_than_a_phone_and_has_one_heading_and_names_for_all(p
     unnamed = """
     const text = control => [control.ariaLabel, control.title, control.textContent, control.getAttribute("aria-labelledby"),
       ...[...(control.labels || [])].map(label => label.textContent)].some(part => (part || "").trim());
-    return [...document.querySelectorAll("button, a[href], input:not([type=hidden]), select, textarea, canvas[tabindex]")].filter(
+    const controls = "button, a[href], input:not([type=hidden]), select, textarea, canvas[tabindex]";
+    return [...document.querySelectorAll(controls)].filter(
       control => control.checkVisibility() && !text(control)).map(control => control.outerHTML);"""
     assert page.run(unnamed) == []
 
