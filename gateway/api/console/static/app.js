@@ -98,7 +98,7 @@ function App() {
     event.preventDefault();
     document.querySelector("main").focus();
   };
-  return html`
+  return html`<div>
     <header>
       <a class="skip" href="#" onClick=${skip}>Skip to the content</a>
       <nav aria-label="Views"><ul>${Object.entries(VIEWS).map(([name, [text]]) => html`<li>
@@ -119,7 +119,8 @@ function App() {
       <label>API key <input name="key" type="password" autocomplete="off" required autofocus /></label>
       <p>The key is kept in this tab only, until it is closed.</p>
       ${key() && html`<${Problem} error=${refusal} />`}
-    <//>`}`;
+    <//>`}
+  </div>`;
 }
 
 function Missing({caller, scope, refusal, onAsk}) {

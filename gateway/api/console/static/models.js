@@ -25,7 +25,7 @@ export default function Models({params}) {
 
   const rows = (models.data?.models ?? []).filter(({name}) => name.includes(text)).flatMap(rowsOf)
     .filter(({state}) => !only || (state === "AVAILABLE") === (only === "ready"));
-  return html`<h1>Models</h1>
+  return html`<div><h1>Models</h1>
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
       <label>Filter by name <input type="search" value=${text} onInput=${({target}) => setText(target.value)} /></label>
@@ -39,7 +39,8 @@ export default function Models({params}) {
         <${Version} key=${`${row.name}/${row.version}`} ...${row} now=${ring.data?.recent[row.name]?.[row.version]} />`)}<//>
       ${!rows.length && html`<p>No version is like this. The model server's models.config names the models that it loads.</p>`}
       <p class="row"><span>${Math.min(most, rows.length)} of ${rows.length} versions</span>
-        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}`;
+        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
+  </div>`;
 }
 
 function rowsOf({name, problems, lagging, versions}) {
