@@ -58,9 +58,9 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
     <td>${version ?? "–"}</td>
     <td><span class="state ${kind}">${word}</span>
       ${[reason, ...notes].map((note) => note && html`<div class="small">${note}</div>`)}</td>
-    <td><${Ago} at=${since} /></td>
+    <td class="whole"><${Ago} at=${since} /></td>
     ${[now?.requests_s, now?.failed_s, now?.p95_ms].map((value) => html`<td class="number">${figure(value)}</td>`)}
-    <td>${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
+    <td class="whole">${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>
