@@ -106,7 +106,7 @@ function App() {
       </li>`)}</ul></nav>
       ${caller?.name && html`<p class="row"><span>Key: <strong>${caller.name}</strong></span>
         <button class="secondary" onClick=${() => setKey("")}>Forget the key</button></p>`}
-      ${caller?.keys === "off" && html`<p class="note">Nothing can be changed here: ${caller.why_not}</p>`}
+      ${caller?.keys === "off" && html`<p class="note">Read only: ${caller.why_not}</p>`}
       <p role="status" class="note">${isAway && "The gateway does not answer. This page goes on when it is back."}</p>
     </header>
     <main tabindex="-1" data-view=${view}>
