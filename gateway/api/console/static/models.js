@@ -44,7 +44,7 @@ export default function Models({params}) {
 }
 
 function rowsOf({name, problems, lagging, versions}) {
-  const late = lagging.map(({server, lacks}) => `${server} lacks ${lacks.join(", ")}`);
+  const late = lagging.map(({server, lacks}) => `${server}: ${lacks}`);
   const common = {name, notes: [...problems, ...late], newest: versions.map(({version}) => version).sort((a, b) => b - a)};
   return versions.length ? versions.map((version) => ({...version, ...common})) : [{signatures: [], ...common}];
 }
