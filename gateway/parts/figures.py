@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gateway.api.console.recorder import Models, Plans, Recorder
-from gateway.api.console.ring_routes import RingRoutes
-from gateway.api.console.states import StateReader
+from gateway.api.console.recent.recorder import Models, Plans, Recorder
+from gateway.api.console.recent.routes import RingRoutes
+from gateway.api.console.recent.states import StateReader
 
 
 class RecentFigures:

@@ -1,6 +1,7 @@
 """Reads the numbers of all workers from the folder that they share."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ class SharedReader:
         self._names = names
         self._keys: list[Key] = []
         self._places: dict[Key, int] = {}
+        self._chosen: list[int] = []  # the columns whose number is that of one worker
         self._files: dict[str, dict[tuple[str, int], NumberFileReader]] = {kind: {} for kind in _KINDS}
 
     def read(self) -> Reading:
@@ -34,6 +36,7 @@ class SharedReader:
         self._look_for_files()
         read = {kind: [(file, file.read()) for file in files.values()] for kind, files in self._files.items()}
         values = np.zeros(len(self._keys))
+        values[self._chosen] = np.nan
         for kind in _SUMS:
             for file, numbers in read[kind]:
                 values[file.columns] += numbers
@@ -41,11 +44,13 @@ class SharedReader:
         _take_newest(values, read[_NEWEST])
         return Reading(self._keys, values)
 
-    def _place(self, key: Key) -> int:
+    def _place(self, kind: str, key: Key) -> int:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = len(self._keys)
             self._keys.append(key)
+            if kind not in _SUMS:
+                self._chosen.append(place)
         return place
 
     def _look_for_files(self) -> None:
@@ -61,15 +66,13 @@ class SharedReader:
                 del files[gone]
             for path, inode in found - files.keys():
                 try:
-                    files[path, inode] = NumberFileReader(Path(path), self._names, self._place)
+                    files[path, inode] = NumberFileReader(Path(path), self._names, partial(self._place, kind))
                 except FileNotFoundError:  # its worker has ended meanwhile
                     continue
 
 
 def _take(values: Values, read: list[tuple[NumberFileReader, Values]], choose: np.ufunc) -> None:
-    """Put what ``choose`` makes of the numbers of all files into ``values``: NaN where no file has one."""
-    for file, _ in read:
-        values[file.columns] = np.nan
+    """Put what ``choose`` makes of the numbers of all files into ``values``, which are NaN before."""
     for file, numbers in read:
         values[file.columns] = choose(values[file.columns], numbers)
 

@@ -12,9 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.api.console.counts import NAMES
-from gateway.api.console.folder import OwnPlace, Place, SharedPlace
-from gateway.api.console.ticking import GRAIN_S, Clocks, Ticking
+from gateway.api.console.recent.counts import NAMES
+from gateway.api.console.recent.own_place import OwnPlace
+from gateway.api.console.recent.place import Place
+from gateway.api.console.recent.shared_place import SharedPlace
+from gateway.api.console.recent.ticking import GRAIN_S, Clocks, Ticking
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.logs import logger
 from gateway.telemetry.reading.process import ProcessReader

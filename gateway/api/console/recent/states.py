@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from gateway.api.console.folder import Place
+from gateway.api.console.recent.place import Place
 from gateway.inference.status import ModelStatus
 
 _NAME: Final = "console_states.json"

@@ -6,10 +6,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.api.console.counts import FAILED, FIRST_BUCKET, REFUSED, REQUESTS, ROWS, WIDTH, Matrix
-from gateway.api.console.figures import quantiles_ms, rates, rounded
-from gateway.api.console.ring import Numbers, Places, Ring
-from gateway.api.console.trail import Trail
+from gateway.api.console.recent.counts import FAILED, FIRST_BUCKET, REFUSED, REQUESTS, ROWS, WIDTH, Matrix
+from gateway.api.console.recent.figures import quantiles_ms, rates, rounded
+from gateway.api.console.recent.ring import Numbers, Places, Ring
+from gateway.api.console.recent.trail import Trail
 from gateway.telemetry.reading.numbers import Values
 
 RECENT_S: Final = 10.0
@@ -27,8 +27,8 @@ def document(ring: Ring, trail: Trail | None, *, since_s: float, model: str, may
     """The document for JSON, whose arrays are NumPy's. ``model``: whose versions it tells of; empty: none's.
 
     ``now`` is the time of the newest tick. The ticks are those after ``since_s``, in Unix time. They are all that there are if
-    it is later than the newest, as after a change of the clock. A reader that may see only some models gets the totals of these,
-    and is not told how many requests are in flight, because they are of all models.
+    it is later than the newest, as after a change of the clock. A reader that may see only some models gets the totals of
+    these, and is not told how many requests are in flight, because they are of all models.
     """
     times = ring.times()
     first = int(np.searchsorted(times, since_s, "right")) if len(times) and since_s <= times[-1] else 0

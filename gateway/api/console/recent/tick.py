@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 import msgspec
 import numpy as np
 
-from gateway.api.console.counts import FIRST_BUCKET, REQUESTS, WIDTH, Counts, Matrix
+from gateway.api.console.recent.counts import FIRST_BUCKET, REQUESTS, WIDTH, Counts, Matrix
 
 MOST_MODELS: Final = 200
 MOST_VERSIONS: Final = 256

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.api.console.counts import WIDTH, Version
-from gateway.api.console.folder import Place
-from gateway.api.console.tick import Row, Tick, tick_of
+from gateway.api.console.recent.counts import WIDTH, Version
+from gateway.api.console.recent.place import Place
+from gateway.api.console.recent.tick import Row, Tick, tick_of
 from gateway.telemetry.reading.numbers import Values
 
 KEPT_S: Final = 600.0

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from gateway.api.console.counts import FIRST_BUCKET, WIDTH, Layout
-from gateway.api.console.figures import quantiles_ms
-from gateway.api.console.folder import Place
-from gateway.api.console.tick import Row
-from gateway.api.console.trail import Trail, counted_of
+from gateway.api.console.recent.counts import FIRST_BUCKET, WIDTH, Layout
+from gateway.api.console.recent.figures import quantiles_ms
+from gateway.api.console.recent.place import Place
+from gateway.api.console.recent.tick import Row
+from gateway.api.console.recent.trail import Trail, counted_of
 from gateway.telemetry.reading.numbers import Reading, Values
 
 MOST: Final = 64

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.api.console.counts import BUCKETS, Matrix
+from gateway.api.console.recent.counts import BUCKETS, Matrix
 from gateway.telemetry.metrics import SECONDS
 from gateway.telemetry.reading.numbers import Values
 

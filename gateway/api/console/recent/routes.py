@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 import orjson
 
 from gateway.api.console.answers import PRIVATE, Content, etag_of, kept_answer
-from gateway.api.console.folder import Place
-from gateway.api.console.ring import Ring
-from gateway.api.console.ring_document import document
-from gateway.api.console.trails import TrailReader
+from gateway.api.console.recent.document import document
+from gateway.api.console.recent.place import Place
+from gateway.api.console.recent.ring import Ring
+from gateway.api.console.recent.trails import TrailReader
 from gateway.api.errors import JSON
 from gateway.api.routes import Route
 from gateway.call import Answer, Call, Caller

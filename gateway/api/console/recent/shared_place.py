@@ -1,53 +1,20 @@
-"""Where the recorder of one worker writes, and all workers read: lines that are appended, and small documents.
+"""Lines and documents in the folder that the workers share.
 
-The lines are in two files of bounded length: a full one becomes the older one, and the older one goes. Without a shared folder
-everything is in the memory of the process.
+The lines are in two files of bounded length: a full one becomes the older one, and the older one goes.
 """
 
 import errno
 import os
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
+
+from gateway.api.console.recent.place import MOST_LINES
 
 _LINES: Final = "console_ticks.jsonl"
 _OLDER: Final = "console_ticks.older.jsonl"
 MOST_BYTES: Final = 12 << 20
-MOST_LINES: Final = 600
 _PART_BYTES: Final = 1 << 20
-
-
-class Reader(Protocol):
-    """Reads lines as they come. For one thread."""
-
-    def read(self) -> tuple[bool, list[bytes]]:
-        """The lines since the last time, and whether they follow those; otherwise some are lost, and they are all there are."""
-
-
-class Place(Protocol):
-    """Where lines and documents are. Those that write raise OSError when there is no room."""
-
-    def append(self, line: bytes) -> None:
-        """Add a line, which ends with a newline."""
-
-    def reader(self) -> Reader:
-        """A new reader of the lines, from the oldest one on."""
-
-    def write(self, name: str, document: bytes) -> None:
-        """Replace a document."""
-
-    def read(self, name: str) -> bytes | None:
-        """A document; None: there is none."""
-
-    def stamp(self, name: str) -> object:
-        """What differs when the document does; None: there is none. Takes some microseconds."""
-
-    def remove(self, name: str) -> None:
-        """Remove a document, if there is one."""
-
-    def names(self, prefix: str) -> list[str]:
-        """The names of the documents that begin with ``prefix``, the newest first."""
 
 
 class SharedPlace:
@@ -173,59 +140,3 @@ class SharedReader:
         whole, newline, _ = new.rpartition(b"\n")
         self._at += len(whole) + len(newline)
         return whole.split(b"\n") if newline else []
-
-
-class OwnPlace:
-    """In the memory of this process. For any thread."""
-
-    def __init__(self) -> None:
-        self._lines: deque[tuple[int, bytes]] = deque(maxlen=MOST_LINES)
-        self._documents: dict[str, bytes] = {}
-
-    def append(self, line: bytes) -> None:
-        """Add a line."""
-        number = self._lines[-1][0] + 1 if self._lines else 0
-        self._lines.append((number, line))
-
-    def reader(self) -> "OwnReader":
-        """A new reader."""
-        return OwnReader(self._lines)
-
-    def write(self, name: str, document: bytes) -> None:
-        """Replace a document, and be the newest."""
-        self._documents.pop(name, None)
-        self._documents[name] = document
-
-    def read(self, name: str) -> bytes | None:
-        """A document."""
-        return self._documents.get(name)
-
-    def stamp(self, name: str) -> object:
-        """The very bytes."""
-        found = self._documents.get(name)
-        return None if found is None else id(found)
-
-    def remove(self, name: str) -> None:
-        """Remove a document."""
-        self._documents.pop(name, None)
-
-    def names(self, prefix: str) -> list[str]:
-        """Of the documents, the newest first."""
-        return [name for name in reversed(list(self._documents)) if name.startswith(prefix)]
-
-
-class OwnReader:
-    """Reads the lines of one process."""
-
-    def __init__(self, lines: "deque[tuple[int, bytes]]") -> None:
-        self._lines = lines
-        self._read_to = -1
-
-    def read(self) -> tuple[bool, list[bytes]]:
-        """The new lines."""
-        there = list(self._lines)
-        first = self._read_to + 1
-        new = [line for number, line in there if number >= first]
-        follows = not there or there[0][0] <= first
-        self._read_to = there[-1][0] if there else self._read_to
-        return follows, new

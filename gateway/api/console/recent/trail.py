@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.api.console.counts import RolloutNumbers
+from gateway.api.console.recent.counts import RolloutNumbers
 
 MOST_POINTS: Final = 299
 """Odd, so that the first and the last of them stay when every second one goes."""

@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from gateway.api.console.counts import Counts, Layout
-from gateway.api.console.folder import Place
-from gateway.api.console.states import StateWriter
-from gateway.api.console.tick import MOST_MODELS, Row, Tick, grown, rows_between, tick_of, whole
-from gateway.api.console.trails import TrailWriter
+from gateway.api.console.recent.counts import Counts, Layout
+from gateway.api.console.recent.place import Place
+from gateway.api.console.recent.states import StateWriter
+from gateway.api.console.recent.tick import MOST_MODELS, Row, Tick, grown, rows_between, tick_of, whole
+from gateway.api.console.recent.trails import TrailWriter
 from gateway.inference.status import ModelStatus
 from gateway.telemetry.reading.numbers import Reader, Values
 
