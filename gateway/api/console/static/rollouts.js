@@ -3,7 +3,7 @@
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, Confirm, Problem, Table} from "./parts.js";
+import {Ago, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
 
 const ORDERS = ["Step", "Pause", "Resume", "Promote", "Abort", "Undo", "Clean"];
 const FIELDS = [
@@ -19,27 +19,26 @@ const words = (state) => state.replaceAll("_", " ");
 
 /** The view of all rollouts; `params.model` chooses one. */
 export default function Rollouts({caller, params: {model}, go, announce}) {
-  const {data, error} = usePoll("admin/rollouts", 2);
+  const polled = usePoll("admin/rollouts", 2);
   const choose = (event) => {
     event.preventDefault();
     go("rollouts", {model: event.target.model.value});
   };
   return html`<h1>Rollouts</h1>
-    <${Problem} error=${error} />
-    ${!data && !error && html`<p>Loading…</p>`}
-    ${data && html`
+    <${Waiting} ...${polled} />
+    ${polled.data && html`
       <${Table} label="The newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
-        ${data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
-          <th scope="row"><button class="link" onClick=${() => go("rollouts", {model})}>${model}</button></th>
+        ${polled.data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
+          <th scope="row"><a href=${hashOf("rollouts", {model})}>${model}</a></th>
           <td>${canary}</td><td>${stable}</td><td>${words(state)}</td><td>${percent(canary_weight)}</td></tr>`)}
       <//>
       <form class="row" onSubmit=${choose}>
         <label>Model <input name="model" required value=${model} /></label><button>Show or begin its rollout</button>
       </form>
-      ${model && html`<${One} key=${model} ...${{caller, model, go, announce}} />`}`}`;
+      ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}`;
 }
 
-function One({caller, model, go, announce}) {
+function One({caller, model, announce}) {
   const path = `admin/rollouts/${encodeURIComponent(model)}`;
   const {data: plan, error, etag, reload} = usePoll(path, 1);
   const events = usePoll(`${path}/history`, 2).data?.events ?? [];
@@ -80,7 +79,7 @@ function One({caller, model, go, announce}) {
         onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
         <p>Every request goes to version ${plan.stable}.</p><//>`}
       <${Evidence} plan=${plan} events=${events} />
-      <${Samples} plan=${plan} go=${go} />`}
+      <${Samples} ...${plan} />`}
     ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
       send=${(body) => send("", plan && etag, body)} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map(({time, told: text}) => html`
@@ -123,12 +122,13 @@ function Evidence({plan, events}) {
     ${chart("p95 by version", "ms", trail.p95_ms)}</div>`;
 }
 
-function Samples({plan: {model, canary, stable, samples}, go}) {
+function Samples({model, canary, stable, samples}) {
   if (!samples?.length) return null;
   const head = ["Request", "What differs", `Version ${stable}`, `Version ${canary}`];
-  return html`<h2>Answers that differed</h2><${Table} label="Answers that differed" head=${head}>
+  return html`<h2>Answers that differed</h2>
+  <${Table} label="Answers that differed" head=${head}>
     ${samples.map(({request_id: request, output, how, stable, canary, error, message}) => html`<tr>
-      <td><button class="link" onClick=${() => go("try", {model, request})}>${request}</button></td>
+      <td><a href=${hashOf("try", {model, request})}>${request}</a></td>
       <td>${output} ${how}</td><td>${stable}</td><td>${canary} ${error} ${message}</td></tr>`)}<//>`;
 }
 
