@@ -151,7 +151,7 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
-    "gateway.api.admin": {"gateway.api", "gateway.rollout.store", *ROLLOUT, *LEAVES},
+    "gateway.api.admin": {"gateway.access", "gateway.api", "gateway.rollout.store", *LOG, *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
     "gateway.parts": {
@@ -221,6 +221,7 @@ HOME = {
     "werkzeug": {"gateway.api", "gateway.api.docs", "gateway.server"},  # in the server for gateway/server/front.py only
     "marshmallow": {
         "gateway.api",
+        "gateway.api.admin",
         "gateway.api.openinference",
         "gateway.settings",
         "gateway.cache_setting",
@@ -238,6 +239,7 @@ HOME = {
     "orjson": {
         "gateway.codec",
         "gateway.api",
+        "gateway.api.admin",
         *ROUTES,
         "gateway.telemetry",
         "gateway.prediction_log",

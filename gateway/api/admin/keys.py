@@ -119,8 +119,8 @@ class Keys:
         except KeyChangeError as error:
             raise KeyChangeRefused(hide_secrets(str(error))) from None
         except KeyFileFixed as error:
-            text = f"the keys cannot be changed here: {_SETTING} is {error}. `python -m gateway keys` changes the file from where it can be written"
-            raise KeyChangeRefused(text) from None
+            hint = "`python -m gateway keys` changes it from where it can be written"
+            raise KeyChangeRefused(f"the keys cannot be changed here: {_SETTING} is {error}. {hint}") from None
         except KeyFileError as error:
             raise Unavailable(f"the keys cannot be used: {_SETTING} is {error}") from None
 
