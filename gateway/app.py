@@ -26,7 +26,7 @@ from gateway.api.openinference.routes import SERVER_VERSION, OpenInference
 from gateway.api.ops import Ops
 from gateway.api.origins import Origins
 from gateway.api.readiness import Readiness
-from gateway.api.routes import Route, Routes, Run
+from gateway.api.routes import Room, Route, Routes, Run
 from gateway.api.simple.routes import Simple
 from gateway.api.tfserving import cors
 from gateway.api.tfserving.routes import TfServing
@@ -52,6 +52,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access, managed_keys
+from gateway.parts.console import console
 from gateway.parts.prediction_log import log_reader, prediction_log
 from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
 from gateway.parts.rollouts import store as rollout_store
@@ -172,7 +173,7 @@ class Gateway:
             metrics_need_key=settings.metrics_key == "on",
             contract=settings.contract,
         )
-        docs = Docs(catalog, settings.predict_model, limits, why_not_joined)
+        docs = Docs(catalog, settings.predict_model, limits, why_not_joined, has_console=settings.console == "on")
         predictions = prediction_log(settings)
         self._log = None if predictions is None else RunningLog(predictions)
         self._traces = traces or tracer(settings, shown)
@@ -198,7 +199,16 @@ class Gateway:
             AdminKeys(managed_keys(settings), bodies),
             AdminLog(reader, models, has_keys=has_keys),
         )
-        rooms = (tfserving, simple, openinference, docs, ops, Feedback(predictions, bodies, self.memory), *admin)
+        rooms: tuple[Room, ...] = (
+            tfserving,
+            simple,
+            openinference,
+            docs,
+            ops,
+            Feedback(predictions, bodies, self.memory),
+            *admin,
+            *console(settings),
+        )
         table = [route for room in rooms for route in room.routes()]
         if settings.contract is not None:
             container = CustomContainer(settings.contract, ops.readyz, tfserving.dispatch, catalog, settings.predict_model)

@@ -327,6 +327,11 @@ class Settings:
         ("on", "off"),
         "`on`: pages of any origin may read answers under `/v1/` (TensorFlow Serving's `--rest_api_enable_cors_support`).",
     )
+    console: Literal["on", "off"] = _choice(
+        "on",
+        ("on", "off"),
+        "`on`: `/console/` is a page for a browser, which shows what the caller's key allows. `off`: there is none.",
+    )
     container_contract: Platform = _choice(
         "off",
         ("off", "sagemaker", "vertex"),

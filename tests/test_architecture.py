@@ -151,6 +151,7 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
+    "gateway.api.console": {"gateway.api", *LEAVES},
     "gateway.api.admin": {"gateway.access", "gateway.api", "gateway.rollout.store", *LOG, *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
@@ -159,6 +160,7 @@ MAY_IMPORT = {
         "gateway.access.limits",
         "gateway.api",
         "gateway.api.admin",
+        "gateway.api.console",
         "gateway.backend",
         "gateway.backend.servers",
         "gateway.backend.servers.target",
@@ -218,7 +220,12 @@ MODEL_EXPORT = {part for part in MAY_IMPORT if part.split(".")[0] == "model_expo
 # Third-party package -> the parts that may import it.
 HOME = {
     "flask": {"gateway.api", "gateway"},
-    "werkzeug": {"gateway.api", "gateway.api.docs", "gateway.server"},  # in the server for gateway/server/front.py only
+    "werkzeug": {
+        "gateway.api",
+        "gateway.api.console",
+        "gateway.api.docs",
+        "gateway.server",
+    },  # in the server for gateway/server/front.py only
     "marshmallow": {
         "gateway.api",
         "gateway.api.admin",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 import flask
@@ -51,6 +51,13 @@ class Route:
             return self.handler(call, **values)
 
         return answer
+
+
+class Room(Protocol):
+    """Handlers that tell of their routes."""
+
+    def routes(self) -> list[Route]:
+        """The routes."""
 
 
 class Routes:

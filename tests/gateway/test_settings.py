@@ -80,6 +80,7 @@ BAD = {
     "GATEWAY_LOG_LEVEL": ["info", "LOUD"],
     "GATEWAY_NON_FINITE": ["nan", "Null"],
     "GATEWAY_TFSERVING_CORS": ["true", "*"],
+    "GATEWAY_CONSOLE": ["true", "On"],
     "GATEWAY_CONTAINER_CONTRACT": ["on", "SageMaker", "azure"],
 }
 ANY_TEXT = {
@@ -148,6 +149,7 @@ def test_every_setting_is_read_from_its_variable():
         "GATEWAY_LOG_LEVEL": "DEBUG",
         "GATEWAY_NON_FINITE": "null",
         "GATEWAY_TFSERVING_CORS": "on",
+        "GATEWAY_CONSOLE": "off",
         "GATEWAY_CONTAINER_CONTRACT": "sagemaker",
     }
     assert set(environ) == {row.variable for row in setting_rows()}

@@ -23,6 +23,8 @@ from gateway.inference.catalog import Catalog
 from gateway.inference.status import ModelStatus
 
 _LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/readyz", "metrics": "/metrics"}
+_CONSOLE_LINK: Final = {"console": "/console/"}
+_CONSOLE: Final = '<li><a href="console/">Open the console</a>: the models, to try and to compare them</li>\n'
 _NEEDS_KEY: Final = (
     "<p>A request needs a key: <code>Authorization: Bearer KEY</code>. The models are listed by "
     '<code>GET /v1/models</code>, and on <a href="docs">/docs</a>.</p>'
@@ -30,15 +32,15 @@ _NEEDS_KEY: Final = (
 _NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
 
 
-def home_answer(call: Call, catalog: Catalog, *, needs_key: bool) -> Answer:
-    """The answer to GET /. ``needs_key``: predictions and lists need a key."""
+def home_answer(call: Call, catalog: Catalog, *, needs_key: bool, has_console: bool) -> Answer:
+    """The answer to GET /. ``needs_key``: predictions and lists need a key. ``has_console``: there is a page at /console/."""
     models = visible(call, catalog.models())
     example = _example(call, catalog, models)
     accept = parse_accept_header(call.headers.get("accept", ""), MIMEAccept)
     if accept.best_match([JSON, "text/html"], default=JSON) == JSON:
         facts = {"name": SERVER_NAME, "models": [readiness_entry(model) for model in models], "example": example}
-        return json_answer(facts | {"links": _LINKS})
-    text = STATIC.joinpath("home.html").read_text()
+        return json_answer(facts | {"links": (_CONSOLE_LINK if has_console else {}) | _LINKS})
+    text = STATIC.joinpath("home.html").read_text().replace("{console}", _CONSOLE if has_console else "")
     shown = f"<pre>{html.escape(example)}</pre>" if example else "" if needs_key else _NO_MODEL
     listed = _NEEDS_KEY if needs_key else _table(models)
     return page(text.replace("{models}", listed).replace("{example}", shown).encode(), HTML)

@@ -44,13 +44,17 @@ class Docs:
     """The handlers. ``default_model`` is the model of a bare /predict; empty: the only one, if there is one.
 
     ``why_not_joined`` says why requests for a signature of a version are never joined into batches; None: they may be.
+    ``has_console``: there is a page at /console/.
     """
 
-    def __init__(self, catalog: Catalog, default_model: str, limits: Limits, why_not_joined: WhyNotJoined) -> None:
+    def __init__(
+        self, catalog: Catalog, default_model: str, limits: Limits, why_not_joined: WhyNotJoined, *, has_console: bool
+    ) -> None:
         self._catalog = catalog
         self._default_model = default_model
         self._limits = limits
         self._why_not_joined = why_not_joined
+        self._has_console = has_console
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -64,7 +68,7 @@ class Docs:
 
     async def home(self, call: Call) -> Answer:
         """What is here: a page, or the same facts as JSON."""
-        return home_answer(call, self._catalog, needs_key=self._limits.needs_key)
+        return home_answer(call, self._catalog, needs_key=self._limits.needs_key, has_console=self._has_console)
 
     async def document(self, call: Call) -> Answer:
         """The OpenAPI document of the models that are served at this moment, and that the caller may know of."""

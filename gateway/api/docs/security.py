@@ -15,7 +15,18 @@ _SCHEMES: Final[Json] = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key"},
 }
 _OPEN: Final = frozenset(
-    ("/", "/docs", "/health", "/healthz", "/readyz", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{model}/ready")
+    (
+        "/",
+        "/docs",
+        "/console/",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{model}/ready",
+    )
 )
 _METRICS: Final = "/metrics"
 _REFUSALS: Final = (401, 403)

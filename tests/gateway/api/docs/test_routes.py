@@ -15,8 +15,8 @@ from tests.gateway.fake_serving import Version, signature
 from tests.waiting import wait_for
 
 DT_FLOAT, DT_INT32 = 1, 3
-FILES = ("/docs/<name>",)
-"""Of the page, which is documented."""
+FILES = ("/docs/<name>", "/console/<digest>/<path:name>")
+"""Of the pages, which are documented."""
 
 WHICH = ("", "/versions/{version}", "/labels/{label}")
 """How a path of that dialect says which version of a model it means."""

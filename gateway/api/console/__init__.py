@@ -1,0 +1,1 @@
+"""The console: one page for a browser, its files, and the data that it shows."""
