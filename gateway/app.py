@@ -12,6 +12,8 @@ from flask import Flask
 from gateway import settings as gateway_settings
 from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
+from gateway.api.admin.keys import Keys as AdminKeys
+from gateway.api.admin.log import Log as AdminLog
 from gateway.api.admin.rollouts import Rollouts as AdminRollouts
 from gateway.api.admin.settings import Settings as AdminSettings
 from gateway.api.body import Bodies
@@ -50,10 +52,10 @@ from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
-from gateway.parts.access import Access, check_access
+from gateway.parts.access import Access, check_access, managed_keys
 from gateway.parts.console import console
 from gateway.parts.figures import RecentFigures
-from gateway.parts.prediction_log import prediction_log
+from gateway.parts.prediction_log import log_reader, prediction_log
 from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
 from gateway.parts.rollouts import store as rollout_store
 from gateway.parts.serving_tls import check_serving_tls
@@ -188,12 +190,18 @@ class Gateway:
             probes=() if settings.contract is None else (settings.contract.health_route,),
         )
         ops = Ops(catalog, readiness, self.edge.metrics, exposition)
-        admin = AdminRollouts(
-            plans,
-            None if rollouts is None else rollouts.pin,
-            lambda: {model.name for model in catalog.models()},
-            bodies,
-            has_keys=settings.keys_file is not None,
+        has_keys = settings.keys_file is not None
+
+        def models() -> set[str]:
+            return {model.name for model in catalog.models()}
+
+        pin = None if rollouts is None else rollouts.pin
+        self._log_reader = reader = log_reader(settings)
+        admin = (
+            AdminRollouts(plans, pin, models, bodies, has_keys=has_keys),
+            AdminKeys(managed_keys(settings), bodies),
+            AdminLog(reader, models, has_keys=has_keys),
+            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
         )
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
         plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
@@ -208,8 +216,7 @@ class Gateway:
             docs,
             ops,
             Feedback(predictions, bodies, self.memory),
-            admin,
-            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
+            *admin,
             *pages,
         )
         table = [route for room in rooms for route in room.routes()]
@@ -263,6 +270,8 @@ class Gateway:
             await self._traces.close()
         if self._log is not None:
             await self._log.close()
+        if self._log_reader is not None:
+            await self._log_reader.close()
         if self._access is not None:
             await self._access.close()
         logs.flush()

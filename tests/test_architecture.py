@@ -161,7 +161,7 @@ MAY_IMPORT = {
         "gateway.telemetry.reading",
         *LEAVES,
     },
-    "gateway.api.admin": {"gateway.api", "gateway.rollout.store", *ROLLOUT, *LEAVES},
+    "gateway.api.admin": {"gateway.access", "gateway.api", "gateway.rollout.store", *LOG, *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
     "gateway.parts": {
@@ -239,6 +239,7 @@ HOME = {
     },  # in the server for gateway/server/front.py only
     "marshmallow": {
         "gateway.api",
+        "gateway.api.admin",
         "gateway.api.openinference",
         "gateway.settings",
         "gateway.cache_setting",
@@ -256,6 +257,7 @@ HOME = {
     "orjson": {
         "gateway.codec",
         "gateway.api",
+        "gateway.api.admin",
         "gateway.api.console",
         "gateway.api.console.recent",
         *ROUTES,
