@@ -134,8 +134,9 @@ class Gateway:
         )
         limited = CallLimit(balanced, settings.model_max_in_flight)
         example_rows = ExampleRows(limited, records)
+        model_config = _model_config(settings)
         self._catalog = catalog = Catalog(
-            balanced, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
+            balanced, model_config, settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
         )
         self._batcher = batcher = _batcher(limited, settings, records)
         way = Way(
@@ -205,10 +206,8 @@ class Gateway:
         )
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
         plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
-        self._figures = figures = (
-            None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
-        )
-        pages = [] if figures is None else console(settings, catalog, why_not_joined, plan_of, figures)
+        self._figures = figures = None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
+        pages = [] if figures is None else console(settings, catalog, why_not_joined, plan_of, figures, model_config)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,
