@@ -40,3 +40,16 @@ def program(*names: str) -> str:
     found = next(filter(None, map(shutil.which, names)), None)
     assert found, f"no {names[0]} here; on Debian: apt-get install chromium chromium-driver"
     return found
+
+
+def look(
+    driver: webdriver.Chrome, dark: bool = False, width: int = 1400, height: int = 1600, reduced_motion: bool = False
+) -> None:
+    """Let the tab in front have a colour scheme and a window of so many CSS pixels, and a user who wants no motion."""
+    features = [
+        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+        {"name": "prefers-reduced-motion", "value": "reduce" if reduced_motion else "no-preference"},
+    ]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -1,0 +1,56 @@
+"""The console on real processes: model server, gateway and Chromium, which reaches nothing but this host."""
+
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+
+from tests.console.page import Page
+from tests.console.stack import ConsoleStack
+from tests.stack.browser import chromium, look
+from tests.stack.conftest import exported, rollout_versions
+
+__all__ = ["exported", "rollout_versions"]  # their fixtures, shared by all of this folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[webdriver.Chrome]:
+    """A Chromium with a profile of its own."""
+    with chromium(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def console_stack(exported, rollout_versions, tmp_path_factory) -> Iterator[ConsoleStack]:
+    """A running stack with keys, for tests that only ask."""
+    running = ConsoleStack(tmp_path_factory.mktemp("console_stack"), exported, rollout_versions)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def make_console_stack(exported, rollout_versions, tmp_path) -> Iterator:
+    """Makes running stacks of their own for tests that change something; arguments as those of `ConsoleStack`."""
+    made: list[ConsoleStack] = []
+
+    def make(**settings) -> ConsoleStack:
+        folder = tmp_path / f"stack{len(made)}"
+        folder.mkdir()
+        made.append(ConsoleStack(folder, exported, rollout_versions, **settings))
+        return made[-1].start()
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture
+def page(browser, console_stack) -> Iterator[Page]:
+    """The console for the key ``admin``; nothing is loaded yet. It must have broken nothing when the test is over."""
+    look(browser)
+    page = Page(browser, console_stack.address, console_stack.keys["admin"])
+    page.forget()
+    yield page
+    assert page.faults() == {}
