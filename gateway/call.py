@@ -18,6 +18,14 @@ class Caller(Protocol):
 
     name: str | None
 
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes of its key; none without one."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The patterns of its key; without one, every model where no keys are asked for, and otherwise none."""
+
     def may_see(self, model: str) -> bool:
         """Whether it may know of ``model``."""
 
@@ -32,6 +40,8 @@ class Anybody:
     """A caller where there are neither keys nor limits."""
 
     name: str | None = None
+    scopes: Sequence[str] = ()
+    models: Sequence[str] = ("*",)
 
     def may_see(self, model: str) -> bool:
         """It may know of every model."""

@@ -2,7 +2,7 @@
 
 Each class has its HTTP status and its canonical code name. The names are those of gRPC, and the pairs those of
 TensorFlow Serving's REST port (``util/net_http/server/public/response_code_enum.h``), except for the HTTP-only ones: 405, 408,
-413, 414, 417 and 431. Each dialect renders the errors in its own form (``api/errors.py``).
+412, 413, 414, 417 and 431. Each dialect renders the errors in its own form (``api/errors.py``).
 """
 
 from collections.abc import Iterable, Sequence
@@ -129,6 +129,10 @@ class AlreadyExists(GatewayError, http_status=409, code="ALREADY_EXISTS"):
 
 class Aborted(GatewayError, http_status=409, code="ABORTED"):
     """Raised when the backend gave the request up for another one."""
+
+
+class PreconditionFailed(GatewayError, http_status=412, code="PRECONDITION_FAILED"):
+    """Raised when the If-Match of a request names what is not the newest any more; the message says what has changed."""
 
 
 class PayloadTooLarge(GatewayError, http_status=413, code="PAYLOAD_TOO_LARGE"):

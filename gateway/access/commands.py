@@ -7,18 +7,19 @@ and ``disable`` go to stderr.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from gateway.access import key_changes, key_file, key_text, last_use
-from gateway.access.key import Key
+from gateway.access import key_text
 from gateway.access.key_changes import KeyChangeError
 from gateway.access.key_file import CheckLimits, KeyFileError
-from gateway.durations import parse_duration
+from gateway.access.managed_keys import Made, ManagedKeys
+from gateway.access.wanted_key import DEFAULT_OVERLAP, DEFAULT_SCOPES, LEAST_LIFETIME, WantedKey, parse_length
+from gateway.errors import InvalidArgument
 
-_LONGEST: Final = timedelta(days=36500)
+Result = TypeVar("Result")
 
 
 class _Duration(click.ParamType[timedelta]):
@@ -31,11 +32,10 @@ class _Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         """The time that the text means."""
-        seconds = parse_duration(str(value))
-        if seconds is None or not self._least.total_seconds() <= seconds <= _LONGEST.total_seconds():
-            expected = f"a number with s, m, h or d behind it, such as 24h, from {self._least.seconds}s to {_LONGEST.days}d"
-            self.fail(f"expected {expected}, got {key_text.hide_secrets(str(value))!r}", parameter, context)
-        return timedelta(seconds=seconds)
+        try:
+            return parse_length(str(value), self._least)
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
 
 
 def keys(check_limits: CheckLimits) -> click.Group:
@@ -69,7 +69,7 @@ def _file_option(exists: bool) -> Callable[..., Any]:
     "--scope",
     "scopes",
     multiple=True,
-    default=("predict,metadata",),
+    default=(",".join(DEFAULT_SCOPES),),
     show_default=True,
     help="Some of predict, metadata, admin and metrics.",
 )
@@ -84,7 +84,7 @@ def _file_option(exists: bool) -> Callable[..., Any]:
     "lifetime",
     multiple=True,
     callback=_only,
-    type=_Duration(timedelta(seconds=1)),
+    type=_Duration(LEAST_LIFETIME),
     help="How long the key is valid, such as 90d.  [default: it does not expire]",
 )
 @_file_option(exists=False)
@@ -100,24 +100,9 @@ def _new(
     path: Path,
 ) -> None:
     """Make a key for NAME, and print it. It is not shown again."""
-    new, now, limit = key_text.new(), _now(), "; ".join(limits)
-    try:
-        key = Key(
-            id=new.id,
-            name=name,
-            sha256=new.sha256,
-            scopes=_split(scopes),
-            models=_split(models),
-            limits=limit,
-            created=now,
-            expires=None if lifetime is None else now + lifetime,
-        )
-        if limit:
-            check_limits(limit)
-    except ValueError as error:
-        raise click.UsageError(key_text.hide_secrets(str(error))) from None  # the cause may hold a misplaced key
-    _change(path, check_limits, lambda keys: key_changes.added(keys, key))
-    _show(new.text, key)
+    wanted = WantedKey(name, _split(scopes), _split(models), "; ".join(limits), lifetime)
+    made = _change(ManagedKeys(path, check_limits), lambda keys: keys.add(wanted))
+    _show(made)
 
 
 @click.command("list")
@@ -126,13 +111,11 @@ def _new(
 @click.pass_obj
 def _list(check_limits: CheckLimits, as_json: bool, path: Path) -> None:
     """List all keys, and when each was last used."""
+    managed = ManagedKeys(path, check_limits)
     try:
-        keys = key_file.read(path, check_limits)
+        rows = managed.rows(managed.all())
     except KeyFileError as error:
         raise click.ClickException(str(error)) from error
-    uses = last_use.read(last_use.path_beside(path))
-    now = _now()
-    rows = [_row(key, now, uses.get(key.id)) for key in keys]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows)))
     elif rows:
@@ -148,7 +131,7 @@ def _list(check_limits: CheckLimits, as_json: bool, path: Path) -> None:
     multiple=True,
     callback=_only,
     type=_Duration(timedelta(0)),
-    default=("24h",),
+    default=(DEFAULT_OVERLAP,),
     show_default=True,
     help="How long the old key stays valid; 0s: it is not.",
 )
@@ -156,10 +139,9 @@ def _list(check_limits: CheckLimits, as_json: bool, path: Path) -> None:
 @click.pass_obj
 def _rotate(check_limits: CheckLimits, name: str, overlap: timedelta, path: Path) -> None:
     """Make a second key for NAME, and print it. It may do what the old one may, which expires after the overlap."""
-    new, now = key_text.new(), _now()
-    keys = _change(path, check_limits, lambda keys: key_changes.rotated(keys, name, new, now, overlap))
-    _show(new.text, keys[-1])
-    click.echo(f"other keys of {name} expire at {_minute(now + overlap)} or sooner", err=True)
+    made = _change(ManagedKeys(path, check_limits), lambda keys: keys.rotate(name, overlap))
+    _show(made)
+    click.echo(f"other keys of {name} expire at {_minute(made.key.created + overlap)} or sooner", err=True)
 
 
 @click.command("disable")
@@ -168,48 +150,35 @@ def _rotate(check_limits: CheckLimits, name: str, overlap: timedelta, path: Path
 @click.pass_obj
 def _disable(check_limits: CheckLimits, name: str, path: Path) -> None:
     """Let nobody in with any key of NAME any more."""
-    keys = _change(path, check_limits, lambda keys: key_changes.disabled(keys, name))
+    keys = _change(ManagedKeys(path, check_limits), lambda keys: keys.disable(name))
     click.echo(f"disabled {name}: {', '.join(key.id for key in keys if key.name == name)}", err=True)
 
 
-def _change(path: Path, check_limits: CheckLimits, edit: Callable[[tuple[Key, ...]], tuple[Key, ...]]) -> tuple[Key, ...]:
-    """What ``edit`` has made of the keys, which are in the file now."""
+def _change(keys: ManagedKeys, change: Callable[[ManagedKeys], Result]) -> Result:
+    """What ``change`` of ``keys`` returns. What is wrong with it ends the command with one line."""
     try:
-        return key_file.change(path, check_limits, edit)
+        return change(keys)
+    except InvalidArgument as error:
+        # Each pointer, such as /models/1, begins with the name of an option.
+        texts = [f"{one.pointer.split('/')[1]}: expected {one.expected}, got {one.got}" for one in error.problems]
+        raise click.UsageError("; ".join(texts)) from None
     except (KeyFileError, KeyChangeError) as error:
         raise click.ClickException(key_text.hide_secrets(str(error))) from error
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _split(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in ",".join(texts).split(","))
 
 
-def _show(text: str, key: Key) -> None:
+def _show(made: Made) -> None:
+    key = made.key
     click.echo(
         f"the key {key.name} ({key.id}) has the scopes {', '.join(key.scopes)} for the models {', '.join(key.models)},"
         f" {f'limits {key.limits}' if key.limits else 'no limits'}, and"
         f" {f'expires at {_minute(key.expires)}' if key.expires else 'does not expire'}; it is not shown again:",
         err=True,
     )
-    click.echo(text)
-
-
-def _row(key: Key, now: datetime, used: datetime | None) -> dict[str, object]:
-    return {
-        "name": key.name,
-        "id": key.id,
-        "state": key.state(now),
-        "scopes": key.scopes,
-        "models": key.models,
-        "limits": key.limits,
-        "created": key.created,
-        "expires": key.expires,
-        "last_used": used,
-    }
+    click.echo(made.new.text)
 
 
 def _table(rows: Sequence[dict[str, object]]) -> None:

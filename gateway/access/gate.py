@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from gateway.access.authenticator import Authenticator
-from gateway.access.key import Key
+from gateway.access.key import EVERY_MODEL, Key
 from gateway.access.limits.addresses import Network, client_of, network_of
 from gateway.access.limits.limiter import Admission, Limiter
 from gateway.call import Answer, Call
@@ -86,6 +86,8 @@ class Stranger:
     """Who sends a call that needs no key, where other calls need one: a Caller."""
 
     name: str | None = None
+    scopes: Sequence[str] = ()
+    models: Sequence[str] = ()
 
     def may_see(self, model: str) -> bool:
         """It may know of no model."""
@@ -114,6 +116,16 @@ class Visitor:
         self._limiter = limiter
         self._addresses = addresses
         self._admission: Admission | None = None
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """Those of its key."""
+        return () if self._key is None else self._key.scopes
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The patterns of its key."""
+        return EVERY_MODEL if self._key is None else self._key.models
 
     def may_see(self, model: str) -> bool:
         """Whether it may know of ``model``."""

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.access.key_text import hide_secrets
-from gateway.errors import PermissionDenied
+from gateway.errors import PermissionDenied, Problem
 
 SCOPES: Final = ("predict", "metadata", "admin", "metrics")
 EVERY_MODEL: Final = ("*",)
@@ -49,15 +50,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        expected = "1 to 64 letters, digits or . _ @ -, of which the first is a letter or a digit"
-        _expect(_NAME.fullmatch(self.name), "name", expected, self.name)
-        _expect(self.scopes, "scopes", "at least one", "none")
-        for scope in self.scopes:
-            _expect(scope in SCOPES, "scopes", f"some of {', '.join(SCOPES)}", scope)
-        _expect(self.models, "models", "at least one", "none")
-        for pattern in self.models:
-            is_pattern = pattern.isprintable() and _MODELS.fullmatch(pattern)
-            _expect(is_pattern, "models", "names of models or patterns with * ? [] whose brackets are closed", pattern)
+        for problem in problems_of(self.name, self.scopes, self.models):
+            raise ValueError(f"{problem.pointer.split('/')[1]}: expected {problem.expected}, got {problem.got}")
 
     def __repr__(self) -> str:
         return f"Key({self.id}, {self.name!r})"
@@ -84,9 +78,24 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise PermissionDenied(f"the key {self.name} may not use the model {hide_secrets(model)[:100]}")
 
 
-def _expect(is_right: object, field: str, expected: str, got: str) -> None:
-    if not is_right:
-        raise ValueError(f"{field}: expected {expected}, got {hide_secrets(got)[:100]!r}")
+def problems_of(name: str, scopes: Sequence[str], models: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with these members of a key. The pointers are such as ``/name``, ``/scopes`` and ``/models/1``."""
+    if not _NAME.fullmatch(name):
+        yield Problem("/name", "1 to 64 letters, digits or . _ @ -, of which the first is a letter or a digit", _shown(name))
+    for member, given in (("scopes", scopes), ("models", models)):
+        if not given:
+            yield Problem(f"/{member}", "at least one", "none")
+    for number, scope in enumerate(scopes):
+        if scope not in SCOPES:
+            yield Problem(f"/scopes/{number}", f"some of {', '.join(SCOPES)}", _shown(scope))
+    for number, pattern in enumerate(models):
+        if not (pattern.isprintable() and _MODELS.fullmatch(pattern)):
+            expected = "names of models or patterns with * ? [] whose brackets are closed"
+            yield Problem(f"/models/{number}", expected, _shown(pattern))
+
+
+def _shown(text: str) -> str:
+    return repr(hide_secrets(text)[:100])
 
 
 @lru_cache(maxsize=4096)

@@ -34,7 +34,7 @@ def rotated(keys: Sequence[Key], name: str, new: NewKey, now: datetime, overlap:
     """
     live = _live(keys, name, now)
     if not live:
-        raise KeyChangeError(f"{_none_valid(keys, name)}; `keys new {name}` makes one")
+        raise KeyChangeError(f"{why_none(keys, name)}; `keys new {name}` makes one")
     old, end = live[-1], now + overlap
     lifetime = None if old.expires is None else old.expires - old.created
     following = replace(old, id=new.id, sha256=new.sha256, created=now, expires=None if lifetime is None else now + lifetime)
@@ -48,16 +48,17 @@ def disabled(keys: Sequence[Key], name: str) -> tuple[Key, ...]:
         KeyChangeError: there is no key of that name.
     """
     if all(key.name != name for key in keys):
-        raise KeyChangeError(_none_valid(keys, name))
+        raise KeyChangeError(why_none(keys, name))
     return tuple(replace(key, disabled=True) if key.name == name else key for key in keys)
 
 
-def _live(keys: Sequence[Key], name: str, now: datetime) -> list[Key]:
-    return [key for key in keys if key.name == name and key.state(now) == "live"]
-
-
-def _none_valid(keys: Sequence[Key], name: str) -> str:
+def why_none(keys: Sequence[Key], name: str) -> str:
+    """Why none of ``keys`` is a valid key ``name``, and what there is instead."""
     names = dict.fromkeys(key.name for key in keys)
     if name in names:
         return f"each key {name} has expired or is disabled"
     return f"there is no key {name}; there are: {', '.join(list(names)[:20]) or 'none'}"
+
+
+def _live(keys: Sequence[Key], name: str, now: datetime) -> list[Key]:
+    return [key for key in keys if key.name == name and key.state(now) == "live"]

@@ -33,6 +33,10 @@ class KeyFileError(Exception):
     """Raised when the key file cannot be read, written or trusted; the message names the file and the line."""
 
 
+class KeyFileFixed(KeyFileError):
+    """Raised when the key file cannot be changed where it is, such as in a folder that is mounted read-only."""
+
+
 def read(path: Path, check_limits: CheckLimits) -> tuple[Key, ...]:
     """The keys in the file at ``path``; none when there is no such file.
 
@@ -82,8 +86,8 @@ def change(
     """Replace the keys in the file by what ``edit`` makes of them, as one step, and return these. A missing file is made.
 
     Raises:
-        KeyFileError: as ``read``, or the file cannot be written, or another process has been changing it for ``patience_s``
-            seconds. Then, and when ``edit`` raises, nothing is changed.
+        KeyFileError: as ``read``, or another process has been changing the file for ``patience_s`` seconds; KeyFileFixed if it
+            cannot be written. Then, and when ``edit`` raises, nothing is changed.
     """
     keys: tuple[Key, ...] = ()
 
@@ -102,7 +106,7 @@ def change(
         raise KeyFileError(str(error)) from error
     except OSError as error:
         hint = ": it is mounted by itself; mount its folder instead" if error.errno == errno.EBUSY else ""
-        raise KeyFileError(f"{path}: it cannot be changed: {error.strerror}{hint}") from error
+        raise KeyFileFixed(f"{path}: it cannot be changed: {error.strerror}{hint}") from error
     return keys
 
 

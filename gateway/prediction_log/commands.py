@@ -8,7 +8,7 @@ import click
 
 from gateway.prediction_log import retention, tensors
 from gateway.prediction_log.documents import json_text, row_document, time_text
-from gateway.prediction_log.options import Text, address_option, filter_options
+from gateway.prediction_log.options import Text, address_option, filter_options, status_option
 from gateway.prediction_log.row import KINDS, PredictionRow
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.prediction_log.sinks.sink import Filter, Sink, SinkAway
@@ -64,6 +64,7 @@ def log_commands(context: click.Context, address: str | None) -> None:
 @click.option("-n", "newest", type=click.IntRange(1, _MOST_ROWS), default=20, show_default=True, help="How many rows.")
 @click.option("--request", "request_id", type=Text(), metavar="ID", help="Only the request with this X-Request-Id.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row, with all columns.")
+@status_option
 @filter_options
 @address_option
 @click.pass_obj

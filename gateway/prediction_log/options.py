@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
+
+from gateway.prediction_log.sinks.filter_text import parse_statuses, parse_time_us
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,10 +47,26 @@ def _time_us(context: click.Context, option: click.Parameter, value: str | None)
     if value is None:
         return None
     try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: expected a time such as 2026-11-26 or 2026-11-26T23:00:00Z") from None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+        return parse_time_us(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _statuses(context: click.Context, option: click.Parameter, value: str | None) -> range | None:
+    if value is None:
+        return None
+    try:
+        return parse_statuses(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def status_option(command: Command) -> Command:
+    """The option that says which statuses are meant: ``statuses`` of a ``Filter``."""
+    option = click.option(
+        "--status", "statuses", callback=_statuses, metavar="STATUS", help="Only this HTTP status, such as 500 or 5xx."
+    )
+    return option(command)
 
 
 def filter_options(command: Command) -> Command:

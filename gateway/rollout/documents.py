@@ -9,6 +9,7 @@ import msgspec
 from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import log_e_of
+from gateway.rollout.orders import orders_of
 from gateway.rollout.plan import WHOLE, Event, Plan
 from gateway.rollout.samples import Sample, differences, unused_tolerances
 from gateway.rollout.sentences import explain
@@ -38,7 +39,10 @@ class Follower(Protocol):
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """What the plan says, but for its salt, which would let a caller choose where its requests go."""
+    """What the plan says, and which orders can be given now.
+
+    Its salt is left out, which would let a caller choose where its requests go.
+    """
     made: dict[str, Any] = msgspec.to_builtins(plan)
     del made["salt"]
     for name in _PARTS:
@@ -49,13 +53,17 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     del made["hold_us"]
     for name, new in _TIMES.items():
         made[new] = time_text(made.pop(name))
-    return made | {"canary_weight": plan.canary_weight / WHOLE, "is_ended": plan.is_ended}
+    orders = [str(order) for order in orders_of(plan)]
+    return made | {"canary_weight": plan.canary_weight / WHOLE, "is_ended": plan.is_ended, "orders": orders}
 
 
 def status_document(
-    plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower], samples: Sequence[Sample]
+    plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower], samples: Sequence[Sample] | None
 ) -> dict[str, Any]:
-    """The plan, what is known about it, one sentence of it, samples of answers that differed, and which workers follow it."""
+    """The plan, what is known about it, one sentence of it, samples of answers that differed, and which workers follow it.
+
+    ``samples``: None for a reader who may not see any; the document's ``samples`` is null then.
+    """
     return plan_document(plan) | {
         "explained": explain(plan, by_step, None),
         "log_e": log_e_of(plan, by_step),
@@ -69,13 +77,15 @@ def status_document(
     }
 
 
-def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Why the rollout is where it is, and samples of answers that differed."""
+def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample] | None) -> dict[str, Any]:
+    """Why the rollout is where it is, and samples of answers that differed, as in ``status_document``."""
     about = {"id": plan.id, "model": plan.model, "state": plan.state, "explained": sentence}
     return about | _samples_document(samples)
 
 
-def _samples_document(samples: Sequence[Sample]) -> dict[str, Any]:
+def _samples_document(samples: Sequence[Sample] | None) -> dict[str, Any]:
+    if samples is None:
+        return {"samples": None, "unused_tolerances": []}
     shown = [sample_document(sample) for sample in differences(samples)]
     return {"samples": shown, "unused_tolerances": unused_tolerances(samples)}
 

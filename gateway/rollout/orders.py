@@ -3,6 +3,7 @@
 A plan that ended never begins again. An order that means nothing where the plan stands is refused, with what can be done.
 """
 
+import dataclasses
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
@@ -10,12 +11,17 @@ from typing import Any, Final
 from gateway.errors import FailedPrecondition
 from gateway.rollout.changes import Change, change
 from gateway.rollout.plan import WHOLE, Hold, Plan, State, standing
+from gateway.rollout.steps import share_text
+
+MOST_STEPS: Final = 200
+"""An order ``weight`` adds a step to a plan that has fewer. Each step has sums of its own in the database."""
 
 
 class Order(StrEnum):
     """What a person may order."""
 
     STEP = "step"
+    WEIGHT = "weight"
     PAUSE = "pause"
     RESUME = "resume"
     PROMOTE = "promote"
@@ -28,11 +34,22 @@ class OrderRefused(FailedPrecondition, http_status=409):
     """Raised when an order means nothing where the plan stands; the message says where that is and what can be done."""
 
 
-def obey(plan: Plan, order: Order, now_us: int, by: str, note: str = "") -> Change:
-    """The plan after ``order`` by the person or key ``by``, and the row of the history. Raises OrderRefused."""
+def obey(plan: Plan, order: Order, now_us: int, by: str, note: str = "", *, weight: int | None = None) -> Change:
+    """The plan after ``order`` by the person or key ``by``, and the row of the history.
+
+    ``weight``: the part of the requests that the order ``weight`` gives the canary, in millionths; None with every other order.
+
+    Raises:
+        OrderRefused: the order means nothing where the plan stands.
+        ValueError: the order ``weight`` has no weight between 0 and ``WHOLE``, or another one has one.
+    """
+    if (order is Order.WEIGHT) != (weight is not None):
+        raise ValueError(f"expected a weight with the order weight and with no other, got {weight} with {order}")
     if order not in orders_of(plan):
         raise OrderRefused(_refusal(plan, order))
-    values = _VALUES[order](plan, by)
+    if weight is not None:
+        note = ": ".join(filter(None, (f"{share_text(weight)} of the requests", note)))
+    values = _VALUES[order](plan, by) if weight is None else _weighted(plan, weight)
     if values.get("reason"):
         values["reason"] = ": ".join(filter(None, (values["reason"], note)))
     return change(plan, now_us, order.value, by=by, note=values.get("reason") or note, **values)
@@ -65,6 +82,19 @@ def promotion(reason: str) -> dict[str, Any]:
 def way_back(reason: str) -> dict[str, Any]:
     """The values of a plan whose stable gets every request again, because the canary failed."""
     return {"state": State.ROLLING_BACK, "hold": Hold.NONE, "reason": reason, "weight": 0, "is_frozen": False}
+
+
+def _weighted(plan: Plan, weight: int) -> dict[str, Any]:
+    """The values of a plan that goes on to a step of its own with ``weight``, which takes as long as the current one.
+
+    The weights of the steps after it still rise: those that would not are left out.
+    """
+    if not 0 < weight < WHOLE:
+        raise ValueError(f"expected a weight between 0 and {WHOLE}, got {weight}")
+    following = plan.step + 1
+    later = (step for step in plan.steps[following:] if step.weight > weight)
+    steps = (*plan.steps[:following], dataclasses.replace(plan.current, weight=weight), *later)
+    return next_step(dataclasses.replace(plan, steps=steps), "") | {"steps": steps}
 
 
 def _pause(plan: Plan, by: str) -> dict[str, Any]:
@@ -113,6 +143,7 @@ _PASSED_BY_STEP: Final = frozenset({Hold.GATE, Hold.NO_DATA, Hold.SUSPICIOUS, Ho
 
 _CAN: Final[dict[Order, Callable[[Plan], bool]]] = {
     Order.STEP: _can_step,
+    Order.WEIGHT: lambda plan: _can_step(plan) and len(plan.steps) < MOST_STEPS,
     Order.PAUSE: lambda plan: plan.state in (State.RUNNING, State.HOLDING),
     Order.RESUME: _can_resume,
     # A version that a server does not serve would answer nobody there.

@@ -20,6 +20,10 @@ MOST_BAKE_S: Final = 30 * 86_400
 _SHARE: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\s?%")
 _PERCENT: Final = WHOLE // 100
 _MANUAL: Final = "manual"
+_INSTEAD: Final = (
+    "`rollout abort` sends every request to the old version",
+    "`rollout promote` sends every request to the new one",
+)
 
 
 def parse_share(text: str) -> int:
@@ -28,6 +32,14 @@ def parse_share(text: str) -> int:
     share = int(parts[1]) * _PERCENT + int((parts[2] or "").ljust(2, "0")) * _PERCENT // 100 if parts else WHOLE + 1
     if share > WHOLE:
         raise ValueError(f"expected a part from 0% to 100% with at most two decimals, such as 20% or 0.05%, got {text!r}")
+    return share
+
+
+def parse_weight(text: str) -> int:
+    """The millionths of a part that is more than 0 % and less than 100 %. Raises ValueError."""
+    share = parse_share(text)
+    if not 0 < share < WHOLE:
+        raise ValueError(f"expected a part over 0% and below 100%, such as 12.5%, got {text!r}: {_INSTEAD[share > 0]}")
     return share
 
 

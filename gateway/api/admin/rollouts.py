@@ -1,23 +1,27 @@
 """/admin/rollouts: where the rollouts stand, and the orders that ``python -m gateway rollout`` gives too. Scope ``admin``.
 
-Every answer is JSON. Where there are no keys nobody may, since whoever reaches the gateway would decide what it answers.
+Every answer is JSON. Where there are no keys, whoever reaches the gateway may look, without the samples of requests, and nobody
+may order anything: any client would decide which version answers. An order with If-Match is only given to what its sender saw.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
-
-import msgspec
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from gateway.access.key_text import hide_secrets
+from gateway.api.admin.orders import read_order
+from gateway.api.admin.revisions import headers_of, seen_by
 from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
-from gateway.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, Problem, Unavailable
+from gateway.errors import AlreadyExists, NotFound, PermissionDenied, Unavailable
 from gateway.rollout.documents import event_document, explained_document, plan_document, status_document
 from gateway.rollout.orders import Order
+from gateway.rollout.plan import Plan
+from gateway.rollout.samples import Sample
 from gateway.rollout.sentences import explain
 from gateway.rollout.starting import read_wanted
 from gateway.rollout.store import ordering
@@ -31,23 +35,16 @@ _RULE: Final = "/admin/rollouts"
 _OF_MODEL: Final = f"{_RULE}/<model>"
 _OFF: Final = "rollouts are off: neither GATEWAY_STATE_DIR nor a SQL database in DATABASE_URL is set"
 _NO_KEYS: Final = (
-    "/admin needs a key, and this gateway asks for none: set GATEWAY_KEYS_FILE, and make one by "
+    "an order needs a key, and this gateway asks for none: set GATEWAY_KEYS_FILE, and make one by "
     "`python -m gateway keys new NAME --scope admin`. `python -m gateway rollout` on the gateway's own machine needs no key"
 )
 _MOST_EVENTS: Final = 1000
 _MOST_NAME: Final = 100
-_MOST_NOTE: Final = 1000  # characters
 
 Result = TypeVar("Result")
 Pin: TypeAlias = Callable[[str], Awaitable[dict[str, Any]]]
 """Lets the model servers keep the versions of a model that they have loaded now, and tells of them for JSON."""
 ModelNames: TypeAlias = Callable[[], Collection[str]]
-
-
-class _Note(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of an order, which may be left out."""
-
-    note: Annotated[str, msgspec.Meta(max_length=_MOST_NOTE)] = ""
 
 
 class Rollouts:
@@ -83,23 +80,25 @@ class Rollouts:
     async def one(self, call: Call, model: str) -> Answer:
         """The newest rollout of a model, what is known of it, and which workers follow it."""
         store = self._store_for(call, model)
-        return json_answer(await self._asked(_status, store, model))
+        plan, document = await self._asked(_status, store, model, self._has_keys)
+        return _answer(plan, document)
 
     async def start(self, call: Call, model: str) -> Answer:
         """Begin a rollout. The answer is a draft: a gateway looks at it within a second, and refuses it or goes on."""
-        store = self._store_for(call, model)
+        store = self._store_for(call, model, changes=True)
         wanted = read_wanted(await self._bodies.read(call, is_strict=True))
         if model not in self._models():
             raise NotFound(f"there is no model {_shown(model)}")
-        return json_answer(plan_document(await self._asked(ordering.start, store, model, wanted, _name(call), _now_us())), 201)
+        plan = await self._asked(partial(ordering.start, seen=seen_by(call)), store, model, wanted, _name(call), _now_us())
+        return _answer(plan, plan_document(plan), 201)
 
     async def order(self, call: Call, model: str, order: str) -> Answer:
         """Give the newest rollout of a model an order."""
-        store = self._store_for(call, model)
-        note = _note(await self._bodies.read(call, is_strict=True))
-        given = ordering.Given(Order(order), _name(call), _now_us(), note)
+        store = self._store_for(call, model, changes=True)
+        note, weight = read_order(Order(order), await self._bodies.read(call, is_strict=True))
+        given = ordering.Given(Order(order), _name(call), _now_us(), note, weight, seen_by(call))
         _, after = await self._asked(ordering.give, store, model, given)
-        return json_answer(plan_document(after))
+        return _answer(after, plan_document(after))
 
     async def history(self, call: Call, model: str) -> Answer:
         """Who or what has changed the rollouts of a model, the newest first."""
@@ -110,11 +109,11 @@ class Rollouts:
     async def explain(self, call: Call, model: str) -> Answer:
         """One sentence: why the newest rollout of a model is where it is; and samples of answers that differed."""
         store = self._store_for(call, model)
-        return json_answer(await self._asked(_explained, store, model))
+        return json_answer(await self._asked(_explained, store, model, self._has_keys))
 
     async def pin(self, call: Call, model: str) -> Answer:
         """Let the model servers keep the versions that they have now, so that a new one in the folder changes nothing."""
-        self._store_for(call, model)
+        self._store_for(call, model, changes=True)
         if self._pin is None or model not in self._models():
             raise NotFound(f"there is no model {_shown(model)}")
         return json_answer(await self._pin(model))
@@ -131,41 +130,43 @@ class Rollouts:
         except StoreAway as away:
             raise Unavailable(f"the database of rollouts cannot be used: {away}") from None
 
-    def _store(self) -> "Store":
-        if not self._has_keys:
+    def _store(self, *, changes: bool = False) -> "Store":
+        """``changes``: for an order. Where there are no keys, nobody may give one."""
+        if changes and not self._has_keys:
             raise PermissionDenied(_NO_KEYS)
         if self._opened is None:
             raise NotFound(_OFF)
         return self._opened
 
-    def _store_for(self, call: Call, model: str) -> "Store":
-        store = self._store()
+    def _store_for(self, call: Call, model: str, *, changes: bool = False) -> "Store":
+        store = self._store(changes=changes)
         if not call.caller.may_see(model):
             raise PermissionDenied(f"the key {call.caller.name} may not use the model {_shown(model)}")
         return store
 
 
-def _status(store: "Store", model: str) -> dict[str, Any]:
+def _answer(plan: Plan, document: dict[str, Any], status: int = 200) -> Answer:
+    answer = json_answer(document, status)
+    answer.headers.extend(headers_of(plan))
+    return answer
+
+
+def _status(store: "Store", model: str, may_see_samples: bool) -> tuple[Plan, dict[str, Any]]:
     plan = ordering.newest(store, model)
-    return status_document(plan, store.totals(plan.id), list(store.workers().values()), store.samples(plan.id))
+    workers, samples = list(store.workers().values()), _samples(store, plan, may_see_samples)
+    return plan, status_document(plan, store.totals(plan.id), workers, samples)
 
 
-def _explained(store: "Store", model: str) -> dict[str, Any]:
+def _explained(store: "Store", model: str, may_see_samples: bool) -> dict[str, Any]:
     plan = ordering.newest(store, model)
     events = store.history(model, 1)
     sentence = explain(plan, store.totals(plan.id), events[0] if events and events[0].plan == plan.id else None)
-    return explained_document(plan, sentence, store.samples(plan.id))
+    return explained_document(plan, sentence, _samples(store, plan, may_see_samples))
 
 
-def _note(body: bytes) -> str:
-    """What the body of an order says for the history."""
-    if not body:
-        return ""
-    try:
-        return hide_secrets(msgspec.json.decode(body, type=_Note).note)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError too
-        problem = Problem("", f'nothing, or {{"note": "..."}} of up to {_MOST_NOTE} characters', str(error))
-        raise InvalidArgument(str(problem), [problem]) from None
+def _samples(store: "Store", plan: Plan, may_see: bool) -> Sequence[Sample] | None:
+    """They hold parts of answers to other callers, so that only a key shows them."""
+    return store.samples(plan.id) if may_see else None
 
 
 def _name(call: Call) -> str:

@@ -8,11 +8,10 @@ import errno
 import heapq
 import os
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from typing import Final
 import msgspec
 
 from gateway.prediction_log.row import KINDS, Row
+from gateway.prediction_log.sinks import lines
 from gateway.prediction_log.sinks.sink import Filter, Run, SinkAway, SomeRow
 
 _HOUR_US: Final = 3_600_000_000
@@ -68,12 +68,9 @@ class FileSink:
                 for _, paths in hours:
                     yield from _rows(kind, paths, where)
                 return
-            newest: deque[SomeRow] = deque()
-            for _, paths in reversed(hours):
-                newest.extendleft(reversed(deque(_rows(kind, paths, where), where.newest - len(newest))))
-                if len(newest) >= where.newest:
-                    break
-            yield from newest
+            # From the end of the files: an hour may have millions of rows.
+            newest = chain.from_iterable(_rows(kind, paths, where, backwards=True) for _, paths in reversed(hours))
+            yield from reversed(list(islice(newest, where.newest)))
 
     def runs(self, kind: type[Row]) -> list[Run]:
         """See ``Sink``."""
@@ -113,9 +110,9 @@ def _open_for_the_owner(path: str, flags: int) -> int:
 
 def _delete(path: Path) -> int:
     with open(path, "rb") as file:
-        lines = sum(1 for _ in file)
+        count = sum(1 for _ in file)
     path.unlink(missing_ok=True)
-    return lines
+    return count
 
 
 def _overlaps(hour: int, where: Filter) -> bool:
@@ -124,29 +121,21 @@ def _overlaps(hour: int, where: Filter) -> bool:
     )
 
 
-def _rows(kind: type[SomeRow], paths: Sequence[Path], where: Filter) -> Iterator[SomeRow]:
-    """The rows of the files of one hour. Each file is in the order of time."""
-    files = [_lines(kind, path) for path in paths]
-    return (row for row in heapq.merge(*files, key=attrgetter("ts")) if _fits(row, where))
-
-
-def _lines(kind: type[SomeRow], path: Path) -> Iterator[SomeRow]:
-    decoder = msgspec.json.Decoder(kind)
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                try:
-                    yield decoder.decode(line)
-                except msgspec.DecodeError as error:
-                    raise SinkAway(f"{path}: line {number} is no row of {kind.TABLE}: {error}") from error
+def _rows(kind: type[SomeRow], paths: Sequence[Path], where: Filter, *, backwards: bool = False) -> Iterator[SomeRow]:
+    """The rows of the files of one hour, the oldest first, or the newest. Each file is in the order of time."""
+    files = [(lines.backwards if backwards else lines.forwards)(kind, path) for path in paths]
+    return (row for row in heapq.merge(*files, key=attrgetter("ts"), reverse=backwards) if _fits(row, where))
 
 
 def _fits(row: Row, where: Filter) -> bool:
+    model = getattr(row, "model", None)
     return (
         (where.from_us is None or row.ts >= where.from_us)
         and (where.to_us is None or row.ts < where.to_us)
-        and (where.model is None or getattr(row, "model", where.model) == where.model)
+        and (where.model is None or model is None or model == where.model)
+        and (where.models is None or model is None or model in where.models)
         and (where.version is None or getattr(row, "version", where.version) == where.version)
+        and (where.statuses is None or getattr(row, "status", where.statuses.start) in where.statuses)
         and (where.request_ids is None or row.request_id in where.request_ids)
     )
 

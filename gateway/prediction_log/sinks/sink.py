@@ -17,14 +17,17 @@ class SinkAway(Exception):
 class Filter:
     """Which rows are read: those from ``from_us`` on and before ``to_us``, and of ``model``, ``version`` and ``request_ids``.
 
-    What is None does not matter, nor does the model of rows that have none. ``request_ids`` are at most some thousands, as a
+    ``models``: those of any of these. ``statuses``: those whose HTTP status is in the range. What is None does not matter, nor
+    does the model or the status of rows that have none. ``models`` and ``request_ids`` are at most some thousands, as a
     database takes them in one statement. ``newest``: only the last so many rows.
     """
 
     from_us: int | None = None
     to_us: int | None = None
     model: str | None = None
+    models: frozenset[str] | None = None
     version: int | None = None
+    statuses: range | None = None
     request_ids: frozenset[str] | None = None
     newest: int | None = None
 

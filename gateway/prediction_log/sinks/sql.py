@@ -93,8 +93,12 @@ def _conditions(table: Table, where: Filter) -> list[ColumnElement[bool]]:
         conditions.append(columns.ts < where.to_us)
     if where.model is not None and "model" in columns:
         conditions.append(columns.model == where.model)
+    if where.models is not None and "model" in columns:
+        conditions.append(columns.model.in_(where.models))
     if where.version is not None and "version" in columns:
         conditions.append(columns.version == where.version)
+    if where.statuses is not None and "status" in columns:
+        conditions += [columns.status >= where.statuses.start, columns.status < where.statuses.stop]
     if where.request_ids is not None:
         conditions.append(columns.request_id.in_(where.request_ids))
     return conditions

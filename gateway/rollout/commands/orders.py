@@ -1,7 +1,7 @@
-"""``rollout step``, ``pause``, ``resume``, ``promote``, ``abort``, ``undo`` and ``clean``: an order for a model's rollout."""
+"""``rollout step``, ``weight``, ``pause`` and the others of ``Order``: an order for a model's rollout."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -9,11 +9,15 @@ from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
 from gateway.rollout.commands.screen import nobody_follows, printable
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
-from gateway.rollout.steps import share_text
+from gateway.rollout.steps import parse_weight, share_text
 from gateway.rollout.store import ordering
 
 _HELP: Final = {
     Order.STEP: "Go to the next step now, without waiting for the end of this one. After the last step it promotes.",
+    Order.WEIGHT: (
+        "Give the canary WEIGHT of the requests now, such as 12.5%, for as long as this step would have taken. "
+        "The rollout goes on with the steps that give it more."
+    ),
     Order.PAUSE: "Stay at the weight that the canary has. It is still taken back if it is worse.",
     Order.RESUME: "Go on after a pause, or with a rollout that holds because it was frozen or because the file was changed.",
     Order.PROMOTE: "Send every request to the canary now. The old version stays loaded for a while, for `undo`.",
@@ -23,22 +27,33 @@ _HELP: Final = {
 }
 
 
+class _Weight(click.ParamType[int]):
+    name = "weight"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The millionths that the text means."""
+        try:
+            return parse_weight(str(value))
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
 def _command(order: Order) -> click.Command:
     @click.command(order.value, help=_HELP[order])
     @click.argument("model")
     @click.option("--note", default="", help="Why, for the history.")
     @click.pass_obj
-    def run(around: Surroundings, /, model: str, note: str) -> None:
+    def run(around: Surroundings, /, model: str, note: str, weight: int | None = None) -> None:
         with opened(around) as store:
             try:
-                before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note))
+                before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note, weight))
             except OrderRefused as refused:
                 raise click.ClickException(printable(refused.message)) from None
             click.echo(printable(_what_now(before, after)))
             if not store.workers():
                 click.echo(nobody_follows(store), err=True)
 
-    return run
+    return click.argument("weight", type=_Weight())(run) if order is Order.WEIGHT else run
 
 
 ORDERS: Final = tuple(_command(order) for order in Order)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.rollout.orders import Order, OrderRefused, obey, orders_of
 from gateway.rollout.plan import Event, Plan
 from gateway.rollout.starting import Wanted, plan_of
+from gateway.rollout.store.seen import Seen, check_seen
 
 if TYPE_CHECKING:
     from gateway.rollout.store.store import Store
@@ -43,16 +44,21 @@ class NoRollout(Exception):
         super().__init__(f"there is no rollout of {model}")
 
 
-def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int) -> Plan:
+def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int, *, seen: Seen | None = None) -> Plan:
     """The draft of a new rollout, which is in the database now.
+
+    ``seen``: what the newest one before it must be; None: whatever that is.
 
     Raises:
         Unfit: ``wanted`` makes no plan.
+        Outdated: the newest one before it is none of those ``seen``.
         IsRunning: the one before has not ended.
         StoreAway: the database cannot be used.
     """
     store.make_ready()
-    plan = plan_of(model, wanted, by, now_us, store.newest(model))
+    previous = store.newest(model)
+    check_seen(store, model, previous, seen)
+    plan = plan_of(model, wanted, by, now_us, previous)
     event = Event(
         plan=plan.id, model=model, revision=plan.revision, ts_us=now_us, by=by, what="start", before="", after=plan.state
     )
@@ -63,12 +69,17 @@ def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int) -> P
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An order: who has given it and when, and why, in words of their own."""
+    """An order: who has given it and when, and why, in words of their own.
+
+    ``weight``: of the order ``weight``, in millionths; None with every other. ``seen``: None for whatever the plan is by then.
+    """
 
     order: Order
     by: str
     now_us: int
     note: str = ""
+    weight: int | None = None
+    seen: Seen | None = None
 
 
 def give(store: "Store", model: str, given: Given) -> tuple[Plan, Plan]:
@@ -76,12 +87,14 @@ def give(store: "Store", model: str, given: Given) -> tuple[Plan, Plan]:
 
     Raises:
         NoRollout: the model has none.
+        Outdated: the newest plan is none of those that were seen. Nothing was changed.
         OrderRefused: the order means nothing in the state that the plan is in.
         StoreAway: the database cannot be used.
     """
     for _ in range(_ATTEMPTS):
         before = newest(store, model)
-        after, event = obey(before, given.order, given.now_us, given.by, given.note)
+        check_seen(store, model, before, given.seen)
+        after, event = obey(before, given.order, given.now_us, given.by, given.note, weight=given.weight)
         if store.change(before, after, event):
             return before, after
     raise OrderRefused(f"the rollout of {model} changed each time that the order was tried; try again")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from gateway.rollout.orders import Order, OrderRefused, obey, orders_of
+from gateway.rollout.orders import MOST_STEPS, Order, OrderRefused, obey, orders_of
 from gateway.rollout.plan import WHOLE, Hold, Plan, State, Step
 from tests.gateway.rollout.plans import NOW, SECOND, STEPS, held, plan
 
 LATER = NOW + 30 * SECOND
 
-RUNNING = {Order.STEP, Order.PAUSE, Order.PROMOTE, Order.ABORT}
+RUNNING = {Order.STEP, Order.WEIGHT, Order.PAUSE, Order.PROMOTE, Order.ABORT}
 WAITING = {Order.PAUSE, Order.RESUME, Order.PROMOTE, Order.ABORT}
 STANDS = {
     "draft": (plan(State.DRAFT), {Order.ABORT}),
@@ -38,8 +38,12 @@ STANDS = {
 }
 
 
+WEIGHTS = {Order.WEIGHT: 125_000}
+"""What an order needs besides."""
+
+
 def ordered(before: Plan, order: Order, note: str = "") -> Plan:
-    after, event = obey(before, order, LATER, "ada", note)
+    after, event = obey(before, order, LATER, "ada", note, weight=WEIGHTS.get(order))
     assert (event.plan, event.revision, event.by, event.what, event.ts_us) == (before.id, 2, "ada", order, LATER)
     assert after.revision == before.revision + 1
     return after
@@ -58,7 +62,7 @@ def test_an_order_is_obeyed_where_it_means_something_and_refused_elsewhere(stand
         ordered(before, order)
         return
     with pytest.raises(OrderRefused) as raised:
-        obey(before, order, LATER, "ada")
+        obey(before, order, LATER, "ada", weight=WEIGHTS.get(order))
     message = str(raised.value)
     assert message.startswith(f"`{order}` cannot be done: the rollout of version 3 of digits is {_words(before.state)}")
     assert all(f"`{one}`" in message for one in allowed)
@@ -164,3 +168,71 @@ def test_the_history_has_the_note_of_an_order_that_leaves_no_reason():
 def test_a_step_may_be_the_first_with_callers():
     after = ordered(plan(steps=(Step(0, 60), Step(10_000, 60)), weight=0), Order.STEP)
     assert after.canary_weight == 10_000
+
+
+def weighted(before: Plan, weight: int, note: str = ""):
+    return obey(before, Order.WEIGHT, LATER, "ada", note, weight=weight)
+
+
+def test_a_weight_is_a_step_after_the_current_one_which_begins_now():
+    after, event = weighted(plan(next_look=400), 125_000, "half of Europe")
+    assert (after.state, after.hold, after.reason, after.next_look) == (State.RUNNING, Hold.NONE, "", 0)
+    assert (after.step, after.step_us, after.weight, after.canary_weight) == (1, LATER, 125_000, 125_000)
+    assert after.steps == (STEPS[0], Step(125_000, 60), STEPS[2])
+    assert (event.by, event.what, event.reason) == ("ada", "weight", "12.5 % of the requests: half of Europe")
+
+
+@pytest.mark.parametrize(
+    ("step", "weight", "after"),
+    [
+        (0, 100, (10_000, 100, 100_000, 500_000)),
+        (0, 100_000, (10_000, 100_000, 500_000)),
+        (0, 500_100, (10_000, 500_100)),
+        (2, 10_000, (10_000, 100_000, 500_000, 10_000)),
+        (2, 500_000, (10_000, 100_000, 500_000, 500_000)),
+        (2, 999_900, (10_000, 100_000, 500_000, 999_900)),
+    ],
+)
+def test_of_the_steps_after_a_weight_only_those_that_give_more_are_left(step, weight, after):
+    made, _ = weighted(plan(step=step), weight)
+    assert tuple(one.weight for one in made.steps) == after
+    assert (made.step, made.current.weight, made.weight) == (step + 1, weight, weight)
+
+
+@pytest.mark.parametrize("hold", [Hold.GATE, Hold.NO_DATA, Hold.SUSPICIOUS, Hold.SPLIT])
+def test_a_weight_ends_what_the_gate_holds(hold):
+    after, _ = weighted(held(hold), 20_000)
+    assert (after.state, after.hold, after.reason) == (State.RUNNING, Hold.NONE, "")
+
+
+def test_the_step_of_a_weight_waits_for_a_person_if_the_one_before_it_did():
+    after, _ = weighted(plan(steps=(Step(10_000, 0, True), Step(500_000, 60))), 20_000)
+    assert after.current == Step(20_000, 0, True)
+
+
+def test_the_evidence_of_the_steps_before_a_weight_counts_on():
+    after, _ = weighted(plan(step=1, evidence_from=1), 20_000)
+    assert after.evidence_from == 1
+
+
+def test_weights_are_set_until_there_are_as_many_steps_as_a_plan_may_have():
+    one = plan(steps=STEPS[:1])
+    for number in range(1, MOST_STEPS):
+        one, _ = weighted(one, 100 * number)
+    assert len(one.steps) == MOST_STEPS
+    assert Order.WEIGHT not in orders_of(one)
+    with pytest.raises(OrderRefused):
+        weighted(one, 100)
+    assert Order.STEP in orders_of(one)
+
+
+@pytest.mark.parametrize("weight", [-100, 0, WHOLE, WHOLE + 100, None])
+def test_a_weight_is_between_nothing_and_everything(weight):
+    with pytest.raises(ValueError, match="expected a weight"):
+        weighted(plan(), weight)
+
+
+@pytest.mark.parametrize("order", [order for order in Order if order is not Order.WEIGHT])
+def test_no_other_order_takes_a_weight(order):
+    with pytest.raises(ValueError, match="no other"):
+        obey(plan(), order, LATER, "ada", weight=100)

@@ -15,7 +15,7 @@ FACTS = st.builds(
     Facts, is_loaded=st.booleans(), missing=st.just("?"), file=st.sampled_from(FileState), workers_seen=st.booleans()
 )
 EVIDENCE = st.sampled_from([Totals(), sound(10), sound(400, 0.01), sound(400, 0.1), sound(400, 0.5), suspicious(), proven()])
-RAISES = {Order.STEP, Order.PROMOTE}
+RAISES = {Order.STEP, Order.WEIGHT, Order.PROMOTE}
 STEPS = st.sampled_from(
     [
         (Step(10_000, 60), Step(100_000, 60), Step(500_000, 60)),
@@ -49,10 +49,10 @@ class Rollout(RuleBasedStateMachine):
             assert after.hold is Hold.NONE or after.state in (State.HOLDING, State.PAUSED)
         self.plan = after
 
-    @rule(order=st.sampled_from(Order))
-    def order(self, order):
+    @rule(order=st.sampled_from(Order), weight=st.integers(1, WHOLE - 1))
+    def order(self, order, weight):
         try:
-            change = obey(self.plan, order, self.now, "ada")
+            change = obey(self.plan, order, self.now, "ada", weight=weight if order is Order.WEIGHT else None)
         except OrderRefused:
             return
         self.follow(change, may_raise=order in RAISES)
@@ -111,6 +111,11 @@ class Rollout(RuleBasedStateMachine):
             assert one.canary_weight == (0 if one.hold is Hold.NOT_LOADED else one.weight)
         if one.state in (State.DRAFT, State.LOADING, State.WARMING):
             assert one.canary_weight == 0
+
+    @invariant()
+    def the_weights_of_the_steps_to_come_rise(self):
+        weights = [step.weight for step in self.plan.steps[self.plan.step :]]
+        assert weights == sorted(set(weights))
 
     @invariant()
     def what_is_frozen_is_told(self):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rollout.plan import WHOLE, Step
-from gateway.rollout.steps import DEFAULT_STEPS, duration_text, parse_share, parse_steps, share_text, steps_text
+from gateway.rollout.steps import DEFAULT_STEPS, duration_text, parse_share, parse_steps, parse_weight, share_text, steps_text
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,17 @@ def test_a_part_of_the_requests_is_a_percentage_of_two_decimals(text, share):
 def test_another_text_is_no_part(text):
     with pytest.raises(ValueError, match="expected a part from 0% to 100%"):
         parse_share(text)
+
+
+@pytest.mark.parametrize(("text", "share"), [("0.01%", 100), ("12.5 %", 125_000), ("99.99%", 999_900)])
+def test_a_weight_is_a_part_between_nothing_and_everything(text, share):
+    assert parse_weight(text) == share
+
+
+@pytest.mark.parametrize("text", ["0%", "0.00%", "100%"])
+def test_nothing_and_everything_are_no_weights(text):
+    with pytest.raises(ValueError, match="expected a part over 0% and below 100%"):
+        parse_weight(text)
 
 
 @given(st.integers(0, WHOLE // 100).map(lambda hundredths: hundredths * 100))

@@ -47,24 +47,60 @@ def test_clean_lets_go_of_the_version_that_nobody_is_sent_to(desk):
     assert "only version 1 stays loaded" in shown
 
 
-@pytest.mark.parametrize("order", list(Order))
-def test_an_order_that_means_nothing_now_is_refused_and_changes_nothing(desk, order):
+WITH_WEIGHT = [(order, *(["20%"] if order is Order.WEIGHT else [])) for order in Order]
+
+
+def test_a_weight_is_given_at_once_and_stands_in_the_history_with_who_gave_it(desk):
+    before = desk.running()
+    code, shown, _ = desk.run("weight", "digits", "12.25%", "--note", "it is Friday")
+    assert (code, shown) == (0, "digits: running: version 2 gets 12.25 % of the requests\n")
+    plan = desk.plan()
+    assert (plan.revision, plan.step, plan.weight) == (before.revision + 1, 1, 122_500)
+    assert [step.weight for step in plan.steps] == [10_000, 122_500, 500_000]
+    event = desk.store.history("digits", 1)[0]
+    assert (event.by, event.what) == (before.author, "weight")
+    assert event.reason == "12.25 % of the requests: it is Friday"
+    assert "12.25 % of the requests" in desk.run("history", "digits")[1]
+
+
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [
+        ("12.345%", "at most two decimals"),
+        ("12", "at most two decimals"),
+        ("-1%", "No such option"),
+        ("101%", "from 0% to 100%"),
+        ("0%", "`rollout abort` sends every request to the old version"),
+        ("100%", "`rollout promote` sends every request to the new one"),
+    ],
+)
+def test_a_weight_that_cannot_be_says_what_was_expected(desk, weight, told):
+    before = desk.running()
+    code, _, error = desk.run("weight", "digits", weight)
+    assert code == 2
+    assert told in " ".join(error.split())
+    assert desk.plan() == before
+
+
+@pytest.mark.parametrize(("order", "given"), [(order, given) for order, *given in WITH_WEIGHT])
+def test_an_order_that_means_nothing_now_is_refused_and_changes_nothing(desk, order, given):
     if order is Order.ABORT:
         desk.running()
         desk.run("abort", "digits")
     else:
         desk.begin()
     before = desk.plan()
-    code, _, told = desk.run(order, "digits")
+    code, _, told = desk.run(order, "digits", *given)
     assert code == 1
     assert before.state in told
     assert desk.plan() == before
 
 
-@pytest.mark.parametrize("command", [*Order, "status", "explain"])
+@pytest.mark.parametrize("command", [*WITH_WEIGHT, ("status",), ("explain",)])
 def test_a_model_without_a_rollout_is_told(desk, command):
     desk.begin("dense")
-    code, _, told = desk.run(command, "digits")
+    name, *given = command
+    code, _, told = desk.run(name, "digits", *given)
     assert (code, told) == (1, "Error: there is no rollout of digits\n")
 
 
