@@ -1,5 +1,5 @@
 import {html} from "./vendor/htm-preact.js";
 
 export default function Rollouts() {
-  return html`<h1>Rollouts</h1>`;
+  return html`<div><h1>Rollouts</h1></div>`;
 }
