@@ -131,8 +131,9 @@ class Gateway:
         )
         limited = CallLimit(balanced, settings.model_max_in_flight)
         example_rows = ExampleRows(limited, records)
+        model_config = _model_config(settings)
         self._catalog = catalog = Catalog(
-            balanced, _model_config(settings), settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
+            balanced, model_config, settings.catalog_poll_ms / 1000, (records.forget, example_rows.forget)
         )
         self._batcher = batcher = _batcher(limited, settings, records)
         way = Way(
@@ -195,7 +196,7 @@ class Gateway:
             has_keys=settings.keys_file is not None,
         )
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
-        pages = console(settings, catalog, why_not_joined, plan_of, lambda model, version: None)
+        pages = console(settings, catalog, why_not_joined, plan_of, lambda model, version: None, config_file=model_config)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,

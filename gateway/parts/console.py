@@ -2,15 +2,25 @@
 
 from gateway.api.console.assets import console_assets
 from gateway.api.console.caller import Caller
+from gateway.api.console.examples import Examples
 from gateway.api.console.models import Models, PlanOf, Since
 from gateway.api.console.routes import Pages
 from gateway.api.routes import Room
 from gateway.api.tfserving.routes import WhyNotJoined
+from gateway.backend.model_config import ModelConfigFile
 from gateway.inference.catalog import Catalog
 from gateway.settings import Settings
 
 
-def console(settings: Settings, catalog: Catalog, why_not_joined: WhyNotJoined, plan_of: PlanOf, since: Since) -> list[Room]:
+def console(
+    settings: Settings,
+    catalog: Catalog,
+    why_not_joined: WhyNotJoined,
+    plan_of: PlanOf,
+    since: Since,
+    *,
+    config_file: ModelConfigFile | None,
+) -> list[Room]:
     """What answers for the console; nothing when it is off."""
     if settings.console == "off":
         return []
@@ -18,4 +28,5 @@ def console(settings: Settings, catalog: Catalog, why_not_joined: WhyNotJoined, 
         Pages(console_assets()),
         Caller(has_keys=settings.keys_file is not None),
         Models(catalog, why_not_joined, plan_of, since),
+        Examples(None if config_file is None else lambda: config_file.folders, catalog),
     ]

@@ -1,8 +1,8 @@
 """GET /admin/console/examples/<model>/<version>: requests that a version brings for people who want to try it.
 
 They are the file ``assets.extra/examples.json`` in the version's folder: a JSON list of ``{"name": ..., "inputs": ...}`` or
-``{"name": ..., "instances": ...}``, with a ``signature_name`` where it is not the default. The folder is that of the model config
-file, and need not be there: the model server may run on another machine.
+``{"name": ..., "instances": ...}``, with a ``signature_name`` where it is not the default. The folder is that of the model
+config file, and need not be there: the model server may run on another machine.
 """
 
 import asyncio
