@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 VIEWS = ("models", "try", "compare", "rollouts", "log", "keys", "about")
 KEY_ITEM = "gateway-key"  # of the session's storage
 _AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-_READY_S = 20.0
+_READY_S = 6.0
 
 # Before any script of a page: what would be noticed by nobody otherwise.
 _WATCH = """

@@ -1,6 +1,5 @@
 // Two versions of a model, or of two, side by side: the same rows are sent to both.
 
-<<<<<<< HEAD
 import {html, useEffect, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
 import {brief, csv, difference, histogram} from "./differences.js";
@@ -246,8 +245,4 @@ export default function Compare({params, go, announce}) {
           <label>${job.what} <progress value=${job.share} max="1"></progress></label>`}</p>
     </form>
     ${result && html`<${Result} result=${result} sides=${result.sides} signature=${result.signature} />`}`;
-=======
-export default function Compare() {
-  return html`<div><h1>Compare</h1></div>`;
->>>>>>> shell
 }
