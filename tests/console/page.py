@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 VIEWS = ("models", "try", "compare", "rollouts", "log", "keys", "about")
 KEY_ITEM = "gateway-key"  # of the session's storage
 _AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-_READY_S = 6.0
+_READY_S = 20.0
 
 # Before any script of a page: what would be noticed by nobody otherwise.
 _WATCH = """
@@ -74,7 +74,7 @@ class Page:
     def load(self, view: str = "models", **params: object) -> None:
         """Load the page anew, and wait for nothing."""
         # The storage belongs to the gateway's origin, of which any answer will do. From there the page loads anew.
-        self.driver.get(f"{self.address}/livez")
+        self.driver.get(f"{self.address}/healthz")
         self.driver.execute_script("sessionStorage.clear()")
         if self.key:
             self.driver.execute_script("sessionStorage.setItem(arguments[0], arguments[1])", KEY_ITEM, self.key)
