@@ -29,7 +29,7 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
       <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
         ${polled.data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
           <th scope="row"><a href=${hashOf("rollouts", {model})}>${model}</a></th>
-          <td>${canary}</td><td>${stable}</td><td>${state.replace("_", " ")}</td><td>${percent(canary_weight)}</td></tr>`)}
+          <td>${canary}<//><td>${stable}<//><td>${state.replace("_", " ")}<//><td>${percent(canary_weight)}<//></tr>`)}
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
