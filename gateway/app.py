@@ -15,6 +15,7 @@ from gateway.access.limits.table import LimitTable
 from gateway.api.admin.keys import Keys as AdminKeys
 from gateway.api.admin.log import Log as AdminLog
 from gateway.api.admin.rollouts import Rollouts as AdminRollouts
+from gateway.api.admin.settings import Settings as AdminSettings
 from gateway.api.body import Bodies
 from gateway.api.custom_container.routes import CustomContainer
 from gateway.api.docs.openapi import Limits
@@ -62,6 +63,7 @@ from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.running import RunningLog
 from gateway.server.front import Front
 from gateway.settings import Settings
+from gateway.shown_settings import shown_settings
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.logs import logger
@@ -199,6 +201,8 @@ class Gateway:
             AdminKeys(managed_keys(settings), bodies),
             AdminLog(reader, models, has_keys=has_keys),
         )
+        plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
+        pages = console(settings, catalog, why_not_joined, plan_of, lambda model, version: None)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,
@@ -207,7 +211,8 @@ class Gateway:
             ops,
             Feedback(predictions, bodies, self.memory),
             *admin,
-            *console(settings),
+            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
+            *pages,
         )
         table = [route for room in rooms for route in room.routes()]
         if settings.contract is not None:

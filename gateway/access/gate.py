@@ -12,7 +12,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.key import EVERY_MODEL, Key
 from gateway.access.limits.addresses import Network, client_of, network_of
 from gateway.access.limits.limiter import Admission, Limiter
-from gateway.call import Answer, Call
+from gateway.call import KEYLESS_SCOPES, Answer, Call
 from gateway.errors import GatewayError, PermissionDenied, RateLimited, Unauthenticated
 from gateway.telemetry.trace import Trace
 
@@ -59,6 +59,15 @@ class Gate:
 
         return answer
 
+    def identified(self, handler: GuardedHandler) -> GuardedHandler:
+        """``handler`` for calls with a key, if there must be one, whatever its scopes are."""
+
+        def answer(call: Call, **values: str) -> Coroutine[Any, Any, Answer]:
+            call.caller = Visitor(self._limiter, self._key(call), self._addresses)
+            return handler(call, **values)
+
+        return answer
+
     def opened(self, handler: GuardedHandler) -> GuardedHandler:
         """``handler`` for all calls, whatever key they have."""
         if self._authenticator is None:
@@ -86,8 +95,8 @@ class Stranger:
     """Who sends a call that needs no key, where other calls need one: a Caller."""
 
     name: str | None = None
-    scopes: Sequence[str] = ()
-    models: Sequence[str] = ()
+    scopes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
     def may_see(self, model: str) -> bool:
         """It may know of no model."""
@@ -118,13 +127,13 @@ class Visitor:
         self._admission: Admission | None = None
 
     @property
-    def scopes(self) -> Sequence[str]:
-        """Those of its key."""
-        return () if self._key is None else self._key.scopes
+    def scopes(self) -> tuple[str, ...]:
+        """What it may do."""
+        return KEYLESS_SCOPES if self._key is None else self._key.scopes
 
     @property
-    def models(self) -> Sequence[str]:
-        """The patterns of its key."""
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that it may use, or patterns of them."""
         return EVERY_MODEL if self._key is None else self._key.models
 
     def may_see(self, model: str) -> bool:

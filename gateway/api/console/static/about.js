@@ -2,28 +2,23 @@
 
 import {html} from "./vendor/htm-preact.js";
 import {usePoll} from "./api.js";
-import {Problem, Table} from "./parts.js";
+import {Table, Waiting} from "./parts.js";
 
 /** The view of versions and settings. */
 export default function About({caller}) {
-  const allowed = caller.can_read("admin");
-  const {data, error} = usePoll(allowed && "admin/settings", 60);
-  const settings = data && [...data.settings].sort((one, other) => one.is_default - other.is_default);
+  const isAllowed = caller.can_read("admin");
+  const about = usePoll(isAllowed && "admin/settings", 60);
+  const {version, python, packages, settings} = about.data ?? {};
   return html`<h1>About</h1>
     <p><a href="../docs">Documentation of all routes</a> · <a href="../openapi.json">openapi.json</a></p>
-    ${!allowed && html`<p>The settings are shown to keys with the scope <code>admin</code>.</p>`}
-    <${Problem} error=${error} />
-    ${data && html`
-      <dl class="facts">
-        <dt>serving-gateway</dt><dd>${data.version}</dd><dt>Python</dt><dd>${data.python}</dd>
-        ${Object.entries(data.packages).map(([name, version]) => html`<dt>${name}</dt><dd>${version}</dd>`)}
-      </dl>
-      <h2>Settings</h2>
-      <${Table} label="Settings, changed ones first" head=${["Name", "Value", "Default", "Meaning"]}>
-        ${settings.map((setting) => html`<tr>
-          <th scope="row">${setting.name}</th>
-          <td>${setting.is_default ? setting.value : html`<strong>${setting.value}</strong> (changed)`}</td>
+    ${isAllowed ? html`<${Waiting} ...${about} />`
+      : html`<p>The settings are shown to keys with the scope <code>admin</code>.</p>`}
+    ${settings && html`
+      <dl class="facts">${Object.entries({"serving-gateway": version, Python: python, ...packages}).map(([name, text]) => html`
+        <dt>${name}</dt><dd>${text}</dd>`)}</dl>
+      <${Table} label="Settings, changed ones first" head=${["Setting", "Value", "Default", "Meaning"]}>
+        ${[...settings].sort((one, other) => one.is_default - other.is_default).map((setting) => html`<tr>
+          <th scope="row">${setting.name}</th><td>${setting.value} ${!setting.is_default && html`<strong>(changed)</strong>`}</td>
           <td>${setting.default}</td><td>${setting.meaning}</td>
-        </tr>`)}
-      <//>`}`;
+        </tr>`)}<//>`}`;
 }

@@ -7,135 +7,125 @@ import {figure, Table} from "./parts.js";
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [4, 8]];
 const WINDOW_S = 600;
 const MOST_ROWS = 60;
-const scheme = matchMedia("(prefers-color-scheme: dark)");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-const colourOf = (index) => colour(`--line-${index % 5}`);
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString();
+const clock = (seconds, style = "medium") => new Date(seconds * 1000).toLocaleTimeString([], {timeStyle: style});
 
 /**
  * A chart: t (unix seconds), series [{label, values}], marks [{t, text}] (upright lines), bounds [{value, text}] (level lines).
  * It stands still while the pointer is on it.
  */
-export function Chart({title, t, series, unit = "", marks = [], bounds = [], height = 180}) {
-  const [place, chart, held, drawn] = [useRef(), useRef(), useRef(false), useRef()];
-  const [at, setAt] = useState(null);
-  const [open, setOpen] = useState(false);
-  const [isDark, setDark] = useState(scheme.matches);
-  if (!held.current) drawn.current = {t, series, marks, bounds};
-  const {series: lines, ...shown} = drawn.current;
-  const labels = lines.map(({label}) => label).join("\n");
+export function Chart({height = 180, title, unit, ...given}) {
+  const [place, plot, isHeld, kept] = [useRef(), useRef(), useRef(false), useRef()];
+  const [pointed, setPointed] = useState(null);
+  const [isOpen, setOpen] = useState(false);
+  const [isDark, setDark] = useState(dark.matches);
+  if (!isHeld.current) kept.current = {marks: [], bounds: [], ...given};
+  const {t, series} = kept.current;
+  const labels = series.map(({label}) => label).join("\n");
 
   useEffect(() => {
-    const axis = {stroke: colour("--pico-color"), grid: {stroke: colour("--pico-muted-border-color"), width: 1}};
-    const range = (_, least, most) => {
-      const values = [0, least ?? 0, most ?? 1, ...drawn.current.bounds.map(({value}) => value)];
-      return window.uPlot.rangeNum(Math.min(...values), Math.max(...values, 1e-9), {min: {pad: 0, soft: 0, mode: 1}, max: {pad: 0.1}});
-    };
-    const options = {
-      width: place.current.clientWidth,
-      height,
+    const axis = {stroke: colour("--text"), grid: {stroke: colour("--grid"), width: 1}};
+    const size = () => ({width: place.current.clientWidth, height});
+    plot.current = new uPlot({
+      ...size(),
       legend: {show: false},
-      cursor: {y: false, drag: {x: false, y: false}},
-      scales: {y: {range}},
-      axes: [axis, {...axis, size: 55}],
-      series: [{}, ...lines.map((_, index) => (
-        {stroke: colourOf(index), width: 2, dash: DASHES[index % 5], points: {show: false}}))],
-      hooks: {draw: [(plot) => rules(plot, drawn.current)], setCursor: [(plot) => setAt(plot.cursor.idx)]},
-    };
-    chart.current = new window.uPlot(options, [[]], place.current);
-    const fit = new ResizeObserver(() => chart.current.setSize({width: place.current.clientWidth, height}));
-    const recolour = () => setDark(scheme.matches);
+      cursor: {y: false, drag: {x: false}},
+      scales: {y: {range: (_, least, most) => {
+        const values = [0, least ?? 0, most ?? 1, ...kept.current.bounds.map(({value}) => value)];
+        return [Math.min(...values) * 1.1, Math.max(...values) * 1.1 || 1];
+      }}},
+      axes: [{...axis, values: (_, ticks) => ticks.map((second) => clock(second, "short"))}, {...axis, size: 55}],
+      series: [{}, ...series.map((_, index) => ({stroke: colour(`--line-${index % 5}`), width: 2, dash: DASHES[index % 5]}))],
+      hooks: {draw: [() => drawRules(plot.current, kept.current)], setCursor: [({cursor}) => setPointed(cursor.idx)]},
+    }, [[]], place.current);
+    const fit = new ResizeObserver(() => plot.current.setSize(size()));
     fit.observe(place.current);
-    scheme.addEventListener("change", recolour);
+    const change = () => setDark(dark.matches);
+    dark.addEventListener("change", change);
     return () => {
       fit.disconnect();
-      scheme.removeEventListener("change", recolour);
-      chart.current.destroy();
+      dark.removeEventListener("change", change);
+      plot.current.destroy();
     };
-  }, [labels, isDark, height]);
-
+  }, [labels, isDark]);
   useEffect(() => {
-    if (!held.current) chart.current.setData([shown.t, ...lines.map(({values}) => values)]);
-  });
+    plot.current.setData([t, ...series.map(({values}) => values)]);
+  }, [t, series, labels, isDark]);
 
-  const hold = (holds) => () => {
-    held.current = holds;
+  const at = pointed ?? t.length - 1;
+  const hold = ({type}) => {
+    isHeld.current = type === "pointerenter";
   };
-  const index = at ?? shown.t.length - 1;
   return html`<figure class="chart">
-    <figcaption><strong>${title}</strong>${unit && ` (${unit})`} <small>${index >= 0 && clock(shown.t[index])}</small></figcaption>
-    <ul class="legend">${lines.map(({label, values}, index_) => html`<li>
-      <svg width="34" height="8" aria-hidden="true"><line x1="0" x2="34" y1="4" y2="4" stroke=${colourOf(index_)} stroke-width="3"
-        stroke-dasharray=${DASHES[index_ % 5].join(" ")} /></svg> ${label}: ${figure(values[index])}
+    <figcaption><strong>${title}</strong> ${unit} <small>${t[at] && clock(t[at])}</small></figcaption>
+    <ul class="legend">${series.map(({label, values}, index) => html`<li>
+      <svg width="34" height="6" aria-hidden="true"><path d="M0 3H34" style=${{stroke: `var(--line-${index % 5})`}}
+        stroke-dasharray=${DASHES[index % 5].join(" ")} /></svg> ${label}: ${figure(values[at])}
     </li>`)}</ul>
-    <div ref=${place} onPointerEnter=${hold(true)} onPointerLeave=${hold(false)} aria-hidden="true"></div>
-    <details onToggle=${(event) => setOpen(event.target.open)}>
+    <div ref=${place} onPointerEnter=${hold} onPointerLeave=${hold} aria-hidden="true"></div>
+    <details onToggle=${({target}) => setOpen(target.open)}>
       <summary>${title} as a table</summary>
-      ${open && html`<${Figures} title=${title} lines=${lines} ...${shown} />`}
+      ${isOpen && html`<${Figures} title=${title} ...${kept.current} />`}
     </details>
   </figure>`;
 }
 
-function rules(plot, {marks, bounds}) {
-  const {ctx, bbox} = plot;
-  const pixels = devicePixelRatio;
+function drawRules({ctx, bbox: {left, top, width, height}, valToPos}, {marks, bounds}) {
   ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = colour("--pico-color");
-  ctx.font = `${12 * pixels}px sans-serif`;
-  ctx.setLineDash([3 * pixels, 3 * pixels]);
+  ctx.strokeStyle = ctx.fillStyle = colour("--text");
+  ctx.font = `${12 * devicePixelRatio}px sans-serif`;
+  ctx.setLineDash([4, 4]);
+  const rule = (x, y, x2, y2, text) => {
+    ctx.moveTo(x, y);
+    ctx.lineTo(x2, y2);
+    ctx.textAlign = x > left + width / 2 ? "right" : "left";
+    ctx.fillText(` ${text} `, x, y);
+  };
   ctx.beginPath();
-  marks.forEach(({t, text}, index) => {
-    const x = plot.valToPos(t, "x", true);
-    if (!(x >= bbox.left && x <= bbox.left + bbox.width)) return;
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
-    ctx.fillText(` ${text} `, x, bbox.top + (12 + 14 * (index % 3)) * pixels);
-  });
-  ctx.textAlign = "left";
+  for (const {t, text} of marks) {
+    const x = valToPos(t, "x", true);
+    if (x >= left && x <= left + width) rule(x, top + 12 * devicePixelRatio, x, top + height, text);
+  }
   for (const {value, text} of bounds) {
-    const y = plot.valToPos(value, "y", true);
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.fillText(` ${text}`, bbox.left, y - 4 * pixels);
+    const y = valToPos(value, "y", true);
+    rule(left, y, left + width, y, text);
   }
   ctx.stroke();
   ctx.restore();
 }
 
-function Figures({title, t, lines, marks, bounds}) {
+function Figures({title, t, series, marks, bounds}) {
   const every = Math.ceil(t.length / MOST_ROWS);
+  const shown = t.map((_, index) => index).filter((index) => (t.length - 1 - index) % every === 0).reverse();
   return html`<ul>
-      ${marks.map(({t, text}) => html`<li>${clock(t)}: ${text}</li>`)}
+      ${marks.map((mark) => html`<li>${clock(mark.t)}: ${mark.text}</li>`)}
       ${bounds.map(({value, text}) => html`<li>${text}: ${figure(value)}</li>`)}
     </ul>
-    <${Table} label=${title} head=${["Time", ...lines.map(({label}) => label)]}>
-      ${t.map((second, index) => (t.length - 1 - index) % every === 0 && html`<tr>
-        <th scope="row">${clock(second)}</th>${lines.map(({values}) => html`<td>${figure(values[index])}</td>`)}
-      </tr>`).reverse()}
-    <//>`;
+    <${Table} label=${title} head=${["Time", ...series.map(({label}) => label)]}>${shown.map((index) => html`<tr>
+      <th scope="row">${clock(t[index])}</th>${series.map(({values}) => html`<td>${figure(values[index])}</td>`)}
+    </tr>`)}<//>`;
 }
 
-/** ring.json of a model (or of all: ""), asked for each second and kept for ten minutes. -> {data, error} */
+/** ring.json, and of one model its versions, asked for each second and kept for ten minutes. */
 export function useRing(model = "") {
-  const more = (ring) => `&since=${ring.t.at(-1) ?? ring.now}`;
-  return usePoll(`admin/console/ring.json?model=${encodeURIComponent(model)}`, 1, {join: joined, more});
+  const more = ({t, now}) => `&since=${t.at(-1) ?? now}`;
+  return usePoll(`admin/console/ring.json?${new URLSearchParams({model})}`, 1, {join, more});
 }
 
-function joined(old, fresh) {
+function join(old, fresh) {
   if (!old) return fresh;
-  const first = [...old.t, ...fresh.t].findIndex((t) => t > fresh.now - WINDOW_S);
-  const column = (before, after) => [...(before ?? old.t.map(() => null)), ...(after ?? fresh.t.map(() => null))].slice(first);
-  const columns = (before = {}, after = {}) => Object.fromEntries(
-    [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => [name, column(before[name], after[name])]));
-  const versions = {};
-  const [was, is] = [old.model?.versions ?? {}, fresh.model?.versions ?? {}];
-  for (const version of new Set([...Object.keys(was), ...Object.keys(is)])) versions[version] = columns(was[version], is[version]);
-  return {
-    ...fresh,
-    t: column(old.t, fresh.t),
-    total: columns(old.total, fresh.total),
-    model: fresh.model && {...fresh.model, versions},
+  const all = [...old.t, ...fresh.t];
+  const first = all.findIndex((t) => t > fresh.now - WINDOW_S);
+  // Columns and maps of columns; what one of them lacks is null for all of its seconds.
+  const joined = (before, after) => {
+    const some = before ?? after;
+    if (Array.isArray(some)) {
+      return [...(before ?? old.t.map(() => null)), ...(after ?? fresh.t.map(() => null))].slice(first);
+    }
+    return Object.fromEntries(Object.keys({...before, ...after}).map((name) => [name, joined(before?.[name], after?.[name])]));
   };
+  const model = fresh.model && {...fresh.model, versions: joined(old.model?.versions, fresh.model.versions)};
+  return {...fresh, t: joined(old.t, fresh.t), total: joined(old.total, fresh.total), model};
 }

@@ -2,106 +2,77 @@
 
 import {html, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
-import {Ago, Confirm, Dialog, Problem, Table} from "./parts.js";
+import {Ago, Confirm, Dialog, Form, Table, Waiting} from "./parts.js";
 
 const SCOPES = ["predict", "metadata", "admin", "metrics"];
 const HEAD = ["Name", "Id", "State", "Scopes", "Models", "Limits", "Made", "Expires", "Last used", "Change"];
 
 /** The view of the keys. */
 export default function Keys({caller, announce}) {
-  const {data, error, etag, reload} = usePoll("admin/keys", 5);
-  const [dialog, setDialog] = useState(null);
-  const [made, setMade] = useState(null);
-  const close = () => setDialog(null);
-  const change = async (path, body, said) => {
+  const keys = usePoll("admin/keys", 5);
+  const [{Shown, name}, setForm] = useState({});
+  const [made, setMade] = useState("");
+  const send = async (order, body) => {
     try {
-      const {json} = await call(`admin/keys${path}`, {body, ifMatch: etag});
-      close();
-      if (json.key) setMade(json.key);
-      announce(said);
+      const path = name ? `/${encodeURIComponent(name)}/${order}` : "";
+      const {json} = await call(`admin/keys${path}`, {body, ifMatch: keys.etag});
+      setMade(json.key ?? "");
+      announce(`${name ?? body.name}: ${order} is done.`);
     } finally {
-      reload();
+      keys.reload();
     }
   };
-  const of = ({name}) => `/${encodeURIComponent(name)}`;
+  const button = (text, form, name) => html`<button class=${name && "secondary"} disabled=${!caller.can_change}
+    aria-label=${name && `${text} ${name}`} onClick=${() => setForm({Shown: form, name})}>${text}</button> `;
   return html`<h1>Keys</h1>
-    <${Problem} error=${error} />
-    ${!data && !error && html`<p aria-busy="true">Loading…</p>`}
-    ${data && html`
-      <button disabled=${!caller.can_change} onClick=${() => setDialog({form: New})}>New key</button>
-      ${data.keys.length ? html`<${Table} label="Keys" head=${HEAD}>${data.keys.map((row) => html`<${Row} key=${row.id}
-        row=${row} caller=${caller} onForm=${(form) => setDialog({form, row})} />`)}<//>`
-      : html`<p>There are no keys, so nobody is let in. Make one.</p>`}`}
-    ${dialog?.form === New && html`<${New} onClose=${close}
-      onDo=${(body) => change("", body, `The key ${body.name} was made.`)} />`}
-    ${dialog?.form === Rotate && html`<${Rotate} row=${dialog.row} onClose=${close}
-      onDo=${(body) => change(`${of(dialog.row)}/rotate`, body, `The key ${dialog.row.name} was rotated.`)} />`}
-    ${dialog?.form === Confirm && html`<${Confirm} title="Disable a key" name=${dialog.row.name} action="Disable" onClose=${close}
-      onDo=${() => change(`${of(dialog.row)}/disable`, {}, `The key ${dialog.row.name} was disabled.`)}>
-      <p>Nobody is let in with any key of this name any more.</p><//>`}
-    ${made && html`<${Made} text=${made} onClose=${() => setMade(null)} />`}`;
+    <${Waiting} ...${keys} />
+    ${keys.data && html`${button("New key", New)}
+      <${Table} label="Keys" head=${HEAD}>${keys.data.keys.map((row) => html`<tr key=${row.id} data-key=${row.name}>
+        <th scope="row">${row.name}</th><td>${row.id}</td>
+        <td><span class="state ${row.state === "live" ? "ok" : "warn"}">${row.state}</span></td>
+        <td>${row.scopes.join(", ")}</td><td>${row.models.join(", ")}</td><td>${row.limits || "none"}</td>
+        <td><${Ago} at=${row.created} /></td><td><${Ago} at=${row.expires} none="never" /></td>
+        <td><${Ago} at=${row.last_used} none="never" /></td>
+        <td>${button("Rotate", Rotate, row.name)} ${button("Disable", Disable, row.name)}</td>
+      </tr>`)}<//>`}
+    ${Shown && html`<${Shown} name=${name} send=${send} onClose=${() => setForm({})} />`}
+    ${made && html`<${Made} text=${made} onClose=${() => setMade("")} />`}`;
 }
 
-function Row({row, caller, onForm}) {
-  const button = (text, form) => html`<button class="secondary" disabled=${!caller.can_change}
-    aria-label=${`${text} ${row.name}`} onClick=${() => onForm(form)}>${text}</button> `;
-  return html`<tr data-key=${row.name}>
-    <th scope="row">${row.name}</th><td><code>${row.id}</code></td>
-    <td><span class=${`state ${row.state === "live" ? "ok" : "warn"}`}>${row.state}</span></td>
-    <td>${row.scopes.join(", ")}</td><td>${row.models.join(", ")}</td><td>${row.limits || "none"}</td>
-    <td><${Ago} at=${row.created} /></td><td><${Ago} at=${row.expires} none="never" /></td>
-    <td><${Ago} at=${row.last_used} none="never" /></td><td>${button("Rotate", Rotate)}${button("Disable", Confirm)}</td>
-  </tr>`;
-}
-
-function Form({title, action, onDo, onClose, children}) {
-  const [error, setError] = useState(null);
-  const submit = (event) => {
-    event.preventDefault();
-    onDo(new FormData(event.target)).catch(setError);
-  };
-  return html`<${Dialog} title=${title} onClose=${onClose}><form onSubmit=${submit}>
-    ${children}
-    <${Problem} error=${error} />
-    <div class="row"><button>${action}</button><button type="button" class="secondary" onClick=${onClose}>Cancel</button></div>
-  </form><//>`;
-}
-
-const list = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
-
-function New({onDo, onClose}) {
-  const send = (form) => onDo({
+function New({send, onClose}) {
+  const make = (form) => send("new", {
     name: form.get("name"),
     scopes: form.getAll("scope"),
-    models: list(form.get("models")),
+    models: form.get("models").split(",").map((model) => model.trim()),
     limits: form.get("limits"),
     expires: form.get("expires") || null,
   });
-  return html`<${Form} title="New key" action="Make the key" onDo=${send} onClose=${onClose}>
+  return html`<${Form} title="New key" action="Make the key" onDo=${make} onClose=${onClose}>
     <label>Name <input name="name" required autofocus autocomplete="off" /></label>
     <fieldset><legend>Scopes</legend>${SCOPES.map((scope, index) => html`<label>
       <input type="checkbox" name="scope" value=${scope} defaultChecked=${index < 2} /> ${scope}</label>`)}</fieldset>
-    <label>Models (names or patterns, with commas) <input name="models" value="*" required /></label>
-    <label>Limits, such as 100/day; 30/hour (empty: none) <input name="limits" /></label>
-    <label>Expires after, such as 90d (empty: never) <input name="expires" /></label>
+    <label>Models: names or patterns with commas <input name="models" value="*" required /></label>
+    <label>Limits, such as 100/day; 30/hour <input name="limits" placeholder="none" /></label>
+    <label>Expires after, such as 90d <input name="expires" placeholder="never" /></label>
   <//>`;
 }
 
-function Rotate({row, onDo, onClose}) {
-  return html`<${Form} title=${`Rotate ${row.name}`} action="Make a second key" onClose=${onClose}
-    onDo=${(form) => onDo({overlap: form.get("overlap")})}>
-    <p>The new key may do what the old one may.</p>
-    <label>The old key stays valid for <input name="overlap" value="24h" required autofocus /></label>
-  <//>`;
-}
+const Rotate = ({name, send, onClose}) => html`<${Form} title="Rotate ${name}" action="Make a second key" onClose=${onClose}
+  onDo=${(form) => send("rotate", {overlap: form.get("overlap")})}>
+  <p>The new key may do what the old one may.</p>
+  <label>The old key stays valid for <input name="overlap" value="24h" required autofocus /></label>
+<//>`;
+
+const Disable = ({name, send, onClose}) => html`<${Confirm} title="Disable a key" name=${name} action="Disable"
+  onClose=${onClose} onDo=${() => send("disable", {})}><p>No key of this name is valid any more.</p><//>`;
 
 function Made({text, onClose}) {
-  const [copied, setCopied] = useState("");
-  const copy = () => navigator.clipboard.writeText(text).then(() => setCopied("Copied."), () => setCopied("Copy it by hand."));
+  const [said, setSaid] = useState("");
+  const copy = () => navigator.clipboard.writeText(text).then(() => setSaid("Copied."), () => setSaid("Copy it by hand."));
   return html`<${Dialog} title="The new key" onClose=${onClose}>
     <p>Keep it now: it is not shown again.</p>
-    <label>Key <input readonly value=${text} onFocus=${(event) => event.target.select()} /></label>
+    <label>Key <input readonly value=${text} onFocus=${({target}) => target.select()} /></label>
     <div class="row"><button onClick=${copy}>Copy</button><button class="secondary" onClick=${onClose}>I have kept it</button></div>
-    <p role="status">${copied}</p>
+    <p role="status">${said}</p>
   <//>`;
 }

@@ -2,91 +2,90 @@
 
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+/** The address of a view within the page; params that are empty are left out. */
+export function hashOf(view, params = {}) {
+  const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value || value === 0));
+  return `#/${view}?${query}`.replace(/\?$/, "");
+}
+
 /** An error as the server gave it, with each of its details; nothing without one. */
 export function Problem({error}) {
-  if (!error) return null;
-  return html`<div role="alert" class="error">
+  return error && html`<div role="alert" class="error">
     <p>${error.message}</p>
-    ${error.details?.length > 0 && html`<ul>${error.details.map((detail) => html`<li>${sentence(detail)}</li>`)}</ul>`}
+    <ul>${error.details?.map(({pointer, expected, got}) => html`<li>
+      <code>${pointer}</code> expected ${expected}, got ${typeof got === "string" ? got : JSON.stringify(got)}
+    </li>`)}</ul>
   </div>`;
 }
 
-function sentence(detail) {
-  if (typeof detail === "string") return detail;
-  const {pointer, expected, got, message} = detail;
-  const text = message ?? `expected ${expected}, got ${typeof got === "string" ? got : JSON.stringify(got)}`;
-  return html`${pointer && html`<code>${pointer}</code> `}${text}`;
-}
+/** What a poll has not got yet: its error or "Loading…". */
+export const Waiting = ({data, error}) => (error ? html`<${Problem} error=${error} />`
+  : !data && html`<p aria-busy="true">Loading…</p>`);
 
 /** How long ago a time (unix seconds or ISO 8601) was, with the exact time as its title. */
 export function Ago({at, none = "–"}) {
-  if (at === null || at === undefined || at === "") return none;
+  if (!at) return none;
   const time = new Date(typeof at === "number" ? at * 1000 : at);
-  return html`<time datetime=${time.toISOString()} title=${time.toLocaleString()}>${ago((Date.now() - time) / 1000)}</time>`;
-}
-
-/** A length of time before or after now in words. */
-export function ago(seconds) {
+  const seconds = (Date.now() - time) / 1000;
   const far = Math.abs(seconds);
-  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => far >= size) ?? [1, "s"];
+  const [size, unit] = UNITS.find(([least]) => far >= least) ?? [1, "s"];
   const text = `${Math.floor(far / size)} ${unit}`;
-  return seconds < -1 ? `in ${text}` : `${text} ago`;
+  return html`<time datetime=${time.toISOString()} title=${time.toLocaleString()}>${seconds < 0 ? `in ${text}` : `${text} ago`}</time>`;
 }
 
-/** A number for a table: three digits that count, or a dash. */
-export const figure = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))));
+/** A number with three digits that count, or a dash. */
+export const figure = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : "–");
 
 /** A table that scrolls sideways when the page is narrow. `head` are texts. */
-export function Table({label, head, children}) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>
-    <table aria-label=${label}>
-      <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
-      <tbody>${children}</tbody>
-    </table>
-  </div>`;
-}
+export const Table = ({label, head, children}) => html`
+  <div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>
+    <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${children}</tbody>
+  </table></div>`;
 
-/** A modal dialog, open as long as it is rendered; the Escape key calls onClose. */
+/** A modal dialog that is open as long as it is rendered. The Escape key calls onClose. */
 export function Dialog({title, onClose, children}) {
   const box = useRef();
   useEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
-    return () => before?.focus?.();
+    return () => (before.isConnected ? before : document.querySelector("main")).focus();
   }, []);
   const cancel = (event) => {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}>
-    <article><h2>${title}</h2>${children}</article>
-  </dialog>`;
+  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><article><h2>${title}</h2>${children}</article></dialog>`;
 }
 
-/** A dialog that does `action` after the name was typed. `onDo` may return a promise; its error is shown. */
-export function Confirm({title, name, action, onDo, onClose, children}) {
-  const [typed, setTyped] = useState("");
+/** A dialog with a form. onDo(FormData) may return a promise; it is closed afterwards, unless there was an error or it `stays`. */
+export function Form({title, action, isReady = true, stays, onDo, onClose, children}) {
   const [error, setError] = useState(null);
   const submit = async (event) => {
     event.preventDefault();
     try {
-      await onDo();
-      onClose();
+      await onDo(new FormData(event.target));
+      if (!stays) onClose();
     } catch (problem) {
       setError(problem);
     }
   };
-  return html`<${Dialog} title=${title} onClose=${onClose}>
-    <form onSubmit=${submit}>
-      ${children}
-      <label>Type <strong>${name}</strong> to confirm
-        <input value=${typed} onInput=${(event) => setTyped(event.target.value)} autocomplete="off" autofocus />
-      </label>
-      <${Problem} error=${error} />
-      <div class="row">
-        <button disabled=${typed !== name}>${action}</button>
-        <button type="button" class="secondary" onClick=${onClose}>Cancel</button>
-      </div>
-    </form>
+  return html`<${Dialog} title=${title} onClose=${onClose}><form onSubmit=${submit}>
+    ${children}
+    <${Problem} error=${error} />
+    <div class="row">
+      <button disabled=${!isReady}>${action}</button><button type="button" class="secondary" onClick=${onClose}>Cancel</button>
+    </div>
+  </form><//>`;
+}
+
+/** A form that does its action only after `name` was typed. */
+export function Confirm({name, children, ...form}) {
+  const [typed, setTyped] = useState("");
+  return html`<${Form} ...${form} isReady=${typed === name}>
+    ${children}
+    <label>Type <strong>${name}</strong> to confirm
+      <input value=${typed} onInput=${(event) => setTyped(event.target.value)} autocomplete="off" autofocus /></label>
   <//>`;
 }
