@@ -15,7 +15,7 @@ import Try from "./try.js";
 const VIEWS = {
   models: ["Models", Models, "metadata"],
   try: ["Try", Try, "metadata"],
-  compare: ["Compare", Compare, "metadata"],
+  compare: ["Compare", Compare, "predict"],
   rollouts: ["Rollouts", Rollouts, "admin"],
   log: ["Log", Log, "admin"],
   keys: ["Keys", Keys, "admin"],
