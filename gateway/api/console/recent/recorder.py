@@ -25,6 +25,7 @@ from gateway.telemetry.reading.shared import SharedReader
 log = logger("console")
 
 _LOCK: Final = "console_recorder.lock"
+_AFTER_A_DEFECT: Final = 30  # times as long as otherwise, because all keys are read again then
 
 Models = Callable[[], Sequence[ModelStatus]]
 Plans = Callable[[], Mapping[str, str]]
@@ -42,15 +43,20 @@ class Lock(Protocol):
 
 
 class Recorder:
-    """Records in ``place`` while it is this worker's turn. For one event loop, after the fork; the work is done in a thread."""
+    """Records in ``place`` while it is this worker's turn. For one event loop, after the fork; the work is done in a thread.
 
-    def __init__(self, folder: Path | None, models: Models, plans: Plans, clocks: Clocks | None = None) -> None:
+    ``folder``: what the workers share; None: this is the only one. ``every_s``: how often it looks whether it is its turn, and
+    records if that is cheap.
+    """
+
+    def __init__(self, folder: Path | None, models: Models, plans: Plans, *, every_s: float = GRAIN_S) -> None:
         self.place: Place = OwnPlace() if folder is None else SharedPlace(folder)
         self._folder = folder
         self._models = models
         self._plans = plans
-        self._clocks = clocks or Clocks()
+        self._every_s = every_s
         self._lock = _NoLock() if folder is None else _FileLock(folder / _LOCK)
+        self.is_recording = False
         self._ticking: Ticking | None = None
         self._is_short = False
         self._thread = ThreadPoolExecutor(1, "console-recorder")
@@ -68,6 +74,7 @@ class Recorder:
                 await self._task
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         self._lock.release()
+        self.is_recording = False
 
     async def _record(self) -> None:
         loop = asyncio.get_running_loop()
@@ -79,14 +86,19 @@ class Recorder:
     def _work(self, models: Sequence[ModelStatus], plans: Mapping[str, str]) -> float:
         """Make a tick if it is this worker's turn. Returns in how many seconds to look again."""
         try:
-            if not self._lock.take():
-                return GRAIN_S
+            self.is_recording = self._lock.take()
+            if not self.is_recording:
+                return self._every_s
             if self._ticking is None:
                 self._ticking = self._made()
             rest_s = self._ticking.tick(models, plans)
+        except OSError as error:
+            self._note_trouble(error)
+            return self._every_s
         except Exception as error:  # noqa: BLE001  # requests are answered without figures too, and the log has it
             self._note_trouble(error)
-            return GRAIN_S
+            self._ticking = None  # it begins anew, from what is written
+            return _AFTER_A_DEFECT * self._every_s
         if self._is_short:
             self._is_short = False
             log.info("console.recorded_again")
@@ -94,7 +106,7 @@ class Recorder:
 
     def _made(self) -> Ticking:
         reader = ProcessReader(NAMES) if self._folder is None else SharedReader(self._folder, NAMES)
-        return Ticking(reader, self.place, self._clocks)
+        return Ticking(reader, self.place, Clocks(), self._every_s)
 
     def _note_trouble(self, error: Exception) -> None:
         """Say it once, until it is over. What was counted meanwhile is in the next tick."""

@@ -45,6 +45,11 @@ class Ring:
         return self.number != before
 
     @property
+    def nbytes(self) -> int:
+        """What the rows take in memory, which is most of it."""
+        return self._tick.nbytes + self._version.nbytes + self._numbers.nbytes
+
+    @property
     def clock_s(self) -> float:
         """What Unix time is more than the time of the ticks."""
         return self.ticks[-1].clock_s if self.ticks else 0.0

@@ -114,12 +114,12 @@ class SharedReader:
         return lines
 
     def _open(self, name: str) -> None:
-        """Go on with another file. While there is none, the next reading begins anew."""
-        if self._file is not None:
-            os.close(self._file)
-        self._file, self._at = None, 0
+        """Go on with another file, if it is there."""
         with suppress(FileNotFoundError):
-            self._file = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            if self._file is not None:
+                os.close(self._file)
+            self._file, self._at = file, 0
 
     def _is_newest(self) -> bool:
         """Whether the file is the one that lines are appended to. One that was renamed is that too until there is another."""

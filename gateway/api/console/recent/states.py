@@ -30,8 +30,8 @@ class StateWriter:
     def note(self, models: Sequence[ModelStatus], now_s: float) -> None:
         """These are the models now. What is not known, as while the server is away, stays. Raises OSError without room."""
         if models != self._looked_at:
-            self._looked_at = models
             states = {model.name: self._of(model, now_s) for model in models}
+            self._looked_at = models
             self._is_written &= states == self._states
             self._states = states
         if not self._is_written:

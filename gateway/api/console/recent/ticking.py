@@ -48,7 +48,8 @@ class Ticking:
     A tick that finds no room, or cannot be read, raises OSError: what it would have told is told by the next one.
     """
 
-    def __init__(self, reader: Reader, place: Place, clocks: Clocks) -> None:
+    def __init__(self, reader: Reader, place: Place, clocks: Clocks, every_s: float = GRAIN_S) -> None:
+        self._every_s = every_s
         self._reader = reader
         self._place = place
         self._clocks = clocks
@@ -98,7 +99,7 @@ class Ticking:
     def _grain_s(self) -> float:
         """So long that the work takes one percent of it at most. The keys that are new once are no reason: the least counts."""
         least_s = min(self._costs_s, default=0.0)
-        return round(min(MOST_GRAIN_S, max(GRAIN_S, least_s / _PART)), 2)
+        return round(min(MOST_GRAIN_S, max(self._every_s, least_s / _PART)), 2)
 
 
 def _last(place: Place) -> _Before | None:

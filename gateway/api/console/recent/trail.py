@@ -10,6 +10,7 @@ from gateway.api.console.recent.counts import RolloutNumbers
 MOST_POINTS: Final = 299
 """Odd, so that the first and the last of them stay when every second one goes."""
 
+_DIGITS: Final = 4
 LOG_E: Final = ("error", "slow", "disagree", "all")
 ARMS: Final = ("stable", "baseline", "canary")
 BAD: Final = (
@@ -91,4 +92,4 @@ def counted_of(numbers: RolloutNumbers) -> list[float]:
 
 
 def _known(number: float) -> float | None:
-    return round(number, 6) if math.isfinite(number) else None
+    return round(number, _DIGITS) if math.isfinite(number) else None
