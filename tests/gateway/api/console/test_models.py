@@ -283,3 +283,19 @@ async def test_a_list_of_three_thousand_versions_is_whole_and_small():
     assert len(document["models"]) == 1000
     assert sum(len(model["versions"]) for model in document["models"]) == 3000
     assert len(answer.body) < 65_536
+
+
+def test_the_rollouts_of_the_gateway_are_those_that_the_list_tells_of(make_client, config_file, tmp_path, fake):
+    fake.models["m"] = {1: Version(), 2: Version()}
+    boss, key = make_key("boss", scopes=("admin", "metadata"))
+    write(tmp_path / "keys.jsonl", key)
+    client = make_client(model_config_file=config_file, keys_file=tmp_path / "keys.jsonl", state_dir=tmp_path / "state")
+    headers = {"X-API-Key": boss}
+    wait_for(lambda: client.get("/admin/rollouts", headers=headers).status_code == 200)
+    assert client.post("/admin/rollouts/m", {"canary": 2}, headers=headers).status_code == 201
+
+    def arms() -> dict[str, str | None]:
+        [model] = client.get(PATH, headers=headers).json["models"]
+        return {version["version"]: version["arm"] for version in model["versions"]}
+
+    wait_for(lambda: arms() == {"2": "canary", "1": "stable"})
