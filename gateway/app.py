@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from flask import Flask
 from gateway import settings as gateway_settings
 from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
+from gateway.api.admin.keys import Keys as AdminKeys
+from gateway.api.admin.log import Log as AdminLog
 from gateway.api.admin.rollouts import Rollouts as AdminRollouts
 from gateway.api.admin.settings import Settings as AdminSettings
 from gateway.api.body import Bodies
@@ -50,9 +52,10 @@ from gateway.inference.example_rows import ExampleRows
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
-from gateway.parts.access import Access, check_access
+from gateway.parts.access import Access, check_access, managed_keys
 from gateway.parts.console import console
-from gateway.parts.prediction_log import prediction_log
+from gateway.parts.figures import RecentFigures
+from gateway.parts.prediction_log import log_reader, prediction_log
 from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
 from gateway.parts.rollouts import store as rollout_store
 from gateway.parts.serving_tls import check_serving_tls
@@ -188,15 +191,23 @@ class Gateway:
             probes=() if settings.contract is None else (settings.contract.health_route,),
         )
         ops = Ops(catalog, readiness, self.edge.metrics, exposition)
-        admin = AdminRollouts(
-            plans,
-            None if rollouts is None else rollouts.pin,
-            lambda: {model.name for model in catalog.models()},
-            bodies,
-            has_keys=settings.keys_file is not None,
+        has_keys = settings.keys_file is not None
+
+        def models() -> set[str]:
+            return {model.name for model in catalog.models()}
+
+        pin = None if rollouts is None else rollouts.pin
+        self._log_reader = reader = log_reader(settings)
+        admin = (
+            AdminRollouts(plans, pin, models, bodies, has_keys=has_keys),
+            AdminKeys(managed_keys(settings), bodies),
+            AdminLog(reader, models, has_keys=has_keys),
+            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
         )
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
-        pages = console(settings, catalog, why_not_joined, plan_of, lambda model, version: None, config_file=model_config)
+        plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
+        self._figures = figures = None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
+        pages = [] if figures is None else console(settings, catalog, why_not_joined, plan_of, figures, model_config)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,
@@ -204,8 +215,7 @@ class Gateway:
             docs,
             ops,
             Feedback(predictions, bodies, self.memory),
-            admin,
-            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
+            *admin,
             *pages,
         )
         table = [route for room in rooms for route in room.routes()]
@@ -237,11 +247,15 @@ class Gateway:
             await self._rollouts.start()
         if self._traces is not None:
             self._traces.start()
+        if self._figures is not None:
+            self._figures.start()
         # Else the first clients of a worker would be told that no model is ready, after another worker has said that all are.
         await self._catalog.first_look()
 
     async def close(self) -> None:
         """Stop following the models, and close the connections."""
+        if self._figures is not None:
+            await self._figures.close()
         if self._rollouts is not None:
             await self._rollouts.close()
         await self._catalog.close()
@@ -255,6 +269,8 @@ class Gateway:
             await self._traces.close()
         if self._log is not None:
             await self._log.close()
+        if self._log_reader is not None:
+            await self._log_reader.close()
         if self._access is not None:
             await self._access.close()
         logs.flush()

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "gateway.call": {"gateway.errors", "gateway.deadline", "gateway.telemetry"},
     "gateway.access.key_text": set(),  # whoever writes something asks it to hide keys
     "gateway.telemetry": {"gateway.access.key_text", "gateway.errors"},
+    "gateway.telemetry.reading": set(),
     "gateway.certificates": set(),
     "gateway.locked_file": set(),
     "gateway.serving_tls": {"gateway.certificates"},
@@ -153,7 +154,14 @@ MAY_IMPORT = {
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
     "gateway.api.console": {"gateway.api", "gateway.api.tfserving", "gateway.inference", "gateway.rollout.plan", *LEAVES},
-    "gateway.api.admin": {"gateway.api", "gateway.rollout.store", *ROLLOUT, *LEAVES},
+    "gateway.api.console.recent": {
+        "gateway.api",
+        "gateway.api.console",
+        "gateway.inference",
+        "gateway.telemetry.reading",
+        *LEAVES,
+    },
+    "gateway.api.admin": {"gateway.access", "gateway.api", "gateway.rollout.store", *LOG, *ROLLOUT, *LEAVES},
     "gateway.tracing": LEAVES,
     "gateway.tracing.sinks": {"gateway.tracing"},
     "gateway.parts": {
@@ -162,6 +170,7 @@ MAY_IMPORT = {
         "gateway.api",
         "gateway.api.admin",
         "gateway.api.console",
+        "gateway.api.console.recent",
         "gateway.api.tfserving",
         "gateway.backend",
         "gateway.backend.servers",
@@ -230,6 +239,7 @@ HOME = {
     },  # in the server for gateway/server/front.py only
     "marshmallow": {
         "gateway.api",
+        "gateway.api.admin",
         "gateway.api.openinference",
         "gateway.settings",
         "gateway.cache_setting",
@@ -243,11 +253,13 @@ HOME = {
     "gunicorn": {"gateway.server"},
     "httptools": {"gateway.server"},
     "uvloop": {"gateway.server"},
-    "prometheus_client": {"gateway.telemetry", "gateway.api", "gateway", *MODEL_SERVER},
+    "prometheus_client": {"gateway.telemetry", "gateway.telemetry.reading", "gateway.api", "gateway", *MODEL_SERVER},
     "orjson": {
         "gateway.codec",
         "gateway.api",
+        "gateway.api.admin",
         "gateway.api.console",
+        "gateway.api.console.recent",
         *ROUTES,
         "gateway.telemetry",
         "gateway.prediction_log",

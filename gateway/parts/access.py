@@ -13,6 +13,7 @@ from gateway.access.key_set import KeySet
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
+from gateway.access.managed_keys import ManagedKeys
 from gateway.api.routes import ANY_KEY, Route
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry import metrics
@@ -20,6 +21,8 @@ from gateway.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from gateway.access.limits.leases import Leases
+
+_PATIENCE_S = 3.0  # a request's, for another process that changes the keys
 
 log = logger("gateway")
 
@@ -69,6 +72,11 @@ def _leases(url: str, table: LimitTable) -> "Leases":
     from gateway.access.limits.leases import Leases  # noqa: PLC0415
 
     return Leases(url, table, metrics.note_limit_store)
+
+
+def managed_keys(settings: Settings) -> ManagedKeys | None:
+    """The keys as an operator looks after them; None where no keys are asked for."""
+    return None if settings.keys_file is None else ManagedKeys(settings.keys_file, parse_limits, _PATIENCE_S)
 
 
 def check_access(settings: Settings) -> None:

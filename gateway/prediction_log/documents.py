@@ -34,7 +34,7 @@ def json_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What orjson does not know: summaries, strings of tensors, and arrays of rare dtypes."""
+    """What orjson does not know: summaries, strings of tensors, scalars, and arrays of rare dtypes."""
     match value:
         case Summarised():
             return {"dtype": value.dtype, "shape": value.shape, **msgspec.structs.asdict(value.summary)}
@@ -42,6 +42,8 @@ def _plain(value: Any) -> Any:
             return value.decode(errors="replace")
         case np.ndarray() if value.dtype.kind == "c":
             return np.stack([value.real, value.imag], axis=-1)
+        case np.ndarray() if value.ndim == 0 and not value.dtype.hasobject:
+            return (value if value.dtype.isbuiltin else value.astype(np.float32))[()]
         case np.ndarray():
             return value.tolist() if value.dtype.hasobject else value.astype(np.float32)
         case _:

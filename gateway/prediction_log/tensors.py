@@ -115,6 +115,11 @@ def decode(data: bytes) -> Mapping[str, Array | Summarised]:
     return {name: _tensor(*parts) for name, parts in _decode(data).items()}
 
 
+def summarised(array: Array) -> Summarised:
+    """``array`` as a large tensor of which only a summary is kept."""
+    return Summarised(_NAMES[array.dtype.char], array.shape, summary(array))
+
+
 @np.errstate(invalid="ignore", over="ignore")  # of infinities
 def summary(array: Array) -> Summary:
     """The summary of any tensor. It needs memory for one block of elements only."""

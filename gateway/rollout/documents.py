@@ -12,7 +12,7 @@ from gateway.rollout.figures import log_e_of
 from gateway.rollout.orders import orders_of
 from gateway.rollout.plan import WHOLE, Event, Plan
 from gateway.rollout.samples import Sample, differences, unused_tolerances
-from gateway.rollout.sentences import explain
+from gateway.rollout.sentences import explain, told
 
 _TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
 _PARTS: Final = ("weight", "shadow")
@@ -97,9 +97,9 @@ def sample_document(sample: Sample) -> dict[str, Any]:
 
 
 def event_document(event: Event) -> dict[str, Any]:
-    """One row of the history."""
+    """One row of the history, and a sentence of it."""
     made: dict[str, Any] = msgspec.to_builtins(event)
-    return {"time": time_text(made.pop("ts_us"))} | made
+    return {"time": time_text(made.pop("ts_us"))} | made | {"told": told(event)}
 
 
 def time_text(time_us: int) -> str:

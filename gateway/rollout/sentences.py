@@ -10,7 +10,7 @@ from gateway.rollout.evidence.gate import gate, upper_bound, wilson
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import DISAGREEMENT, ERRORS, Figure, counted, figures, leading, log_e_of
 from gateway.rollout.orders import orders_of
-from gateway.rollout.plan import PER_REQUEST, Event, Plan, State, standing
+from gateway.rollout.plan import GATEWAY, PER_REQUEST, Event, Hold, Plan, State, standing
 from gateway.rollout.steps import share_text
 
 _MOST_EXP: Final = 700.0
@@ -23,6 +23,13 @@ def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = Non
     head = f"{_HEADS[plan.state].format(**_words(plan))} {clock(since)}"
     why = plan.reason or (_evidence(plan, by_step) if plan.state in _TOLD_BY_EVIDENCE else "")
     return f"{head}: {why}" if why else head
+
+
+def told(event: Event) -> str:
+    """One sentence about a row of the history: who has done what, and why."""
+    who = "the gateway" if event.by == GATEWAY else event.by
+    change = "" if event.before == event.after else f" ({stood(event.before) or 'new'} to {stood(event.after)})"
+    return f"{who} {_DID.get(event.what, event.what)}{change}" + (f": {event.reason}" if event.reason else "")
 
 
 def proof(plan: Plan, by_step: Mapping[int, Totals]) -> str:
@@ -75,9 +82,45 @@ _HEADS: Final[dict[State, str]] = {
     State.ABORTED: "aborted at",
     State.REFUSED: "refused at",
 }
+_DID: Final = {
+    "start": "asked for the rollout",
+    "step": "went on to the next step",
+    "weight": "set the weight",
+    "pause": "paused it",
+    "resume": "resumed it",
+    "promote": "promoted the new version",
+    "abort": "aborted it",
+    "undo": "undid the promotion",
+    "clean": "let go of the version without requests",
+    "pin": "sent every request to the old version by its number",
+    "keep": "found other versions that stay loaded",
+    "load": "had the versions loaded",
+    "warm": "began to warm the new version up",
+    "run": "gave the new version its first requests",
+    "wait": "waits",
+    "hold": "held it",
+    "release": "let it go on",
+    "look": "counted failures after the promotion",
+    "rollback": "took the new version back",
+    "freeze": "froze it",
+    "refuse": "refused it",
+    "bake_after": "saw that every worker has promoted it",
+    "rolled_back": "saw that every worker has taken it back",
+    "done": "ended it",
+    "close": "closed it",
+}
 _TOLD_BY_EVIDENCE: Final = frozenset(
     {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.BAKE_AFTER, State.DONE}
 )
+
+
+def stood(kept: str) -> str:
+    """What the history keeps of where a plan stood, such as ``holding (no_data)``, for a person."""
+    state, _, hold = kept.removesuffix(")").partition(" (")
+    try:
+        return standing(State(state), Hold(hold))
+    except ValueError:
+        return kept  # of a newer gateway, or nothing
 
 
 def _words(plan: Plan) -> dict[str, str]:

@@ -74,7 +74,7 @@ class Page:
     def load(self, view: str = "models", **params: object) -> None:
         """Load the page anew, and wait for nothing."""
         # The storage belongs to the gateway's origin, of which any answer will do. From there the page loads anew.
-        self.driver.get(f"{self.address}/livez")
+        self.driver.get(f"{self.address}/healthz")
         self.driver.execute_script("sessionStorage.clear()")
         if self.key:
             self.driver.execute_script("sessionStorage.setItem(arguments[0], arguments[1])", KEY_ITEM, self.key)

@@ -6,9 +6,13 @@ from pathlib import Path
 from tests.gateway.access.made_keys import make_key, write
 from tests.stack.conftest import EXAMPLES
 from tests.stack.rollout_stack import PINNED, RolloutStack
+from tests.stack.rollout_versions import DIFFERS, STABLE
 
 PLANTED = "planted"
 """A model with the versions of `rollout_versions`, of which the first is served."""
+
+TWO_VERSIONS = "two_versions"
+"""A model that is served with two versions whose outputs differ by 1e-3."""
 
 KEYS: Mapping[str, Mapping[str, object]] = {
     "admin": {"scopes": ("predict", "metadata", "admin")},
@@ -34,6 +38,7 @@ class ConsoleStack(RolloutStack):
         (folder / "models").mkdir()
         for name in EXAMPLES:
             (folder / "models" / name).symlink_to(exported / name)
+        (folder / "models" / TWO_VERSIONS).symlink_to(versions)
         made = {name: make_key(name, **fields) for name, fields in KEYS.items()} if has_keys else {}
         self.keys = {name: text for name, (text, _) in made.items()}
         if has_keys:
@@ -43,7 +48,8 @@ class ConsoleStack(RolloutStack):
         super().__init__(folder, versions, planted, **(log | settings))
 
     def write_config(self, names: tuple[str, ...], policy: str = PINNED) -> None:
-        policies = dict.fromkeys(EXAMPLES, "") | dict.fromkeys(names, policy)
+        both = f"model_version_policy {{ specific {{ versions: {STABLE} versions: {DIFFERS} }} }}"
+        policies = {**dict.fromkeys(EXAMPLES, ""), TWO_VERSIONS: both, **dict.fromkeys(names, policy)}
         entries = "".join(
             f'config {{ name: "{name}" base_path: "{self.models_dir / name}" model_platform: "tensorflow" {policy} }}\n'
             for name, policy in policies.items()

@@ -43,7 +43,7 @@ def prefix_before(folder: Path, upstream: int) -> Iterator[str]:
 
 def _answers(address: str) -> bool:
     try:
-        return requests.get(f"{address}/livez", timeout=10).status_code == 200
+        return requests.get(f"{address}/healthz", timeout=10).status_code == 200
     except requests.ConnectionError:
         return False
 

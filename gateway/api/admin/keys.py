@@ -25,7 +25,7 @@ from gateway.api.errors import json_answer
 from gateway.api.preconditions import strong_tag, strong_tags
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
-from gateway.errors import FailedPrecondition, NotFound, Unavailable
+from gateway.errors import FailedPrecondition, NotFound, PreconditionFailed, Unavailable
 from gateway.telemetry.logs import logger
 
 log = logger("access")
@@ -41,10 +41,6 @@ _NO_STORE: Final = ("Cache-Control", "no-store")
 _MOST_NAME: Final = 100
 
 Result = TypeVar("Result")
-
-
-class KeysChanged(FailedPrecondition, http_status=412):
-    """Raised when the keys are no longer those that the caller has seen."""
 
 
 class KeyChangeRefused(FailedPrecondition, http_status=409):
@@ -119,8 +115,8 @@ class Keys:
         except KeyChangeError as error:
             raise KeyChangeRefused(hide_secrets(str(error))) from None
         except KeyFileFixed as error:
-            text = f"the keys cannot be changed here: {_SETTING} is {error}. `python -m gateway keys` changes the file from where it can be written"
-            raise KeyChangeRefused(text) from None
+            hint = "`python -m gateway keys` changes it from where it can be written"
+            raise KeyChangeRefused(f"the keys cannot be changed here: {_SETTING} is {error}. {hint}") from None
         except KeyFileError as error:
             raise Unavailable(f"the keys cannot be used: {_SETTING} is {error}") from None
 
@@ -141,7 +137,9 @@ def _check(authority: Authority, tags: frozenset[str] | None, name: str, keys: S
         if key.name == name:
             authority.require(name, key.scopes, key.models)
     if tags is not None and _tag(authority.visible(keys)) not in tags:
-        raise KeysChanged("the list of keys has changed since it was read, and nothing was done: read it again, then decide")
+        raise PreconditionFailed(
+            "the list of keys has changed since it was read, and nothing was done: read it again, then decide"
+        )
 
 
 def _check_known(authority: Authority, tags: frozenset[str] | None, name: str, keys: Sequence[Key]) -> None:

@@ -1,6 +1,7 @@
 """/admin/console/models.json: every version of every model that the caller may see, and where the requests go.
 
-Ten pages that ask for it each second cost what one costs: callers that see the same models share an answer for a second.
+Ten pages that ask for it each second cost what one costs: callers that see the same models share an answer for a second, or for
+longer where there are so many models that making it would take more than a hundredth of the time.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.rollout.plan import WHOLE, Arm, Plan
 
 _KEPT_S: Final = 1.0
+_MOST_KEPT_S: Final = 5.0
+_SHARE: Final = 0.01  # of a processor
 _MOST_KEPT: Final = 8  # answers, for as many sets of models
 _LEVEL: Final = 1  # of gzip: names repeat so much that more work saves little
 
@@ -62,20 +65,19 @@ class Models:
         async with self._lock:
             until_s, content = self._kept.get(seen, (0.0, None))
             if content is None or time.monotonic() >= until_s:  # else it was made while this call waited
-                content = await self._made(call)
-                self._keep(seen, content)
+                statuses = visible(call, self._catalog.models())
+                known = await self._signatures.of(statuses)
+                began_s = time.thread_time()
+                document = {"models": [self._model(status, known) for status in statuses]}
+                cost_s = time.thread_time() - began_s
+                content = await asyncio.to_thread(_content, document)
+                self._keep(seen, content, min(max(_KEPT_S, cost_s / _SHARE), _MOST_KEPT_S))
         return content
 
-    async def _made(self, call: Call) -> Content:
-        statuses = visible(call, self._catalog.models())
-        known = await self._signatures.of(statuses)
-        document = {"models": [self._model(status, known) for status in statuses]}
-        return await asyncio.to_thread(_content, document)
-
-    def _keep(self, seen: tuple[str, ...], content: Content) -> None:
+    def _keep(self, seen: tuple[str, ...], content: Content, for_s: float) -> None:
         if len(self._kept) >= _MOST_KEPT:
             self._kept = {}
-        self._kept[seen] = time.monotonic() + _KEPT_S, content
+        self._kept[seen] = time.monotonic() + for_s, content
 
     def _model(self, status: ModelStatus, known: dict[tuple[str, int], ServedModel]) -> dict[str, Any]:
         plan = self._plan_of(status.name)

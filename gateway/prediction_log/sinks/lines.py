@@ -1,4 +1,4 @@
-"""Reads the rows of one file of JSON lines from its beginning, or from its end. What follows the last whole line is left out."""
+"""Reads the rows of one file of JSON lines from its beginning or from its end. A part of a line at the end is left out."""
 
 import os
 from collections.abc import Iterator

@@ -9,9 +9,9 @@ import msgspec
 from gateway.rollout.commands.opening import Surroundings, opened
 from gateway.rollout.commands.screen import Screen, lines_of, printable, watch
 from gateway.rollout.documents import event_document, explained_document, status_document, time_text
-from gateway.rollout.plan import Event, Hold, Plan, State, standing
+from gateway.rollout.plan import Event, Plan
 from gateway.rollout.samples import IN_EXPLAIN, sample_lines
-from gateway.rollout.sentences import explain
+from gateway.rollout.sentences import explain, stood
 from gateway.rollout.store import ordering
 from gateway.telemetry.logs import printable_json
 
@@ -92,18 +92,9 @@ def _plans(store: "Store", model: str | None) -> Iterable[Plan]:
 
 
 def _line(event: Event) -> str:
-    change = f"{_standing(event.before) or '-'} -> {_standing(event.after)}"
+    change = f"{stood(event.before) or '-'} -> {stood(event.after)}"
     text = f"{time_text(event.ts_us)}  {event.model}  {event.what}  {change}  by {event.by}"
     return f"{text}: {event.reason}" if event.reason else text
-
-
-def _standing(kept: str) -> str:
-    """What the history keeps of where a plan stood, such as ``holding (no_data)``, for a person."""
-    state, _, hold = kept.removesuffix(")").partition(" (")
-    try:
-        return standing(State(state), Hold(hold))
-    except ValueError:
-        return kept  # of a newer gateway, or nothing
 
 
 def _print_json(document: Any) -> None:

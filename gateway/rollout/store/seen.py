@@ -4,7 +4,7 @@ Two people who decide at the same time cannot overwrite each other: the order of
 """
 
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.errors import PreconditionFailed
 from gateway.rollout.plan import Event, Plan, standing
@@ -22,13 +22,16 @@ class Outdated(PreconditionFailed):
     """Raised when the newest plan of a model is none of those that were seen; the message says what it is, and by whom."""
 
 
+_THEN: Final = "Look at what it is now, and give the order again if it is still right"
+
+
 def check_seen(store: "Store", model: str, newest: Plan | None, seen: Seen | None) -> None:
     """Raise Outdated unless ``newest``, the newest plan of ``model``, is one of those ``seen``. None: it may be any."""
     if seen is None or (newest is not None and (newest.id, newest.revision) in seen):
         return
     if newest is None:
         raise Outdated(f"nothing was done: there is no rollout of {model} that could have been seen")
-    raise Outdated(f"nothing was done: {_what_changed(newest, seen)}, {_stands(newest)}{_by_whom(store, newest)}")
+    raise Outdated(f"nothing was done: {_what_changed(newest, seen)}, {_stands(newest)}{_by_whom(store, newest)}. {_THEN}")
 
 
 def _what_changed(plan: Plan, seen: Seen) -> str:

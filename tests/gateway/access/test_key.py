@@ -95,7 +95,7 @@ def test_names(name):
         ({"name": "sgk_x"}, r"name: "),
         ({"name": "a-sgk_x"}, r"name: "),
         ({"models": ("*sgk_x",)}, r"models: "),
-        ({"scopes": ()}, r"scopes: expected at least one, got 'none'"),
+        ({"scopes": ()}, r"scopes: expected at least one, got none"),
         ({"scopes": ("predict", "predct")}, r"scopes: expected some of predict, metadata, admin, metrics, got 'predct'"),
         ({"scopes": ("",)}, r"scopes: .* got ''"),
         ({"models": ()}, r"models: expected at least one"),

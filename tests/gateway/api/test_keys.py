@@ -29,7 +29,19 @@ METADATA = (
 )
 LISTS = (("GET", "/v1/models"), ("POST", "/v2/repository/index"), ("GET", "/openapi.json"))
 OPEN = (
-    *("/", "/docs", "/docs/", "/docs/start.js", "/health", "/healthz", "/readyz", "/metrics"),
+    *(
+        "/",
+        "/docs",
+        "/docs/",
+        "/docs/start.js",
+        "/console",
+        "/console/",
+        "/console/x/app.js",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ),
     *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/m/ready", "/v2/models/m/versions/1/ready"),
 )
 
@@ -319,7 +331,7 @@ def test_an_operation_of_the_document_needs_a_key_just_when_it_says_so(client, m
         for path, method, operation in operations:
             if method == "parameters":
                 continue
-            target = path.format(model="m", version="1", label="stable", order="pause")
+            target = path.format(model="m", version="1", label="stable", order="pause", name="mobile")
             status = one.http.open(target, method=method, data=b"{}").status_code
             assert (operation.get("security", made["security"]) == []) == (status != 401), (path, status)
             assert ("401" in operation["responses"]) or status != 401

@@ -66,7 +66,10 @@ def test_tail_shows_time_features_and_prediction(address):
 
 
 def test_tail_prints_the_newest_rows_that_the_options_ask_for(address):
-    rows = [a_row(ts=T + n * 60_000_000, boot="b", seq=n, request_id=f"r{n}", model="ab"[n % 2]) for n in range(1, 9)]
+    rows = [
+        a_row(ts=T + n * 60_000_000, boot="b", seq=n, request_id=f"r{n}", model="ab"[n % 2], status=(200, 400, 503)[n % 3])
+        for n in range(1, 9)
+    ]
     write(address, *rows)
 
     def shown(*options):
@@ -76,6 +79,9 @@ def test_tail_prints_the_newest_rows_that_the_options_ask_for(address):
     assert shown("-n", "2") == ["r7", "r8"]
     assert shown("-n", "2", "--model", "b") == ["r5", "r7"]
     assert shown("--version", "4") == []
+    assert shown("--status", "503") == ["r2", "r5", "r8"]
+    assert shown("--status", "4xx", "-n", "2") == ["r4", "r7"]
+    assert shown("--status", "5XX", "--model", "a") == ["r2", "r8"]
     assert shown("--request", "r3") == ["r3"]
     assert shown("--from", "2026-11-26T12:07:00", "--to", "2026-11-26T13:08+01:00") == ["r7"]
 
@@ -83,7 +89,12 @@ def test_tail_prints_the_newest_rows_that_the_options_ask_for(address):
 def test_tail_as_json_has_every_column_and_values_as_they_were(sqlite):
     text = np.empty(2, object)
     text[:] = [b"caf\xc3\xa9", b"\xff"]
-    inputs = {"x": np.array([0.1, np.nan], np.float32), "text": text, "half": np.array([1.5], ml_dtypes.bfloat16)}
+    inputs = {
+        "x": np.array([0.1, np.nan], np.float32),
+        "text": text,
+        "half": np.array([1.5], ml_dtypes.bfloat16),
+        "one": np.array(7),
+    }
     outputs = {"z": np.array([1 + 2j]), "image": np.ones((10, 10), np.uint8), "i": np.array([2**63 - 1])}
     log = PredictionLog(sink_at(sqlite), Rules())
     log.start()
@@ -92,7 +103,7 @@ def test_tail_as_json_has_every_column_and_values_as_they_were(sqlite):
     (line,) = run("--log", sqlite, "tail", "--json")[1].splitlines()
     row = json.loads(line)
     assert set(row) == set(a_row().__struct_fields__)
-    assert row["inputs"] == {"x": [0.1, None], "text": ["café", "\ufffd"], "half": [1.5]}
+    assert row["inputs"] == {"x": [0.1, None], "text": ["café", "\ufffd"], "half": [1.5], "one": 7}
     summary = {"dtype": "uint8", "shape": [10, 10], "mean": 1.0, "std": 0.0, "min": 1.0, "max": 1.0, "nan": 0}
     assert row["outputs"] == {"z": [[1.0, 2.0]], "image": summary, "i": [2**63 - 1]}
     assert bytes.fromhex(row["digest"])

@@ -69,6 +69,30 @@ def test_a_line_that_is_no_row_is_named(sink, folder):
         seqs(sink)
 
 
+def test_the_newest_rows_are_read_from_the_end_of_the_files(sink, folder):
+    """What stands before them is not looked at, be it no row at all."""
+    sink.write([row(seq, NOON_US + seq) for seq in range(1, 2001)])
+    sink.write([row(seq, NOON_US + seq, boot="0b") for seq in range(1, 11)])
+    path = folder / "predictions-20261126T12-0a.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b"no row\n", *lines[1:], lines[0][:50]]))  # and a part of a line at the end
+    assert seqs(sink, newest=1000) == list(range(1001, 2001))
+    assert seqs(sink, newest=5, to_us=NOON_US + 1001) == list(range(996, 1001))
+    with pytest.raises(SinkAway, match=f"{path.name}: the line at byte 0 is no row of predictions"):
+        seqs(sink, newest=3000)
+    older = [row(seq, NOON_US - HOUR_US + seq) for seq in range(1, 4)]
+    sink.write(older)
+    assert seqs(sink, newest=2, to_us=NOON_US) == [2, 3]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_lines_of_any_length_are_read_from_both_ends_alike(sink, size):
+    rows = [a_row(ts=NOON_US + seq, boot="0a", seq=seq, inputs=bytes(size if seq % 2 else 7)) for seq in range(1, 6)]
+    sink.write(rows)
+    assert list(sink.read(PredictionRow, Filter(newest=9))) == rows == list(sink.read(PredictionRow, Filter()))
+    assert list(sink.read(PredictionRow, Filter(newest=3))) == rows[-3:]
+
+
 def test_files_of_others_are_left_alone(sink, folder):
     sink.write([row(1, NOON_US)])
     (folder / "predictions-old.jsonl").write_text("no row\n")

@@ -103,6 +103,13 @@ def test_rows_are_read_in_the_order_of_time_over_workers_and_batches(sink):
         (Filter(model="dense"), [2]),
         (Filter(version=3), [1, 3]),
         (Filter(model="digits", version=4), [4]),
+        (Filter(models=frozenset({"digits", "x"})), [1, 3, 4]),
+        (Filter(models=frozenset()), []),
+        (Filter(models=frozenset({"dense"}), model="digits"), []),
+        (Filter(statuses=range(200, 300)), [1, 3]),
+        (Filter(statuses=range(503, 504)), [4]),
+        (Filter(statuses=range(400, 504), model="digits"), [4]),
+        (Filter(statuses=range(400, 500), newest=1), [2]),
         (Filter(request_ids=frozenset({"r-3", "r-1", "r-9"})), [1, 3]),
         (Filter(request_ids=frozenset()), []),
         (Filter(newest=2), [3, 4]),
@@ -112,13 +119,14 @@ def test_rows_are_read_in_the_order_of_time_over_workers_and_batches(sink):
     ids=str,
 )
 def test_a_filter_reads_what_it_says(sink, where, found):
-    sink.write([row(1), row(2, model="dense", version=1), row(3), row(4, version=4)])
+    sink.write([row(1), row(2, model="dense", version=1, status=499), row(3), row(4, version=4, status=503)])
     assert seqs(sink.read(PredictionRow, where)) == found
 
 
-def test_feedback_has_no_model_to_filter_by(sink):
+def test_feedback_has_no_model_and_no_status_to_filter_by(sink):
     sink.write([a_label(boot="b", seq=1), a_label(boot="b", seq=2, request_id="r-2")])
     assert seqs(sink.read(FeedbackRow, Filter(model="dense", version=9))) == [1, 2]
+    assert seqs(sink.read(FeedbackRow, Filter(models=frozenset({"dense"}), statuses=range(500, 600)))) == [1, 2]
     assert seqs(sink.read(FeedbackRow, Filter(request_ids=frozenset({"r-2"})))) == [2]
 
 

@@ -9,7 +9,7 @@ export default function About({caller}) {
   const isAllowed = caller.can_read("admin");
   const about = usePoll(isAllowed && "admin/settings", 60);
   const {version, python, packages, settings} = about.data ?? {};
-  return html`<h1>About</h1>
+  return html`<div><h1>About</h1>
     <p><a href="../docs">Documentation of all routes</a> · <a href="../openapi.json">openapi.json</a></p>
     ${isAllowed ? html`<${Waiting} ...${about} />`
       : html`<p>The settings are shown to keys with the scope <code>admin</code>.</p>`}
@@ -20,5 +20,6 @@ export default function About({caller}) {
         ${[...settings].sort((one, other) => one.is_default - other.is_default).map((setting) => html`<tr>
           <th scope="row">${setting.name}</th><td>${setting.value} ${!setting.is_default && html`<strong>(changed)</strong>`}</td>
           <td>${setting.default}</td><td>${setting.meaning}</td>
-        </tr>`)}<//>`}`;
+        </tr>`)}<//>`}
+  </div>`;
 }

@@ -23,7 +23,8 @@ export const key = () => sessionStorage.getItem(KEY) ?? "";
 
 /** Keeps a key for this session; "" forgets it. */
 export function setKey(text) {
-  sessionStorage.setItem(KEY, text);
+  if (text) sessionStorage.setItem(KEY, text);
+  else sessionStorage.removeItem(KEY);
   tell("key");
 }
 

@@ -15,7 +15,7 @@ import Try from "./try.js";
 const VIEWS = {
   models: ["Models", Models, "metadata"],
   try: ["Try", Try, "metadata"],
-  compare: ["Compare", Compare, "metadata"],
+  compare: ["Compare", Compare, "predict"],
   rollouts: ["Rollouts", Rollouts, "admin"],
   log: ["Log", Log, "admin"],
   keys: ["Keys", Keys, "admin"],
@@ -98,7 +98,7 @@ function App() {
     event.preventDefault();
     document.querySelector("main").focus();
   };
-  return html`
+  return html`<div>
     <header>
       <a class="skip" href="#" onClick=${skip}>Skip to the content</a>
       <nav aria-label="Views"><ul>${Object.entries(VIEWS).map(([name, [text]]) => html`<li>
@@ -106,7 +106,7 @@ function App() {
       </li>`)}</ul></nav>
       ${caller?.name && html`<p class="row"><span>Key: <strong>${caller.name}</strong></span>
         <button class="secondary" onClick=${() => setKey("")}>Forget the key</button></p>`}
-      ${caller?.keys === "off" && html`<p class="note">Nothing can be changed here: ${caller.why_not}</p>`}
+      ${caller?.keys === "off" && html`<p class="note">Read only: ${caller.why_not}</p>`}
       <p role="status" class="note">${isAway && "The gateway does not answer. This page goes on when it is back."}</p>
     </header>
     <main tabindex="-1" data-view=${view}>
@@ -119,7 +119,8 @@ function App() {
       <label>API key <input name="key" type="password" autocomplete="off" required autofocus /></label>
       <p>The key is kept in this tab only, until it is closed.</p>
       ${key() && html`<${Problem} error=${refusal} />`}
-    <//>`}`;
+    <//>`}
+  </div>`;
 }
 
 function Missing({caller, scope, refusal, onAsk}) {

@@ -24,7 +24,7 @@ export default function Keys({caller, announce}) {
   };
   const button = (text, form, name) => html`<button class=${name && "secondary"} disabled=${!caller.can_change}
     aria-label=${name && `${text} ${name}`} onClick=${() => setForm({Shown: form, name})}>${text}</button> `;
-  return html`<h1>Keys</h1>
+  return html`<div><h1>Keys</h1>
     <${Waiting} ...${keys} />
     ${keys.data && html`${button("New key", New)}
       <${Table} label="Keys" head=${HEAD}>${keys.data.keys.map((row) => html`<tr key=${row.id} data-key=${row.name}>
@@ -36,7 +36,8 @@ export default function Keys({caller, announce}) {
         <td>${button("Rotate", Rotate, row.name)} ${button("Disable", Disable, row.name)}</td>
       </tr>`)}<//>`}
     ${Shown && html`<${Shown} name=${name} send=${send} onClose=${() => setForm({})} />`}
-    ${made && html`<${Made} text=${made} onClose=${() => setMade("")} />`}`;
+    ${made && html`<${Made} text=${made} onClose=${() => setMade("")} />`}
+  </div>`;
 }
 
 function New({send, onClose}) {

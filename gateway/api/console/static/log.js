@@ -15,7 +15,7 @@ export default function Log({params, go}) {
   const log = usePoll(!isPaused && `admin/log?${new URLSearchParams({...params, n: 50})}`, 2);
   const filter = (name, text) => html`<label>${text} <input value=${params[name] ?? ""}
     onChange=${({target}) => go("log", {...params, [name]: target.value.trim()})} /></label>`;
-  return html`<h1>Log</h1>
+  return html`<div><h1>Log</h1>
     <div class="row">
       ${filter("model", "Model")} ${filter("version", "Version")} ${filter("status", "Status, such as 500 or 4xx")}
       <button onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
@@ -24,7 +24,8 @@ export default function Log({params, go}) {
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`
       <${Row} key=${row.boot + row.seq} row=${row} hasValues=${log.data.values} go=${go} isOpen=${opened === row.request_id}
         onToggle=${() => setOpened(opened === row.request_id ? "" : row.request_id)} />`)}<//>
-      ${!log.data.rows.length && html`<p>No request in the log is like this. Change the filters, or send one in Try.</p>`}`}`;
+      ${!log.data.rows.length && html`<p>No request in the log is like this. Change the filters, or send one in Try.</p>`}`}
+  </div>`;
 }
 
 function Row({row, hasValues, go, isOpen, onToggle}) {

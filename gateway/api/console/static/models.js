@@ -25,7 +25,7 @@ export default function Models({params}) {
 
   const rows = (models.data?.models ?? []).filter(({name}) => name.includes(text)).flatMap(rowsOf)
     .filter(({state}) => !only || (state === "AVAILABLE") === (only === "ready"));
-  return html`<h1>Models</h1>
+  return html`<div><h1>Models</h1>
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
       <label>Filter by name <input type="search" value=${text} onInput=${({target}) => setText(target.value)} /></label>
@@ -39,11 +39,13 @@ export default function Models({params}) {
         <${Version} key=${`${row.name}/${row.version}`} ...${row} now=${ring.data?.recent[row.name]?.[row.version]} />`)}<//>
       ${!rows.length && html`<p>No version is like this. The model server's models.config names the models that it loads.</p>`}
       <p class="row"><span>${Math.min(most, rows.length)} of ${rows.length} versions</span>
-        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}`;
+        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
+  </div>`;
 }
 
 function rowsOf({name, problems, lagging, versions}) {
-  const common = {name, notes: [...problems, ...lagging], newest: versions.map(({version}) => version).sort((a, b) => b - a)};
+  const late = lagging.map(({server, lacks}) => `${server}: ${lacks}`);
+  const common = {name, notes: [...problems, ...late], newest: versions.map(({version}) => version).sort((a, b) => b - a)};
   return versions.length ? versions.map((version) => ({...version, ...common})) : [{signatures: [], ...common}];
 }
 
@@ -57,9 +59,9 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
     <td>${version ?? "–"}</td>
     <td><span class="state ${kind}">${word}</span>
       ${[reason, ...notes].map((note) => note && html`<div class="small">${note}</div>`)}</td>
-    <td><${Ago} at=${since} /></td>
+    <td class="whole"><${Ago} at=${since} /></td>
     ${[now?.requests_s, now?.failed_s, now?.p95_ms].map((value) => html`<td class="number">${figure(value)}</td>`)}
-    <td>${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
+    <td class="whole">${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>

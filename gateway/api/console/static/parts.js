@@ -1,4 +1,6 @@
 // What several views show in the same way.
+//
+// A component with a state of its own renders one element: of several, this Preact may put new ones before the old.
 
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 

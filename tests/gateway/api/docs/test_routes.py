@@ -21,7 +21,7 @@ FILES = ("/docs/<name>", "/console/<digest>/<path:name>")
 WHICH = ("", "/versions/{version}", "/labels/{label}")
 """How a path of that dialect says which version of a model it means."""
 
-SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable", "{order}": "pause"}
+SAMPLES = {"{model}": "m", "{version}": "7", "{label}": "stable", "{order}": "pause", "{name}": "mobile"}
 
 
 def document(client) -> dict:

@@ -1,0 +1,160 @@
+"""Rollouts in the page: a whole one by keyboard only, and two operators who do not overwrite each other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from selenium.webdriver import Keys
+
+from gateway.rollout.plan import State
+from tests.console.page import Page
+from tests.console.stack import PLANTED
+from tests.stack.browser import look
+from tests.stack.rollout_versions import EQUAL, STABLE
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(240)
+
+STEPS = "10%:manual,50%:manual"
+CLEARED = (Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE)
+
+
+@pytest.fixture
+def rollout_stack(make_console_stack):
+    return make_console_stack()
+
+
+@pytest.fixture
+def rollout_page(browser, rollout_stack):
+    look(browser)
+    page = Page(browser, rollout_stack.address, rollout_stack.keys["admin"])
+    page.forget()
+    return page
+
+
+def labelled(text: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether the control with the focus has that label."""
+    return lambda focused: focused["label"].lower().startswith(text.lower()) and not focused["disabled"]
+
+
+def named(text: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether the button with the focus has that text."""
+    return lambda focused: focused["tag"] == "BUTTON" and focused["text"] == text
+
+
+def type_into(page: Page, label: str, text: str) -> None:
+    """Go to a field by Tab, and replace what is in it."""
+    page.tab_to(labelled(label))
+    page.press(*CLEARED, text)
+
+
+def press_button(page: Page, text: str) -> None:
+    """Wait until a button can be pressed, go to it by Tab, and press it."""
+    page.button(text, "main")
+    page.tab_to(named(text))
+    page.press(Keys.ENTER)
+
+
+def test_a_whole_rollout_by_keyboard_only(rollout_page, rollout_stack):
+    page, weights = rollout_page, []
+
+    def wait_weight(weight: float) -> None:
+        wait_for(lambda: rollout_stack.plan(PLANTED).weight == weight, 60)
+        page.wait_text(f"{100 * weight:g}%", "main [aria-current=step]")
+        weights.append(weight)
+
+    page.open("models")
+    page.press("g", "r")
+    page.wait_view("rollouts")
+    type_into(page, "Model", PLANTED)
+    page.press(Keys.ENTER)
+    page.wait_text("Begin a rollout", "main")
+    type_into(page, "New version", str(EQUAL))
+    type_into(page, "Steps", STEPS)
+    press_button(page, "Begin")
+    wait_weight(0.1)
+    press_button(page, "Step")
+    wait_weight(0.5)
+    type_into(page, "Weight in %", "62.5")
+    page.press(Keys.ENTER)
+    wait_weight(0.625)
+    press_button(page, "Pause")
+    wait_for(lambda: rollout_stack.plan(PLANTED).state is State.PAUSED)
+    press_button(page, "Resume")
+    wait_for(lambda: rollout_stack.plan(PLANTED).state is not State.PAUSED)
+    press_button(page, "Promote")
+    rollout_stack.wait_for_state(PLANTED, State.PROMOTED, State.DONE)
+    press_button(page, "Undo")
+    page.wait("dialog[open]")
+    assert not page.has_button("Give the order", "dialog")
+    page.press("wrong", Keys.ENTER)
+    assert page.find("dialog[open]")
+    assert rollout_stack.plan(PLANTED).state in (State.PROMOTED, State.DONE)
+    page.press(*CLEARED, PLANTED, Keys.ENTER)
+    wait_for(lambda: "undo" in [event.what for event in rollout_stack.events(PLANTED)], 60)
+    wait_for(lambda: rollout_stack.plan(PLANTED).is_ended, 60)
+    asked = [event.what for event in rollout_stack.events(PLANTED) if event.by == "admin"]
+    assert asked == ["start", "step", "weight", "pause", "resume", "promote", "undo"]
+    answer = rollout_stack.post(
+        f"/v1/models/{PLANTED}:predict", {"instances": [[1.0, 2.0]]}, headers=rollout_stack.bearer("predicts")
+    )
+    assert answer.headers["X-Model-Version"] == str(STABLE)
+    assert page.faults() == {}
+
+
+def test_a_decision_is_announced_and_told_in_the_history(rollout_page, rollout_stack):
+    start(rollout_stack)
+    page = rollout_page.open("rollouts", model=PLANTED)
+    page.run("""window.told = [];
+    new MutationObserver(() => told.push(document.getElementById("announcements").textContent))
+      .observe(document.getElementById("announcements"), {childList: true, characterData: true, subtree: true});""")
+    rollout_stack.rollout("pause", PLANTED, "--note", "we look at it")
+    wait_for(lambda: any(PLANTED in text for text in page.run("return told")))
+    page.wait_text("we look at it", "main")
+
+
+def start(stack) -> None:
+    """Begin a rollout that waits for a person at 10 %."""
+    answer = stack.post(f"/admin/rollouts/{PLANTED}", {"canary": EQUAL, "steps": STEPS}, headers=stack.bearer())
+    assert answer.status_code == 201, answer.text
+    wait_for(lambda: stack.plan(PLANTED).weight == 0.1, 60)
+
+
+def test_the_second_of_two_operators_is_told_what_the_first_has_changed(rollout_page, rollout_stack):
+    start(rollout_stack)
+    page = rollout_page
+    first = page.driver.current_window_handle
+    page.open("rollouts", model=PLANTED)
+    page.button("Step", "main")
+    second = page.new_tab()
+    page.open("rollouts", model=PLANTED)
+    try:
+        page.button("Abort", "main").click()
+        page.wait("dialog[open]")
+
+        page.to_tab(first)
+        page.button("Step", "main").click()
+        wait_for(lambda: rollout_stack.plan(PLANTED).weight == 0.5, 60)
+
+        page.to_tab(second)
+        page.press(PLANTED, Keys.ENTER)
+        alert = page.wait_text("revision", "main [role=alert]")
+        assert "admin" in alert  # who has done so
+        page.wait_text("50%", "main [aria-current=step]")
+        assert not rollout_stack.plan(PLANTED).is_ended
+        assert "abort" not in [event.what for event in rollout_stack.events(PLANTED)]
+
+        # What is shown now may be ordered.
+        page.button("Pause", "main").click()
+        wait_for(lambda: rollout_stack.plan(PLANTED).state is State.PAUSED)
+        assert page.faults() == {}
+    finally:
+        page.driver.close()
+        page.to_tab(first)
+
+
+@pytest.mark.parametrize("name", ["predicts", "looks", "some"])
+def test_a_key_without_the_scope_admin_sees_no_order(page, console_stack, name):
+    page.key = console_stack.keys[name]
+    page.open("rollouts", model=PLANTED)
+    assert page.run("return document.querySelectorAll('main button').length") == 0
