@@ -50,6 +50,10 @@ fault-table: $(VENV)/.dev  ## Run the same faults for longer, and write FAULTS.m
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose
 
+.PHONY: console-assets
+console-assets: $(VENV)/.serve  ## Fetch the console's libraries by npm, and hold the files in the tree against them (needs npm)
+	$(BIN)/python -m deploy.console_assets
+
 .PHONY: dashboard
 dashboard: $(VENV)/.dev  ## Draw the dashboard anew, for the documentation (three minutes; needs Prometheus, Redis and Chromium)
 	$(BIN)/python -m deploy.observability dashboard

@@ -13,6 +13,7 @@ from gateway import settings as gateway_settings
 from gateway.access.limits.addresses import Network, scheme_of
 from gateway.access.limits.table import LimitTable
 from gateway.api.admin.rollouts import Rollouts as AdminRollouts
+from gateway.api.admin.settings import Settings as AdminSettings
 from gateway.api.body import Bodies
 from gateway.api.custom_container.routes import CustomContainer
 from gateway.api.docs.openapi import Limits
@@ -61,6 +62,7 @@ from gateway.prediction_log.requests import offer_request
 from gateway.prediction_log.running import RunningLog
 from gateway.server.front import Front
 from gateway.settings import Settings
+from gateway.shown_settings import shown_settings
 from gateway.telemetry import logs, metrics
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.logs import logger
@@ -193,8 +195,10 @@ class Gateway:
             bodies,
             has_keys=settings.keys_file is not None,
         )
+        plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
         plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
         self._figures = None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
+        pages = [] if self._figures is None else console(settings, catalog, why_not_joined, plan_of, self._figures)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,
@@ -203,8 +207,8 @@ class Gateway:
             ops,
             Feedback(predictions, bodies, self.memory),
             admin,
-            *console(settings),
-            *(() if self._figures is None else (self._figures.routes,)),
+            AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
+            *pages,
         )
         table = [route for room in rooms for route in room.routes()]
         if settings.contract is not None:

@@ -13,10 +13,22 @@ ENVIRON_KEY: Final = "gateway.call"
 """The key of a WSGI environment under which our own server gives the call that it was made from."""
 
 
+KEYLESS_SCOPES: Final = ("predict", "metadata")
+"""What everybody may do where there are no keys."""
+
+
 class Caller(Protocol):
     """Who sends a call, and what it may do. ``name``: of its key; None: it has none."""
 
     name: str | None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What it may do: some of the scopes of keys."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that it may use, or patterns with ``* ? []``."""
 
     def may_see(self, model: str) -> bool:
         """Whether it may know of ``model``."""
@@ -32,6 +44,8 @@ class Anybody:
     """A caller where there are neither keys nor limits."""
 
     name: str | None = None
+    scopes: tuple[str, ...] = KEYLESS_SCOPES
+    models: tuple[str, ...] = ("*",)
 
     def may_see(self, model: str) -> bool:
         """It may know of every model."""

@@ -37,6 +37,7 @@ _REDIS: Final = validate.Regexp(r"(rediss?|unix)://\S+\Z")
 # RFC 6454: as a browser sends it.
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?|\*")
 _DATABASE: Final = "DATABASE_URL"
+_STANDARD_PREFIX: Final = "OTEL_"
 _STATE_FILE: Final = "state.db"
 
 _OF_CLIENTS: Final = frozenset({"GATEWAY_URL", "GATEWAY_KEY"})
@@ -143,7 +144,8 @@ class Settings:
     """The gateway's settings. The environment variable of ``port`` is ``GATEWAY_PORT``, and so on.
 
     ``otel`` has OpenTelemetry's own variables, whose names begin with ``OTEL_``; ``database_url`` is ``DATABASE_URL``, and
-    ``contract`` what the variables of the platform of ``container_contract`` say.
+    ``contract`` what the variables of the platform of ``container_contract`` say. ``given``: the text of each variable that
+    decides a setting, by its name; it may hold passwords.
     """
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", "an address or a host's name", _HOST)
@@ -341,6 +343,7 @@ class Settings:
     otel: Standard = dataclasses.field(default=_STANDARD, kw_only=True)
     contract: ContainerContract | None = dataclasses.field(default=None, kw_only=True)
     database_url: str = dataclasses.field(default="", kw_only=True, repr=False)
+    given: Mapping[str, str] = dataclasses.field(default_factory=dict, kw_only=True, repr=False, compare=False)
 
     def state_database(self) -> str | None:
         """The address of the SQL database that holds the gateway's own state; None if there is none.
@@ -398,6 +401,7 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
             otel=read_standard(environ),
             contract=contract,
             database_url=environ.get(_DATABASE, ""),
+            given=_texts(environ) | {_variable(key): text for key, text in given.items()},
         )
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(key, given[key], why) for key, why in error.messages_dict.items())) from error
@@ -412,6 +416,11 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     return settings
+
+
+def _texts(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that decide settings and whose names are those of others."""
+    return {name: text for name, text in environ.items() if text and (name == _DATABASE or name.startswith(_STANDARD_PREFIX))}
 
 
 def _problem(key: str, value: str, why: list[str]) -> str:

@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "gateway.prediction_log",
         "gateway.tracing",
     },
+    "gateway.shown_settings": {"gateway.access.key_text", "gateway.settings"},
     "gateway.access.limits": LEAVES,
     "gateway.inference": LEAVES,
     "gateway.inference.batching": {"gateway.inference", *LEAVES},
@@ -152,7 +153,7 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
-    "gateway.api.console": {"gateway.api", *LEAVES},
+    "gateway.api.console": {"gateway.api", "gateway.api.tfserving", "gateway.inference", "gateway.rollout.plan", *LEAVES},
     "gateway.api.console.recent": {
         "gateway.api",
         "gateway.api.console",
@@ -170,6 +171,7 @@ MAY_IMPORT = {
         "gateway.api.admin",
         "gateway.api.console",
         "gateway.api.console.recent",
+        "gateway.api.tfserving",
         "gateway.backend",
         "gateway.backend.servers",
         "gateway.backend.servers.target",
@@ -254,6 +256,7 @@ HOME = {
     "orjson": {
         "gateway.codec",
         "gateway.api",
+        "gateway.api.console",
         "gateway.api.console.recent",
         *ROUTES,
         "gateway.telemetry",

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from gateway.access.authenticator import Authenticator
-from gateway.access.key import Key
+from gateway.access.key import EVERY_MODEL, Key
 from gateway.access.limits.addresses import Network, client_of, network_of
 from gateway.access.limits.limiter import Admission, Limiter
-from gateway.call import Answer, Call
+from gateway.call import KEYLESS_SCOPES, Answer, Call
 from gateway.errors import GatewayError, PermissionDenied, RateLimited, Unauthenticated
 from gateway.telemetry.trace import Trace
 
@@ -59,6 +59,15 @@ class Gate:
 
         return answer
 
+    def identified(self, handler: GuardedHandler) -> GuardedHandler:
+        """``handler`` for calls with a key, if there must be one, whatever its scopes are."""
+
+        def answer(call: Call, **values: str) -> Coroutine[Any, Any, Answer]:
+            call.caller = Visitor(self._limiter, self._key(call), self._addresses)
+            return handler(call, **values)
+
+        return answer
+
     def opened(self, handler: GuardedHandler) -> GuardedHandler:
         """``handler`` for all calls, whatever key they have."""
         if self._authenticator is None:
@@ -86,6 +95,8 @@ class Stranger:
     """Who sends a call that needs no key, where other calls need one: a Caller."""
 
     name: str | None = None
+    scopes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
     def may_see(self, model: str) -> bool:
         """It may know of no model."""
@@ -114,6 +125,16 @@ class Visitor:
         self._limiter = limiter
         self._addresses = addresses
         self._admission: Admission | None = None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What it may do."""
+        return KEYLESS_SCOPES if self._key is None else self._key.scopes
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that it may use, or patterns of them."""
+        return EVERY_MODEL if self._key is None else self._key.models
 
     def may_see(self, model: str) -> bool:
         """Whether it may know of ``model``."""

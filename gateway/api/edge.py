@@ -43,7 +43,9 @@ class Tracer(Protocol):
 
 
 _PROBES: Final = ("/healthz", "/readyz", "/metrics", "/health")
-_UNTRACED: Final = (*_PROBES, "/v2/health/live", "/v2/health/ready")
+# Open pages of the console ask for these each second.
+_POLLED: Final = ("/admin/console/models.json", "/admin/console/ring.json")
+_UNTRACED: Final = (*_PROBES, *_POLLED, "/v2/health/live", "/v2/health/ready")
 
 
 class Edge:
@@ -65,7 +67,7 @@ class Edge:
         tracer: Tracer | None = None,
         probes: Sequence[str] = (),
     ) -> None:
-        self._quiet = (*_PROBES, *probes)
+        self._quiet = (*_PROBES, *_POLLED, *probes)
         self._untraced = (*_UNTRACED, *probes)
         self._tracer = tracer
         self._offer = offer

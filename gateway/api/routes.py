@@ -21,6 +21,9 @@ from gateway.errors import GatewayError, InvalidArgument, MethodNotAllowed, NotF
 _REMEMBERED_PATHS: Final = 1024
 _REMEMBERED_LENGTH: Final = 200  # of a path
 
+ANY_KEY: Final = "*"
+"""The scope of a route for which any valid key will do."""
+
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Answer]], Answer]
 """Runs a coroutine on the event loop of the process, from another thread."""
 
@@ -30,7 +33,8 @@ class Route:
     """What answers ``methods`` of the paths of ``rule``, in werkzeug's syntax.
 
     ``handler`` takes the call, and by name the variable parts of the rule. ``on_loop``: our own server answers it without
-    Flask, so that it never waits for a thread. ``scope``: what a key must have for it, where there are keys; empty for none.
+    Flask, so that it never waits for a thread. ``scope``: what a key must have for it, where there are keys, or ``ANY_KEY``;
+    empty: it needs no key.
     ``answered_as``: a path of TensorFlow Serving's dialect in whose form all refusals are; empty: the form of its own path.
     """
 

@@ -34,7 +34,7 @@ class KnownModels:
         self._remember_s = remember_s
         self._on_gone = on_gone
         self._statuses: dict[str, ModelStatus] = {}
-        self._served: dict[tuple[str, int], ServedModel] = {}
+        self._served: dict[str, dict[int, ServedModel]] = {}  # by name and number
         self._answered: dict[ModelRef, tuple[float, ServedModel]] = {}  # until when the answer counts
         self.follow_configured()
 
@@ -48,15 +48,16 @@ class KnownModels:
 
     def versions(self, name: str) -> tuple[ServedModel, ...]:
         """The versions of a model that answer and whose signatures are known, newest first."""
-        found = [served for (model, _), served in self._served.items() if model == name]
-        return tuple(sorted(found, key=lambda served: -served.version))
+        found = self._served.get(name)
+        return () if found is None else tuple(found[number] for number in sorted(found, reverse=True))
 
     def served(self, model: ModelRef) -> ServedModel | None:
         """The version that ``model`` means, as far as the server has said."""
         status = self._statuses.get(model.name)
         if model.label is None and status is not None and status.available:
             version = status.available[0] if model.version is None else model.version
-            served = self._served.get((model.name, version)) if version in status.available else None
+            found = self._served.get(model.name)
+            served = found.get(version) if found is not None and version in status.available else None
             if served is not None:
                 return served
         until_s, answered = self._answered.get(model, (0.0, None))
@@ -80,9 +81,10 @@ class KnownModels:
 
         Returns the one value of that version for as long as it is served: another value is another model under the same number.
         """
-        known = self._served.get((served.name, served.version))
+        versions = self._served.setdefault(served.name, {})
+        known = versions.get(served.version)
         if known != served:
-            self._served[served.name, served.version] = known = served
+            versions[served.version] = known = served
             for signature in served.called_signatures:
                 begin_signature(served.name, served.version, signature.name)
         until_s = time.monotonic() + self._remember_s
@@ -118,11 +120,9 @@ class KnownModels:
     def note_missing(self, model: ModelRef) -> bool:
         """A call has found that ``model`` is not served: forget what is known of it. Returns whether anything was."""
         gone = {
-            (name, version)
-            for name, version in self._served
-            if name == model.name and model.label is None and model.version in (None, version)
+            version for version in self._served.get(model.name, ()) if model.label is None and model.version in (None, version)
         }
-        self._drop(gone)
+        self._drop(model.name, gone)
         return bool(gone)
 
     def _set(self, status: ModelStatus) -> None:
@@ -134,13 +134,17 @@ class KnownModels:
 
     def _drop_unavailable(self, status: ModelStatus) -> None:
         """A version that is not available any more may come back as another model under the same number."""
-        self._drop({key for key in self._served if key[0] == status.name and key[1] not in status.available})
+        self._drop(status.name, {version for version in self._served.get(status.name, ()) if version not in status.available})
 
-    def _drop(self, gone: set[tuple[str, int]]) -> None:
-        for name, version in gone:
-            del self._served[name, version]
+    def _drop(self, name: str, gone: set[int]) -> None:
+        if not gone:
+            return
+        for version in gone:
+            del self._served[name][version]
             for forget in self._on_gone:
                 forget(name, version)
+        if not self._served[name]:
+            del self._served[name]
         self._answered = {
-            model: answer for model, answer in self._answered.items() if (answer[1].name, answer[1].version) not in gone
+            model: answer for model, answer in self._answered.items() if answer[1].name != name or answer[1].version not in gone
         }

@@ -13,7 +13,7 @@ from gateway.access.key_set import KeySet
 from gateway.access.limits.limit import parse_limits
 from gateway.access.limits.limiter import Limiter
 from gateway.access.limits.table import LimitTable
-from gateway.api.routes import Route
+from gateway.api.routes import ANY_KEY, Route
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import logger
@@ -40,7 +40,12 @@ class Access:
     def guarded(self, route: Route) -> Route:
         """``route`` for those who may call it."""
         is_open = not route.scope or (route.scope == "metrics" and not self._metrics_need_a_key)
-        handler = self._gate.opened(route.handler) if is_open else self._gate.guarded(route.scope, route.handler)
+        if is_open:
+            handler = self._gate.opened(route.handler)
+        elif route.scope == ANY_KEY:
+            handler = self._gate.identified(route.handler)
+        else:
+            handler = self._gate.guarded(route.scope, route.handler)
         return replace(route, handler=handler)
 
     async def start(self) -> None:

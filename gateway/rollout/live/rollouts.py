@@ -44,6 +44,11 @@ class Rollouts:
         """The open plan of ``model``; None: there is none, or it has not found its stable version yet."""
         return self._running.get(model)
 
+    def plan_of(self, model: str) -> Plan | None:
+        """The open plan of ``model`` as requests follow it now; None as ``of``."""
+        running = self._running.get(model)
+        return None if running is None else running.plan
+
     def that_places(self, model: ModelRef) -> Running | None:
         """The open plan that says where a request for ``model`` goes; None: there is none, or the request itself says it."""
         running = self._running.get(model.name)

@@ -29,7 +29,19 @@ METADATA = (
 )
 LISTS = (("GET", "/v1/models"), ("POST", "/v2/repository/index"), ("GET", "/openapi.json"))
 OPEN = (
-    *("/", "/docs", "/docs/", "/docs/start.js", "/health", "/healthz", "/readyz", "/metrics"),
+    *(
+        "/",
+        "/docs",
+        "/docs/",
+        "/docs/start.js",
+        "/console",
+        "/console/",
+        "/console/x/app.js",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ),
     *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/m/ready", "/v2/models/m/versions/1/ready"),
 )
 

@@ -53,6 +53,7 @@ GOOD = {V1: V1_GOOD, SIMPLE: SIMPLE_GOOD, V2: V2_GOOD}
 
 ROUTES = (
     *("/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/docs/start.js", "/docs/nope"),
+    *("/console", "/console/", "/console/x", "/console/x/app.js", "/console/x/vendor/htm-preact.js", "/admin/console/caller"),
     *("/docs/models/m", "/docs/models/nope", "/v1", "/v1/", "/V1/models/m", "/v1/models", "/v1/models/m", V1, "/v1/models/m:x"),
     *("/v1/models/m/metadata", "/v1/models/two_versions/versions/123", "/v1/models/two_versions/labels/stable:predict"),
     *(
@@ -94,6 +95,15 @@ PATHS = (
         "/%70redict",
         "/%76%31/models/m",
     ),
+    *(
+        "/console//",
+        "/console%2F",
+        "/console/x/../app.js",
+        "/console/x/%2e%2e/app.js",
+        "/console/x/..%2fapp.js",
+        "/console?a=b",
+    ),
+    *("/console/x/vendor/../app.js", "/console/x//app.js", "/console/x/app.js/", "/console/x/app.js%00", "/console/%ff/app.js"),
     *("/v1/models/a%2Fb", "/predict/a%2Fb", "/v2/models/a%2Fb/infer", "/v1%2Fmodels%2Fm", "/predict%2Fm", "/docs/models/a%2Fb"),
     *("/v1/models/a%20b", "/v1/models/caf%C3%A9", "/predict/caf%C3%A9", "/v2/models/caf%C3%A9/infer", "/v2/models/caf%C3%A9"),
     *("/v1/models/%ff%fe", "/predict/%ff", "/v2/models/%ff/infer", "/docs/models/%ff", "/%ff", "/nope/%ff", "/nope/caf%C3%A9"),
