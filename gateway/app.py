@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from gateway.inference.signature import ServedModel, Signature
 from gateway.loop_thread import LoopThread
 from gateway.parts.access import Access, check_access, managed_keys
 from gateway.parts.console import console
+from gateway.parts.figures import RecentFigures
 from gateway.parts.prediction_log import log_reader, prediction_log
 from gateway.parts.rollouts import RunningRollouts, Way, check_rollouts
 from gateway.parts.rollouts import store as rollout_store
@@ -201,8 +202,11 @@ class Gateway:
             AdminKeys(managed_keys(settings), bodies),
             AdminLog(reader, models, has_keys=has_keys),
         )
+        plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
+        self._figures = None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
-        pages = console(settings, catalog, why_not_joined, plan_of, lambda model, version: None)
+        since = (lambda model, version: None) if self._figures is None else self._figures.since
+        pages = console(settings, catalog, why_not_joined, plan_of, since)
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,
@@ -213,6 +217,7 @@ class Gateway:
             *admin,
             AdminSettings(SERVER_VERSION, [row.as_json() for row in shown_settings(settings)]),
             *pages,
+            *(() if self._figures is None else (self._figures.routes,)),
         )
         table = [route for room in rooms for route in room.routes()]
         if settings.contract is not None:
@@ -243,11 +248,15 @@ class Gateway:
             await self._rollouts.start()
         if self._traces is not None:
             self._traces.start()
+        if self._figures is not None:
+            self._figures.start()
         # Else the first clients of a worker would be told that no model is ready, after another worker has said that all are.
         await self._catalog.first_look()
 
     async def close(self) -> None:
         """Stop following the models, and close the connections."""
+        if self._figures is not None:
+            await self._figures.close()
         if self._rollouts is not None:
             await self._rollouts.close()
         await self._catalog.close()

@@ -154,6 +154,8 @@ class Edge:
                 headers.append(("X-Cache", trace.cache))
             if trace.note is not None:
                 headers.append(("X-Rollout", trace.note))
+            if call.headers.get("x-timing") == "on":
+                headers.append(("Server-Timing", _timing(call, trace)))
 
 
 def id_of(call: Call) -> str:
@@ -194,6 +196,20 @@ def _log(call: Call, trace: Trace | None, status: int, total_s: float, *, is_qui
         fields |= call.setting.as_fields()
     fields["total_ms"] = _ms(total_s)
     logs.write_request("debug" if status < 400 and is_quiet else "info", fields)
+
+
+def _timing(call: Call, trace: Trace) -> str:
+    """Where the time went, in milliseconds, and the rows of the call of the model server (https://www.w3.org/TR/server-timing/)."""
+    times = {
+        "parse": call.parse_s + trace.build_s,
+        "queue": trace.queue_s,
+        "model": trace.backend_s,
+        "total": time.monotonic() - call.complete_s,
+    }
+    told = [f"{name};dur={_ms(seconds)}" for name, seconds in times.items()]
+    if trace.batch_rows is not None:
+        told.append(f'batch;desc="{trace.batch_rows}"')
+    return ", ".join(told)
 
 
 def _ms(seconds: float) -> float:

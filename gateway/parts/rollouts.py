@@ -43,12 +43,13 @@ class RunningRollouts:
     """The rollouts of one worker, on ``store``, which it closes.
 
     ``predictor`` and ``examples`` are those of ``way`` behind the rollouts. ``pin`` is that of ``Pinning``, ``problem`` that of
-    ``Follower``, ``plan_of`` that of ``Rollouts``.
+    ``Follower``, ``plan_of`` and ``plan_ids`` those of ``Rollouts``.
     """
 
     def __init__(self, settings: Settings, store: "Store", way: Way) -> None:
         self._rollouts = rollouts = Rollouts(settings.trusted_proxies)
         self.plan_of = rollouts.plan_of
+        self.plan_ids = rollouts.plan_ids
         self._opinions = opinions = SecondOpinions(most_of(settings.max_in_flight))
         self._shadow = shadow = Shadow(way.backend, way.catalog, rollouts.keep_sample)
         router = Router(opinions)

@@ -71,6 +71,10 @@ class Rollouts:
         """The revision of each open plan, by its id, as requests follow it now."""
         return {plan.id: plan.revision for plan in self._plans}
 
+    def plan_ids(self) -> dict[str, str]:
+        """The id of the open plan of each model that has one."""
+        return {plan.model: plan.id for plan in self._plans}
+
     def report(self) -> dict[StepKey, Totals]:
         """The sums of each step of the open plans, by plan id and step, and those of closed ones that are not written yet."""
         return self._tally.report()

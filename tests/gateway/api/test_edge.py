@@ -103,6 +103,33 @@ async def test_the_version_and_where_the_answer_came_from_are_headers():
 
 
 @on_loop
+async def test_where_the_time_of_a_prediction_went_is_told_when_it_is_asked_for():
+    async def predicted(call: Call) -> Answer:
+        call.parse_s = 0.25
+        call.trace = Trace("m", "serving_default", build_s=0.5, queue_s=0.002, backend_s=1.0, batch_rows=3)
+        return Answer(200, b"")
+
+    told = headers_of(await Edge(60).answer(call(waited_s=4.0, **{"x-timing": "on"}), predicted))["Server-Timing"]
+    parts = dict(part.split(";") for part in told.split(", "))
+    total = parts.pop("total")
+    assert parts == {"parse": "dur=750.0", "queue": "dur=2.0", "model": "dur=1000.0", "batch": 'desc="3"'}
+    assert float(total.removeprefix("dur=")) >= 4000
+    for headers in ({}, {"x-timing": "off"}):
+        assert "Server-Timing" not in headers_of(await Edge(60).answer(call(**headers), predicted))
+
+
+@on_loop
+async def test_a_prediction_that_fails_tells_its_times_too_and_another_answer_has_none():
+    async def failed(call: Call) -> Answer:
+        call.trace = Trace("m", "serving_default", queue_s=0.5)
+        raise NotFound("no such model")
+
+    asked = {"x-timing": "on"}
+    assert "queue;dur=500.0" in headers_of(await Edge(1).answer(call(**asked), failed))["Server-Timing"]
+    assert "Server-Timing" not in headers_of(await Edge(1).answer(call(**asked), fine))
+
+
+@on_loop
 async def test_a_request_of_a_rollout_says_so_in_its_log_line_and_a_note_is_a_header(capsys):
     async def predicted(call: Call) -> Answer:
         call.trace = Trace("m", "serving_default", version=1, rollout="m-2-abcd", arm="canary", note="canary-failed")
