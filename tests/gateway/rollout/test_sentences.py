@@ -6,8 +6,9 @@ from gateway.rollout.decision import decide
 from gateway.rollout.evidence.eprocess import rate_weights, ratio_weights
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import known, leading
+from gateway.rollout.orders import Order, obey, orders_of
 from gateway.rollout.plan import Hold, State
-from gateway.rollout.sentences import explain, proof, status_lines
+from gateway.rollout.sentences import explain, proof, status_lines, told
 from tests.gateway.rollout.plans import GOOD, MISSING, NOW, SECOND, held, plan, proven, sound
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -129,3 +130,18 @@ def test_a_hold_is_as_old_as_its_reason():
 def test_a_promoted_version_that_fails_has_plain_words():
     told = status_lines(plan(State.BAKE_AFTER, hold=Hold.FAILING), {}, NOW + 5 * SECOND)[0]
     assert "promoted (the old version is still loaded), while the new version fails requests for 5s" in told
+
+
+def test_a_row_of_the_history_is_a_sentence_of_who_did_what_and_why():
+    _, weighed = obey(plan(), Order.WEIGHT, NOW, "ada", "so it is", weight=125_000)
+    assert told(weighed) == "ada set the weight: 12.5 % of the requests: so it is"
+    _, taken_back = decide(plan(), {0: proven()}, GOOD, NOW)
+    assert told(taken_back).startswith("the gateway took the new version back (running to rolling back): errors 7 of 9")
+
+
+@pytest.mark.parametrize("order", Order)
+def test_every_order_has_words_in_the_history(order):
+    stands = next(one for one in map(plan, State) if order in orders_of(one))
+    _, event = obey(stands, order, NOW, "ada", weight=100 if order is Order.WEIGHT else None)
+    assert told(event).startswith("ada ")
+    assert not told(event).startswith(f"ada {order} ")

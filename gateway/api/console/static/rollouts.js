@@ -1,4 +1,4 @@
-// Rollouts: where they stand, why, and the orders that can be given now.
+// Rollouts: where they stand, why, and orders.
 
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
@@ -9,13 +9,12 @@ const ORDERS = ["Step", "Pause", "Resume", "Promote", "Abort", "Undo", "Clean"];
 const FIELDS = [
   ["canary", "New version", ""],
   ["steps", "Steps", "1%:10m,10%:10m,50%:10m", "Weight:time, …; 10%:manual waits for a person"],
-  ["shadow", "Shadow", "0%", "So many of the old version's requests go to both"],
+  ["shadow", "Shadow", "0%", "The part of requests that both versions answer"],
   ["sticky", "Sticky by", "", "header:NAME, key or address; empty: by chance"],
   ["keep_old", "Keep the old version", "10m", "So long a promotion can be undone"],
 ];
 
 const percent = (part) => `${+(part * 100).toFixed(2)}%`;
-const words = (state) => state.replaceAll("_", " ");
 
 /** The view of all rollouts; `params.model` chooses one. */
 export default function Rollouts({caller, params: {model}, go, announce}) {
@@ -27,13 +26,14 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
   return html`<h1>Rollouts</h1>
     <${Waiting} ...${polled} />
     ${polled.data && html`
-      <${Table} label="The newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
+      <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
         ${polled.data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
           <th scope="row"><a href=${hashOf("rollouts", {model})}>${model}</a></th>
-          <td>${canary}</td><td>${stable}</td><td>${words(state)}</td><td>${percent(canary_weight)}</td></tr>`)}
+          <td>${canary}<//><td>${stable}<//><td>${state.replace("_", " ")}<//><td>${percent(canary_weight)}<//></tr>`)}
       <//>
+      ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button>Show or begin its rollout</button>
+        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
       </form>
       ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}`;
 }
@@ -57,6 +57,7 @@ function One({caller, model, announce}) {
     try {
       await call(path + order, {body, ifMatch: seen});
       setTold(null);
+      if (note.current) note.current.value = "";
     } catch (problem) {
       setTold(problem);
     }
@@ -82,16 +83,16 @@ function One({caller, model, announce}) {
       <${Samples} ...${plan} />`}
     ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
       send=${(body) => send("", plan && etag, body)} />`}
-    ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map(({time, told: text}) => html`
-      <li><${Ago} at=${time} />: ${text}</li>`)}</ul>`}`;
+    ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
+      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}`;
 }
 
 function Steps({plan}) {
-  return html`<ol class="row" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
+  return html`<ol class="legend" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
     const isNow = index === plan.step && plan.weight === weight;
     return html`<li aria-current=${isNow ? "step" : null}>
       <span class="bar"><span style=${{width: percent(weight)}} /></span>
-      ${isNow && html` <strong>now</strong>`} ${percent(weight)} for ${bake_s} s${is_manual && " or until Step"}</li>`;
+      ${isNow && html` <strong>now</strong>`} ${percent(weight)} ${is_manual ? "until Step" : `for ${bake_s} s`}</li>`;
   })}</ol>`;
 }
 
@@ -112,9 +113,10 @@ function Weight({plan, etag, disabled, give}) {
 function Evidence({plan, events}) {
   const trail = useRing(plan.model).data?.rollout;
   if (trail?.plan !== plan.id) return null;
-  const own = events.filter((event) => event.plan === plan.id).slice(0, 9);
-  const marks = own.map(({time, what}) => ({t: new Date(time) / 1000, text: words(what)}));
-  const bounds = [{value: plan.rollback_at_log_e, text: "taken back from here on"}];
+  // Decisions: what a person has ordered, and what the evidence has led to.
+  const decided = ({plan: id, by, evidence}) => id === plan.id && (by !== "gateway" || "log_e" in evidence);
+  const marks = events.filter(decided).map(({time, what}) => ({t: new Date(time) / 1000, text: what}));
+  const bounds = [{value: plan.rollback_at_log_e, text: "taken back"}];
   const chart = (title, unit, columns, more) => html`<${Chart} title=${title} unit=${unit} t=${trail.t} marks=${marks}
     series=${Object.entries(columns).map(([label, values]) => ({label, values}))} ...${more} />`;
   return html`<div class="charts">${chart("Evidence against the new version", "ln E", trail.log_e, {bounds})}
@@ -125,8 +127,7 @@ function Evidence({plan, events}) {
 function Samples({model, canary, stable, samples}) {
   if (!samples?.length) return null;
   const head = ["Request", "What differs", `Version ${stable}`, `Version ${canary}`];
-  return html`<h2>Answers that differed</h2>
-  <${Table} label="Answers that differed" head=${head}>
+  return html`<h2>Answers that differed</h2><${Table} label="Samples" head=${head}>
     ${samples.map(({request_id: request, output, how, stable, canary, error, message}) => html`<tr>
       <td><a href=${hashOf("try", {model, request})}>${request}</a></td>
       <td>${output} ${how}</td><td>${stable}</td><td>${canary} ${error} ${message}</td></tr>`)}<//>`;
@@ -142,14 +143,15 @@ function Start({disabled, told, send}) {
   return html`<h2>Begin a rollout</h2><form onSubmit=${submit}><fieldset disabled=${disabled}>
     ${FIELDS.map(([name, label, value, meaning]) => {
       const wrong = told?.details.find(({pointer}) => pointer === `/${name}`);
-      return html`<label>${label} <input name=${name} defaultValue=${value} required=${!meaning}
-        pattern=${meaning ? null : "\\d+"} aria-invalid=${wrong ? "true" : null} aria-describedby=${`${name}-note`} />
+      return html`<label>${label} <input name=${name} defaultValue=${value}
+        ...${meaning ? {} : {required: true, pattern: "\\d+"}} aria-invalid=${wrong ? "true" : null}
+        aria-describedby=${`${name}-note`} />
         <small id=${`${name}-note`} class=${wrong && "bad"}>
           ${wrong ? `expected ${wrong.expected}, got ${wrong.got}` : meaning}</small></label>`;
     })}
     <label>If it is worse <select name="on_bad"><option value="rollback">take it back</option>
       <option value="freeze">freeze it</option></select></label>
-    <label><input type="checkbox" name="low_traffic" /> Low traffic: a tenth of the evidence decides</label>
-    <label><input type="checkbox" name="again" /> Although it was taken back before</label>
+    <label><input type="checkbox" name="low_traffic" /> Decide on a tenth of the evidence</label>
+    <label><input type="checkbox" name="again" /> Although it was taken back</label>
     <button>Begin</button></fieldset></form>`;
 }
