@@ -5,6 +5,7 @@ import {call} from "./api.js";
 import {Answer, brief} from "./answer.js";
 import {Code, predictBody, requests} from "./code.js";
 import {ImageField, imageShape} from "./image.js";
+import {parse} from "./json.js";
 import {Problem} from "./parts.js";
 import {filled, hasRows, InputError, random, readJson, table, tensorsOf, text, tokens, typed} from "./tensor.js";
 
@@ -95,6 +96,7 @@ function Form({caller, params, announce, model, version, signature, number, spec
     return setRow(0);
   };
   useEffect(() => {
+    if (params.inputs) fill({inputs: parse(params.inputs)});
     const found = (path, read) => call(path).then(({json}) => read(json), () => []);
     const own = (one) => (one.signature_name ?? "serving_default") === signature;
     const query = new URLSearchParams({model, status: "2xx", n: params.request ? 500 : 20});
