@@ -249,7 +249,7 @@ def test_at_most_four_requests_are_in_flight_and_they_have_up_to_64_rows(compare
     window.fetch = async (url, options) => {
       if (!String(url).includes(":predict")) return before(url, options);
       flights.most = Math.max(flights.most, flights.now += 1);
-      flights.rows.push(JSON.parse(options.body).instances.length);
+      flights.rows.push(JSON.parse(options.body).inputs.x.length);
       try { return await before(url, options); } finally { flights.now -= 1; }
     };""")
     choose_file(compared_page, lines(tmp_path / "rows.jsonl", [[1, 2]] * 1000))

@@ -4,6 +4,7 @@ import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {brief} from "./answer.js";
 import {call, usePoll} from "./api.js";
 import {compare, histogram, unlike} from "./comparison.js";
+import {Select} from "./fields.js";
 import {readRows, readText} from "./files.js";
 import {stringify} from "./json.js";
 import {figure, hashOf, Problem, Table, Waiting} from "./parts.js";
@@ -44,9 +45,8 @@ function save(rows, isCsv) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-const select = (label, value = "", all, onChoose) => html`<label>${label}
-  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
-    ${(all.includes(value) ? all : [value, ...all]).map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
+const select = (label, value = "", all, onChoose) => html`<${Select} label=${label} value=${value}
+  options=${(all.includes(value) ? all : [value, ...all]).map((one) => [one])} onChoose=${onChoose} />`;
 
 function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides, signature}) {
   const answered = rows.filter(({failed}) => !failed);
