@@ -4,10 +4,11 @@ import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {brief} from "./answer.js";
 import {call, usePoll} from "./api.js";
 import {compare, histogram, unlike} from "./comparison.js";
+import {Select} from "./fields.js";
 import {readRows, readText} from "./files.js";
 import {stringify} from "./json.js";
 import {figure, hashOf, Problem, Table, Waiting} from "./parts.js";
-import {tensorsOf, write} from "./tensor.js";
+import {hasRows, tensorsOf, write} from "./tensor.js";
 
 const SHOWN = 10; // rows of a table
 const MOST_KEPT = 1 << 25; // characters of answers, besides those of the worst rows
@@ -44,16 +45,16 @@ function save(rows, isCsv) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-const select = (label, value = "", all, onChoose) => html`<label>${label}
-  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
-    ${(all.includes(value) ? all : [value, ...all]).map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
+const select = (label, value = "", all, onChoose) => html`<${Select} label=${label} value=${value}
+  options=${(all.includes(value) ? all : [value, ...all]).map((one) => [one])} onChoose=${onChoose} />`;
 
 function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides, signature}) {
   const answered = rows.filter(({failed}) => !failed);
   const failed = rows.filter((row) => row.failed);
   const isBad = error || failed.length || answered.some((row) => row.isBeyond);
   const tried = (row, {model, version}) => {
-    const inputs = jsonOf(row.values);
+    const isRows = sides.every(({spec}) => hasRows(spec));
+    const inputs = jsonOf(Object.fromEntries(Object.entries(row.values).map(([name, value]) => [name, isRows ? [value] : value])));
     return hashOf("try", {model, version, signature, inputs: inputs.length < 4000 && inputs});
   };
   const line = (row, cells) => html`<tr data-row=${row.row}><th scope="row">${row.where}</th>
