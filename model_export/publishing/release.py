@@ -55,8 +55,8 @@ def release(
             write(folder)
             report("checking every signature")
             verdict = _check(folder, samples, report)
-            _add_warmup(folder, model, verdict, samples, report)
             _add_examples(folder, verdict, report)
+            _add_warmup(folder, model, verdict, samples, report)
             finding.write(folder, verdict.findings)
         except ExportError as error:  # by the time that it is read, this folder is gone
             raise ExportError(str(error).replace(f"{folder}{os.sep}", "")) from error
@@ -94,7 +94,9 @@ def _add_warmup(folder: Path, model: str, verdict: Verdict, samples: Sequence[Un
 
 def _add_examples(folder: Path, verdict: Verdict, report: Report) -> None:
     """Write the samples as examples that a person may try. Without samples, a file that the model brought stays as it is."""
-    samples = [answer.sample for answer in verdict.answered if answer.sample and answer.sample.method == PREDICT_METHOD]
+    own = {log.place for log in warmup.read(folder)}
+    answered = [answer.sample for answer in verdict.answered if answer.sample and answer.sample.place not in own]
+    samples = [sample for sample in answered if sample.method == PREDICT_METHOD]
     examples = [
         request_examples.example(Path(sample.place).name, sample.inputs, sample.signature.name)
         for sample in samples

@@ -42,7 +42,7 @@ def taken_back(exported, rollout_versions, tmp_path_factory):
     try:
         stack.start()
         key = stack.bearer()
-        with KeyedLoad(stack.gateway_port, PLANTED, RATE, callers(50), stack.keys["predicts"]):
+        with Load(stack.gateway_port, PLANTED, RATE, callers(50), stack.keys["predicts"]):
             options = {"canary": FAILS, "steps": "20%:5m,50%:5m", "low_traffic": True}
             answer = stack.post(f"/admin/rollouts/{PLANTED}", options, headers=key)
             assert answer.status_code == 201, answer.text
@@ -117,11 +117,3 @@ def test_the_log(shown, folder):
     shown.wait("tbody button[aria-expanded]").click()
     shown.wait("tbody pre")
     keep(shown, folder, "log")
-
-
-class KeyedLoad(Load):
-    """A load whose requests have a key."""
-
-    def __init__(self, port, model, rate, asked, key) -> None:
-        super().__init__(port, model, rate, asked)
-        self._path += f" HTTP/1.1\r\nX-API-Key: {key}\r\nX-Rest:"

@@ -35,11 +35,12 @@ class Answered:
 
 
 class Load:
-    """Asks ``model`` at ``port`` ``rate`` times a second, from a thread of its own, while it is entered."""
+    """Asks ``model`` at ``port`` ``rate`` times a second, with ``key`` where one is needed, from a thread of its own, while it is entered."""
 
-    def __init__(self, port: int, model: str, rate: float, asked: Callable[[int], Asked]) -> None:
+    def __init__(self, port: int, model: str, rate: float, asked: Callable[[int], Asked], key: str = "") -> None:
         self._port = port
         self._path = f"/v1/models/{model}:predict"
+        self._key = f"X-API-Key: {key}\r\n" if key else ""
         self._rate = rate
         self._asked = asked
         self._is_over = threading.Event()
@@ -76,7 +77,8 @@ class Load:
 
     async def _ask(self, asked: Asked) -> None:
         body = json.dumps({"instances": [asked.row]}).encode()
-        head = f"POST {self._path} HTTP/1.1\r\nHost: a\r\nX-User: {asked.user}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {self._path} HTTP/1.1\r\nHost: a\r\nX-User: {asked.user}\r\n"
+        head += f"{self._key}Content-Length: {len(body)}\r\n\r\n"
         sent_s, writer = time.monotonic(), None
         try:
             reader, writer = self._kept() or await asyncio.open_connection("127.0.0.1", self._port)

@@ -4,87 +4,91 @@ import {html, useRef, useState} from "./vendor/htm-preact.js";
 import {write} from "./tensor.js";
 
 const DATATYPES = {float: "FP32", double: "FP64", half: "FP16", bfloat16: "BF16", string: "BYTES"};
+const LONGEST_WORD = 30000; // in a command line
+const json = JSON.stringify;
+const object = (members) => `{${members.map(([name, text]) => `${json(name)}:${text}`).join(",")}}`;
 
 /** A text that a POSIX shell reads as one word, whatever is in it. */
 export const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-const object = (members) => `{${members.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(",")}}`;
-
-/** The body of :predict: rows as "instances", else "inputs". `tokens`: the nested JSON texts of each input, by name. */
-export function predictBody({inputs, signature, isRows}, tokens) {
+/** {path, body, note} by dialect. `tokens`: the nested JSON texts of each input by name; `isRows`: v1 sends "instances". */
+export function requests({model, version, inputs, signature, isRows}, tokens) {
   const only = inputs.length === 1 && inputs[0].name;
-  const named = signature === "serving_default" ? [] : [["signature_name", JSON.stringify(signature)]];
-  const all = (pick) => (only ? write(pick(tokens[only])) : object(inputs.map(({name}) => [name, write(pick(tokens[name]))])));
-  const rows = isRows && tokens[inputs[0].name].map((_, row) => all((tensor) => tensor[row]));
-  return object([...named, rows ? ["instances", write(rows)] : ["inputs", all((tensor) => tensor)]]);
-}
-
-/** The requests {path, body} for the same inputs by dialect; `problem` in place of them where it has none. */
-export function requests({model, version, inputs, signature, isRows}, tokens, body) {
-  const name = encodeURIComponent(model);
-  const numbered = version ? `/versions/${version}` : "";
-  const sizes = (tensor) => (Array.isArray(tensor) ? [tensor.length, ...sizes(tensor[0] ?? "")] : []);
-  const infer = inputs.map((input) => object(Object.entries({
-    name: JSON.stringify(input.name),
-    datatype: JSON.stringify(DATATYPES[input.dtype] ?? input.dtype.toUpperCase()),
-    shape: JSON.stringify(sizes(tokens[input.name])),
-    data: write([tokens[input.name]].flat(Infinity)),
+  const named = signature === "serving_default" ? [] : [["signature_name", json(signature)]];
+  const all = (pick) => inputs.map(({name}) => [name, write(pick(tokens[name]))]);
+  const some = (pick) => (only ? write(pick(tokens[only])) : object(all(pick)));
+  const rows = isRows && tokens[inputs[0].name].map((_, row) => some((tensor) => tensor[row]));
+  const sizes = (tensor) => (Array.isArray(tensor) ? [tensor.length, ...sizes(tensor[0])] : []);
+  const infer = inputs.map(({name, dtype}) => object(Object.entries({
+    name: json(name),
+    datatype: json(DATATYPES[dtype] ?? dtype.toUpperCase()),
+    shape: json(sizes(tokens[name])),
+    data: write([tokens[name]].flat(Infinity)),
   })));
-  const parameters = signature === "serving_default" ? [] : [["parameters", object([["signature_name", JSON.stringify(signature)]])]];
-  const first = object(inputs.map((input) => [input.name, write(input.shape?.[0] === -1 ? tokens[input.name][0] : tokens[input.name])]));
-  const problem = [
-    signature !== "serving_default" && "it asks the default signature only",
+  const one = inputs.map(({name, shape}) => [name, write(shape?.[0] === -1 ? tokens[name][0] : tokens[name])]);
+  const notes = [
+    named.length > 0 && "it asks the default signature",
     version && "it asks the version that clients get",
-    isRows && tokens[inputs[0].name].length > 1 && "it takes one row, and this is the first",
-  ].filter(Boolean).join("; ");
+    rows.length > 1 && "it takes one row, and this is the first",
+  ];
+  const [name, numbered] = [encodeURIComponent(model), version && `/versions/${version}`];
   return {
-    v1: {path: `v1/models/${name}${numbered}:predict`, body},
-    v2: {path: `v2/models/${name}${numbered}/infer`, body: object([...parameters, ["inputs", write(infer)]])},
-    predict: {path: `predict/${name}`, body: first, problem},
+    v1: {
+      path: `v1/models/${name}${numbered}:predict`,
+      body: object([...named, rows ? ["instances", write(rows)] : ["inputs", some((tensor) => tensor)]]),
+    },
+    v2: {
+      path: `v2/models/${name}${numbered}/infer`,
+      body: object([...named.map((member) => ["parameters", object([member])]), ["inputs", write(infer)]]),
+    },
+    predict: {path: `predict/${name}`, body: object(one), note: notes.filter(Boolean).join("; ")},
   };
 }
 
-/** A request as a program. `language`: curl, Python or fetch; `url`: its whole address. */
+/** A request as a program in curl, Python or fetch. `url`: its whole address. */
 export function program(language, url, body, needsKey) {
-  const text = JSON.stringify;
+  const key = (text) => (needsKey ? text : "");
   if (language === "curl") {
-    const key = needsKey ? ' -H "Authorization: Bearer $GATEWAY_KEY"' : "";
-    // Longer words are no arguments of a program.
-    const [before, sent] = body.length < 30000 ? ["", quoted(body)] : [`printf %s ${quoted(body)} | `, "@-"];
-    return `${before}curl -sS -H 'Content-Type: application/json'${key} --data-binary ${sent} ${quoted(url)}`;
+    const [before, data] = body.length < LONGEST_WORD ? ["", quoted(body)] : [`printf %s ${quoted(body)} | `, "@-"];
+    const auth = key(' -H "Authorization: Bearer $GATEWAY_KEY"');
+    return `${before}curl -sS -H 'Content-Type: application/json'${auth} --data-binary ${data} ${quoted(url)}`;
   }
   if (language === "Python") {
-    const key = needsKey ? ', "Authorization": "Bearer " + os.environ["GATEWAY_KEY"]' : "";
-    return `${needsKey ? "import os\n\n" : ""}import requests\n\nbody = ${text(body)}\nanswer = requests.post(\n    ${text(url)},\n`
-      + `    data=body.encode(),\n    headers={"Content-Type": "application/json"${key}},\n)\nprint(answer.text)`;
+    return `${key("import os\n\n")}import requests
+
+body = ${json(body)}
+headers = {"Content-Type": "application/json"${key(', "Authorization": "Bearer " + os.environ["GATEWAY_KEY"]')}}
+print(requests.post(${json(url)}, data=body.encode(), headers=headers).text)`;
   }
-  const key = needsKey ? ', Authorization: "Bearer $GATEWAY_KEY"' : "";
-  return `const answer = await fetch(${text(url)}, {\n  method: "POST",\n  headers: {"Content-Type": "application/json"${key}},\n`
-    + `  body: ${text(body)},\n});\nconsole.log(await answer.text());`;
+  return `const answer = await fetch(${json(url)}, {
+  method: "POST",
+  headers: {"Content-Type": "application/json"${key(', Authorization: "Bearer $GATEWAY_KEY"')}},
+  body: ${json(body)},
+});
+console.log(await answer.text());`;
 }
 
-/** What was sent as code that can be copied. */
+/** What was sent, as code that can be copied. */
 export function Code({sent, caller, announce}) {
   const [dialect, setDialect] = useState("v1");
   const [language, setLanguage] = useState("curl");
   const block = useRef();
-  const {path, body, problem} = sent[dialect];
-  const code = program(language, new URL(`../${path}`, location.href).href, body, caller.keys === "on");
+  const {path, body, note} = sent[dialect];
   const choice = (label, value, values, set) => html`<label>${label}
-    <select value=${value} onChange=${(event) => set(event.target.value)}>${values.map((one) => html`<option>${one}</option>`)}</select></label>`;
+    <select value=${value} onChange=${({target}) => set(target.value)}>${values.map((one) => html`<option>${one}</option>`)}</select></label>`;
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(code);
+      await navigator.clipboard.writeText(block.current.textContent);
       announce("Copied");
     } catch {
       getSelection().selectAllChildren(block.current);
-      announce("The browser does not let the page copy. The code is selected: copy it with Ctrl+C.");
+      announce("The browser lets no page copy here. The code is selected: copy it with Ctrl+C.");
     }
   };
   return html`<section aria-label="As code"><h2>As code</h2>
     <div class="row">${choice("Language", language, ["curl", "Python", "fetch"], setLanguage)}
-      ${choice("Dialect", dialect, Object.keys(sent), setDialect)}
-      <button type="button" onClick=${copy}>Copy</button></div>
-    ${problem && html`<p class="note">The dialect ${dialect}: ${problem}.</p>`}
-    <pre ref=${block} tabindex="0" data-code>${code}</pre></section>`;
+      ${choice("Dialect", dialect, Object.keys(sent), setDialect)}<button type="button" onClick=${copy}>Copy</button></div>
+    ${note && html`<p class="note">The dialect ${dialect} differs: ${note}.</p>`}
+    <pre ref=${block} tabindex="0" data-code>${program(language, new URL(`../${path}`, location.href).href, body, caller.keys === "on")}</pre>
+  </section>`;
 }

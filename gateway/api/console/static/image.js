@@ -3,113 +3,99 @@
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 
 const PAPER = 280; // pixels of the drawing's side
-const STEP = PAPER / 20;
+const STEP = PAPER / 20; // of the pen by the arrow keys
+const PEN = PAPER / 9; // as thick as the strokes of the digits that are 8 pixels high
 const LEAST_INK = 0.1;
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0]};
+const list = (length, make) => Array.from({length}, (_, i) => make(i));
 
-/** {height, width, channels, flat} of one row's shape that may be a picture; null for any other. A free size is 224. */
+/** {height, width, channels, kind} of a row's shape that may be a picture; null for any other. A free size is 224. */
 export function imageShape(shape) {
-  const [height, width, channels = 1, ...more] = shape.map((size) => (size < 0 ? 224 : size));
-  if (shape.length === 1 && height >= 64 && Number.isInteger(Math.sqrt(height))) {
-    return {height: Math.sqrt(height), width: Math.sqrt(height), channels: 1, flat: true};
-  }
-  if (!(height >= 8 && width >= 8) || more.length || ![1, 3, 4].includes(channels)) return null;
-  return {height, width, channels, bare: shape.length === 2};
+  const [height, width, channels = 1] = shape.map((size) => (size < 0 ? 224 : size));
+  const side = Math.sqrt(height);
+  if (shape.length === 1) return side >= 8 && Number.isInteger(side) ? {height: side, width: side, channels: 1, kind: "flat"} : null;
+  const isPicture = height >= 8 && width >= 8 && shape.length < 4 && [1, 3, 4].includes(channels);
+  return isPicture ? {height, width, channels, kind: shape.length === 2 ? "plane" : "pixels"} : null;
 }
 
 /**
- * RGBA pixels as nested texts: each is the mean of the pixels under it. `fit` cuts out the ink, keeps its aspect ratio and puts
- * it into the middle, `margin` pixels from the edge; else all of the picture is stretched.
+ * RGBA pixels as a row of texts from `min` (black) to `max` (white): each is the mean of the pixels under it. `fit` cuts out the
+ * ink and puts it into the middle, `margin` from the edge, with its aspect ratio; else all of the picture is stretched.
  */
-export function toTensor({data, width, height}, shape, {min, max, whole, invert, fit, margin = 0}) {
+export function toRow({data, width, height}, shape, {min, max, whole, invert, fit, margin = 0}) {
   const light = (x, y, channel) => {
     const at = 4 * (y * width + x);
-    if (channel === 3) return data[at + 3] / 255;
-    const value = shape.channels === 1 ? 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2] : data[at + channel];
-    return invert ? 1 - value / 255 : value / 255;
+    const [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
+    const value = (shape.channels === 1 ? 0.299 * red + 0.587 * green + 0.114 * blue : data[at + channel]) / 255;
+    return invert && channel < 3 ? 1 - value : value;
   };
-  let [left, top, stepX, stepY] = [0, 0, width / shape.width, height / shape.height];
-  const ink = fit && inkBox(width, height, (x, y) => light(x, y, 0));
+  let [left, top, wide, high] = [0, 0, width / shape.width, height / shape.height];
+  const ink = fit && inkBox(width, height, light);
   if (ink) {
-    stepX = Math.max(ink.width / (shape.width - 2 * margin), ink.height / (shape.height - 2 * margin));
-    stepY = stepX;
-    left = ink.left + (ink.width - shape.width * stepX) / 2;
-    top = ink.top + (ink.height - shape.height * stepY) / 2;
+    wide = Math.max(ink.width / (shape.width - 2 * margin), ink.height / (shape.height - 2 * margin));
+    high = wide;
+    left = ink.left + (ink.width - shape.width * wide) / 2;
+    top = ink.top + (ink.height - shape.height * high) / 2;
   }
-  const mean = (column, row, channel) => {
-    const [x0, y0] = [Math.round(left + column * stepX), Math.round(top + row * stepY)];
-    const [x1, y1] = [Math.max(x0 + 1, Math.round(left + (column + 1) * stepX)), Math.max(y0 + 1, Math.round(top + (row + 1) * stepY))];
+  const span = (start, size, i) => [Math.round(start + size * i), Math.max(Math.round(start + size * i) + 1, Math.round(start + size * (i + 1)))];
+  const text = (column, row, channel) => {
+    const [[x0, x1], [y0, y1]] = [span(left, wide, column), span(top, high, row)];
     let sum = 0;
     for (let y = Math.max(y0, 0); y < Math.min(y1, height); y += 1) {
       for (let x = Math.max(x0, 0); x < Math.min(x1, width); x += 1) sum += light(x, y, channel);
     }
-    return sum / ((x1 - x0) * (y1 - y0));
+    const value = min + ((max - min) * sum) / ((x1 - x0) * (y1 - y0));
+    return String(whole ? Math.round(value) : Number(value.toPrecision(4)));
   };
-  const text = (part) => String(Number((min + (max - min) * part)[whole ? "toFixed" : "toPrecision"](whole ? 0 : 4)));
-  const list = (length, make) => Array.from({length}, (_, i) => make(i));
-  const rows = list(shape.height, (y) => list(shape.width, (x) => {
-    const values = list(shape.channels, (channel) => text(mean(x, y, channel)));
-    return shape.bare || shape.flat ? values[0] : values;
-  }));
-  return shape.flat ? rows.flat() : rows;
+  const rows = list(shape.height, (y) => list(shape.width, (x) => list(shape.channels, (channel) => text(x, y, channel))));
+  return {flat: rows.flat(2), plane: rows.map((row) => row.flat()), pixels: rows}[shape.kind];
 }
 
 function inkBox(width, height, light) {
   let [left, top, right, bottom] = [width, height, -1, -1];
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
-      if (light(x, y) < LEAST_INK) continue;
-      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), y];
+      if (light(x, y, 0) >= LEAST_INK) [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), y];
     }
   }
   return right >= 0 && {left, top, width: right - left + 1, height: bottom - top + 1};
 }
 
-/** Paints one row (nested numbers or their texts) on a canvas, a pixel for each. */
-export function paint(canvas, row, {height, width, channels}, {min, max}) {
-  const values = row.flat(Infinity).map((value) => (255 * (Number(value) - min)) / (max - min || 1));
-  const picture = new ImageData(width, height);
-  for (let at = 0; at < width * height; at += 1) {
-    const pixel = values.slice(at * channels, (at + 1) * channels);
-    picture.data.set(channels === 1 ? [pixel[0], pixel[0], pixel[0], 255] : [...pixel, 255].slice(0, 4), 4 * at);
-  }
-  Object.assign(canvas, {width, height}).getContext("2d").putImageData(picture, 0, 0);
-}
-
-/** One row's picture as a canvas of that many pixels, enlarged. */
-export function Picture({row, shape, range, label}) {
+/** A row (nested numbers or texts of them) as an enlarged picture, from black (`min`) to white (`max`). */
+export function Picture({row, shape: {height, width, channels}, min, max, label}) {
   const canvas = useRef();
-  useEffect(() => paint(canvas.current, row, shape, range));
+  useEffect(() => {
+    const values = row.flat(Infinity).map((value) => (255 * (Number(value) - min)) / (max - min || 1));
+    const picture = new ImageData(width, height);
+    for (let at = 0; at < 4 * width * height; at += 1) {
+      const [pixel, channel] = [Math.floor(at / 4), channels === 1 ? 0 : at % 4];
+      picture.data[at] = at % 4 === 3 && channels < 4 ? 255 : values[pixel * channels + channel];
+    }
+    Object.assign(canvas.current, {width, height}).getContext("2d").putImageData(picture, 0, 0);
+  });
   return html`<canvas ref=${canvas} role="img" aria-label=${label} class="picture"></canvas>`;
 }
 
-/** Draw, drop, paste or choose a picture; `onRow` gets the row's tensor. `range` {min, max} is what the values are at first. */
+/** Draw, drop, paste or choose a picture: onRow gets its row. `range` {min, max}: what black and white are until they are set. */
 export function ImageField({label, row, shape, dtype, range, onRow}) {
   const paper = useRef();
-  const pen = useRef({x: PAPER / 2, y: PAPER / 2, down: false});
-  const [options, setOptions] = useState({...range, invert: false, fit: shape.channels === 1});
+  const pen = useRef({x: PAPER / 2, y: PAPER / 2});
+  const [chosen, setChosen] = useState({invert: false, fit: shape.channels === 1});
   const [status, setStatus] = useState("");
+  const options = {...range, whole: dtype.includes("int"), margin: shape.height < 20 ? 0 : Math.round(shape.height / 7), ...chosen};
   const ink = () => paper.current.getContext("2d", {willReadFrequently: true});
-  const read = (changed = options) =>
-    onRow(toTensor(ink().getImageData(0, 0, PAPER, PAPER), shape,
-      {...changed, whole: dtype.includes("int"), margin: shape.height < 20 ? 0 : Math.round(shape.height / 7)}));
-  const set = (change, isRead = true) => {
-    const changed = {...options, ...change};
-    setOptions(changed);
-    if (isRead) read(changed);
+  const read = (all = options) => onRow(toRow(ink().getImageData(0, 0, PAPER, PAPER), shape, all));
+  const set = (change) => {
+    setChosen({...chosen, ...change});
+    read({...options, ...change});
   };
-  const clear = () => {
-    ink().fillStyle = "black";
-    ink().fillRect(0, 0, PAPER, PAPER);
-  };
+  const clear = () => ink().fillRect(0, 0, PAPER, PAPER);
   useEffect(clear, []);
 
   const moveTo = (x, y, draws) => {
     if (draws) {
-      const context = Object.assign(ink(), {strokeStyle: "white", lineWidth: PAPER / 11, lineCap: "round", lineJoin: "round"});
-      context.beginPath();
-      context.moveTo(pen.current.x, pen.current.y);
-      context.lineTo(x, y);
-      context.stroke();
+      const context = Object.assign(ink(), {strokeStyle: "white", lineWidth: PEN, lineCap: "round", lineJoin: "round"});
+      context.stroke(new Path2D(`M${pen.current.x} ${pen.current.y}L${x} ${y}`));
       read();
     }
     Object.assign(pen.current, {x, y});
@@ -119,20 +105,19 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
     const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((at) => (at * PAPER) / box.width);
     if (event.type === "pointerdown") {
       paper.current.setPointerCapture(event.pointerId);
-      moveTo(x, y, false);
+      moveTo(x, y);
     }
     if (event.buttons & 1) moveTo(x, y, true);
   };
   const pressed = (event) => {
-    const {x, y, down} = pen.current;
-    const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key] ?? [0, 0];
-    if (event.key === " ") pen.current.down = !down;
-    else if (event.key === "Delete") clear();
-    else if (!dx && !dy) return;
+    const [right, down] = ARROWS[event.key] ?? [];
+    if (event.key === "Delete") clear();
+    else if (right === undefined) return;
     event.preventDefault();
-    const within = (at) => Math.max(0, Math.min(PAPER, at));
-    moveTo(within(x + dx * STEP), within(y + dy * STEP), pen.current.down);
-    setStatus(`Pen ${pen.current.down ? "down" : "up"} at ${Math.round(pen.current.x / STEP)}, ${Math.round(pen.current.y / STEP)} of 20`);
+    if (event.key === " ") pen.current.down = !pen.current.down;
+    const [x, y] = [pen.current.x + right * STEP, pen.current.y + down * STEP].map((at) => Math.max(0, Math.min(PAPER, at || 0)));
+    if (event.key !== "Delete") moveTo(x, y, pen.current.down);
+    setStatus(`The pen is ${pen.current.down ? "down" : "up"}, ${pen.current.x / STEP} from the left and ${pen.current.y / STEP} from the top of 20.`);
   };
   const load = async (event, files) => {
     const file = [...files].find(({type}) => type.startsWith("image/"));
@@ -144,27 +129,27 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
       ink().drawImage(picture, 0, 0, PAPER, PAPER);
       setStatus(`${file.name}: ${picture.width} × ${picture.height} pixels`);
       set({fit: false});
-    } catch (error) {
-      setStatus(`${file.name} is no picture that the browser can read`);
+    } catch {
+      setStatus(`The browser cannot read ${file.name} as a picture.`);
     }
   };
-  const number = (name) => html`<label>${name === "min" ? "Black is" : "White is"}
-    <input type="number" step="any" value=${options[name]} onInput=${(event) => set({[name]: Number(event.target.value)})} /></label>`;
+  const number = (name, title) => html`<label>${title} <input type="number" step="any" value=${options[name]}
+    onInput=${({target}) => set({[name]: Number(target.value)})} /></label>`;
   const tick = (name, title) => html`<label><input type="checkbox" checked=${options[name]}
-    onChange=${(event) => set({[name]: event.target.checked})} /> ${title}</label>`;
+    onChange=${({target}) => set({[name]: target.checked})} /> ${title}</label>`;
   return html`<fieldset onPaste=${(event) => load(event, event.clipboardData.files)}
       onDragOver=${(event) => event.preventDefault()} onDrop=${(event) => load(event, event.dataTransfer.files)}>
     <legend>${label}: draw, drop or paste a picture</legend>
     <div class="row">
-      <canvas ref=${paper} class="paper" width=${PAPER} height=${PAPER} tabindex="0" role="application"
-        aria-label=${`Drawing of ${label}: the arrow keys move the pen, space puts it down or up, Delete clears`}
+      <canvas ref=${paper} class="paper" width=${PAPER} height=${PAPER} tabindex="0" role="application" aria-label=${`Drawing of
+        ${label}: the arrow keys move the pen, space puts it down or up, Delete clears`}
         onPointerDown=${pointed} onPointerMove=${pointed} onKeyDown=${pressed}></canvas>
-      <${Picture} row=${row} shape=${shape} range=${options} label=${`${label} as the model gets it`} />
+      <${Picture} row=${row} shape=${shape} ...${options} label=${`${label} as the model gets it`} />
     </div>
     <p role="status">${status}</p>
     <div class="row">
       <label>File <input type="file" accept="image/*" onChange=${(event) => load(event, event.target.files)} /></label>
-      ${number("min")}${number("max")}${tick("invert", "Invert")}${tick("fit", "Cut out and centre")}
+      ${number("min", "Black is")}${number("max", "White is")}${tick("invert", "Invert")}${tick("fit", "Cut out and centre")}
       <button type="button" class="secondary" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
     </div>
   </fieldset>`;

@@ -13,6 +13,10 @@ export default function Log({params, go}) {
   const [isPaused, setPaused] = useState(false);
   const [opened, setOpened] = useState("");
   const log = usePoll(!isPaused && `admin/log?${new URLSearchParams({...params, n: 50})}`, 2);
+  const toggle = (request) => {
+    setOpened(opened === request ? "" : request);
+    setPaused(true); // so that a row stays while it is read
+  };
   const filter = (name, text) => html`<label>${text} <input value=${params[name] ?? ""}
     onChange=${({target}) => go("log", {...params, [name]: target.value.trim()})} /></label>`;
   return html`<div><h1>Log</h1>
@@ -23,7 +27,7 @@ export default function Log({params, go}) {
     <${Waiting} ...${log} />
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`
       <${Row} key=${row.boot + row.seq} row=${row} hasValues=${log.data.values} go=${go} isOpen=${opened === row.request_id}
-        onToggle=${() => setOpened(opened === row.request_id ? "" : row.request_id)} />`)}<//>
+        onToggle=${() => toggle(row.request_id)} />`)}<//>
       ${!log.data.rows.length && html`<p>No request in the log is like this. Change the filters, or send one in Try.</p>`}`}
   </div>`;
 }

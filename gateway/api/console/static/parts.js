@@ -50,9 +50,13 @@ export const Table = ({label, head, children}) => html`
 export function Dialog({title, onClose, children}) {
   const box = useRef();
   useEffect(() => {
-    const before = document.activeElement;
-    box.current.showModal();
-    return () => (before.isConnected ? before : document.querySelector("main")).focus();
+    const dialog = box.current;
+    dialog.showModal();
+    return () => {
+      dialog.close(); // which gives the focus back to where it was, if that is still there
+      const holder = document.activeElement;
+      if (holder === document.body || dialog.contains(holder)) document.querySelector("main").focus();
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();

@@ -3,7 +3,7 @@
 import {stringify} from "./json.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-const LARGEST = {float: 3.4028235677973366e38, double: Number.MAX_VALUE, half: 65520, bfloat16: 3.4e38};
+const LARGEST = {float: 3.4028235677973366e38, double: Number.MAX_VALUE, half: 65519, bfloat16: 3.39e38};
 const TOKEN = /\s*(?:([[\],])|(\{\s*"b64"\s*:\s*"([^"\\]*)"\s*\})|("(?:[^"\\]|\\.)*")|([^\s[\]{},":]+))/y;
 
 /** What does not fit an input: `field` names it, down to the element. */
@@ -25,31 +25,30 @@ export function tensorsOf(metadata, signature) {
   return {inputs: list(inputs), outputs: list(outputs)};
 }
 
-/** Whether a request may be made of rows: the first size of every tensor is free. */
+/** Whether requests are made of rows: the first size of every tensor is free. */
 export const hasRows = ({inputs, outputs}) =>
   inputs.length > 0 && [...inputs, ...outputs].every(({shape}) => shape?.[0] === -1);
 
-/** A tensor with `rows` rows whose elements are those that `element()` gives; other free sizes are 1. */
+/** A tensor with `rows` rows whose elements `element` makes; other free sizes are 1. */
 export function filled({dtype, shape}, rows, element = () => ({string: "", bool: "false"})[dtype] ?? "0") {
   const make = ([size, ...inner]) =>
-    size === undefined ? element() : Array.from({length: size < 0 ? 1 : size}, () => make(inner));
+    (size === undefined ? element() : Array.from({length: size < 0 ? 1 : size}, () => make(inner)));
   return make(shape?.[0] === -1 ? [rows, ...shape.slice(1)] : shape ?? [rows]);
 }
 
 /** An element of the dtype by chance, as text. */
 export function random(dtype) {
-  const whole = (below) => Math.floor(Math.random() * below);
-  if (dtype === "string") return `text ${whole(100)}`;
-  if (dtype === "bool") return String(whole(2) === 1);
+  const whole = (below) => String(Math.floor(Math.random() * below));
   if (dtype in LARGEST) return (Math.random() * 2 - 1).toFixed(3);
-  return String(whole(dtype === "uint8" ? 256 : 10));
+  return {string: `text ${whole(100)}`, bool: String(whole(2) === "1"), uint8: whole(256)}[dtype] ?? whole(10);
 }
 
 /** The tensor that a JSON text is; its numbers stay as they were written. Throws InputError. */
 export function readJson(text, {name, dtype}) {
+  const isText = dtype === "string";
   let at = 0;
   const fail = (expected) => {
-    throw new InputError(name, `${expected} at character ${at + 1}`, JSON.stringify(text.slice(at, at + 20)) || "nothing");
+    throw new InputError(name, `${expected} at character ${at + 1}`, JSON.stringify(text.slice(at, at + 20)));
   };
   const next = () => {
     TOKEN.lastIndex = at;
@@ -70,13 +69,12 @@ export function readJson(text, {name, dtype}) {
       return items;
     }
     const [all, , bytes, b64, quoted, bare] = next();
-    if (dtype === "string" ? !bytes && !quoted : !bare) fail(dtype === "string" ? 'text in quotes or {"b64": ".."}' : dtype);
+    if (isText ? !bytes && !quoted : !bare) fail(isText ? 'a text in quotes or {"b64": ".."}' : dtype);
     at += all.length;
-    return bytes ? {b64} : quoted ? JSON.parse(quoted) : bare;
+    return bytes ? {b64} : bare ?? JSON.parse(quoted);
   };
   const value = read();
-  if (text.slice(at).trim()) fail("the end");
-  return value;
+  return text.slice(at).trim() ? fail("the end") : value;
 }
 
 /** The tensor of a value that was read from JSON. */
@@ -89,29 +87,26 @@ export function typed(value) {
 export const write = (tokens) => (Array.isArray(tokens) ? `[${tokens.map(write).join(",")}]` : tokens);
 
 /** A tensor as JSON text for people; nothing of it is checked. */
-export const text = (value, {dtype}) =>
-  Array.isArray(value)
-    ? `[${value.map((part) => text(part, {dtype})).join(Array.isArray(value[0]) ? ",\n" : ", ")}]`
-    : dtype === "string" ? JSON.stringify(value) : value;
+export const text = (value, dtype) => (Array.isArray(value)
+  ? `[${value.map((part) => text(part, dtype)).join(Array.isArray(value[0]) ? ",\n" : ", ")}]`
+  : dtype === "string" ? JSON.stringify(value) : value);
 
+/** The JSON text of one element. */
 function element(leaf, dtype, fail) {
   if (dtype === "string") return JSON.stringify(leaf);
-  if (typeof leaf !== "string") return fail(dtype, "base64");
-  const typedText = leaf.trim();
-  const refuse = (expected = dtype) => fail(expected, typedText ? `"${typedText.slice(0, 40)}"` : "nothing");
-  if (dtype === "bool") return /^(true|false)$/i.test(typedText) ? typedText.toLowerCase() : refuse("true or false");
+  const given = String(leaf).trim();
+  const refuse = (expected) => fail(expected, given ? `"${given.slice(0, 40)}"` : "nothing");
+  if (dtype === "bool") return /^(true|false)$/i.test(given) ? given.toLowerCase() : refuse("true or false");
   const [, unsigned, bits] = /^(u?)int(\d+)$/.exec(dtype) ?? [];
   if (bits) {
-    if (!/^[+-]?\d+$/.test(typedText)) return refuse(`a whole number (${dtype})`);
-    const whole = BigInt(typedText.replace("+", ""));
-    const wrapped = unsigned ? BigInt.asUintN(bits, whole) : BigInt.asIntN(bits, whole);
-    return whole === wrapped ? String(whole) : refuse(`a number that ${dtype} holds`);
+    if (!/^[+-]?\d+$/.test(given)) return refuse(`a whole number (${dtype})`);
+    const whole = BigInt(given.replace("+", ""));
+    return whole === BigInt[unsigned ? "asUintN" : "asIntN"](bits, whole) ? String(whole) : refuse(`a number that ${dtype} holds`);
   }
   if (!(dtype in LARGEST)) return fail("a dtype that JSON has", dtype);
-  if (/^(NaN|-?Infinity)$/.test(typedText)) return typedText;
-  const number = typedText ? Number(typedText) : NaN;
-  if (!(Math.abs(number) <= LARGEST[dtype])) return refuse(`a number (${dtype})`);
-  return NUMBER.test(typedText) ? typedText : String(number);
+  if (/^(NaN|-?Infinity)$/.test(given) || (NUMBER.test(given) && Math.abs(given) <= LARGEST[dtype])) return given;
+  const number = given ? Number(given) : NaN;
+  return Math.abs(number) <= LARGEST[dtype] ? String(number) : refuse(`a number (${dtype})`);
 }
 
 /** The JSON text of each element of a tensor, nested alike. Throws InputError where it does not fit the input. */
@@ -123,39 +118,37 @@ export function tokens(value, {name, dtype, shape}) {
   };
   const walk = (part) => {
     const depth = path.length;
-    const isList = Array.isArray(part);
-    if (!isList) rank ??= depth;
-    if (isList && depth === rank) fail(`one ${dtype}`, `a list of ${part.length}`);
-    if (!isList && depth !== rank) fail(`a list, as the shape is [${shape ?? "?"}]`, text(part, {dtype}));
-    if (!isList) return element(part, dtype, fail);
+    if (!Array.isArray(part)) {
+      rank ??= depth;
+      return depth === rank ? element(part, dtype, fail) : fail(`a list, as the shape is [${shape ?? "?"}]`, text(part, dtype));
+    }
+    if (depth === rank) fail(`one ${dtype}`, `a list of ${part.length}`);
     sizes[depth] ??= shape?.[depth] >= 0 ? shape[depth] : part.length;
     if (part.length !== sizes[depth]) fail(`${sizes[depth]} elements`, part.length);
     return part.map((item, i) => {
-      path.push(i);
+      path[depth] = i;
       const made = walk(item);
-      path.pop();
+      path.length = depth;
       return made;
     });
   };
   return walk(value);
 }
 
-/** Rows of cells of a pasted table (tabs, semicolons or commas), in the order of `columns` [{label, dtype}]; a header names them. */
+/** Rows of cells of a pasted table (tabs, semicolons or commas) in the order of `columns` [{label, dtype}], which a header names. */
 export function table(pasted, columns) {
   const separator = ["\t", ";", ","].find((sign) => pasted.includes(sign)) ?? "\t";
-  const cell = new RegExp(`("(?:[^"]|"")*"|[^${separator}\\r\\n]*)(${separator}|\\r?\\n|$)`, "y");
+  const cell = new RegExp(`("(?:[^"]|"")*"|[^"${separator}\\r\\n]*)(${separator}|\\r?\\n|$)`, "y");
   const rows = [[]];
   while (cell.lastIndex < pasted.length) {
     const [, content, end] = cell.exec(pasted) ?? [];
-    if (end === undefined) throw new InputError("table", `a closing quote in line ${rows.length}`, "none");
-    rows.at(-1).push(/^".*"$/s.test(content) ? content.slice(1, -1).replaceAll('""', '"') : content);
-    if (end.includes("\n") && cell.lastIndex < pasted.length) rows.push([]);
+    if (end === undefined) throw new InputError(`line ${rows.length} of the table`, "cells", "a quote that is not closed");
+    rows.at(-1).push(content.startsWith('"') ? content.slice(1, -1).replaceAll('""', '"') : content);
+    if (end.endsWith("\n") && cell.lastIndex < pasted.length) rows.push([]);
   }
-  const names = columns.map(({label}) => label.toLowerCase());
-  const head = rows[0].map((title) => names.indexOf(title.trim().toLowerCase()));
-  if (head.some((column) => column >= 0)) {
-    return rows.slice(1).map((row) => names.map((name, column) => row[head.indexOf(column)]));
-  }
-  const isNumeric = columns.every(({dtype}) => dtype !== "string" && dtype !== "bool");
-  return isNumeric && rows[0].every((title) => title.trim() && Number.isNaN(Number(title))) ? rows.slice(1) : rows;
+  const titles = rows[0].map((title) => title.trim().toLowerCase());
+  const order = columns.map(({label}) => titles.indexOf(label.toLowerCase()));
+  if (order.some((at) => at >= 0)) return rows.slice(1).map((row) => order.map((at) => row[at]));
+  const isHeader = columns.every(({dtype}) => !/string|bool/.test(dtype)) && titles.every((title) => title && isNaN(title));
+  return isHeader ? rows.slice(1) : rows;
 }
