@@ -6,7 +6,7 @@ import {call, usePoll} from "./api.js";
 import {compare, histogram, unlike} from "./comparison.js";
 import {readRows, readText} from "./files.js";
 import {stringify} from "./json.js";
-import {figure, hashOf, Problem, Table, Waiting} from "./parts.js";
+import {figure, hashOf, Problem, Select, Table, Waiting} from "./parts.js";
 import {tensorsOf, write} from "./tensor.js";
 
 const SHOWN = 10; // rows of a table
@@ -44,9 +44,8 @@ function save(rows, isCsv) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-const select = (label, value = "", all, onChoose) => html`<label>${label}
-  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
-    ${(all.includes(value) ? all : [value, ...all]).map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
+const select = (label, value = "", all, onChoose) => html`<${Select} label=${label} value=${value}
+  options=${all.includes(value) ? all : [value, ...all]} onChoose=${onChoose} />`;
 
 function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides, signature}) {
   const answered = rows.filter(({failed}) => !failed);
@@ -67,7 +66,7 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
     ${left.count > 0 && html`<div>${left.count} lines or records were left out:
       <ul>${left.told.map((text) => html`<li>${text}</li>`)}</ul></div>`}
     ${isCut && html`<p class="warn">The file has more than ${asked} rows. The others were not read.</p>`}
-    ${answered.length > 0 && html`<${Table} label="Rows by their largest |Δ|" head=${["Largest |Δ|", "Rows", "Share"]}>
+    ${answered.length > 0 && html`<${Table} label="Rows by their largest |Δ|" head=${["Largest |Δ|", ["Rows", "number"], "Share"]}>
       ${histogram(answered.map(({gap}) => gap)).map(({label, count}) => html`<tr><th scope="row">${label}</th>
         <td class="number">${count}</td>
         <td><span class="bar"><span style=${{width: `${(100 * count) / answered.length}%`}}></span></span></td></tr>`)}
@@ -79,8 +78,8 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
       `${row.isBeyond ? "beyond" : "within"} the tolerance${row.isTopChanged ? ", another top class or text" : ""}`]))}<//>`}
     ${failed.length > 0 && html`<${Table} label=${`The first of ${failed.length} rows that failed`} head=${["Row", "Input", "Error", "Try in"]}>
       ${failed.slice(0, SHOWN).map((row) => line(row, [row.failed]))}<//>`}
-    ${rows.length > 0 && html`<p class="row"><button onClick=${() => save(rows, true)}>Download CSV</button>
-      <button onClick=${() => save(rows, false)}>Download JSON lines</button></p>`}
+    ${rows.length > 0 && html`<p class="row"><button class="secondary" onClick=${() => save(rows, true)}>Download CSV</button>
+      <button class="secondary" onClick=${() => save(rows, false)}>Download JSON lines</button></p>`}
   </section>`;
 }
 

@@ -6,7 +6,7 @@ import {stringify} from "./json.js";
 import {Table, Waiting} from "./parts.js";
 
 const MOST_LETTERS = 5000;
-const HEAD = ["Time", "Model", "Version", "Status", "Rows", "ms", "Cache", "Key", "Request"];
+const HEAD = ["Time", "Model", "Version", "Status", ["Rows", "number"], ["ms", "number"], "Cache", "Key", "Request"];
 
 /** The view of the log; `params` are its filters. */
 export default function Log({params, go}) {
@@ -22,7 +22,7 @@ export default function Log({params, go}) {
   return html`<div><h1>Log</h1>
     <div class="row">
       ${filter("model", "Model")} ${filter("version", "Version")} ${filter("status", "Status, such as 500 or 4xx")}
-      <button onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
+      <button class="secondary" onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     </div>
     <${Waiting} ...${log} />
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`

@@ -4,8 +4,8 @@ import {html, useEffect, useState} from "./vendor/htm-preact.js";
 import {Answer} from "./answer.js";
 import {call} from "./api.js";
 import {Code, requests} from "./code.js";
-import {Field, Grid, kindsOf, MOST_ROWS, Select} from "./fields.js";
-import {Problem} from "./parts.js";
+import {Field, Grid, kindsOf, MOST_ROWS} from "./fields.js";
+import {Problem, Select} from "./parts.js";
 import {filled, hasRows, InputError, random, tensorsOf, tokens, typed} from "./tensor.js";
 
 const DEFAULT = "serving_default";
@@ -35,7 +35,7 @@ export default function Try({caller, params, go, announce}) {
   const choose = (label, value, options, param) => html`<${Select} label=${label} value=${value}
     options=${options.some(([one]) => one === value) ? options : [[value], ...options]}
     onChoose=${(chosen) => go("try", {...(param !== "model" && {model, version}), [param]: chosen})} />`;
-  return html`<h1>Try</h1>
+  return html`<div><h1>Try</h1>
     <div class="row">
       ${choose("Model", model, ready.map(({name}) => [name]), "model")}
       ${choose("Version", version, [["", "as clients get it"], ...versions.map((one) => [one.version])], "version")}
@@ -46,7 +46,7 @@ export default function Try({caller, params, go, announce}) {
     ${isThere && (names.includes(signature) ? html`<${Form} key=${`${place} ${signature} ${params.request}`}
         ...${{caller, announce, model, version, signature}} wanted=${params.request} number=${metadata.model_spec.version}
         spec=${tensorsOf(metadata, signature)} />`
-    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}`;
+    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}</div>`;
 }
 
 function Form({caller, announce, model, version, signature, wanted, number, spec}) {
