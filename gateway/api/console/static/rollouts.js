@@ -23,7 +23,8 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
     event.preventDefault();
     go("rollouts", {model: event.target.model.value});
   };
-  return html`<h1>Rollouts</h1>
+  // One element: of several, Preact 10.5 may put a later one before an earlier one.
+  return html`<div><h1>Rollouts</h1>
     <${Waiting} ...${polled} />
     ${polled.data && html`
       <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
@@ -35,7 +36,7 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
       <form class="row" onSubmit=${choose}>
         <label>Model <input name="model" required value=${model} /></label><button>Show</button>
       </form>
-      ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}`;
+      ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
 
 function One({caller, model, announce}) {
@@ -67,7 +68,7 @@ function One({caller, model, announce}) {
   const can = (order) => caller.can_change && plan.orders.includes(order);
   const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag}) : give(order, etag));
   const isFree = plan ? plan.is_ended : error?.status === 404;
-  return html`<h2>${model}</h2>
+  return html`<section aria-label=${model}><h2>${model}</h2>
     <${Problem} error=${told ?? (isFree ? null : error)} />
     ${plan && html`
       <p role="status" aria-live="off"><strong>${plan.explained}</strong></p>
@@ -81,10 +82,10 @@ function One({caller, model, announce}) {
         <p>Every request goes to version ${plan.stable}.</p><//>`}
       <${Evidence} plan=${plan} events=${events} />
       <${Samples} ...${plan} />`}
-    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
-      send=${(body) => send("", plan && etag, body)} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
-      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}`;
+      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}
+    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
+      send=${(body) => send("", plan && etag, body)} />`}</section>`;
 }
 
 function Steps({plan}) {
