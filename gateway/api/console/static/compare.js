@@ -7,7 +7,7 @@ import {compare, histogram, unlike} from "./comparison.js";
 import {readRows, readText} from "./files.js";
 import {stringify} from "./json.js";
 import {figure, hashOf, Problem, Select, Table, Waiting} from "./parts.js";
-import {tensorsOf, write} from "./tensor.js";
+import {hasRows, tensorsOf, write} from "./tensor.js";
 
 const SHOWN = 10; // rows of a table
 const MOST_KEPT = 1 << 25; // characters of answers, besides those of the worst rows
@@ -52,7 +52,8 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
   const failed = rows.filter((row) => row.failed);
   const isBad = error || failed.length || answered.some((row) => row.isBeyond);
   const tried = (row, {model, version}) => {
-    const inputs = jsonOf(row.values);
+    const isRows = sides.every(({spec}) => hasRows(spec));
+    const inputs = jsonOf(Object.fromEntries(Object.entries(row.values).map(([name, value]) => [name, isRows ? [value] : value])));
     return hashOf("try", {model, version, signature, inputs: inputs.length < 4000 && inputs});
   };
   const line = (row, cells) => html`<tr data-row=${row.row}><th scope="row">${row.where}</th>

@@ -64,7 +64,7 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>
-    <td class="whole">${link("Try", {version})} ${newest.length > 1 && link("Compare", {a: newest[1], b: newest[0]})}
+    <td>${link("Try", {version})} ${newest.length > 1 && link("Compare", {a: newest[1], b: newest[0]})}
       ${" "}${link("Rollouts")} ${link("Log", {version})}</td>
   </tr>`;
 }

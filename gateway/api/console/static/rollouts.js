@@ -67,7 +67,7 @@ function One({caller, model, announce}) {
   const can = (order) => caller.can_change && plan.orders.includes(order);
   const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag}) : give(order, etag));
   const isFree = plan ? plan.is_ended : error?.status === 404;
-  return html`<div><h2>${model}</h2>
+  return html`<section aria-label=${model}><h2>${model}</h2>
     <${Problem} error=${told ?? (isFree ? null : error)} />
     ${plan && html`
       <p role="status" aria-live="off"><strong>${plan.explained}</strong></p>
@@ -81,10 +81,10 @@ function One({caller, model, announce}) {
         <p>Every request goes to version ${plan.stable}.</p><//>`}
       <${Evidence} plan=${plan} events=${events} />
       <${Samples} ...${plan} />`}
-    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
-      send=${(body) => send("", plan && etag, body)} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
-      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}</div>`;
+      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}
+    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
+      send=${(body) => send("", plan && etag, body)} />`}</section>`;
 }
 
 function Steps({plan}) {
