@@ -4,7 +4,7 @@ import {html, useState} from "./vendor/htm-preact.js";
 import {call} from "./api.js";
 import {imageShape, Picture} from "./image.js";
 import {parse, shown} from "./json.js";
-import {Problem, Table} from "./parts.js";
+import {Bar, Problem, Table} from "./parts.js";
 
 const [MOST_ROWS, MOST_VALUES, MOST_FIRST, MOST_BARS, MOST_CLASSES] = [50, 20, 5, 5, 1000];
 const HEADERS = {Version: "X-Model-Version", Arm: "X-Rollout", Cache: "X-Cache", Request: "X-Request-Id"};
@@ -54,7 +54,7 @@ function Drawn({output: {name, dtype}, value, strings}) {
     const order = [...value.keys()].sort((a, b) => Number(value[b]) - Number(value[a])).slice(0, MOST_BARS);
     return html`<${Table} label=${`${name}, the largest first`} head=${["Class", [name, "number"], "Share"]}>${order.map((at) => html`
       <tr data-class=${at}><th scope="row">${labels[at] ?? at}</th><td class="number">${shown(value[at], dtype)}</td>
-        <td><span class="bar"><span style=${{width: `${(100 * (Number(value[at]) - low)) / (high - low)}%`}}></span></span></td></tr>`)}<//>`;
+        <td><${Bar} part=${(Number(value[at]) - low) / (high - low)} /></td></tr>`)}<//>`;
   }
   const picture = size.length > 1 && imageShape(size);
   return picture && html`<figure><figcaption>${name}</figcaption>

@@ -37,13 +37,13 @@ export function Chart({height = 180, title, unit, ...given}) {
         return [Math.min(...values) * 1.1, Math.max(...values) * 1.1 || 1];
       }}},
       axes: [
-        {...axis, space: 70, values: (_, ticks, axis, space, step) => ticks.map((tick) => clock(tick, step < 60 ? "medium" : "short"))},
+        {...axis, space: 70, size: 32, values: (_, ticks, axis, space, step) => ticks.map((tick) => clock(tick, step < 60 ? "medium" : "short"))},
         {...axis, size: 55},
       ],
       series: [{}, ...series.map((_, index) => ({stroke: colour(`--line-${index % 5}`), width: 2, dash: DASHES[index % 5]}))],
       hooks: {draw: [() => drawRules(plot.current, kept.current)], setCursor: [({cursor}) => setPointed(cursor.idx)]},
     }, [[]], place.current);
-    const fit = new ResizeObserver(() => plot.current.setSize(size()));
+    const fit = new ResizeObserver(() => requestAnimationFrame(() => place.current && plot.current.setSize(size())));
     fit.observe(place.current);
     const change = () => setDark(dark.matches);
     dark.addEventListener("change", change);

@@ -6,7 +6,7 @@ import {call, usePoll} from "./api.js";
 import {compare, histogram, unlike} from "./comparison.js";
 import {readRows, readText} from "./files.js";
 import {stringify} from "./json.js";
-import {figure, hashOf, Problem, Select, Table, Waiting} from "./parts.js";
+import {Bar, figure, hashOf, Problem, Select, Table, Waiting} from "./parts.js";
 import {hasRows, tensorsOf, write} from "./tensor.js";
 
 const SHOWN = 10; // rows of a table
@@ -75,7 +75,7 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
     ${answered.length > 0 && html`<${Table} label="Rows by their largest |Δ|" head=${["Largest |Δ|", ["Rows", "number"], "Share"]}>
       ${histogram(answered.map(({gap}) => gap)).map(({label, count}) => html`<tr><th scope="row">${label}</th>
         <td class="number">${count}</td>
-        <td><span class="bar"><span style=${{width: `${(100 * count) / answered.length}%`}}></span></span></td></tr>`)}
+        <td><${Bar} part=${count / answered.length} /></td></tr>`)}
     <//>`}
     ${worst.length > 0 && html`<${Table} label="The rows that differ most"
       head=${["Row", "Input", "A", "B", "|Δ|", "Relative", "Largest at", "Verdict", "Try in"]}>

@@ -38,7 +38,7 @@ function Row({row, hasValues, go, isOpen, onToggle}) {
   const values = (name) => html`<h2>${name}</h2>
     <pre tabindex="0">${row[name] ? stringify(row[name]).slice(0, MOST_LETTERS) : "They were not kept."}</pre>`;
   return html`<tr data-model=${model} data-version=${version}>
-      <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString()}</time></td>
+      <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString([], {hourCycle: "h23"})}</time></td>
       <td>${model}</td><td>${version ?? "–"}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
       <td class="number">${row.rows ?? "–"}</td><td class="number">${(row.total_us / 1000).toFixed(1)}</td>
       <td>${row.cache}</td><td>${row.key ?? "–"}</td>

@@ -3,7 +3,7 @@
 import {html, useState} from "./vendor/htm-preact.js";
 import {usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, figure, hashOf, Select, Table, Waiting} from "./parts.js";
+import {Ago, Bar, figure, hashOf, Select, Table, Waiting} from "./parts.js";
 
 const PAGE = 50;
 const WORDS = {
@@ -60,7 +60,7 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
       ${[reason, ...notes].map((note) => note && html`<div class="small">${note}</div>`)}</td>
     <td class="whole"><${Ago} at=${since} /></td>
     ${[now?.requests_s, now?.failed_s, now?.p95_ms].map((value) => html`<td class="number">${figure(value)}</td>`)}
-    <td class="whole">${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
+    <td class="whole">${typeof weight === "number" ? html`<${Bar} part=${weight} />
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>

@@ -46,6 +46,9 @@ export const Select = ({label, value, options, onChoose}) => html`<label>${label
     ${options.map((option) => [option].flat()).map(([one, title = one]) => html`
       <option value=${one} selected=${one === value}>${title}</option>`)}</select></label>`;
 
+/** A part of 1 as a bar. */
+export const Bar = ({part}) => html`<span class="bar"><span style=${{width: `${100 * part}%`}} /></span>`;
+
 /** A table that scrolls sideways when the page is narrow. `head` are texts, and [text, class] of those with a class. */
 export const Table = ({label, head, children}) => html`
   <div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>

@@ -3,7 +3,7 @@
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
+import {Ago, Bar, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
 
 const ORDERS = ["Step", "Pause", "Resume", "Promote", "Abort", "Undo", "Clean"];
 const FIELDS = [
@@ -33,7 +33,7 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
+        <label>Model <input name="model" required value=${model} /></label><button class="secondary">Show</button>
       </form>
       ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
@@ -73,9 +73,9 @@ function One({caller, model, announce}) {
       <p role="status" aria-live="off"><strong>${plan.explained}</strong></p>
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
-      <label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
-      <p class="row">${ORDERS.map((text) => html`<button disabled=${!can(text.toLowerCase())}
-        onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</p>
+      <div class="row"><label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
+        ${ORDERS.map((text) => html`<button class="secondary" disabled=${!can(text.toLowerCase())}
+        onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</div>
       ${asked && html`<${Confirm} title=${`Order: ${asked.order}`} name=${model} action="Give the order"
         onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
         <p>Every request goes to version ${plan.stable}.</p><//>`}
@@ -88,10 +88,10 @@ function One({caller, model, announce}) {
 }
 
 function Steps({plan}) {
-  return html`<ol class="legend steps" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
+  return html`<ol class="legend" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
     const isNow = index === plan.step && plan.weight === weight;
     return html`<li aria-current=${isNow ? "step" : null}>
-      <span class="bar"><span style=${{width: percent(weight)}} /></span>
+      <${Bar} part=${weight} />
       ${isNow && html` <strong>now</strong>`} ${percent(weight)} ${is_manual ? "until Step" : `for ${bake_s} s`}</li>`;
   })}</ol>`;
 }
@@ -107,7 +107,7 @@ function Weight({plan, etag, disabled, give}) {
     choose(null);
   };
   return html`<form class="row" onSubmit=${submit}>${input("range", "Weight")}${input("number", "Weight in %")}
-    <button disabled=${disabled}>Set the weight</button></form>`;
+    <button class="secondary" disabled=${disabled}>Set the weight</button></form>`;
 }
 
 function Evidence({plan, events}) {
