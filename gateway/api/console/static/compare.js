@@ -15,8 +15,9 @@ const TOLERANCE = {rtol: "1e-4", atol: "1e-5"}; // as rollouts have it
 const COLUMNS = ["row", "where", "values", "a", "b", "gap", "relative", "isBeyond", "isTopChanged", "told", "failed"];
 
 const gapText = (gap) => (gap === Infinity ? "not finite" : figure(gap));
-const byGap = (one, other) => (other.gap > one.gap) - (other.gap < one.gap) || other.isBeyond - one.isBeyond
-  || other.isTopChanged - one.isTopChanged || one.row - other.row;
+const byGap = (one, other) => (other.gap > one.gap) - (other.gap < one.gap) || one.row - other.row;
+// A small number may differ by too much where a large one may not.
+const byVerdict = (one, other) => other.isBeyond - one.isBeyond || other.isTopChanged - one.isTopChanged || byGap(one, other);
 const jsonOf = (values) => `{${Object.entries(values).map(([name, value]) => `${stringify(name)}:${write(value)}`)}}`;
 const short = (text) => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
@@ -124,7 +125,7 @@ export default function Compare({params, go, announce}) {
     const tell = (what) => (share) => setJob({what, share});
     const keep = (row, size) => {
       found.rows.push(row);
-      if (row.told) found.worst = [...found.worst, row].sort(byGap);
+      if (row.told) found.worst = [...found.worst, row].sort(byVerdict);
       kept += size;
       const others = row.told ? found.worst.splice(SHOWN) : [row];
       if (kept > MOST_KEPT) others.forEach((one) => Object.assign(one, {a: null, b: null}));
