@@ -117,7 +117,7 @@ def test_rows_that_fail_are_told_one_by_one_and_the_others_are_compared(compared
     choose_file(compared_page, lines(tmp_path / "rows.jsonl", values))
     start(compared_page)
     said = compared(compared_page)
-    assert "100 of 100 rows were compared. The largest |Δ| is no number (line 7)" in said
+    assert "100 of 100 rows were compared. The largest |Δ| is not finite (line 7)" in said
     assert said.endswith("Rows beyond the tolerance: 1; with another top class or text: 1; failed: 2.")
     failed = rows(compared_page, FAILED)
     assert list(failed) == [3, 70]

@@ -275,7 +275,7 @@ def test_differences_are_counted_by_powers_of_ten(module):
         ("1e-3 to 1e-2", 2),
         ("1e-2 to 1e-1", 1),
         ("1e0 to 1e1", 2),
-        ("no number", 1),
+        ("not finite", 1),
     ]
 
 

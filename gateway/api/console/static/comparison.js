@@ -11,9 +11,10 @@ const ENDING = [0, 401, 403, 404, 429]; // statuses that the next request would 
 const FLOATS = ["float", "double", "half", "bfloat16"];
 const MOST_CLASSES = 1000;
 
-const top = (numbers) => numbers.reduce((best, one, i) => (one > numbers[best] || Number.isNaN(numbers[best]) ? i : best), 0);
+const top = (numbers) =>
+  numbers.reduce((best, one, i) => (one > numbers[best] || Number.isNaN(numbers[best]) ? i : best), 0);
 
-// Infinity where a difference is no number.
+// Infinity where a difference is no finite number.
 function gapOf(one, other) {
   const isWhole = [one, other].every((value) => typeof value === "bigint" || Number.isInteger(value));
   const gap = Math.abs(isWhole ? Number(BigInt(one) - BigInt(other)) : (one ?? NaN) - (other ?? NaN));
@@ -21,15 +22,17 @@ function gapOf(one, other) {
 }
 
 /**
- * How two answers {output: value} differ: {gap, relative, isBeyond, isTopChanged, told}. Floats may differ by atol + rtol * |a|,
- * NaN equals NaN, and all else must be equal. `gap` is the largest, Infinity where it is no number, and `told` says where.
+ * How two answers {output: value} differ: {gap, relative, isBeyond, isTopChanged, told}. Floats may differ by
+ * atol + rtol * |a|, NaN equals NaN, and all else must be equal. `gap` is the largest, and Infinity where it is not
+ * finite; `told` says where it is.
  */
 export function difference(a, b, outputs, {rtol, atol}) {
   const found = {gap: 0, relative: 0, isBeyond: false, isTopChanged: false, told: ""};
   for (const {name, dtype} of outputs) {
     const [shape, otherShape] = [sizes(a[name]), sizes(b[name])];
     if (`${shape}` !== `${otherShape}`) {
-      return {...found, gap: Infinity, relative: Infinity, isBeyond: true, told: `${name}: shapes [${shape}] and [${otherShape}]`};
+      const told = `${name}: shapes [${shape}] and [${otherShape}]`;
+      return {...found, gap: Infinity, relative: Infinity, isBeyond: true, told};
     }
     const [ones, others] = [[a[name]].flat(Infinity), [b[name]].flat(Infinity)];
     const [isFloat, isText] = [FLOATS.includes(dtype), dtype === "string"];
@@ -38,7 +41,8 @@ export function difference(a, b, outputs, {rtol, atol}) {
       if (one === other || stringify(one) === stringify(other)) return;
       const gap = isText ? 0 : gapOf(one, other);
       const size = Math.abs(Number(one));
-      if (!found.told || gap > found.gap) found.told = `${name}[${shape.length ? i : ""}]: ${stringify(one)} and ${stringify(other)}`;
+      const place = `${name}[${shape.length ? i : ""}]`;
+      if (!found.told || gap > found.gap) found.told = `${place}: ${stringify(one)} and ${stringify(other)}`;
       found.gap = Math.max(found.gap, gap);
       if (gap) found.relative = Math.max(found.relative, gap / Math.max(size, Math.abs(Number(other))) || Infinity);
       found.isBeyond ||= !(isFloat && gap <= (size < Infinity ? atol + rtol * size : 0));
@@ -59,14 +63,16 @@ export function histogram(gaps) {
     const power = gap && gap < Infinity ? Number(gap.toExponential().split("e")[1]) : gap || -Infinity;
     counts.set(power, (counts.get(power) ?? 0) + 1);
   }
-  const label = (power) => (Number.isFinite(power) ? `1e${power} to 1e${power + 1}` : power > 0 ? "no number" : "0");
+  const label = (power) => (Number.isFinite(power) ? `1e${power} to 1e${power + 1}` : power > 0 ? "not finite" : "0");
   return [...counts].sort(([one], [other]) => one - other).map(([power, count]) => ({label: label(power), count}));
 }
 
 /** What two signatures do not have alike, in sentences. */
 export const unlike = (signatures) => ["inputs", "outputs"].flatMap((kind) => {
-  const [ones, others] = signatures.map((one) => new Map(one[kind].map(({name, dtype, shape}) => [name, `${dtype}[${shape ?? "?"}]`])));
-  return [...new Set([...ones.keys(), ...others.keys()])].filter((name) => ones.get(name) !== others.get(name)).map((name) =>
+  const [ones, others] = signatures.map((one) =>
+    new Map(one[kind].map(({name, dtype, shape}) => [name, `${dtype}[${shape ?? "?"}]`])));
+  const names = [...new Set([...ones.keys(), ...others.keys()])];
+  return names.filter((name) => ones.get(name) !== others.get(name)).map((name) =>
     `The ${kind} differ: ${name} is ${ones.get(name) ?? "missing"} in A and ${others.get(name) ?? "missing"} in B.`);
 });
 

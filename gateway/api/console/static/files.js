@@ -11,7 +11,7 @@ const LONGEST = 1 << 26; // characters of a line
 
 const short = (value) => stringify(value ?? null).slice(0, 99);
 
-// The value of an input among columns: x, in.x or input.x, its elements x.0 or x[0], or the bytes that an export has of it.
+// The value of an input among columns: x, in.x or input.x, its elements x.0 or x[0], or the bytes of an export.
 function column(record, {name, dtype, shape}) {
   for (const key of [name, `in.${name}`, `input.${name}`]) {
     const flat = [];
@@ -37,7 +37,8 @@ export function rowsOf(record, signature) {
     return [spec.name, tokens(typed(find(spec, i) ?? fail(spec.name, "a value", short(record))), spec)];
   }));
   const {instances, inputs: body} = record ?? {};
-  if (!instances && !body) return [row((spec) => column(record?.constructor === Object ? record : named(record), spec))];
+  const example = record?.constructor === Object ? record : named(record);
+  if (!instances && !body) return [row((spec) => column(example, spec))];
   const whole = body && named(typeof body === "string" ? parse(body) : body);
   const tensor = ({name}) => (whole ? whole[name] : instances.map((one) => named(one)?.[name]));
   if (!isSplit) return [row(tensor)];
@@ -52,7 +53,7 @@ export function rowsOf(record, signature) {
 const cellsOf = (line) => [...`${line},`.matchAll(/(?:"((?:[^"]|"")*)"|([^,]*)),/g)]
   .map(([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? (bare || undefined));
 
-/** Reads a file: {rows: [{where, values}], left: {count, told}, isCut}. Throws what ends the reading, and AbortError. */
+/** Reads a file: {rows: [{where, values}], left: {count, told}, isCut}. Throws what ends the reading, or AbortError. */
 export async function readRows(file, signature, onProgress, signal) {
   const rows = [];
   const left = {count: 0, told: []};

@@ -6,9 +6,10 @@ const LONGEST = 1 << 26; // bytes of a record, elements of a tensor
 
 // Of a dtype: TensorFlow's number, the field of TensorProto with its values, and how they lie in memory.
 const DTYPES = {
-  float: [1, 5, "Float32"], double: [2, 6, "Float64"], int32: [3, 7, "Int32"], uint8: [4, 7, "Uint8"], int16: [5, 7, "Int16"],
-  int8: [6, 7, "Int8"], string: [7, 8], int64: [9, 10, "BigInt64"], bool: [10, 11, "Uint8"], bfloat16: [14, 13, "Uint16"],
-  uint16: [17, 7, "Uint16"], half: [19, 13, "Float16"], uint32: [22, 16, "Uint32"], uint64: [23, 17, "BigUint64"],
+  float: [1, 5, "Float32"], double: [2, 6, "Float64"], int32: [3, 7, "Int32"], uint8: [4, 7, "Uint8"],
+  int16: [5, 7, "Int16"], int8: [6, 7, "Int8"], string: [7, 8], int64: [9, 10, "BigInt64"], bool: [10, 11, "Uint8"],
+  bfloat16: [14, 13, "Uint16"], uint16: [17, 7, "Uint16"], half: [19, 13, "Float16"], uint32: [22, 16, "Uint32"],
+  uint64: [23, 17, "BigUint64"],
 };
 const arrayOf = (kind) => globalThis[`${kind}Array`];
 const product = (shape) => shape.reduce((size, length) => size * length, 1);
@@ -51,7 +52,8 @@ export async function recordAt(at, read, where) {
     if (bytes.length < size + 4) fail(where, `${size + 4} bytes`, `${bytes.length}: the file is cut off`);
     const data = bytes.slice(0, size);
     const [sum] = new Uint32Array(bytes.slice(size).buffer);
-    return sum === checksum(data) ? data : fail(where, "a TFRecord with its checksum", "another one: the file is damaged");
+    if (sum !== checksum(data)) fail(where, "a TFRecord with its checksum", "another one: the file is damaged");
+    return data;
   };
   const size = Number(new BigUint64Array((await checked(at, 8)).buffer)[0]);
   if (size > LONGEST) fail(where, `at most ${LONGEST} bytes`, size);
@@ -101,7 +103,8 @@ function tensorOf(bytes, name) {
     return /Big/.test(kind) ? numbers : arrayOf(kind.replace("Float", "Uint")).from(numbers, Number);
   };
   const flat = kind ? elements(all(bytes, 4).find(({length}) => length) ?? listed(), dtype) : given.map(textOf);
-  while (flat.length < size) flat.push(flat.at(-1) ?? {string: "", bool: false}[dtype] ?? 0); // the last one stands for the rest
+  const last = flat.at(-1) ?? {string: "", bool: false}[dtype] ?? 0;
+  while (flat.length < size) flat.push(last); // it stands for the rest
   return nested(flat, shape, name);
 }
 

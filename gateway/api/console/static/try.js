@@ -4,9 +4,9 @@ import {html, useEffect, useState} from "./vendor/htm-preact.js";
 import {Answer} from "./answer.js";
 import {call} from "./api.js";
 import {Code, requests} from "./code.js";
-import {Field, Grid, kindsOf, MOST_ROWS, Select} from "./fields.js";
+import {Field, Grid, kindsOf, MOST_ROWS} from "./fields.js";
 import {parse} from "./json.js";
-import {Problem} from "./parts.js";
+import {Problem, Select} from "./parts.js";
 import {filled, hasRows, InputError, random, tensorsOf, tokens, typed} from "./tensor.js";
 
 const DEFAULT = "serving_default";
@@ -36,7 +36,7 @@ export default function Try({caller, params, go, announce}) {
   const choose = (label, value, options, param) => html`<${Select} label=${label} value=${value}
     options=${options.some(([one]) => one === value) ? options : [[value], ...options]}
     onChoose=${(chosen) => go("try", {...(param !== "model" && {model, version}), [param]: chosen})} />`;
-  return html`<h1>Try</h1>
+  return html`<div><h1>Try</h1>
     <div class="row">
       ${choose("Model", model, ready.map(({name}) => [name]), "model")}
       ${choose("Version", version, [["", "as clients get it"], ...versions.map((one) => [one.version])], "version")}
@@ -47,7 +47,7 @@ export default function Try({caller, params, go, announce}) {
     ${isThere && (names.includes(signature) ? html`<${Form} key=${`${place} ${signature} ${params.request} ${params.inputs}`}
         ...${{caller, announce, model, version, signature}} wanted=${params.request} given=${params.inputs} number=${metadata.model_spec.version}
         spec=${tensorsOf(metadata, signature)} />`
-    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}`;
+    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}</div>`;
 }
 
 function Form({caller, announce, model, version, signature, wanted, given, number, spec}) {
@@ -123,7 +123,7 @@ function Form({caller, announce, model, version, signature, wanted, given, numbe
   };
   const small = inputs.filter(({name}) => kinds[name] === "table");
   const about = problem && inputs.find(({name}) => isAbout(problem, name, inputs.length === 1));
-  return html`<form onSubmit=${submit}>
+  return html`<div><form onSubmit=${submit}>
       <div class="row">
         <${Select} label="Fill with" value="" options=${[["", "an example…"], ...examples.map(({name}, i) => [String(i), name]), ["random"], ["blank"]]}
           onChoose=${choose} />
@@ -144,7 +144,7 @@ function Form({caller, announce, model, version, signature, wanted, given, numbe
       ${!about && html`<${Problem} error=${problem} />`}
     </form>
     ${sent && html`<${Answer} answer=${sent.answer} outputs=${outputs} isRows=${isRows} />
-      <${Code} sent=${sent.programs} caller=${caller} announce=${announce} />`}`;
+      <${Code} sent=${sent.programs} caller=${caller} announce=${announce} />`}</div>`;
 }
 
 /** The inputs of a body of :predict by name, as whole tensors. */
