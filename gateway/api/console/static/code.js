@@ -1,9 +1,11 @@
 // The request as a program, in each dialect.
 
 import {html, useRef, useState} from "./vendor/htm-preact.js";
+import {Select} from "./fields.js";
 import {write} from "./tensor.js";
 
 const DATATYPES = {float: "FP32", double: "FP64", half: "FP16", bfloat16: "BF16", string: "BYTES"};
+const LANGUAGES = [["curl"], ["Python"], ["fetch"]];
 const LONGEST_WORD = 30000; // in a command line
 const json = JSON.stringify;
 const object = (members) => `{${members.map(([name, text]) => `${json(name)}:${text}`).join(",")}}`;
@@ -74,8 +76,6 @@ export function Code({sent, caller, announce}) {
   const [language, setLanguage] = useState("curl");
   const block = useRef();
   const {path, body, note} = sent[dialect];
-  const choice = (label, value, values, set) => html`<label>${label}
-    <select value=${value} onChange=${({target}) => set(target.value)}>${values.map((one) => html`<option>${one}</option>`)}</select></label>`;
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(block.current.textContent);
@@ -86,8 +86,9 @@ export function Code({sent, caller, announce}) {
     }
   };
   return html`<section aria-label="As code"><h2>As code</h2>
-    <div class="row">${choice("Language", language, ["curl", "Python", "fetch"], setLanguage)}
-      ${choice("Dialect", dialect, Object.keys(sent), setDialect)}<button type="button" onClick=${copy}>Copy</button></div>
+    <div class="row"><${Select} label="Language" value=${language} options=${LANGUAGES} onChoose=${setLanguage} />
+      <${Select} label="Dialect" value=${dialect} options=${Object.keys(sent).map((one) => [one])} onChoose=${setDialect} />
+      <button type="button" onClick=${copy}>Copy</button></div>
     ${note && html`<p class="note">The dialect ${dialect} differs: ${note}.</p>`}
     <pre ref=${block} tabindex="0" data-code>${program(language, new URL(`../${path}`, location.href).href, body, caller.keys === "on")}</pre>
   </section>`;
