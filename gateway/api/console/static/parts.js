@@ -90,7 +90,7 @@ export function Form({title, action, isReady = true, stays, onDo, onClose, child
     ${children}
     <${Problem} error=${error} />
     <div class="row">
-      <button disabled=${!isReady}>${action}</button><button type="button" class="secondary" onClick=${onClose}>Cancel</button>
+      <button disabled=${!isReady}>${action}</button><button type="button" onClick=${onClose}>Cancel</button>
     </div>
   </form><//>`;
 }
