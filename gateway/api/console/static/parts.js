@@ -71,7 +71,7 @@ export function Dialog({title, onClose, children}) {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><article><h2>${title}</h2>${children}</article></dialog>`;
+  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><h2>${title}</h2>${children}</dialog>`;
 }
 
 /** A dialog with a form. onDo(FormData) may return a promise; it is closed afterwards, unless there was an error or it `stays`. */
