@@ -105,7 +105,7 @@ function App() {
         <a href=${hashOf(name)} aria-current=${name === view && "page"} title=${`g ${name[0]}`}>${text}</a>
       </li>`)}</ul></nav>
       ${caller?.name && html`<p class="row"><span>Key: <strong>${caller.name}</strong></span>
-        <button class="secondary" onClick=${() => setKey("")}>Forget the key</button></p>`}
+        <button onClick=${() => setKey("")}>Forget the key</button></p>`}
       ${caller?.keys === "off" && html`<p class="note">Read only: ${caller.why_not}</p>`}
       <p role="status" class="note">${isAway && "The gateway does not answer. This page goes on when it is back."}</p>
     </header>

@@ -88,7 +88,7 @@ export function Code({sent, caller, announce}) {
   return html`<section aria-label="As code"><h2>As code</h2>
     <div class="row"><${Select} label="Language" value=${language} options=${LANGUAGES} onChoose=${setLanguage} />
       <${Select} label="Dialect" value=${dialect} options=${Object.keys(sent)} onChoose=${setDialect} />
-      <button class="secondary" type="button" onClick=${copy}>Copy</button></div>
+      <button type="button" onClick=${copy}>Copy</button></div>
     ${note && html`<p class="note">The dialect ${dialect} differs: ${note}.</p>`}
     <pre ref=${block} tabindex="0" data-code>${program(language, new URL(`../${path}`, location.href).href, body, caller.keys === "on")}</pre>
   </section>`;

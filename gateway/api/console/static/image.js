@@ -153,7 +153,7 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
     <div class="row">
       <label>File <input type="file" accept="image/*" onChange=${(event) => load(event, event.target.files)} /></label>
       ${number("min", "Black is")}${number("max", "White is")}${tick("invert", "Invert")}${tick("fit", "Cut out and centre")}
-      <button type="button" class="secondary" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
+      <button type="button" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
     </div>
   </fieldset>`;
 }

@@ -22,7 +22,7 @@ export default function Log({params, go}) {
   return html`<div><h1>Log</h1>
     <div class="row">
       ${filter("model", "Model")} ${filter("version", "Version")} ${filter("status", "Status, such as 500 or 4xx")}
-      <button class="secondary" onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
+      <button onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     </div>
     <${Waiting} ...${log} />
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`
@@ -42,7 +42,7 @@ function Row({row, hasValues, go, isOpen, onToggle}) {
       <td>${model}</td><td>${version ?? "–"}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
       <td class="number">${row.rows ?? "–"}</td><td class="number">${(row.total_us / 1000).toFixed(1)}</td>
       <td>${row.cache}</td><td>${row.key ?? "–"}</td>
-      <td><button class="secondary" aria-expanded=${isOpen} onClick=${onToggle}>${request}</button></td>
+      <td><button aria-expanded=${isOpen} onClick=${onToggle}>${request}</button></td>
     </tr>
     ${isOpen && html`<tr><td colspan=${HEAD.length}>
       ${hasValues ? [values("inputs"), values("outputs")] : html`<p>Inputs and outputs are shown to keys with the scope admin.</p>`}

@@ -33,7 +33,7 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button class="secondary">Show</button>
+        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
       </form>
       ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
@@ -74,7 +74,7 @@ function One({caller, model, announce}) {
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
       <div class="row"><label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
-        ${ORDERS.map((text) => html`<button class="secondary" disabled=${!can(text.toLowerCase())}
+        ${ORDERS.map((text) => html`<button disabled=${!can(text.toLowerCase())}
         onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</div>
       ${asked && html`<${Confirm} title=${`Order: ${asked.order}`} name=${model} action="Give the order"
         onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
@@ -107,7 +107,7 @@ function Weight({plan, etag, disabled, give}) {
     choose(null);
   };
   return html`<form class="row" onSubmit=${submit}>${input("range", "Weight")}${input("number", "Weight in %")}
-    <button class="secondary" disabled=${disabled}>Set the weight</button></form>`;
+    <button disabled=${disabled}>Set the weight</button></form>`;
 }
 
 function Evidence({plan, events}) {
