@@ -51,7 +51,8 @@ def outputs(page) -> list[dict[str, str]]:
 
 def facts(page) -> dict[str, str]:
     return page.run(
-        "return Object.fromEntries([...document.querySelectorAll('[data-fact]')].map(fact => [fact.dataset.fact, fact.innerText]))"
+        "return Object.fromEntries("
+        "[...document.querySelectorAll('[data-fact]')].map(fact => [fact.dataset.fact, fact.innerText]))"
     )
 
 
@@ -146,6 +147,7 @@ def test_a_drawn_7_is_recognised_and_curl_gives_the_same_bytes(page, console_sta
     assert answered == again.content
     assert f"[{', '.join(map(str, json.loads(answered)['predictions'][0]['probabilities']))}]".count(",") == 9
     assert json.loads(run([sys.executable, "-c", code(page, "Python", "v1")], console_stack)) == json.loads(answered)
+    assert page.findings() == []
     infer = json.loads(run(["bash", "-c", code(page, "curl", "v2")], console_stack))
     assert next(one["data"] for one in infer["outputs"] if one["name"] == "label") == [7]
     one = json.loads(run(["bash", "-c", code(page, "curl", "predict")], console_stack))
@@ -177,7 +179,7 @@ def test_a_picture_is_dropped_inverted_and_stretched(page, predictions):
         "new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}))",
         picture,
     )
-    page.wait_text("left.png: 16 × 32 pixels")
+    page.wait_text("left.png: 16 \u00d7 32 pixels")
     predict(page)
     assert json.loads(predictions()[0])["instances"][0][3] == pytest.approx([16, 16, 16, 16, 0, 0, 0, 0], abs=2)
     page.field("Invert").click()
