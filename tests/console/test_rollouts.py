@@ -16,7 +16,6 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.timeout(240)
 
 STEPS = "10%:manual,50%:manual"
-CLEARED = (Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE)
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def named(text: str) -> Callable[[dict[str, Any]], bool]:
 def type_into(page: Page, label: str, text: str) -> None:
     """Go to a field by Tab, and replace what is in it."""
     page.tab_to(labelled(label))
-    page.press(*CLEARED, text)
+    page.replace(text)
 
 
 def weight_now(stack: ConsoleStack) -> float:
@@ -95,7 +94,8 @@ def test_a_whole_rollout_by_keyboard_only(rollout_page, rollout_stack):
     page.press("wrong", Keys.ENTER)
     assert page.find("dialog[open]")
     assert rollout_stack.plan(PLANTED).state in (State.PROMOTED, State.DONE)
-    page.press(*CLEARED, PLANTED, Keys.ENTER)
+    page.replace(PLANTED)
+    page.press(Keys.ENTER)
     wait_for(lambda: "undo" in [event.what for event in rollout_stack.events(PLANTED)], 60)
     wait_for(lambda: rollout_stack.plan(PLANTED).is_ended, 60)
     asked = [event.what for event in rollout_stack.events(PLANTED) if event.by == "admin"]
