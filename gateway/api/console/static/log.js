@@ -17,7 +17,7 @@ export default function Log({params, go}) {
     setOpened(opened === request ? "" : request);
     setPaused(true); // so that a row stays while it is read
   };
-  const filter = (name, text) => html`<label>${text} <input value=${params[name] ?? ""}
+  const filter = (name, text) => html`<label>${text} <input key=${params[name]} defaultValue=${params[name] ?? ""}
     onChange=${({target}) => go("log", {...params, [name]: target.value.trim()})} /></label>`;
   return html`<div><h1>Log</h1>
     <div class="row">
@@ -39,7 +39,7 @@ function Row({row, hasValues, go, isOpen, onToggle}) {
     <pre tabindex="0">${row[name] ? stringify(row[name]).slice(0, MOST_LETTERS) : "They were not kept."}</pre>`;
   return html`<tr data-model=${model} data-version=${version}>
       <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString([], {hourCycle: "h23"})}</time></td>
-      <td>${model}</td><td>${version ?? "–"}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
+      <td>${model}</td><td>${version ?? "–"} ${row.arm === "stable" ? "" : row.arm}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
       <td class="number">${row.rows ?? "–"}</td><td class="number">${(row.total_us / 1000).toFixed(1)}</td>
       <td>${row.cache}</td><td>${row.key ?? "–"}</td>
       <td><button aria-expanded=${isOpen} onClick=${onToggle}>${request}</button></td>

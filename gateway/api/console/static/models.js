@@ -27,6 +27,8 @@ export default function Models({params}) {
   const rows = (models.data?.models ?? []).filter(({name}) => name.includes(text)).flatMap(rowsOf)
     .filter(({state}) => !only || (state === "AVAILABLE") === (only === "ready"));
   return html`<div><h1>Models</h1>
+    ${(models.data?.models ?? []).filter(({rollout}) => rollout?.is_bad).map(({name, rollout}) => html`<p class="error">
+      <a href=${hashOf("rollouts", {model: name})}>Version ${rollout.version} of ${name}: ${rollout.stands}</a></p>`)}
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
       <label>Filter by name <input type="search" value=${text} onInput=${({target}) => setText(target.value)} /></label>
