@@ -16,6 +16,7 @@ import click
 from benchmarks import environments, progress
 from benchmarks.bench import Bench
 from benchmarks.building import SCRATCH, build
+from benchmarks.console.live import measure_consoles
 from benchmarks.errors import BenchError
 from benchmarks.groups import cache, growth, guarded, image, overload, peers, proofs, rows, start, swap, traces, workers
 from benchmarks.instructions import count
@@ -118,6 +119,7 @@ def write_report(folder: Path, keep: bool) -> None:
 
 cli.add_command(rollouts)
 cli.add_command(scaling)
+cli.add_command(measure_consoles)
 
 
 def _measure(groups: dict[str, Callable[[Bench], dict[str, Any]]], file: str, options: Options) -> None:

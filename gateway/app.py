@@ -207,7 +207,11 @@ class Gateway:
         plan_of = (lambda model: None) if rollouts is None else rollouts.plan_of
         plan_ids: Callable[[], Mapping[str, str]] = dict if rollouts is None else rollouts.plan_ids
         self._figures = figures = None if settings.console == "off" else RecentFigures(metrics_dir, catalog.models, plan_ids)
-        pages = [] if figures is None else console(settings, catalog, why_not_joined, plan_of, figures, model_config)
+        pages = (
+            []
+            if figures is None
+            else console(settings, catalog, why_not_joined, plan_of, figures=figures, config_file=model_config)
+        )
         rooms: tuple[Room, ...] = (
             tfserving,
             simple,

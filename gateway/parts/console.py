@@ -18,6 +18,7 @@ def console(
     catalog: Catalog,
     why_not_joined: WhyNotJoined,
     plan_of: PlanOf,
+    *,
     figures: RecentFigures,
     config_file: ModelConfigFile | None,
 ) -> list[Room]:

@@ -23,3 +23,19 @@ NOT_A_NUMBER = 46.0
 
 ONLY_NEW_NOT_A_NUMBER = 47.0
 """NEW answers NaN, and OLD a number."""
+
+KINDS = {
+    "x": [1.5, -2.0],
+    "count": 7,
+    "word": 'Wörter, “quoted” "and"\nnew lines',
+    "f32": 0.1,
+    "f64": 0.1,
+    "i8": -3,
+    "i16": -300,
+    "i32": -70000,
+    "u8": 200,
+    "u32": 4000000000,
+    "u64": 2**63 + 1,
+    "on": True,
+}
+"""An instance of the signature ``kinds``."""

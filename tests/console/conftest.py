@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from selenium import webdriver
 
+from tests.console.compared_stack import ComparedStack
+from tests.console.compared_versions import MODEL, NEW, OLD
 from tests.console.page import Page
 from tests.console.stack import ConsoleStack
 from tests.stack.browser import chromium, look
@@ -52,5 +54,26 @@ def page(browser, console_stack) -> Iterator[Page]:
     look(browser)
     page = Page(browser, console_stack.address, console_stack.keys["admin"])
     page.forget()
+    yield page
+    assert page.faults() == {}
+
+
+@pytest.fixture(scope="session")
+def compared_stack(tmp_path_factory) -> Iterator[ComparedStack]:
+    """A running stack with two versions that differ in few rows."""
+    running = ComparedStack(tmp_path_factory.mktemp("compared_stack"))
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def compared_page(browser, compared_stack) -> Iterator[Page]:
+    """The console of ``compared_stack``, in its view Compare. It must have broken nothing when the test is over."""
+    look(browser)
+    page = Page(browser, compared_stack.address)
+    page.forget()
+    page.open("compare", model=MODEL, a=OLD, b=NEW)
     yield page
     assert page.faults() == {}

@@ -172,7 +172,11 @@ class Page:
             actions.send_keys(key)
         actions.perform()
 
-    def tab_to(self, is_wanted: Callable[[dict[str, Any]], bool], most: int = 300, backwards: bool = False) -> dict[str, Any]:
+    def replace(self, text: str) -> None:
+        """Type into the field with the focus, in place of what is in it."""
+        ActionChains(self.driver).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys(text).perform()
+
+    def tab_to(self, is_wanted: Callable[[dict[str, Any]], bool], most: int = 300) -> dict[str, Any]:
         """Press Tab until the element with the focus is wanted, as somebody without a mouse does; what it is.
 
         Raises:
@@ -184,7 +188,7 @@ class Page:
             if is_wanted(focused):
                 return focused
             passed.append(focused["text"] or focused["label"])
-            self.press(Keys.SHIFT + Keys.TAB if backwards else Keys.TAB)
+            self.press(Keys.TAB)
         raise AssertionError(f"none of {passed} is wanted")
 
     def focused(self) -> dict[str, Any]:

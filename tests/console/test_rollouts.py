@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from gateway.rollout.plan import State
+from gateway.rollout.plan import WHOLE, State
 from tests.console.page import Page
-from tests.console.stack import PLANTED
+from tests.console.stack import PLANTED, ConsoleStack
 from tests.stack.browser import look
 from tests.stack.rollout_versions import EQUAL, STABLE
 from tests.waiting import wait_for
@@ -16,12 +16,20 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.timeout(240)
 
 STEPS = "10%:manual,50%:manual"
-CLEARED = (Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE)
 
 
-@pytest.fixture
-def rollout_stack(make_console_stack):
-    return make_console_stack()
+KEYBOARD, ANNOUNCED, DISPUTED = "by_keyboard", "announced", "disputed"
+"""A model for each of the tests that begin a rollout."""
+
+
+@pytest.fixture(scope="module")
+def rollout_stack(exported, rollout_versions, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rollout_stack")
+    running = ConsoleStack(folder, exported, rollout_versions, planted=(KEYBOARD, ANNOUNCED, DISPUTED))
+    try:
+        yield running.start()
+    finally:
+        running.stop()
 
 
 @pytest.fixture
@@ -45,7 +53,13 @@ def named(text: str) -> Callable[[dict[str, Any]], bool]:
 def type_into(page: Page, label: str, text: str) -> None:
     """Go to a field by Tab, and replace what is in it."""
     page.tab_to(labelled(label))
-    page.press(*CLEARED, text)
+    page.replace(text)
+
+
+def weight_now(stack: ConsoleStack, model: str) -> float:
+    """The part of the requests that the canary gets."""
+    plan = stack.store.newest(model)
+    return 0.0 if plan is None else plan.canary_weight / WHOLE
 
 
 def press_button(page: Page, text: str) -> None:
@@ -56,17 +70,16 @@ def press_button(page: Page, text: str) -> None:
 
 
 def test_a_whole_rollout_by_keyboard_only(rollout_page, rollout_stack):
-    page, weights = rollout_page, []
+    page = rollout_page
 
     def wait_weight(weight: float) -> None:
-        wait_for(lambda: rollout_stack.plan(PLANTED).weight == weight, 60)
+        wait_for(lambda: weight_now(rollout_stack, KEYBOARD) == weight, 60)
         page.wait_text(f"{100 * weight:g}%", "main [aria-current=step]")
-        weights.append(weight)
 
     page.open("models")
     page.press("g", "r")
     page.wait_view("rollouts")
-    type_into(page, "Model", PLANTED)
+    type_into(page, "Model", KEYBOARD)
     page.press(Keys.ENTER)
     page.wait_text("Begin a rollout", "main")
     type_into(page, "New version", str(EQUAL))
@@ -79,74 +92,79 @@ def test_a_whole_rollout_by_keyboard_only(rollout_page, rollout_stack):
     page.press(Keys.ENTER)
     wait_weight(0.625)
     press_button(page, "Pause")
-    wait_for(lambda: rollout_stack.plan(PLANTED).state is State.PAUSED)
+    wait_for(lambda: rollout_stack.plan(KEYBOARD).state is State.PAUSED)
     press_button(page, "Resume")
-    wait_for(lambda: rollout_stack.plan(PLANTED).state is not State.PAUSED)
+    wait_for(lambda: rollout_stack.plan(KEYBOARD).state is not State.PAUSED)
     press_button(page, "Promote")
-    rollout_stack.wait_for_state(PLANTED, State.PROMOTED, State.DONE)
+    rollout_stack.wait_for_state(KEYBOARD, State.BAKE_AFTER, State.DONE)
     press_button(page, "Undo")
     page.wait("dialog[open]")
     assert not page.has_button("Give the order", "dialog")
     page.press("wrong", Keys.ENTER)
     assert page.find("dialog[open]")
-    assert rollout_stack.plan(PLANTED).state in (State.PROMOTED, State.DONE)
-    page.press(*CLEARED, PLANTED, Keys.ENTER)
-    wait_for(lambda: "undo" in [event.what for event in rollout_stack.events(PLANTED)], 60)
-    wait_for(lambda: rollout_stack.plan(PLANTED).is_ended, 60)
-    asked = [event.what for event in rollout_stack.events(PLANTED) if event.by == "admin"]
+    assert rollout_stack.plan(KEYBOARD).state in (State.BAKE_AFTER, State.DONE)
+    page.replace(KEYBOARD)
+    page.press(Keys.ENTER)
+    wait_for(lambda: "undo" in [event.what for event in rollout_stack.events(KEYBOARD)], 60)
+    wait_for(lambda: rollout_stack.plan(KEYBOARD).is_ended, 60)
+    asked = [event.what for event in rollout_stack.events(KEYBOARD) if event.by == "admin"]
     assert asked == ["start", "step", "weight", "pause", "resume", "promote", "undo"]
     answer = rollout_stack.post(
-        f"/v1/models/{PLANTED}:predict", {"instances": [[1.0, 2.0]]}, headers=rollout_stack.bearer("predicts")
+        f"/v1/models/{KEYBOARD}:predict", {"instances": [[1.0, 2.0]]}, headers=rollout_stack.bearer("predicts")
     )
     assert answer.headers["X-Model-Version"] == str(STABLE)
     assert page.faults() == {}
 
 
 def test_a_decision_is_announced_and_told_in_the_history(rollout_page, rollout_stack):
-    start(rollout_stack)
-    page = rollout_page.open("rollouts", model=PLANTED)
+    start(rollout_stack, ANNOUNCED)
+    page = rollout_page.open("rollouts", model=ANNOUNCED)
     page.run("""window.told = [];
     new MutationObserver(() => told.push(document.getElementById("announcements").textContent))
       .observe(document.getElementById("announcements"), {childList: true, characterData: true, subtree: true});""")
-    rollout_stack.rollout("pause", PLANTED, "--note", "we look at it")
-    wait_for(lambda: any(PLANTED in text for text in page.run("return told")))
+    rollout_stack.rollout("pause", ANNOUNCED, "--note", "we look at it")
+    wait_for(lambda: any(ANNOUNCED in text for text in page.run("return told")))
     page.wait_text("we look at it", "main")
 
 
-def start(stack) -> None:
+def start(stack: ConsoleStack, model: str) -> None:
     """Begin a rollout that waits for a person at 10 %."""
-    answer = stack.post(f"/admin/rollouts/{PLANTED}", {"canary": EQUAL, "steps": STEPS}, headers=stack.bearer())
+    answer = stack.post(f"/admin/rollouts/{model}", {"canary": EQUAL, "steps": STEPS}, headers=stack.bearer())
     assert answer.status_code == 201, answer.text
-    wait_for(lambda: stack.plan(PLANTED).weight == 0.1, 60)
+    wait_for(lambda: weight_now(stack, model) == 0.1, 60)
 
 
 def test_the_second_of_two_operators_is_told_what_the_first_has_changed(rollout_page, rollout_stack):
-    start(rollout_stack)
+    start(rollout_stack, DISPUTED)
     page = rollout_page
     first = page.driver.current_window_handle
-    page.open("rollouts", model=PLANTED)
+    page.open("rollouts", model=DISPUTED)
     page.button("Step", "main")
     second = page.new_tab()
-    page.open("rollouts", model=PLANTED)
+    page.open("rollouts", model=DISPUTED)
     try:
         page.button("Abort", "main").click()
         page.wait("dialog[open]")
 
         page.to_tab(first)
         page.button("Step", "main").click()
-        wait_for(lambda: rollout_stack.plan(PLANTED).weight == 0.5, 60)
+        wait_for(lambda: weight_now(rollout_stack, DISPUTED) == 0.5, 60)
 
         page.to_tab(second)
-        page.press(PLANTED, Keys.ENTER)
+        page.wait_text("50%", "main [aria-current=step]")
+        # The dialog is as it was, although what is behind it has changed.
+        assert page.run("return document.querySelector('dialog').matches(':modal')")
+        assert page.focused()["inDialog"]
+        page.press(DISPUTED, Keys.ENTER)
         alert = page.wait_text("revision", "main [role=alert]")
         assert "admin" in alert  # who has done so
         page.wait_text("50%", "main [aria-current=step]")
-        assert not rollout_stack.plan(PLANTED).is_ended
-        assert "abort" not in [event.what for event in rollout_stack.events(PLANTED)]
+        assert not rollout_stack.plan(DISPUTED).is_ended
+        assert "abort" not in [event.what for event in rollout_stack.events(DISPUTED)]
 
         # What is shown now may be ordered.
         page.button("Pause", "main").click()
-        wait_for(lambda: rollout_stack.plan(PLANTED).state is State.PAUSED)
+        wait_for(lambda: rollout_stack.plan(DISPUTED).state is State.PAUSED)
         assert page.faults() == {}
     finally:
         page.driver.close()

@@ -35,7 +35,10 @@ class Answered:
 
 
 class Load:
-    """Asks ``model`` at ``port`` ``rate`` times a second, with ``key`` where one is needed, from a thread of its own, while it is entered."""
+    """Asks ``model`` at ``port`` ``rate`` times a second, from a thread of its own, while it is entered.
+
+    ``key``: an API key, where one is needed.
+    """
 
     def __init__(self, port: int, model: str, rate: float, asked: Callable[[int], Asked], key: str = "") -> None:
         self._port = port

@@ -159,12 +159,17 @@ def test_a_version_that_cannot_be_loaded_is_refused_in_the_servers_words(stack):
     wait_for(lambda: "99" not in stack.config.read_text(), 15)
 
 
+def is_followed(stack: RolloutStack) -> bool:
+    """Whether every worker follows the newest revision."""
+    plan = stack.plan("ramp")
+    return all(worker.seen.get(plan.id) == plan.revision for worker in stack.store.workers().values())
+
+
 def test_a_weight_is_what_part_of_the_requests_the_new_version_gets(stack):
     start(stack)
     for weight, least, most in (("75.25%", 0.6, 0.9), ("5%", 0.0, 0.2)):
         stack.rollout("weight", "ramp", weight, "--note", "it is Friday")
-        plan = stack.plan("ramp")
-        wait_for(lambda at=plan.revision: all(one.seen.get(plan.id) == at for one in stack.store.workers().values()))
+        wait_for(lambda: is_followed(stack))
         versions = [stack.post("/v1/models/ramp:predict", ROW).headers["X-Model-Version"] for _ in range(200)]
         assert least <= versions.count(str(EQUAL)) / len(versions) <= most
     assert [step.weight for step in stack.plan("ramp").steps] == [100_000, 752_500, 50_000]

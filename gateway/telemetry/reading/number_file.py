@@ -7,6 +7,7 @@ the number in Unix seconds. The key is filled up so that the number lies at a mu
 import json
 import mmap
 import struct
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,9 @@ class NumberFileReader:
             return
         _, name, labels, _ = json.loads(text)
         if name in self._names:
-            self._columns.append(self._place(Key(name, tuple(labels[label] for label in sorted(labels)))))
+            # Interned, because a thousand models have the same few texts many thousand times.
+            values = tuple(sys.intern(labels[label]) for label in sorted(labels))
+            self._columns.append(self._place(Key(sys.intern(name), values)))
             self._offsets.append(number // 8)
 
 

@@ -1,6 +1,7 @@
 """Which columns of a reading of the metrics mean what, and what they say together: of each version, and of each rollout."""
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Layout:
         self._seen = 0
         self._rows: dict[Version, int] = {}
         self._versions: list[Version] = []
-        self._adds: list[tuple[int, int]] = []  # the column of a number, and where in the matrix it is added
+        # The columns of numbers, and where in the matrix each is added.
+        self._columns, self._targets = array("q"), array("q")
         self._queues: list[tuple[int, str]] = []
         self._single: dict[str, int] = {}
         self._rollouts: defaultdict[str, dict[Key, int]] = defaultdict(dict)
@@ -129,11 +131,12 @@ class Layout:
             else:
                 self._single[name] = column
         self._seen = len(keys)
-        self._from, self._to = np.array(self._adds, np.intp).reshape(-1, 2).T
+        self._from, self._to = np.array(self._columns, np.intp), np.array(self._targets, np.intp)
 
     def _add(self, column: int, model: str, version: str, place: int) -> None:
         row = self._rows.get((model, version))
         if row is None:
             row = self._rows[model, version] = len(self._versions)
             self._versions.append((model, version))
-        self._adds.append((column, row * WIDTH + place))
+        self._columns.append(column)
+        self._targets.append(row * WIDTH + place)

@@ -15,11 +15,11 @@ export default function About({caller}) {
       : html`<p>The settings are shown to keys with the scope <code>admin</code>.</p>`}
     ${settings && html`
       <dl class="facts">${Object.entries({"serving-gateway": version, Python: python, ...packages}).map(([name, text]) => html`
-        <dt>${name}</dt><dd>${text}</dd>`)}</dl>
+        <div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>
       <${Table} label="Settings, changed ones first" head=${["Setting", "Value", "Default", "Meaning"]}>
         ${[...settings].sort((one, other) => one.is_default - other.is_default).map((setting) => html`<tr>
           <th scope="row">${setting.name}</th><td>${setting.value} ${!setting.is_default && html`<strong>(changed)</strong>`}</td>
-          <td>${setting.default}</td><td>${setting.meaning}</td>
+          <td>${setting.default}</td><td>${setting.meaning.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part))}</td>
         </tr>`)}<//>`}
   </div>`;
 }

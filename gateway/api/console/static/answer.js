@@ -4,7 +4,7 @@ import {html, useState} from "./vendor/htm-preact.js";
 import {call} from "./api.js";
 import {imageShape, Picture} from "./image.js";
 import {parse, shown} from "./json.js";
-import {Problem, Table} from "./parts.js";
+import {Bar, Problem, Table} from "./parts.js";
 
 const [MOST_ROWS, MOST_VALUES, MOST_FIRST, MOST_BARS, MOST_CLASSES] = [50, 20, 5, 5, 1000];
 const HEADERS = {Version: "X-Model-Version", Arm: "X-Rollout", Cache: "X-Cache", Request: "X-Request-Id"};
@@ -52,9 +52,9 @@ function Drawn({output: {name, dtype}, value, strings}) {
     const [low, high] = [Math.min(0, found.min), Math.max(1, found.max)];
     const labels = strings.find((one) => one.length === size[0]) ?? [];
     const order = [...value.keys()].sort((a, b) => Number(value[b]) - Number(value[a])).slice(0, MOST_BARS);
-    return html`<${Table} label=${`${name}, the largest first`} head=${["Class", name, ""]}>${order.map((at) => html`
+    return html`<${Table} label=${`${name}, the largest first`} head=${["Class", [name, "number"], "Share"]}>${order.map((at) => html`
       <tr data-class=${at}><th scope="row">${labels[at] ?? at}</th><td class="number">${shown(value[at], dtype)}</td>
-        <td><span class="bar"><span style=${{width: `${(100 * (Number(value[at]) - low)) / (high - low)}%`}}></span></span></td></tr>`)}<//>`;
+        <td><${Bar} part=${(Number(value[at]) - low) / (high - low)} /></td></tr>`)}<//>`;
   }
   const picture = size.length > 1 && imageShape(size);
   return picture && html`<figure><figcaption>${name}</figcaption>
@@ -85,7 +85,7 @@ export function Answer({answer: {headers, json, ms}, outputs, isRows}) {
       onInput=${({target}) => setChosen(Math.max(0, Math.trunc(target.value)))} /></label>`}
     ${outputs.map((output) => html`<${Drawn} output=${output} value=${at(output.name, row)} strings=${strings} />`)}
     <dl class="facts">${facts.filter(([, value]) => value).map(([title, value]) =>
-      html`<dt>${title}</dt><dd data-fact=${title}>${value}</dd>`)}</dl>
+      html`<div><dt>${title}</dt><dd data-fact=${title}>${value}</dd></div>`)}</dl>
     <${Wrong} key=${headers.get("X-Request-Id")} id=${headers.get("X-Request-Id")} row=${row} />
   </section>`;
 }

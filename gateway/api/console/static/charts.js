@@ -10,7 +10,7 @@ const MOST_ROWS = 60;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-const clock = (seconds, style = "medium") => new Date(seconds * 1000).toLocaleTimeString([], {timeStyle: style});
+const clock = (seconds, style = "medium") => new Date(seconds * 1000).toLocaleTimeString([], {timeStyle: style, hourCycle: "h23"});
 
 /**
  * A chart: t (unix seconds), series [{label, values}], marks [{t, text}] (upright lines), bounds [{value, text}] (level lines).
@@ -36,11 +36,14 @@ export function Chart({height = 180, title, unit, ...given}) {
         const values = [0, least ?? 0, most ?? 1, ...kept.current.bounds.map(({value}) => value)];
         return [Math.min(...values) * 1.1, Math.max(...values) * 1.1 || 1];
       }}},
-      axes: [{...axis, values: (_, ticks) => ticks.map((second) => clock(second, "short"))}, {...axis, size: 55}],
+      axes: [
+        {...axis, space: 70, size: 32, values: (_, ticks, axis, space, step) => ticks.map((tick) => clock(tick, step < 60 ? "medium" : "short"))},
+        {...axis, size: 55},
+      ],
       series: [{}, ...series.map((_, index) => ({stroke: colour(`--line-${index % 5}`), width: 2, dash: DASHES[index % 5]}))],
       hooks: {draw: [() => drawRules(plot.current, kept.current)], setCursor: [({cursor}) => setPointed(cursor.idx)]},
     }, [[]], place.current);
-    const fit = new ResizeObserver(() => plot.current.setSize(size()));
+    const fit = new ResizeObserver(() => requestAnimationFrame(() => place.current && plot.current.setSize(size())));
     fit.observe(place.current);
     const change = () => setDark(dark.matches);
     dark.addEventListener("change", change);
@@ -81,7 +84,7 @@ function drawRules({ctx, bbox: {left, top, width, height}, valToPos}, {marks, bo
     ctx.moveTo(x, y);
     ctx.lineTo(x2, y2);
     ctx.textAlign = x > left + width / 2 ? "right" : "left";
-    ctx.fillText(` ${text} `, x, y);
+    ctx.fillText(` ${text} `, x, y - 4);
   };
   ctx.beginPath();
   for (const {t, text} of marks) {

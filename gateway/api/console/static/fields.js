@@ -3,7 +3,7 @@
 import {html, useState} from "./vendor/htm-preact.js";
 import {brief} from "./answer.js";
 import {ImageField, imageShape} from "./image.js";
-import {Problem} from "./parts.js";
+import {Problem, Select} from "./parts.js";
 import {filled, readJson, table, text} from "./tensor.js";
 
 const [MOST_COLUMNS, MOST_CELLS, MOST_TEXT] = [32, 600, 200000];
@@ -12,12 +12,6 @@ const rowShape = ({shape}, isRows) => (isRows ? shape.slice(1) : shape);
 
 /** The most rows that a form has. */
 export const MOST_ROWS = 10000;
-
-/** A choice of [value, title] or [value]. */
-export const Select = ({label, value, options, onChoose}) => html`<label>${label}
-  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
-    ${options.map(([one, title = one]) => html`<option value=${one} selected=${one === value}>${title}</option>`)}
-  </select></label>`;
 
 /** The kinds of field that an input may have, the best one first. */
 export function kindsOf(input, isRows) {
@@ -96,7 +90,7 @@ export function Field({input, isRows, row, filling, kind, setKind, value, range,
     JSON: () => html`<${JsonField} key=${filling} ...${{input, label, value, onValue, problem, setProblem}} />`,
   };
   return html`<div data-input=${name}>
-    ${kinds.length > 1 && html`<div class="row"><${Select} label=${`${name} as`} value=${kind} options=${kinds.map((one) => [one])} onChoose=${setKind} /></div>`}
+    ${kinds.length > 1 && html`<div class="row"><${Select} label=${`${name} as`} value=${kind} options=${kinds} onChoose=${setKind} /></div>`}
     ${fields[kind]()}<${Problem} error=${problem} /></div>`;
 }
 

@@ -20,6 +20,7 @@ export function parse(text) {
 
 /** The JSON text of a value; BigInt, NaN and the infinities are written bare, and -0 keeps its sign. */
 export function stringify(value) {
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return value.toExponential(); // read back, it is no BigInt
   if (typeof value === "bigint" || typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
   if (Array.isArray(value)) return `[${value.map((item) => stringify(item ?? null)).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
@@ -29,7 +30,7 @@ export function stringify(value) {
 
 /** The shortest text of a number that reads back to the same number of its dtype. */
 export function shown(number, dtype = "") {
-  if (!/^(DT_FLOAT|float|float32)$/.test(dtype) || !Number.isFinite(number)) return stringify(number);
+  if (!/^(DT_FLOAT|float|float32)$/.test(dtype) || !number || !Number.isFinite(number)) return stringify(number);
   let digits = 1;
   while (digits < 9 && Math.fround(number.toPrecision(digits)) !== Math.fround(number)) digits += 1;
   return stringify(Number(number.toPrecision(digits)));

@@ -26,7 +26,7 @@ export default function Keys({caller, announce}) {
     aria-label=${name && `${text} ${name}`} onClick=${() => setForm({Shown: form, name})}>${text}</button> `;
   return html`<div><h1>Keys</h1>
     <${Waiting} ...${keys} />
-    ${keys.data && html`${button("New key", New)}
+    ${keys.data && html`<p>${button("New key", New)}</p>
       <${Table} label="Keys" head=${HEAD}>${keys.data.keys.map((row) => html`<tr key=${row.id} data-key=${row.name}>
         <th scope="row">${row.name}</th><td>${row.id}</td>
         <td><span class="state ${row.state === "live" ? "ok" : "warn"}">${row.state}</span></td>

@@ -6,24 +6,28 @@ import {stringify} from "./json.js";
 import {Table, Waiting} from "./parts.js";
 
 const MOST_LETTERS = 5000;
-const HEAD = ["Time", "Model", "Version", "Status", "Rows", "ms", "Cache", "Key", "Request"];
+const HEAD = ["Time", "Model", "Version", "Status", ["Rows", "number"], ["ms", "number"], "Cache", "Key", "Request"];
 
 /** The view of the log; `params` are its filters. */
 export default function Log({params, go}) {
   const [isPaused, setPaused] = useState(false);
   const [opened, setOpened] = useState("");
   const log = usePoll(!isPaused && `admin/log?${new URLSearchParams({...params, n: 50})}`, 2);
+  const toggle = (request) => {
+    setOpened(opened === request ? "" : request);
+    setPaused(true); // so that a row stays while it is read
+  };
   const filter = (name, text) => html`<label>${text} <input value=${params[name] ?? ""}
     onChange=${({target}) => go("log", {...params, [name]: target.value.trim()})} /></label>`;
   return html`<div><h1>Log</h1>
     <div class="row">
       ${filter("model", "Model")} ${filter("version", "Version")} ${filter("status", "Status, such as 500 or 4xx")}
-      <button onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
+      <button class="secondary" onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     </div>
     <${Waiting} ...${log} />
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`
       <${Row} key=${row.boot + row.seq} row=${row} hasValues=${log.data.values} go=${go} isOpen=${opened === row.request_id}
-        onToggle=${() => setOpened(opened === row.request_id ? "" : row.request_id)} />`)}<//>
+        onToggle=${() => toggle(row.request_id)} />`)}<//>
       ${!log.data.rows.length && html`<p>No request in the log is like this. Change the filters, or send one in Try.</p>`}`}
   </div>`;
 }
@@ -34,7 +38,7 @@ function Row({row, hasValues, go, isOpen, onToggle}) {
   const values = (name) => html`<h2>${name}</h2>
     <pre tabindex="0">${row[name] ? stringify(row[name]).slice(0, MOST_LETTERS) : "They were not kept."}</pre>`;
   return html`<tr data-model=${model} data-version=${version}>
-      <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString()}</time></td>
+      <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString([], {hourCycle: "h23"})}</time></td>
       <td>${model}</td><td>${version ?? "–"}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
       <td class="number">${row.rows ?? "–"}</td><td class="number">${(row.total_us / 1000).toFixed(1)}</td>
       <td>${row.cache}</td><td>${row.key ?? "–"}</td>

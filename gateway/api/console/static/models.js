@@ -3,7 +3,7 @@
 import {html, useState} from "./vendor/htm-preact.js";
 import {usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, figure, hashOf, Table, Waiting} from "./parts.js";
+import {Ago, Bar, figure, hashOf, Select, Table, Waiting} from "./parts.js";
 
 const PAGE = 50;
 const WORDS = {
@@ -13,7 +13,8 @@ const WORDS = {
   UNLOADING: ["warn", "Unloading"],
   END: ["bad", "Unloaded"],
 };
-const HEAD = ["Model", "Version", "State", "Since", "Requests/s", "Failed/s", "p95 (ms)", "Weight", "Joined", "Go to"];
+const HEAD = ["Model", "Version", "State", "Since", ["Requests/s", "number"], ["Failed/s", "number"],
+  ["p95 (ms)", "number"], "Weight", "Joined", "Go to"];
 
 /** The view of all models; the versions of `params.model` are drawn. */
 export default function Models({params}) {
@@ -29,9 +30,7 @@ export default function Models({params}) {
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
       <label>Filter by name <input type="search" value=${text} onInput=${({target}) => setText(target.value)} /></label>
-      <label>Show <select value=${only} onChange=${({target}) => setOnly(target.value)}>
-        <option value="">all</option><option value="ready">ready only</option><option value="not">not ready only</option>
-      </select></label>
+      <${Select} label="Show" value=${only} options=${[["", "all"], ["ready", "ready only"], ["not", "not ready only"]]} onChoose=${setOnly} />
     </div>
     <${Waiting} ...${models} />
     ${models.data && html`
@@ -39,7 +38,7 @@ export default function Models({params}) {
         <${Version} key=${`${row.name}/${row.version}`} ...${row} now=${ring.data?.recent[row.name]?.[row.version]} />`)}<//>
       ${!rows.length && html`<p>No version is like this. The model server's models.config names the models that it loads.</p>`}
       <p class="row"><span>${Math.min(most, rows.length)} of ${rows.length} versions</span>
-        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
+        ${rows.length > most && html`<button class="secondary" onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
   </div>`;
 }
 
@@ -61,7 +60,7 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
       ${[reason, ...notes].map((note) => note && html`<div class="small">${note}</div>`)}</td>
     <td class="whole"><${Ago} at=${since} /></td>
     ${[now?.requests_s, now?.failed_s, now?.p95_ms].map((value) => html`<td class="number">${figure(value)}</td>`)}
-    <td class="whole">${typeof weight === "number" ? html`<span class="bar"><span style=${{width: `${100 * weight}%`}}></span></span>
+    <td class="whole">${typeof weight === "number" ? html`<${Bar} part=${weight} />
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>

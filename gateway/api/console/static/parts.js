@@ -40,19 +40,32 @@ export function Ago({at, none = "–"}) {
 /** A number with three digits that count, or a dash. */
 export const figure = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : "–");
 
-/** A table that scrolls sideways when the page is narrow. `head` are texts. */
+/** A choice; `options` are values or [value, title]. */
+export const Select = ({label, value, options, onChoose}) => html`<label>${label}
+  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
+    ${options.map((option) => [option].flat()).map(([one, title = one]) => html`
+      <option value=${one} selected=${one === value}>${title}</option>`)}</select></label>`;
+
+/** A part of 1 as a bar. */
+export const Bar = ({part}) => html`<span class="bar"><span style=${{width: `${100 * part}%`}} /></span>`;
+
+/** A table that scrolls sideways when the page is narrow. `head` are texts, and [text, class] of those with a class. */
 export const Table = ({label, head, children}) => html`
   <div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>
-    <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead><tbody>${children}</tbody>
+    <thead><tr>${head.map((one) => [one].flat()).map(([text, kind]) => html`<th scope="col" class=${kind}>${text}</th>`)}</tr></thead><tbody>${children}</tbody>
   </table></div>`;
 
 /** A modal dialog that is open as long as it is rendered. The Escape key calls onClose. */
 export function Dialog({title, onClose, children}) {
   const box = useRef();
   useEffect(() => {
-    const before = document.activeElement;
-    box.current.showModal();
-    return () => (before.isConnected ? before : document.querySelector("main")).focus();
+    const dialog = box.current;
+    dialog.showModal();
+    return () => {
+      dialog.close(); // which gives the focus back to where it was, if that is still there
+      const holder = document.activeElement;
+      if (holder === document.body || dialog.contains(holder)) document.querySelector("main").focus();
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();

@@ -3,7 +3,7 @@
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
+import {Ago, Bar, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
 
 const ORDERS = ["Step", "Pause", "Resume", "Promote", "Abort", "Undo", "Clean"];
 const FIELDS = [
@@ -23,19 +23,19 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
     event.preventDefault();
     go("rollouts", {model: event.target.model.value});
   };
-  return html`<h1>Rollouts</h1>
+  return html`<div><h1>Rollouts</h1>
     <${Waiting} ...${polled} />
     ${polled.data && html`
-      <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", "Weight"]}>
+      <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", ["Weight", "number"]]}>
         ${polled.data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
           <th scope="row"><a href=${hashOf("rollouts", {model})}>${model}</a></th>
-          <td>${canary}<//><td>${stable}<//><td>${state.replace("_", " ")}<//><td>${percent(canary_weight)}<//></tr>`)}
+          <td>${canary}<//><td>${stable}<//><td>${state.replace("_", " ")}<//><td class="number">${percent(canary_weight)}<//></tr>`)}
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
+        <label>Model <input name="model" required value=${model} /></label><button class="secondary">Show</button>
       </form>
-      ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}`;
+      ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
 
 function One({caller, model, announce}) {
@@ -67,31 +67,31 @@ function One({caller, model, announce}) {
   const can = (order) => caller.can_change && plan.orders.includes(order);
   const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag}) : give(order, etag));
   const isFree = plan ? plan.is_ended : error?.status === 404;
-  return html`<h2>${model}</h2>
+  return html`<section aria-label=${model}><h2>${model}</h2>
     <${Problem} error=${told ?? (isFree ? null : error)} />
     ${plan && html`
       <p role="status" aria-live="off"><strong>${plan.explained}</strong></p>
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
-      <label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
-      <p class="row">${ORDERS.map((text) => html`<button disabled=${!can(text.toLowerCase())}
-        onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</p>
+      <div class="row"><label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
+        ${ORDERS.map((text) => html`<button class="secondary" disabled=${!can(text.toLowerCase())}
+        onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</div>
       ${asked && html`<${Confirm} title=${`Order: ${asked.order}`} name=${model} action="Give the order"
         onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
         <p>Every request goes to version ${plan.stable}.</p><//>`}
       <${Evidence} plan=${plan} events=${events} />
       <${Samples} ...${plan} />`}
-    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
-      send=${(body) => send("", plan && etag, body)} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
-      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}`;
+      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}
+    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
+      send=${(body) => send("", plan && etag, body)} />`}</section>`;
 }
 
 function Steps({plan}) {
   return html`<ol class="legend" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
     const isNow = index === plan.step && plan.weight === weight;
     return html`<li aria-current=${isNow ? "step" : null}>
-      <span class="bar"><span style=${{width: percent(weight)}} /></span>
+      <${Bar} part=${weight} />
       ${isNow && html` <strong>now</strong>`} ${percent(weight)} ${is_manual ? "until Step" : `for ${bake_s} s`}</li>`;
   })}</ol>`;
 }
@@ -107,7 +107,7 @@ function Weight({plan, etag, disabled, give}) {
     choose(null);
   };
   return html`<form class="row" onSubmit=${submit}>${input("range", "Weight")}${input("number", "Weight in %")}
-    <button disabled=${disabled}>Set the weight</button></form>`;
+    <button class="secondary" disabled=${disabled}>Set the weight</button></form>`;
 }
 
 function Evidence({plan, events}) {
@@ -140,7 +140,7 @@ function Start({disabled, told, send}) {
     const body = Object.fromEntries(given.map(([name, text]) => [name, text === "on" || text]));
     send({...body, canary: BigInt(body.canary)});
   };
-  return html`<h2>Begin a rollout</h2><form onSubmit=${submit}><fieldset disabled=${disabled}>
+  return html`<h2>Begin a rollout</h2><form onSubmit=${submit}><fieldset class="fields" disabled=${disabled}>
     ${FIELDS.map(([name, label, value, meaning]) => {
       const wrong = told?.details.find(({pointer}) => pointer === `/${name}`);
       return html`<label>${label} <input name=${name} defaultValue=${value}

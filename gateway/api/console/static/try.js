@@ -4,15 +4,16 @@ import {html, useEffect, useState} from "./vendor/htm-preact.js";
 import {Answer} from "./answer.js";
 import {call} from "./api.js";
 import {Code, requests} from "./code.js";
-import {Field, Grid, kindsOf, MOST_ROWS, Select} from "./fields.js";
-import {Problem} from "./parts.js";
+import {Field, Grid, kindsOf, MOST_ROWS} from "./fields.js";
+import {parse} from "./json.js";
+import {Problem, Select} from "./parts.js";
 import {filled, hasRows, InputError, random, tensorsOf, tokens, typed} from "./tensor.js";
 
 const DEFAULT = "serving_default";
 const [MOST_LOGGED, MOST_LOOKED_THROUGH] = [10, 500];
 const isReady = ({state}) => state === "AVAILABLE";
 
-/** The view. Its params: model, version, signature, and request, the id of a logged one whose inputs are tried again. */
+/** The view. Its params: model, version, signature, request (the id of a logged one to try again), inputs (JSON). */
 export default function Try({caller, params, go, announce}) {
   const [models, setModels] = useState(null);
   const [metadata, setMetadata] = useState(null);
@@ -35,7 +36,7 @@ export default function Try({caller, params, go, announce}) {
   const choose = (label, value, options, param) => html`<${Select} label=${label} value=${value}
     options=${options.some(([one]) => one === value) ? options : [[value], ...options]}
     onChoose=${(chosen) => go("try", {...(param !== "model" && {model, version}), [param]: chosen})} />`;
-  return html`<h1>Try</h1>
+  return html`<div><h1>Try</h1>
     <div class="row">
       ${choose("Model", model, ready.map(({name}) => [name]), "model")}
       ${choose("Version", version, [["", "as clients get it"], ...versions.map((one) => [one.version])], "version")}
@@ -43,13 +44,13 @@ export default function Try({caller, params, go, announce}) {
     </div>
     <${Problem} error=${error} />
     ${!error && !isThere && (models && !model ? html`<p>No model is ready. The view Models says why.</p>` : html`<p aria-busy="true">Loading…</p>`)}
-    ${isThere && (names.includes(signature) ? html`<${Form} key=${`${place} ${signature} ${params.request}`}
-        ...${{caller, announce, model, version, signature}} wanted=${params.request} number=${metadata.model_spec.version}
+    ${isThere && (names.includes(signature) ? html`<${Form} key=${`${place} ${signature} ${params.request} ${params.inputs}`}
+        ...${{caller, announce, model, version, signature}} wanted=${params.request} given=${params.inputs} number=${metadata.model_spec.version}
         spec=${tensorsOf(metadata, signature)} />`
-    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}`;
+    : html`<p role="alert" class="error">The model has no signature ${signature}.</p>`)}</div>`;
 }
 
-function Form({caller, announce, model, version, signature, wanted, number, spec}) {
+function Form({caller, announce, model, version, signature, wanted, given, number, spec}) {
   const {inputs, outputs} = spec;
   const isRows = hasRows(spec);
   const each = (make) => Object.fromEntries(inputs.map((input) => [input.name, make(input)]));
@@ -63,15 +64,16 @@ function Form({caller, announce, model, version, signature, wanted, number, spec
   const [isBusy, setBusy] = useState(false);
   const count = isRows ? Math.max(...inputs.map(({name}) => values[name].length)) : 1;
 
-  const fill = (given) => {
-    const bad = inputs.find(({name}) => (given[name]?.shape ?? given[name]) === undefined || given[name].shape);
+  const fill = (found) => {
+    const bad = inputs.find(({name}) => (found[name]?.shape ?? found[name]) === undefined || found[name].shape);
     if (bad) return setProblem(new InputError(bad.name, "values", "none: the log keeps a summary of a large tensor"));
-    setValues(each(({name}) => typed(given[name])));
+    setValues(each(({name}) => typed(found[name])));
     setProblem(null);
     setRow(0);
     return setFilling((before) => before + 1);
   };
   useEffect(() => {
+    if (given) fill(parse(given));
     const found = (path, read) => call(path, {headers: {Accept: "application/json"}}).then(({json}) => read(json), () => []);
     const own = (all = []) => all.filter((one) => (one.signature_name ?? DEFAULT) === signature);
     const name = encodeURIComponent(model);
@@ -82,7 +84,7 @@ function Form({caller, announce, model, version, signature, wanted, number, spec
       caller.can("admin") ? found(`admin/log?${query}`, ({rows}) => rows) : [],
     ]).then(([brought, made, rows]) => {
       const logged = rows.filter((one) => one.inputs && one.signature === signature)
-        .map(({request_id: id, inputs: given}) => ({name: `request ${id}`, id, values: given}));
+        .map(({request_id: id, inputs: values}) => ({name: `request ${id}`, id, values}));
       const named = [...brought, ...made].map((one) => ({name: one.name ?? "from the signature", values: columns(one, inputs)}));
       setExamples([...named, ...logged.slice(0, MOST_LOGGED)]);
       const again = logged.find(({id}) => id === wanted);
@@ -121,7 +123,7 @@ function Form({caller, announce, model, version, signature, wanted, number, spec
   };
   const small = inputs.filter(({name}) => kinds[name] === "table");
   const about = problem && inputs.find(({name}) => isAbout(problem, name, inputs.length === 1));
-  return html`<form onSubmit=${submit}>
+  return html`<div><form onSubmit=${submit}>
       <div class="row">
         <${Select} label="Fill with" value="" options=${[["", "an example…"], ...examples.map(({name}, i) => [String(i), name]), ["random"], ["blank"]]}
           onChoose=${choose} />
@@ -142,7 +144,7 @@ function Form({caller, announce, model, version, signature, wanted, number, spec
       ${!about && html`<${Problem} error=${problem} />`}
     </form>
     ${sent && html`<${Answer} answer=${sent.answer} outputs=${outputs} isRows=${isRows} />
-      <${Code} sent=${sent.programs} caller=${caller} announce=${announce} />`}`;
+      <${Code} sent=${sent.programs} caller=${caller} announce=${announce} />`}</div>`;
 }
 
 /** The inputs of a body of :predict by name, as whole tensors. */

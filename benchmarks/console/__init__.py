@@ -1,0 +1,1 @@
+"""What open consoles cost: the gateway under load without and with them, and what the recorder of figures takes by itself."""
