@@ -36,7 +36,7 @@ def predictions(browser):
 def predict(page) -> None:
     """Send what the form has, and wait for its answer or for a refusal."""
     before = facts(page).get("Request")
-    page.button("Predict").click()
+    page.button("Predict").send_keys(Keys.ENTER)  # wherever it is scrolled to
     wait_for(lambda: facts(page).get("Request") not in (before, None) or page.find("main [role=alert]"))
 
 
