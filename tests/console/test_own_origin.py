@@ -37,7 +37,7 @@ def test_the_page_is_whole_without_any_other_host(page, console_stack):
     assert set(files.values()) == {200}
     assert all(name.startswith(f"{console_stack.address}/console/") for name in files)
     modules = {name.rpartition("/")[2] for name in files}
-    assert modules >= {"app.js", "htm-preact.js", "uPlot.iife.min.js", "pico.classless.min.css"} | {
+    assert modules >= {"app.js", "htm-preact.js", "uPlot.iife.min.js", "simple.min.css"} | {
         f"{view}.js" for view in VIEWS
     }
 
