@@ -8,14 +8,15 @@ import msgspec
 
 from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
-from gateway.rollout.figures import log_e_of
-from gateway.rollout.orders import orders_of
-from gateway.rollout.plan import WHOLE, Event, Plan
+from gateway.rollout.figures import DISAGREEMENT, ERRORS, SLOW, counted, leading, log_e_of
+from gateway.rollout.orders import UNDONE, orders_of
+from gateway.rollout.plan import WHOLE, Event, Plan, State
 from gateway.rollout.samples import Sample, differences, unused_tolerances
 from gateway.rollout.sentences import explain, told
 
 _TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
 _PARTS: Final = ("weight", "shadow")
+_FAULTS: Final = {ERRORS: "failed requests", SLOW: "was too slow", DISAGREEMENT: "gave other answers"}
 
 
 class Follower(Protocol):
@@ -60,11 +61,13 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def status_document(
     plan: Plan, by_step: Mapping[int, Totals], workers: Sequence[Follower], samples: Sequence[Sample] | None
 ) -> dict[str, Any]:
-    """The plan, what is known about it, one sentence of it, samples of answers that differed, and which workers follow it.
+    """The plan, what is known about it, what came of it in plain words, one sentence of the evidence, samples of requests that
+    the canary failed or answered differently, and which workers follow it.
 
     ``samples``: None for a reader who may not see any; the document's ``samples`` is null then.
     """
     return plan_document(plan) | {
+        "summary": _summary(plan, by_step, samples or ()),
         "explained": explain(plan, by_step, None),
         "log_e": log_e_of(plan, by_step),
         "rollback_at_log_e": rollback_at(plan.alpha),
@@ -75,6 +78,21 @@ def status_document(
             for worker in workers
         ],
     }
+
+
+def _summary(plan: Plan, by_step: Mapping[int, Totals], samples: Sequence[Sample]) -> str:
+    """What a person wants to know first of a canary that was taken back; empty for other plans."""
+    if plan.state not in (State.ROLLING_BACK, State.ROLLED_BACK):
+        return ""
+    if plan.reason.startswith(UNDONE):
+        return f"The promotion of version {plan.canary} was undone: every request goes to version {plan.stable} again."
+    what = _FAULTS[leading(counted(plan, by_step)).metric]
+    failed = next((sample for sample in samples if "error" in sample), None)
+    said = f", such as {failed['error']}: {failed['message']}" if failed else ""
+    told = f"Version {plan.canary} {what} and was taken back{said}. Every request goes to version {plan.stable} again."
+    if plan.has_second_opinion:
+        told += f" Version {plan.stable} answered the requests that version {plan.canary} failed, as far as there was time."
+    return f"{told} Nothing has to be done now: `clean` lets go of version {plan.canary}."
 
 
 def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample] | None) -> dict[str, Any]:

@@ -30,6 +30,10 @@ class Order(StrEnum):
     CLEAN = "clean"
 
 
+UNDONE: Final = "undone by"
+"""How the reason of a rollout begins that a person took back."""
+
+
 class OrderRefused(FailedPrecondition, http_status=409):
     """Raised when an order means nothing where the plan stands; the message says where that is and what can be done."""
 
@@ -159,7 +163,7 @@ _VALUES: Final[dict[Order, Callable[[Plan, str], dict[str, Any]]]] = {
     Order.RESUME: _resume,
     Order.PROMOTE: lambda _plan, by: promotion(f"promoted by {by}"),
     Order.ABORT: _abort,
-    Order.UNDO: lambda _plan, by: way_back(f"undone by {by}"),
+    Order.UNDO: lambda _plan, by: way_back(f"{UNDONE} {by}"),
     Order.CLEAN: lambda _plan, _by: {"drops_other": True},
 }
 

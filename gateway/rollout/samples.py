@@ -1,7 +1,8 @@
-"""Samples of requests that the canary answered otherwise than stable: what is kept of one, and how a person reads it.
+"""Samples of requests that the canary failed or answered otherwise than stable: what is kept, and how a person reads it.
 
 A sample is JSON in the database: ``request_id``, ``ts_us``, ``step`` and ``signature`` of the request, and either the fields of
-``outputs.Difference`` or the ``error`` and the ``message`` that the canary answered. Older ones have no ``ts_us``.
+``outputs.Difference`` or the ``error`` and the ``message`` that the canary answered
+(a caller of the canary got the answer of stable). Older ones have no ``ts_us``.
 
 Among them is what the first answer has shown: ``unused_tolerances``, those for no output, and the ``outputs`` that there are.
 """

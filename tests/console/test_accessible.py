@@ -75,7 +75,7 @@ def test_axe_would_notice_what_cannot_be_read(page, browser, scheme):
     page.open("about")
     page.run("""const field = document.createElement("input");
     const text = Object.assign(document.createElement("p"), {textContent: "pale"});
-    text.style.color = text.style.backgroundColor = "#777";
+    Object.assign(text.style, {color: "#777", backgroundColor: "#888"});
     document.querySelector("main").append(field, text);""")
     assert {finding.rule for finding in page.findings()} == {"label", "color-contrast"}
 

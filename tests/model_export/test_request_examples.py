@@ -40,7 +40,9 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
 
 
 def test_the_file_is_never_larger_than_the_gateway_reads(tmp_path):
-    write(tmp_path, [example("e", {"x": np.zeros(size, np.int8)}) for size in (300_000, 30_000, 3_000, 300, 30, 3) for _ in "ab"])
+    write(
+        tmp_path, [example("e", {"x": np.zeros(size, np.int8)}) for size in (300_000, 30_000, 3_000, 300, 30, 3) for _ in "ab"]
+    )
     assert (tmp_path / PATH).stat().st_size <= MOST_BYTES
 
 
@@ -80,7 +82,9 @@ def test_samples_of_a_publication_become_examples(built, tmp_path):
     assert [one["name"] for one in found] == ["samples.jsonl line 1", "samples.jsonl line 2"]
     assert found[1]["inputs"]["features"] == [[0.0] * 9 + [0.1]]
     release(tmp_path / "models", "mine", write_model, lambda step: None)
-    assert [one["name"] for one in read(tmp_path / "models" / "mine" / "2")] == [one["name"] for one in read(built / "dense" / "1")]
+    assert [one["name"] for one in read(tmp_path / "models" / "mine" / "2")] == [
+        one["name"] for one in read(built / "dense" / "1")
+    ]
 
 
 def test_the_gateway_reads_what_is_written(tmp_path):

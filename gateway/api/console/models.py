@@ -22,7 +22,7 @@ from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ServedModel
 from gateway.inference.status import ModelStatus, VersionStatus
-from gateway.rollout.plan import WHOLE, Arm, Plan
+from gateway.rollout.plan import WHOLE, Arm, Hold, Plan, State, standing
 
 _KEPT_S: Final = 1.0
 _MOST_KEPT_S: Final = 5.0
@@ -87,6 +87,7 @@ class Models:
             "name": status.name,
             "ready": status.is_ready,
             "problems": status.problems,
+            "rollout": _rollout(plan),
             "lagging": [{"server": lag.server, "lacks": lag.lacks} for lag in status.lagging],
             "versions": [
                 {
@@ -117,6 +118,14 @@ def _weights(status: ModelStatus, plan: Plan | None) -> dict[int | None, float]:
         weight = plan.canary_weight / WHOLE
         return {plan.stable: 1.0 - weight, plan.canary: weight}
     return {status.available[0]: 1.0} if status.is_ready else {}
+
+
+def _rollout(plan: Plan | None) -> dict[str, Any] | None:
+    """Where the open rollout of a model stands, and whether its new version was found to be worse."""
+    if plan is None:
+        return None
+    is_bad = plan.state in (State.ROLLING_BACK, State.ROLLED_BACK) or plan.hold in (Hold.FROZEN, Hold.FAILING)
+    return {"version": str(plan.canary), "stands": standing(plan.state, plan.hold), "is_bad": is_bad}
 
 
 def _reason(version: VersionStatus) -> str:

@@ -24,7 +24,9 @@ from gateway.inference.status import ModelStatus
 
 _LINKS: Final = {"docs": "/docs", "openapi": "/openapi.json", "readiness": "/readyz", "metrics": "/metrics"}
 _CONSOLE_LINK: Final = {"console": "/console/"}
-_CONSOLE: Final = '<li><a href="console/">Open the console</a>: the models, to try and to compare them</li>\n'
+_CONSOLE: Final = (
+    '<p><a href="console/">Open the console</a>: models to try and to compare, rollouts and why they ended, the log</p>\n'
+)
 _NEEDS_KEY: Final = (
     "<p>A request needs a key: <code>Authorization: Bearer KEY</code>. The models are listed by "
     '<code>GET /v1/models</code>, and on <a href="docs">/docs</a>.</p>'
@@ -41,9 +43,10 @@ def home_answer(call: Call, catalog: Catalog, *, needs_key: bool, has_console: b
         facts = {"name": SERVER_NAME, "models": [readiness_entry(model) for model in models], "example": example}
         return json_answer(facts | {"links": (_CONSOLE_LINK if has_console else {}) | _LINKS})
     text = STATIC.joinpath("home.html").read_text().replace("{console}", _CONSOLE if has_console else "")
-    shown = f"<pre>{html.escape(example)}</pre>" if example else "" if needs_key else _NO_MODEL
+    shown = f"<pre>{html.escape(example)}</pre>" if example else _NO_MODEL
     listed = _NEEDS_KEY if needs_key else _table(models)
-    return page(text.replace("{models}", listed).replace("{example}", shown).encode(), HTML)
+    tried = "" if needs_key and not example else f"<h2>Try one</h2>\n{shown}\n"
+    return page(text.replace("{models}", listed).replace("{example}", tried).encode(), HTML)
 
 
 def _example(call: Call, catalog: Catalog, models: tuple[ModelStatus, ...]) -> str:

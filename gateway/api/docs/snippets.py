@@ -59,13 +59,13 @@ def snippets_text(model: DocumentedModel, snippets: list[Snippet]) -> str:
 
 def snippets_json(model: DocumentedModel, snippets: list[Snippet]) -> Json:
     """The JSON of the route. ``bodies``: a body of :predict by columns for each signature that has one."""
-    made = [(signature, bodies.predict_bodies(signature)) for signature in model.callable_with(has_compatible_form)]
+    found = [(signature, bodies.predict_bodies(signature)) for signature in model.callable_with(has_compatible_form)]
     return {
         "model": model.name,
         "version": str(model.served.version),
         "snippets": list(map(asdict, snippets)),
         "problems": list(model.problems),
-        "bodies": [{"signature_name": one.name, "inputs": body["inputs"]} for one, body in made if body],
+        "bodies": [{"signature_name": signature.name} | made["inputs"] for signature, made in found if made],
     }
 
 

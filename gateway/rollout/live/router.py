@@ -25,9 +25,10 @@ from gateway.errors import (
 from gateway.inference.signature import ModelRef
 from gateway.rollout.live.exposure import Exposure
 from gateway.rollout.live.faults import Kind, kind_of
+from gateway.rollout.live.kept_sample import KeepSample, failure, of_request
 from gateway.rollout.live.running import Running
 from gateway.rollout.live.second_opinion import Check, SecondOpinions, count_opinion
-from gateway.rollout.plan import Arm
+from gateway.rollout.plan import Arm, Plan
 from gateway.telemetry.trace import Trace
 
 FAILED: Final = "canary-failed"
@@ -61,10 +62,14 @@ class Question(Generic[Answer]):
 
 
 class Router:
-    """Answers the requests of models with a rollout. For one event loop."""
+    """Answers the requests of models with a rollout. For one event loop.
 
-    def __init__(self, opinions: SecondOpinions) -> None:
+    ``keep_sample`` gets the requests that the canary has failed and stable has answered: the log has them as answered.
+    """
+
+    def __init__(self, opinions: SecondOpinions, keep_sample: KeepSample) -> None:
         self._opinions = opinions
+        self._keep_sample = keep_sample
 
     async def answer(self, running: Running, question: Question[Answer]) -> Answer:
         """What the version of the caller's arm answers, or stable if that is the canary and it fails. Raises GatewayError."""
@@ -86,9 +91,14 @@ class Router:
             instead = await self._instead(attempt.ended(), kind)
             if instead is None:
                 raise
+            self._keep_failure(running.plan, trace, error)
             return instead[0]
         attempt.note_answer()
         return answer
+
+    def _keep_failure(self, plan: Plan, trace: Trace, error: GatewayError) -> None:
+        request_id = "" if trace.sender is None else trace.sender.id
+        self._keep_sample(plan.id, of_request(plan, request_id, trace.signature) | failure(error))
 
     async def _by_stable(self, attempt: "_Attempt[Answer]", arm: Arm) -> Answer:
         running, question = attempt.running, attempt.question

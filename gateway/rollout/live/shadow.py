@@ -5,11 +5,9 @@ It is bounded in calls, in requests that wait and in their bytes. What finds no 
 
 import asyncio
 import dataclasses
-import time
 from collections import deque
-from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
@@ -18,6 +16,7 @@ from gateway.inference.caching.key import tensors_key
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import signature_of
 from gateway.inference.signature import Prediction, ServedModel, Tensors
+from gateway.rollout.live.kept_sample import KeepSample, failure, of_request
 from gateway.rollout.live.running import Running
 from gateway.rollout.live.second_opinion import LONGEST_S
 from gateway.rollout.outputs import compare
@@ -31,13 +30,10 @@ MOST_CALLS: Final = 4
 MOST_WAITING: Final = 64
 MOST_BYTES: Final = 32 * 2**20
 _LARGE_BYTES: Final = 65_536  # to compare more of them would hold up the event loop
-_LONGEST_TEXT: Final = 200
 _CELLS: Final = 65_536
 
 # These say nothing about what the canary would have answered. After any other error, it answers what stable does not.
 _UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted, NotFound)
-
-KeepSample: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 
 class Result(StrEnum):
@@ -124,7 +120,7 @@ class Shadow:
             pass
         except GatewayError as error:
             result = Result.FAILED
-            self._keep(request, {"error": error.code, "message": error.message[:_LONGEST_TEXT]})
+            self._keep(request, failure(error))
         except Exception:  # nobody waits for it, so nobody would tell
             log.exception("rollout.shadow_failed", model=request.stable.model)
         finally:
@@ -166,9 +162,7 @@ class Shadow:
 
     def _keep(self, request: Shadowed, found: dict[str, Any]) -> None:
         plan = request.running.plan
-        about = {"request_id": request.request_id, "ts_us": time.time_ns() // 1000, "step": plan.step}
-        about["signature"] = request.stable.signature
-        self._keep_sample(plan.id, about | found)
+        self._keep_sample(plan.id, of_request(plan, request.request_id, request.stable.signature) | found)
 
 
 def _cell_of(inputs: Tensors) -> int:

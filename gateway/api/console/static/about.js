@@ -19,7 +19,7 @@ export default function About({caller}) {
       <${Table} label="Settings, changed ones first" head=${["Setting", "Value", "Default", "Meaning"]}>
         ${[...settings].sort((one, other) => one.is_default - other.is_default).map((setting) => html`<tr>
           <th scope="row">${setting.name}</th><td>${setting.value} ${!setting.is_default && html`<strong>(changed)</strong>`}</td>
-          <td>${setting.default}</td><td>${setting.meaning.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part))}</td>
+          <td>${setting.default}</td><td class="wide">${setting.meaning.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part))}</td>
         </tr>`)}<//>`}
   </div>`;
 }

@@ -105,11 +105,11 @@ function App() {
         <a href=${hashOf(name)} aria-current=${name === view && "page"} title=${`g ${name[0]}`}>${text}</a>
       </li>`)}</ul></nav>
       ${caller?.name && html`<p class="row"><span>Key: <strong>${caller.name}</strong></span>
-        <button class="secondary" onClick=${() => setKey("")}>Forget the key</button></p>`}
+        <button onClick=${() => setKey("")}>Forget the key</button></p>`}
       ${caller?.keys === "off" && html`<p class="note">Read only: ${caller.why_not}</p>`}
       <p role="status" class="note">${isAway && "The gateway does not answer. This page goes on when it is back."}</p>
     </header>
-    <main tabindex="-1" data-view=${view}>
+    <main id="content" tabindex="-1" data-view=${view}>
       ${caller?.can_read(scope) ? html`<${component} key=${view} ...${{caller, params, go, announce}} />`
         : html`<h1>${title}</h1><${Missing} ...${{caller, scope, refusal}} onAsk=${() => setAsking(true)} />`}
     </main>

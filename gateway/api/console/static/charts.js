@@ -118,7 +118,7 @@ export function useRing(model = "") {
 }
 
 function join(old, fresh) {
-  if (!old) return fresh;
+  if (!old || fresh.t[0] <= old.t.at(-1)) return fresh; // after a change of the clock all of it comes
   const all = [...old.t, ...fresh.t];
   const first = all.findIndex((t) => t > fresh.now - WINDOW_S);
   // Columns and maps of columns; what one of them lacks is null for all of its seconds.

@@ -5,6 +5,7 @@ import {Select} from "./parts.js";
 import {write} from "./tensor.js";
 
 const DATATYPES = {float: "FP32", double: "FP64", half: "FP16", bfloat16: "BF16", string: "BYTES"};
+const LANGUAGES = ["curl", "Python", "fetch"];
 const LONGEST_WORD = 30000; // in a command line
 const json = JSON.stringify;
 const object = (members) => `{${members.map(([name, text]) => `${json(name)}:${text}`).join(",")}}`;
@@ -85,8 +86,9 @@ export function Code({sent, caller, announce}) {
     }
   };
   return html`<section aria-label="As code"><h2>As code</h2>
-    <div class="row"><${Select} label="Language" value=${language} options=${["curl", "Python", "fetch"]} onChoose=${setLanguage} />
-      <${Select} label="Dialect" value=${dialect} options=${Object.keys(sent)} onChoose=${setDialect} /><button class="secondary" type="button" onClick=${copy}>Copy</button></div>
+    <div class="row"><${Select} label="Language" value=${language} options=${LANGUAGES} onChoose=${setLanguage} />
+      <${Select} label="Dialect" value=${dialect} options=${Object.keys(sent)} onChoose=${setDialect} />
+      <button type="button" onClick=${copy}>Copy</button></div>
     ${note && html`<p class="note">The dialect ${dialect} differs: ${note}.</p>`}
     <pre ref=${block} tabindex="0" data-code>${program(language, new URL(`../${path}`, location.href).href, body, caller.keys === "on")}</pre>
   </section>`;

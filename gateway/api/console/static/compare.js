@@ -85,8 +85,8 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
     ${failed.length > 0 && html`<${Table} label=${`The first of ${failed.length} rows that failed`}
       head=${["Row", "Input", "Error", "Try in"]}>
       ${failed.slice(0, SHOWN).map((row) => line(row, [row.failed]))}<//>`}
-    ${rows.length > 0 && html`<p class="row"><button class="secondary" onClick=${() => save(rows, true)}>Download CSV</button>
-      <button class="secondary" onClick=${() => save(rows, false)}>Download JSON lines</button></p>`}
+    ${rows.length > 0 && html`<p class="row"><button onClick=${() => save(rows, true)}>Download CSV</button>
+      <button onClick=${() => save(rows, false)}>Download JSON lines</button></p>`}
   </section>`;
 }
 
@@ -176,7 +176,7 @@ export default function Compare({params, go, announce}) {
       <label>Or a file: JSON lines, CSV or PredictionLogs, as <code>log export</code> writes them
         <input type="file" onChange=${({target}) => setFile(target.files[0])} /></label>
       <p class="row"><button disabled=${!isReady || job}>Compare</button>
-        ${job && html`<button type="button" class="secondary" onClick=${() => stop.current.abort()}>Cancel</button>
+        ${job && html`<button type="button" onClick=${() => stop.current.abort()}>Cancel</button>
           <label>${job.what} <progress value=${job.share} max="1"></progress></label>`}</p>
     </form>
     ${result && html`<${Result} ...${result} />`}

@@ -4,7 +4,7 @@ import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 
 const PAPER = 280; // pixels of the drawing's side
 const STEP = PAPER / 20; // of the pen by the arrow keys
-const PEN = PAPER / 9; // as thick as the strokes of the digits that are 8 pixels high
+const PEN = PAPER / 8.5;
 const LEAST_INK = 0.1;
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0]};
 const list = (length, make) => Array.from({length}, (_, i) => make(i));
@@ -20,9 +20,9 @@ export function imageShape(shape) {
 
 /**
  * RGBA pixels as a row of texts from `min` (black) to `max` (white): each is the mean of the pixels under it. `fit` cuts out the
- * ink and puts it into the middle, `margin` from the edge, with its aspect ratio; else all of the picture is stretched.
+ * ink and puts it into the middle, `margin` from the edge, at least `least` pixels wide; else all of the picture is stretched.
  */
-export function toRow({data, width, height}, shape, {min, max, whole, invert, fit, margin = 0}) {
+export function toRow({data, width, height}, shape, {min, max, whole, invert, fit, margin = 0, least = 0}) {
   const light = (x, y, channel) => {
     const at = 4 * (y * width + x);
     const [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
@@ -34,6 +34,7 @@ export function toRow({data, width, height}, shape, {min, max, whole, invert, fi
   if (ink) {
     wide = Math.max(ink.width / (shape.width - 2 * margin), ink.height / (shape.height - 2 * margin));
     high = wide;
+    if (ink.width < least * wide) wide = ink.width / least;
     left = ink.left + (ink.width - shape.width * wide) / 2;
     top = ink.top + (ink.height - shape.height * high) / 2;
   }
@@ -82,7 +83,9 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
   const pen = useRef({x: PAPER / 2, y: PAPER / 2});
   const [chosen, setChosen] = useState({invert: false, fit: shape.channels === 1});
   const [status, setStatus] = useState("");
-  const options = {...range, whole: dtype.includes("int"), margin: shape.height < 20 ? 0 : Math.round(shape.height / 7), ...chosen};
+  // As data sets of digits were made: of 28 pixels the ink fills 20, of 8 pixels nearly all, and 5 of the width.
+  const frame = shape.height < 20 ? {margin: 0.5, least: (5 / 8) * shape.width} : {margin: Math.round(shape.height / 7)};
+  const options = {...range, ...frame, whole: dtype.includes("int"), ...chosen};
   const ink = () => paper.current.getContext("2d", {willReadFrequently: true});
   const read = (all = options) => onRow(toRow(ink().getImageData(0, 0, PAPER, PAPER), shape, all));
   const set = (change) => {
@@ -150,7 +153,7 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
     <div class="row">
       <label>File <input type="file" accept="image/*" onChange=${(event) => load(event, event.target.files)} /></label>
       ${number("min", "Black is")}${number("max", "White is")}${tick("invert", "Invert")}${tick("fit", "Cut out and centre")}
-      <button type="button" class="secondary" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
+      <button type="button" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
     </div>
   </fieldset>`;
 }

@@ -22,7 +22,7 @@ export default function Keys({caller, announce}) {
       keys.reload();
     }
   };
-  const button = (text, form, name) => html`<button class=${name && "secondary"} disabled=${!caller.can_change}
+  const button = (text, form, name) => html`<button disabled=${!caller.can_change}
     aria-label=${name && `${text} ${name}`} onClick=${() => setForm({Shown: form, name})}>${text}</button> `;
   return html`<div><h1>Keys</h1>
     <${Waiting} ...${keys} />
@@ -73,7 +73,7 @@ function Made({text, onClose}) {
   return html`<${Dialog} title="The new key" onClose=${onClose}>
     <p>Keep it now: it is not shown again.</p>
     <label>Key <input readonly value=${text} onFocus=${({target}) => target.select()} /></label>
-    <div class="row"><button onClick=${copy}>Copy</button><button class="secondary" onClick=${onClose}>I have kept it</button></div>
+    <div class="row"><button onClick=${copy}>Copy</button><button onClick=${onClose}>I have kept it</button></div>
     <p role="status">${said}</p>
   <//>`;
 }

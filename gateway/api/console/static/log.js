@@ -17,12 +17,12 @@ export default function Log({params, go}) {
     setOpened(opened === request ? "" : request);
     setPaused(true); // so that a row stays while it is read
   };
-  const filter = (name, text) => html`<label>${text} <input value=${params[name] ?? ""}
+  const filter = (name, text) => html`<label>${text} <input key=${params[name]} defaultValue=${params[name] ?? ""}
     onChange=${({target}) => go("log", {...params, [name]: target.value.trim()})} /></label>`;
   return html`<div><h1>Log</h1>
     <div class="row">
       ${filter("model", "Model")} ${filter("version", "Version")} ${filter("status", "Status, such as 500 or 4xx")}
-      <button class="secondary" onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
+      <button onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     </div>
     <${Waiting} ...${log} />
     ${log.data && html`<${Table} label="Requests, newest first" head=${HEAD}>${log.data.rows.map((row) => html`
@@ -39,10 +39,10 @@ function Row({row, hasValues, go, isOpen, onToggle}) {
     <pre tabindex="0">${row[name] ? stringify(row[name]).slice(0, MOST_LETTERS) : "They were not kept."}</pre>`;
   return html`<tr data-model=${model} data-version=${version}>
       <td><time datetime=${row.ts} title=${row.ts}>${new Date(row.ts).toLocaleTimeString([], {hourCycle: "h23"})}</time></td>
-      <td>${model}</td><td>${version ?? "–"}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
+      <td>${model}</td><td>${version ?? "–"} ${row.arm === "stable" ? "" : row.arm}</td><td><span class="state ${kind}">${status}</span> ${row.error}</td>
       <td class="number">${row.rows ?? "–"}</td><td class="number">${(row.total_us / 1000).toFixed(1)}</td>
       <td>${row.cache}</td><td>${row.key ?? "–"}</td>
-      <td><button class="secondary" aria-expanded=${isOpen} onClick=${onToggle}>${request}</button></td>
+      <td><button aria-expanded=${isOpen} onClick=${onToggle}>${request}</button></td>
     </tr>
     ${isOpen && html`<tr><td colspan=${HEAD.length}>
       ${hasValues ? [values("inputs"), values("outputs")] : html`<p>Inputs and outputs are shown to keys with the scope admin.</p>`}

@@ -27,6 +27,8 @@ export default function Models({params}) {
   const rows = (models.data?.models ?? []).filter(({name}) => name.includes(text)).flatMap(rowsOf)
     .filter(({state}) => !only || (state === "AVAILABLE") === (only === "ready"));
   return html`<div><h1>Models</h1>
+    ${(models.data?.models ?? []).filter(({rollout}) => rollout?.is_bad).map(({name, rollout}) => html`<p class="error">
+      <a href=${hashOf("rollouts", {model: name})}>Version ${rollout.version} of ${name}: ${rollout.stands}</a></p>`)}
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
       <label>Filter by name <input type="search" value=${text} onInput=${({target}) => setText(target.value)} /></label>
@@ -38,7 +40,7 @@ export default function Models({params}) {
         <${Version} key=${`${row.name}/${row.version}`} ...${row} now=${ring.data?.recent[row.name]?.[row.version]} />`)}<//>
       ${!rows.length && html`<p>No version is like this. The model server's models.config names the models that it loads.</p>`}
       <p class="row"><span>${Math.min(most, rows.length)} of ${rows.length} versions</span>
-        ${rows.length > most && html`<button class="secondary" onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
+        ${rows.length > most && html`<button onClick=${() => setMost(most + PAGE)}>Show more</button>`}</p>`}
   </div>`;
 }
 
@@ -64,7 +66,7 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
       ${" "}${+(100 * weight).toFixed(2)} % ${arm}` : "–"}</td>
     <td>${apart.length ? apart.map((signature) => html`<div class="small">no, ${signature.name}: ${signature.not_joined}</div>`)
       : signatures.length ? "yes" : "–"}</td>
-    <td>${link("Try", {version})} ${newest.length > 1 && link("Compare", {a: newest[1], b: newest[0]})}
+    <td class="wide">${link("Try", {version})} ${newest.length > 1 && link("Compare", {a: newest[1], b: newest[0]})}
       ${" "}${link("Rollouts")} ${link("Log", {version})}</td>
   </tr>`;
 }

@@ -71,7 +71,7 @@ export function Dialog({title, onClose, children}) {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><article><h2>${title}</h2>${children}</article></dialog>`;
+  return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><h2>${title}</h2>${children}</dialog>`;
 }
 
 /** A dialog with a form. onDo(FormData) may return a promise; it is closed afterwards, unless there was an error or it `stays`. */
@@ -90,7 +90,7 @@ export function Form({title, action, isReady = true, stays, onDo, onClose, child
     ${children}
     <${Problem} error=${error} />
     <div class="row">
-      <button disabled=${!isReady}>${action}</button><button type="button" class="secondary" onClick=${onClose}>Cancel</button>
+      <button disabled=${!isReady}>${action}</button><button type="button" onClick=${onClose}>Cancel</button>
     </div>
   </form><//>`;
 }

@@ -3,7 +3,7 @@
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, usePoll} from "./api.js";
 import {Chart, useRing} from "./charts.js";
-import {Ago, Bar, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
+import {Bar, Confirm, Problem, Table, Waiting, hashOf} from "./parts.js";
 
 const ORDERS = ["Step", "Pause", "Resume", "Promote", "Abort", "Undo", "Clean"];
 const FIELDS = [
@@ -14,6 +14,8 @@ const FIELDS = [
   ["keep_old", "Keep the old version", "10m", "So long a promotion can be undone"],
 ];
 
+const link = (view, text, params) => html`<a href=${hashOf(view, params)}>${text}</a>`;
+const At = ({time}) => html`<time datetime=${time}>${new Date(time).toLocaleString([], {hourCycle: "h23"})}</time>`;
 const percent = (part) => `${+(part * 100).toFixed(2)}%`;
 
 /** The view of all rollouts; `params.model` chooses one. */
@@ -33,7 +35,7 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button class="secondary">Show</button>
+        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
       </form>
       ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
@@ -70,11 +72,14 @@ function One({caller, model, announce}) {
   return html`<section aria-label=${model}><h2>${model}</h2>
     <${Problem} error=${told ?? (isFree ? null : error)} />
     ${plan && html`
-      <p role="status" aria-live="off"><strong>${plan.explained}</strong></p>
+      ${plan.summary && html`<p><strong>${plan.summary}</strong></p>`}
+      <p role="status" aria-live="off">${plan.explained}</p>
+      <p>${link("log", "Log of the new version", {model, version: plan.canary})}
+        · ${link("compare", "Compare both", {model, a: plan.stable, b: plan.canary})}</p>
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
       <div class="row"><label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
-        ${ORDERS.map((text) => html`<button class="secondary" disabled=${!can(text.toLowerCase())}
+        ${ORDERS.map((text) => html`<button disabled=${!can(text.toLowerCase())}
         onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</div>
       ${asked && html`<${Confirm} title=${`Order: ${asked.order}`} name=${model} action="Give the order"
         onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
@@ -82,17 +87,17 @@ function One({caller, model, announce}) {
       <${Evidence} plan=${plan} events=${events} />
       <${Samples} ...${plan} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
-      <li><${Ago} at=${event.time} />: ${event.told}</li>`)}</ul>`}
+      <li><${At} time=${event.time} />: ${event.told}</li>`)}</ul>`}
     ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
       send=${(body) => send("", plan && etag, body)} />`}</section>`;
 }
 
 function Steps({plan}) {
   return html`<ol class="legend" aria-label="Steps">${plan.steps.map(({weight, bake_s, is_manual}, index) => {
-    const isNow = index === plan.step && plan.weight === weight;
+    const isNow = index === plan.step;
     return html`<li aria-current=${isNow ? "step" : null}>
       <${Bar} part=${weight} />
-      ${isNow && html` <strong>now</strong>`} ${percent(weight)} ${is_manual ? "until Step" : `for ${bake_s} s`}</li>`;
+      ${isNow && html` <strong>${plan.is_ended ? "ended here" : "now"}</strong>`} ${percent(weight)} ${is_manual ? "until Step" : `for ${bake_s} s`}</li>`;
   })}</ol>`;
 }
 
@@ -107,7 +112,7 @@ function Weight({plan, etag, disabled, give}) {
     choose(null);
   };
   return html`<form class="row" onSubmit=${submit}>${input("range", "Weight")}${input("number", "Weight in %")}
-    <button class="secondary" disabled=${disabled}>Set the weight</button></form>`;
+    <button disabled=${disabled}>Set the weight</button></form>`;
 }
 
 function Evidence({plan, events}) {
@@ -126,11 +131,11 @@ function Evidence({plan, events}) {
 
 function Samples({model, canary, stable, samples}) {
   if (!samples?.length) return null;
-  const head = ["Request", "What differs", `Version ${stable}`, `Version ${canary}`];
-  return html`<h2>Answers that differed</h2><${Table} label="Samples" head=${head}>
-    ${samples.map(({request_id: request, output, how, stable, canary, error, message}) => html`<tr>
-      <td><a href=${hashOf("try", {model, request})}>${request}</a></td>
-      <td>${output} ${how}</td><td>${stable}</td><td>${canary} ${error} ${message}</td></tr>`)}<//>`;
+  const head = ["Time", "Request", "What differs", `Version ${stable}`, `Version ${canary}`];
+  return html`<h2>What the new version failed or answered otherwise</h2><${Table} label="Samples" head=${head}>
+    ${samples.map(({time, request_id: request, output, how, stable, canary, error, message}) => html`<tr>
+      <td><${At} time=${time} /></td><td>${link("log", request, {request})} ${link("try", "Try", {model, request})}</td>
+      <td>${error ? "failed" : `${output} ${how}`}</td><td>${stable}</td><td>${canary} ${error} ${message}</td></tr>`)}<//>`;
 }
 
 function Start({disabled, told, send}) {

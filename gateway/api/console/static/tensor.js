@@ -146,6 +146,7 @@ export function table(pasted, columns) {
     rows.at(-1).push(content.startsWith('"') ? content.slice(1, -1).replaceAll('""', '"') : content);
     if (end.endsWith("\n") && cell.lastIndex < pasted.length) rows.push([]);
   }
+  if (pasted.endsWith(separator)) rows.at(-1).push("");
   const titles = rows[0].map((title) => title.trim().toLowerCase());
   const order = columns.map(({label}) => titles.indexOf(label.toLowerCase()));
   if (order.some((at) => at >= 0)) return rows.slice(1).map((row) => order.map((at) => row[at]));

@@ -130,7 +130,7 @@ function Form({caller, announce, model, version, signature, wanted, given, numbe
         ${isRows && html`<label>Rows <input type="number" min="1" max=${MOST_ROWS} value=${count} onChange=${({target}) => setCount(target.value)} /></label>`}
         ${count > 1 && inputs.some(({name}) => /base64|picture/.test(kinds[name])) && html`<label>Row to edit <input type="number" min="0"
           max=${count - 1} value=${row} onInput=${({target}) => setRow(Math.max(0, Math.min(count - 1, Math.trunc(target.value))))} /></label>`}
-        ${small.length > 0 && html`<button type="button" class="secondary"
+        ${small.length > 0 && html`<button type="button"
           onClick=${() => setKinds({...kinds, ...Object.fromEntries(small.map(({name}) => [name, "JSON"]))})}>As JSON</button>`}
       </div>
       ${small.length > 0 && html`<${Grid} inputs=${small} ...${{isRows, count, values, setValues, setProblem}}

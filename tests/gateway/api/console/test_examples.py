@@ -21,9 +21,7 @@ def models(tmp_path):
 @pytest.fixture
 def config_file(tmp_path, models):
     path = tmp_path / "models.config"
-    path.write_text(
-        f'model_config_list {{ config {{ name: "m" base_path: "{models}" model_platform: "tensorflow" }} }}'
-    )
+    path.write_text(f'model_config_list {{ config {{ name: "m" base_path: "{models}" model_platform: "tensorflow" }} }}')
     return path
 
 

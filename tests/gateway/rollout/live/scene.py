@@ -141,7 +141,7 @@ class Scene:
         self.predictor = RolloutPredictor(
             Predictor(server, server, cache),
             self.rollouts,
-            Router(self.opinions),
+            Router(self.opinions, self.rollouts.keep_sample),
             self.shadow,
             catalog=server,
             backend=server,

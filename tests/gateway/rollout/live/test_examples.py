@@ -38,7 +38,8 @@ class Scene:
         self.rollouts = Rollouts(draw=lambda: draw)
         self.rollouts.use([plan(**values)])
         inner = ExamplePredictor(server, server, lambda examples: {})
-        self.predictor = RolloutExamplePredictor(inner, self.rollouts, Router(SecondOpinions(8)), backend=server)
+        router = Router(SecondOpinions(8), self.rollouts.keep_sample)
+        self.predictor = RolloutExamplePredictor(inner, self.rollouts, router, backend=server)
 
     async def ask(self, method, model=ModelRef("m")):  # noqa: B008
         trace = Trace("m", "serving_default", sender=Sender("id", {}, "127.0.0.1", None))

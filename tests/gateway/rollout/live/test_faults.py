@@ -33,7 +33,14 @@ def test_a_status_of_the_model_server(code):
 
 
 def test_every_error_that_a_server_can_give_is_looked_at():
-    of_http = {"METHOD_NOT_ALLOWED", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "URI_TOO_LONG", "EXPECTATION_FAILED"}
+    of_http = {
+        "METHOD_NOT_ALLOWED",
+        "REQUEST_TIMEOUT",
+        "PAYLOAD_TOO_LARGE",
+        "URI_TOO_LONG",
+        "EXPECTATION_FAILED",
+        "PRECONDITION_FAILED",
+    }
     codes = {kind.code for kind in errors.GatewayError.__subclasses__()} - of_http - {"HEADER_FIELDS_TOO_LARGE"}
     assert {code for code in codes if code.isupper()} - set(OF_SERVER) <= {"INTERNAL_ERROR"}
 

@@ -91,6 +91,17 @@ async def test_a_canary_that_fails_is_bad_once_stable_has_answered_its_caller():
     totals = scene.totals()
     assert (totals.canary_cells, totals.canary_errors, totals.unchecked, totals.stable_cells) == (1, 1, 0, 0)
     assert opinions("answered") == before + 1
+    [(plan_id, sample)] = scene.rollouts.take_samples()
+    assert (plan_id, sample["request_id"], sample["error"]) == (trace.rollout, "of-this-request", Internal("").code)
+
+
+@on_loop
+async def test_what_both_versions_fail_is_no_sample():
+    scene = Scene(Server(), plan(), draw=ON_CANARY)
+    scene.server.acts[CANARY] = scene.server.acts[STABLE] = fails(Internal)
+    with suppress(Internal):
+        await scene.predict()
+    assert scene.rollouts.take_samples() == []
 
 
 @on_loop
