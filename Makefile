@@ -50,6 +50,10 @@ fault-table: $(VENV)/.dev  ## Run the same faults for longer, and write FAULTS.m
 compose-test: $(VENV)/.dev  ## Run the whole stack in a Docker engine, with our model server's image
 	$(BIN)/python -m pytest tests/compose -m compose
 
+.PHONY: console-pictures
+console-pictures: $(VENV)/.dev  ## Take the pictures of docs/console.md anew, of a real stack (two minutes; needs Chromium)
+	CONSOLE_PICTURES=$(CURDIR)/docs/console $(BIN)/python -m pytest tests/console/test_pictures.py $(PYTEST_ARGS)
+
 .PHONY: console-assets
 console-assets: $(VENV)/.serve  ## Fetch the console's libraries by npm, and hold the files in the tree against them (needs npm)
 	$(BIN)/python -m deploy.console_assets

@@ -32,16 +32,15 @@ def console_stack(exported, rollout_versions, tmp_path_factory) -> Iterator[Cons
         running.stop()
 
 
-@pytest.fixture
-def make_console_stack(exported, rollout_versions, tmp_path) -> Iterator:
-    """Makes running stacks of their own for tests that change something; arguments as those of `ConsoleStack`."""
+@pytest.fixture(scope="module")
+def make_console_gateway(console_stack, exported, rollout_versions, tmp_path_factory) -> Iterator:
+    """Makes running gateways before the model server of all, which rolls nothing out; arguments as those of `ConsoleStack`."""
     made: list[ConsoleStack] = []
 
     def make(**settings) -> ConsoleStack:
-        folder = tmp_path / f"stack{len(made)}"
-        folder.mkdir()
+        folder = tmp_path_factory.mktemp("console_gateway")
         made.append(ConsoleStack(folder, exported, rollout_versions, **settings))
-        return made[-1].start()
+        return made[-1].start_before(console_stack)
 
     yield make
     for running in made:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
+
 from gateway.backend.stubs import ModelServerConfig
 from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.fake_serving import FakeServing, serving
@@ -41,12 +43,10 @@ class FakedStack:
         self.gateway = Process(folder / "gateway.log", ["gateway"], self.environment)
 
     def is_ready(self) -> bool:
-        import requests
-
         assert self.gateway.process.poll() is None, (self.folder / "gateway.log").read_text()
         try:
             return requests.get(f"{self.address}/readyz", timeout=10).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def rollout(self, *arguments: str) -> str:
@@ -64,7 +64,7 @@ def faked_stack(folder: Path, fake: FakeServing, **settings: object) -> Iterator
     with serving(fake) as port:
         running = FakedStack(folder, fake, port, **settings)
         try:
-            wait_for(running.is_ready, 60)
+            wait_for(running.is_ready, 100)
             yield running
         finally:
             running.gateway.stop()

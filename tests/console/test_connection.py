@@ -73,8 +73,8 @@ def test_the_page_works_behind_a_prefix(browser, console_stack, edge_folder):
         assert browser.current_url.startswith(f"{address}/console/")
 
 
-def test_the_page_goes_on_when_its_gateway_is_back(browser, make_console_stack):
-    stack = make_console_stack()
+def test_the_page_goes_on_when_its_gateway_is_back(browser, make_console_gateway):
+    stack = make_console_gateway()
     look(browser)
     page = Page(browser, stack.address, stack.keys["admin"])
     page.open("models")

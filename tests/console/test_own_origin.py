@@ -36,10 +36,8 @@ def test_the_page_is_whole_without_any_other_host(page, console_stack):
     files = {name: status for name, status in loaded if "/console/" in name and "/admin/" not in name}
     assert set(files.values()) == {200}
     assert all(name.startswith(f"{console_stack.address}/console/") for name in files)
-    modules = {name.rpartition("/")[2] for name in files}
-    assert modules >= {"app.js", "htm-preact.js", "uPlot.iife.min.js", "simple.min.css"} | {
-        f"{view}.js" for view in VIEWS
-    }
+    loaded_files = {name.removeprefix(f"{console_stack.address}/console/").partition("/")[2] for name in files}
+    assert loaded_files == {path for path in console_assets().files if path.endswith((".js", ".css"))}
 
 
 def test_all_files_of_the_page_have_few_bytes():

@@ -1,9 +1,10 @@
-"""The pictures of the documentation, of a real stack on which a version with a planted fault was taken back.
+"""The pictures of docs/console.md, of a real stack on which a version with a planted fault was taken back.
 
-CONSOLE_PICTURES=folder, or `make console-pictures`, keeps them.
+CONSOLE_PICTURES=folder keeps them; `make console-pictures` keeps them in docs/console.
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 
 from gateway.rollout.plan import State
 from tests.console.page import Page
-from tests.console.stack import PLANTED, TWO_VERSIONS
+from tests.console.stack import PLANTED, TWO_VERSIONS, ConsoleStack
 from tests.stack.browser import look
+from tests.stack.conftest import ROOT
 from tests.stack.rollout_load import Load
 from tests.stack.rollout_stack import callers
 from tests.stack.rollout_versions import DIFFERS, FAILS, STABLE
@@ -36,14 +38,12 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def taken_back(exported, rollout_versions, tmp_path_factory):
     """A stack on which the version ``FAILS`` has been taken back, with the load that it was tried with."""
-    from tests.console.stack import ConsoleStack
-
     stack = ConsoleStack(tmp_path_factory.mktemp("taken_back"), exported, rollout_versions, has_keys=True)
     try:
         stack.start()
         key = stack.bearer()
         with Load(stack.gateway_port, PLANTED, RATE, callers(50), stack.keys["predicts"]):
-            options = {"canary": FAILS, "steps": "20%:5m,50%:5m", "low_traffic": True}
+            options = {"canary": FAILS, "steps": "10%:5m,50%:5m", "low_traffic": True}
             answer = stack.post(f"/admin/rollouts/{PLANTED}", options, headers=key)
             assert answer.status_code == 201, answer.text
             for number in range(20):
@@ -87,9 +87,9 @@ def test_a_digit_that_was_drawn(shown, folder):
         actions = actions.move_to_element_with_offset(paper, *map(int, point))
     actions.release().perform()
     shown.button("Predict", "main").click()
-    shown.wait_text("Version", "main")
-    wait_for(lambda: "7" in shown.text("main"))
-    shown.run("document.querySelector('main fieldset').scrollIntoView()")
+    shown.wait_text("Round trip", "main")
+    assert shown.text("main table tbody td") == "7"
+    look(shown.driver, width=1200, height=1200)
     keep(shown, folder, "try")
 
 
@@ -100,7 +100,7 @@ def test_two_versions_that_differ(shown, folder):
     shown.button("Compare", "main").click()
     shown.wait_text("40", "main", 60)
     wait_for(lambda: "0.001" in shown.text("main") or "1e-3" in shown.text("main"), 30)
-    shown.run("scrollTo(0, document.body.scrollHeight / 3)")
+    shown.run("scrollTo(0, 0)")
     keep(shown, folder, "compare")
 
 
@@ -117,3 +117,18 @@ def test_the_log(shown, folder):
     shown.wait("tbody button[aria-expanded]").click()
     shown.wait("tbody pre")
     keep(shown, folder, "log")
+
+
+def test_the_keys(shown, folder):
+    shown.open("keys")
+    shown.wait("tr[data-key=looks]")
+    look(shown.driver, width=1200, height=600)
+    keep(shown, folder, "keys")
+
+
+def test_every_picture_of_the_documentation_is_one_of_these(folder):
+    """Those in the tree too: none is left from before."""
+    pages = [ROOT / "docs" / "console.md", ROOT / "README.md"]
+    named = {name for page in pages for name in re.findall(r"console/(\w+)\.png\)", page.read_text())}
+    made = {path.stem for path in folder.glob("*.png")}
+    assert named == made == {path.stem for path in (ROOT / "docs" / "console").glob("*.png")}

@@ -11,11 +11,11 @@ import Models from "./models.js";
 import Rollouts from "./rollouts.js";
 import Try from "./try.js";
 
-// By address: title, component and the scope that it reads with. "g" and the first letter lead to a view.
+// By address: title, component and the scopes that it reads with. "g" and the first letter lead to a view.
 const VIEWS = {
   models: ["Models", Models, "metadata"],
   try: ["Try", Try, "metadata"],
-  compare: ["Compare", Compare, "predict"],
+  compare: ["Compare", Compare, "predict", "metadata"],
   rollouts: ["Rollouts", Rollouts, "admin"],
   log: ["Log", Log, "admin"],
   keys: ["Keys", Keys, "admin"],
@@ -85,7 +85,8 @@ function App() {
     identify();
   }, []);
 
-  const [title, component, scope] = VIEWS[view];
+  const [title, component, ...scopes] = VIEWS[view];
+  const scope = scopes.find((one) => caller && !caller.can_read(one)) ?? scopes[0];
   useEffect(() => {
     document.title = `${title} – console of serving-gateway`;
     const heading = document.querySelector("main h1");
