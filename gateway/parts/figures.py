@@ -25,5 +25,5 @@ class RecentFigures:
 
     async def close(self) -> None:
         """Leave the recording to another worker."""
-        self.routes.close()
+        await self.routes.close()
         await self._recorder.close()

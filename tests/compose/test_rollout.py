@@ -142,7 +142,7 @@ def test_the_command_shows_where_it_stands(rolling):
     head, *lines = rolling.stack.run("rollout", "status").splitlines()
     assert head.startswith(f"{MODEL}: version 2 beside 1, running for ")
     assert head.endswith("step 1 of 1 at 50 % of the requests")
-    assert lines[-1] == "  orders: step, pause, promote, abort"
+    assert lines[-1] == "  orders: step, weight, pause, promote, abort"
 
 
 def test_a_version_that_a_rollout_needs_is_not_taken_away(rolling):

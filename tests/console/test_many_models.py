@@ -21,7 +21,7 @@ MOST_NODES = 6_000  # of a page that shows 50 of the 3,000 versions; a row has a
 MOST_GROWTH_BYTES = 2_000_000
 READY_S = 1.0
 
-pytestmark = pytest.mark.timeout(300 + 2 * POLLS)
+pytestmark = pytest.mark.timeout(600 + 2 * POLLS)
 
 
 @pytest.fixture(scope="module")

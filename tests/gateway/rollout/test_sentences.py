@@ -84,7 +84,7 @@ def test_the_lines_of_a_running_rollout_say_what_comes_next():
     assert "E = 1,163 (errors 2,325" in lines
     assert "; 101 takes it back" in lines
     assert "next: 10 % in 50s" in lines
-    assert "orders: step, pause, promote, abort" in lines
+    assert "orders: step, weight, pause, promote, abort" in lines
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ class RingRoutes:
         """The route, on the event loop: consoles ask once a second."""
         return [Route(RULE, ("GET",), self.ring, on_loop=True, scope="metadata")]
 
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """End the thread, once it has done what it does now."""
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def ring(self, call: Call) -> Answer:
         """The figures. Raises InvalidArgument for a query that cannot be read."""

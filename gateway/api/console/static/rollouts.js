@@ -16,6 +16,8 @@ const FIELDS = [
 
 const link = (view, text, params) => html`<a href=${hashOf(view, params)}>${text}</a>`;
 const At = ({time}) => html`<time datetime=${time}>${new Date(time).toLocaleString([], {hourCycle: "h23"})}</time>`;
+// What else a gateway notes must refuse no order.
+const stood = ({state, hold, step, weight}) => `${[state, hold, step, weight]}`;
 const percent = (part) => `${+(part * 100).toFixed(2)}%`;
 
 /** The view of all rollouts; `params.model` chooses one. */
@@ -56,9 +58,9 @@ function One({caller, model, announce}) {
 
   // `seen`: the tag of what was shown when the person decided.
   const send = async (order, seen, body) => {
+    setTold(null);
     try {
       await call(path + order, {body, ifMatch: seen});
-      setTold(null);
       if (note.current) note.current.value = "";
     } catch (problem) {
       setTold(problem);
@@ -67,7 +69,7 @@ function One({caller, model, announce}) {
   };
   const give = (order, seen, more) => send(`/${order}`, seen, {note: note.current.value, ...more});
   const can = (order) => caller.can_change && plan.orders.includes(order);
-  const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag}) : give(order, etag));
+  const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag, stood: stood(plan)}) : give(order, etag));
   const isFree = plan ? plan.is_ended : error?.status === 404;
   return html`<section aria-label=${model}><h2>${model}</h2>
     <${Problem} error=${told ?? (isFree ? null : error)} />
@@ -82,7 +84,7 @@ function One({caller, model, announce}) {
         ${ORDERS.map((text) => html`<button disabled=${!can(text.toLowerCase())}
         onClick=${() => press(text.toLowerCase())}>${text}</button>`)}</div>
       ${asked && html`<${Confirm} title=${`Order: ${asked.order}`} name=${model} action="Give the order"
-        onDo=${() => give(asked.order, asked.seen)} onClose=${() => ask(null)}>
+        onDo=${() => give(asked.order, asked.stood === stood(plan) ? etag : asked.seen)} onClose=${() => ask(null)}>
         <p>Every request goes to version ${plan.stable}.</p><//>`}
       <${Evidence} plan=${plan} events=${events} />
       <${Samples} ...${plan} />`}
