@@ -224,7 +224,7 @@ def test_behind_a_proxy_that_takes_a_prefix_off_all_addresses_lead_to_it(client,
 
 
 def test_the_first_page_leads_to_it_first(client):
-    links = re.findall(r'<li><a href="([^"]+)"', client.get("/", headers=HTML).text)
+    links = re.findall(r'<a href="([^"]+)"', client.get("/", headers=HTML).text)
     assert links[0] == "console/"
     assert next(iter(client.get("/").json["links"].values())) == PAGE
 
