@@ -25,4 +25,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> str | None:
     if HAS_BROWSER:
         return None
-    return "NO BROWSER: the tests of /docs in Chromium are left out (Debian: apt-get install chromium chromium-driver)"
+    return "NO BROWSER: tests of pages in Chromium are left out (Debian: apt-get install chromium chromium-driver)"

@@ -1,6 +1,7 @@
 """The console on real processes: model server, gateway and Chromium, which reaches nothing but this host."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
@@ -13,6 +14,17 @@ from tests.stack.browser import chromium, look
 from tests.stack.conftest import exported, rollout_versions
 
 __all__ = ["exported", "rollout_versions"]  # their fixtures, shared by all of this folder
+
+
+# The first test of all waits for models that are trained and for versions that are written, on a machine that may be busy.
+_TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder that time, but for those that say another one."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
 
 
 @pytest.fixture(scope="module")
