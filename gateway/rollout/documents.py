@@ -92,7 +92,7 @@ def _summary(plan: Plan, by_step: Mapping[int, Totals], samples: Sequence[Sample
     told = f"Version {plan.canary} {what} and was taken back{said}. Every request goes to version {plan.stable} again."
     if plan.has_second_opinion:
         told += f" Version {plan.stable} answered the requests that version {plan.canary} failed, as far as there was time."
-    return f"{told} Nothing has to be done now: `clean` lets go of version {plan.canary}."
+    return f"{told} Nothing has to be done now. The order clean unloads version {plan.canary} when nobody needs it any more."
 
 
 def explained_document(plan: Plan, sentence: str, samples: Sequence[Sample] | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_of_a_canary_that_was_taken_back_it_tells_what_failed_who_answered_and_w
     told = summary([{"unused_tolerances": ["x"]}, FAILED], state=State.ROLLED_BACK, reason="errors 3 of 3")
     assert told.startswith("Version 3 failed requests and was taken back, such as DATA_LOSS: no header.")
     assert "Every request goes to version 2 again. Version 2 answered the requests" in told
-    assert told.endswith("`clean` lets go of version 3.")
+    assert told.endswith("The order clean unloads version 3 when nobody needs it any more.")
 
 
 def test_without_second_opinions_nobody_has_answered_instead():

@@ -76,7 +76,7 @@ function One({caller, model, announce}) {
     ${plan && html`
       ${plan.summary && html`<p><strong>${plan.summary}</strong></p>`}
       <p role="status" aria-live="off">${plan.explained}</p>
-      <p>${link("log", "Log of the new version", {model, version: plan.canary})}
+      <p>${link("log", "Log", {model})} 
         · ${link("compare", "Compare both", {model, a: plan.stable, b: plan.canary})}</p>
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
