@@ -15,6 +15,7 @@ from typing import Any
 import requests
 
 from tests.gateway.server.http_wire import Wire
+from tests.json_lines import documents
 from tests.stack.conftest import ROOT
 from tests.waiting import free_port, wait_for
 
@@ -106,8 +107,7 @@ class Edge:
 
     def requests_logged(self, status: int | None = None) -> list[dict[str, Any]]:
         """The lines of the access log; one that is not JSON fails the test."""
-        lines = [json.loads(line) for line in (self.folder / "run" / "access.log").read_text().splitlines()]
-        return [line for line in lines if status in (None, line["status"])]
+        return [line for line in documents(self.folder / "run" / "access.log") if status in (None, line["status"])]
 
     def logged(self, request_id: str) -> dict[str, Any]:
         """The line of one request, which is written when its answer has been sent."""

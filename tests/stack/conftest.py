@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.json_lines import documents
 from tests.waiting import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,7 +130,7 @@ class Stack:
 
     def log_events(self) -> list[dict]:
         """The gateway's log; a line that is not JSON fails the test."""
-        return [json.loads(line) for line in (self.folder / "gateway.log").read_text().splitlines()]
+        return documents(self.folder / "gateway.log")
 
 
 @pytest.fixture(scope="session")

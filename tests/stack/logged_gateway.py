@@ -12,6 +12,7 @@ from gateway.prediction_log.row import FeedbackRow, PredictionRow
 from gateway.prediction_log.sinks.address import sink_at
 from gateway.prediction_log.sinks.sink import Filter, SinkAway
 from tests.gateway.fake_serving import FakeServing, serving
+from tests.json_lines import documents
 from tests.stack.conftest import Process
 from tests.waiting import free_port, wait_for
 
@@ -70,7 +71,7 @@ class LoggedGateway:
         return read(self.address, FeedbackRow)
 
     def events(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return documents(self.log)
 
 
 def read(address, kind):

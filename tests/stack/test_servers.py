@@ -1,12 +1,11 @@
 """Several model servers behind a name: they come, go, hang and die under load, and DNS fails; no answer is wrong or lost."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from benchmarks.scaling.fleet import Fleet, Front
 from benchmarks.scaling.waiting_model import MODEL
 from gateway.rollout.plan import State
 from gateway.rollout.store.store import Store
+from tests.json_lines import documents
 from tests.stack.conftest import ROOT
 from tests.waiting import wait_for
 
@@ -102,11 +102,7 @@ def loaded(front: Front) -> Iterator[list[Records]]:
 
 def events(servers: Servers, event: str) -> list[dict]:
     """Those of the gateway's log so far."""
-    found = []
-    for line in (servers.folder / "logs" / "gateway.log").read_text().splitlines():
-        with suppress(ValueError):  # the last line may not be whole yet
-            found.append(json.loads(line))
-    return [one for one in found if one.get("event") == event]
+    return [one for one in documents(servers.folder / "logs" / "gateway.log") if one.get("event") == event]
 
 
 def of(servers: Servers, found: list[dict], number: int) -> list[dict]:

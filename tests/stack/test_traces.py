@@ -96,7 +96,8 @@ def counted(stack):
 
 def server_calls(stack):
     """The calls that the model server logged."""
-    lines = [line for line in stack.server.log.read_text().splitlines() if '"call.ended"' in line]
+    ended = stack.server.log.read_text().rpartition("\n")[0]
+    lines = [line for line in ended.splitlines() if '"call.ended"' in line]
     return [json.loads(line) for line in lines]
 
 

@@ -1,6 +1,5 @@
 """Keys of a running gateway with several workers: changes count in all of them under load, and nothing written is a secret."""
 
-import json
 import os
 import re
 import signal
@@ -20,6 +19,7 @@ from gateway.access import key_text, last_use
 from tests.gateway.access.made_keys import make_key, write
 from tests.gateway.fake_serving import FakeServing, serving
 from tests.gateway.two_ways.servers import OURS, running
+from tests.json_lines import documents
 from tests.waiting import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,8 +57,7 @@ class RunningGateway:
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def events(self, name: str = "request") -> list[dict]:
-        whole = self.log.read_text().rpartition("\n")[0]
-        return [event for event in map(json.loads, whole.splitlines()) if event["event"] == name]
+        return [event for event in documents(self.log) if event["event"] == name]
 
 
 @pytest.fixture
