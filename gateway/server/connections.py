@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Final, Protocol
 
 from gateway.call import Answer, Call
 from gateway.errors import GatewayError, Unavailable, too_many_in_work
-from gateway.server.limits import Limits
+from gateway.server.limits import SMALL_BODY_BYTES, Limits
 from gateway.server.response import FAILURE
 
 _SWEEP_S: Final = 0.1
@@ -39,29 +40,41 @@ class ReceivedBodies:
     """Counts the bytes of bodies that were received and not yet answered.
 
     The bound leaves room for four of the largest bodies, and is at least 64 MiB. While there is more, the uploads are held up,
-    all but the one that has been large for the longest time: it ends or times out, and then it is the next one's turn. Small
-    bodies are counted and never held up.
+    all but the one that has been large for the longest time: it ends or times out, and then it is the next one's turn. That
+    one is held up too while the bodies that are whole and in work are alone beyond the bound: they will be answered, and make
+    room. So there are never more than twice the bound and one body, besides what single reads brought. Small bodies are
+    counted and never held up.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.bytes = 0
         self._bound_bytes = max(4 * limits.max_body_bytes, _LEAST_BOUND_BYTES)
-        self._uploads: dict[Connection, None] = {}  # the oldest first
-        self._is_over = False
+        self._uploads: dict[Connection, int] = {}  # the bytes of each large body that is being received, the oldest first
+        self._receiving_bytes = 0  # their sum
+        self._may_go_on = sys.maxsize  # so many uploads, from the oldest on
 
-    def count(self, upload: Connection, added_bytes: int, *, is_large: bool) -> None:
-        """``upload`` holds so many bytes more (fewer, below zero). ``is_large``: it is receiving a large body."""
+    def count(self, connection: Connection, added_bytes: int, receiving_bytes: int) -> None:
+        """``connection`` holds ``added_bytes`` more (fewer, below zero).
+
+        ``receiving_bytes`` of what it holds are those of a body that still comes.
+        """
         self.bytes += added_bytes
-        is_over = self.bytes > self._bound_bytes
-        if is_over == self._is_over and is_large == (upload in self._uploads):
-            return
-        self._is_over = is_over
-        if is_large:
-            self._uploads[upload] = None
+        uploads, before = self._uploads, self._uploads.get(connection, 0)
+        upload_bytes = receiving_bytes if receiving_bytes > SMALL_BODY_BYTES else 0
+        self._receiving_bytes += upload_bytes - before
+        if upload_bytes:
+            uploads[connection] = upload_bytes
+        elif before:
+            del uploads[connection]
+        if self.bytes <= self._bound_bytes:
+            may_go_on = sys.maxsize
         else:
-            self._uploads.pop(upload, None)
-        for place, one in enumerate(self._uploads):
-            one.hold_up(is_over and place > 0)
+            may_go_on = int(self.bytes - self._receiving_bytes <= self._bound_bytes)
+        if may_go_on == self._may_go_on and bool(upload_bytes) == bool(before):
+            return
+        self._may_go_on = may_go_on
+        for place, one in enumerate(uploads):
+            one.hold_up(place >= may_go_on)
 
 
 class Connections:

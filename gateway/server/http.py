@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from gateway.call import Answer
 from gateway.server.connections import Connections, log
-from gateway.server.limits import AHEAD_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, SMALL_BODY_BYTES
+from gateway.server.limits import AHEAD_BYTES, IDLE_S, LINGER_BYTES, LINGER_S
 from gateway.server.reader import RequestReader
 from gateway.server.request import Request
 from gateway.server.response import CONTINUE, FAILURE, encode_answer
@@ -96,7 +96,7 @@ class HttpProtocol(asyncio.Protocol):
         self._connections.open.discard(self)
         if self._task is not None:
             self._task.cancel()
-        self._connections.bodies.count(self, -self._held_bytes, is_large=False)
+        self._connections.bodies.count(self, -self._held_bytes, 0)
 
     # What the worker calls.
 
@@ -222,11 +222,11 @@ class HttpProtocol(asyncio.Protocol):
             (self._transport.resume_reading if is_wanted else self._transport.pause_reading)()
 
     def _count_bodies(self) -> None:
-        """Tell the worker how much this connection holds, and whether that is a large body that still comes."""
+        """Tell the worker how much this connection holds, and how much of that is a body that still comes."""
         held_bytes, before = self._reader.held_bytes, self._held_bytes
         if held_bytes or before:
             self._held_bytes = held_bytes
-            self._connections.bodies.count(self, held_bytes - before, is_large=self._reader.size > SMALL_BODY_BYTES)
+            self._connections.bodies.count(self, held_bytes - before, self._reader.size)
 
     def _linger(self, *, may_still_send: bool) -> None:
         """Send nothing more, and throw away what comes: unread bytes would reset the connection, and lose the last answer."""

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -306,10 +307,10 @@ def test_the_time_of_an_upload_that_is_held_up_does_not_run():
     """Two older ones send nothing more and time out, one after the other. The youngest has its whole time left then."""
     size = 20_000_000
     with Served(limits(max_body_bytes=size, read_timeout_ms=700)) as served:
-        waiting = [Wire(served.port) for _ in range(5)]
+        waiting = [Wire(served.port) for _ in range(4)]
         for wire in waiting:
             wire.sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
-        wait_for(lambda: len(served.application.waiting) == 5)
+        wait_for(lambda: len(served.application.waiting) == 4)
         older = [Wire(served.port) for _ in range(2)]
         for place, wire in enumerate(older):
             wire.play((PREDICT + b"Content-Length: %d\r\n\r\n" % size + b"x" * 500_000,))
@@ -324,3 +325,23 @@ def test_the_time_of_an_upload_that_is_held_up_does_not_run():
             sender.join()
         for wire in waiting:
             wire.sock.close()
+
+
+def test_while_bodies_in_work_are_beyond_the_bound_no_upload_goes_on_and_its_time_does_not_run():
+    size = 20_000_000
+    with Served(limits(max_body_bytes=size, read_timeout_ms=700)) as served, ExitStack() as clients:
+        waiting = [clients.enter_context(Wire(served.port)) for _ in range(5)]
+        for wire in waiting:
+            wire.sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        wait_for(lambda: len(served.application.waiting) == 5)
+        late = clients.enter_context(Wire(served.port))
+        sender = threading.Thread(target=late.play, args=([post(b'{"x": "%s"}' % (b"y" * (size - 100)))],))
+        sender.start()
+        wait_for(lambda: len(served.connections.bodies._uploads) == 1)
+        time.sleep(1.5)
+        assert served.connections.bodies.bytes < 5 * size + (1 << 20)  # one read of the sixth
+        served.call(served.application.go_on.set)
+        for wire in (*waiting, late):
+            assert [answer.status for answer in wire.read_until(bool)] == [200]
+        sender.join()
+        wait_for(lambda: served.connections.bodies.bytes == 0)
