@@ -248,7 +248,7 @@ def test_a_prediction_that_names_no_model_gets_one_that_the_key_may_use(client, 
 @pytest.mark.parametrize("path", OPEN)
 def test_probes_and_pages_need_no_key_mind_no_wrong_one_and_name_no_model(client, keys, path):
     for headers in ({}, bearer(keys["unknown"]), bearer(keys["all"]), {"Accept": "text/html"}):
-        response = client.get(path, headers=headers)
+        response = client.get(path, headers=headers, follow_redirects=True)
         assert response.status_code == 200
         if path != "/metrics" and "/models/" not in path:
             text = response.get_data(as_text=True)
