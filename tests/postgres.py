@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,13 @@ class Postgres:
     def suspend(self) -> None:
         """Let it hang, with every connection."""
         for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # the process of a connection that has ended meanwhile
+                os.kill(pid, signal.SIGCONT)
 
     def limit_files(self, most_bytes: int) -> None:
         """No file of it may grow beyond so many bytes, as on a full disk."""

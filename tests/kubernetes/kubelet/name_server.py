@@ -1,12 +1,12 @@
 """The cluster's DNS: the addresses of the Pods behind a headless Service."""
 
 import ipaddress
-import random
 import socket
 import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 
 DOMAIN = "default.svc.cluster.local"
 _A, _NAME_ERROR, _TTL_S = 1, 3, 5
@@ -17,6 +17,7 @@ class NameServer:
 
     def __init__(self, address: str, look_up: Callable[[str], list[str] | None]) -> None:
         self._look_up = look_up
+        self._random = Random()  # its own: Hypothesis objects when another thread draws from the common one
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, 53))
         self._is_over = False
@@ -52,7 +53,7 @@ class NameServer:
         name, _, domain = ".".join(labels).partition(".")
         addresses = self._look_up(name) if domain == DOMAIN else None
         found = list(addresses or []) if kind == _A else []
-        random.shuffle(found)
+        self._random.shuffle(found)
         flags = 0x8580 | (_NAME_ERROR if addresses is None else 0)
         records = (b"\xc0\x0c" + struct.pack("!HHIH", _A, 1, _TTL_S, 4) + ipaddress.ip_address(one).packed for one in found)
         return question[:2] + struct.pack("!HHHHH", flags, 1, len(found), 0, 0) + question[12:end] + b"".join(records)

@@ -1,7 +1,7 @@
 """A Service: which Pods it leads to, known to everybody a while after it has changed."""
 
-import random
 from collections import deque
+from random import Random
 
 from tests.kubernetes.kubelet.manifests import Document
 from tests.kubernetes.kubelet.pod import Pod
@@ -20,6 +20,7 @@ class Service:
         self._selector: dict[str, str] = document["spec"]["selector"]
         self._ports = {port["port"]: port["targetPort"] for port in document["spec"]["ports"]}
         self._lag_s = lag_s
+        self._random = Random()  # its own: Hypothesis objects when another thread draws from the common one
         self._last: tuple[Pod, ...] = ()
         self._changes: deque[tuple[float, tuple[Pod, ...]]] = deque()
 
@@ -46,5 +47,5 @@ class Service:
         known = self.known
         if not known:
             raise OSError(f"Service {self.name!r} has no Pod that is ready")
-        pod = random.choice(known)
+        pod = self._random.choice(known)
         return pod.address, pod.port(self._ports[port])

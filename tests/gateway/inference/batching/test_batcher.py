@@ -555,8 +555,8 @@ async def test_deadlines_in_any_order_are_kept(backend):
         loop, ended = asyncio.get_running_loop(), []
         for _ in range(40):
             timeout_s = dice.choice([0.02, 0.05, 0.1, 0.15])
+            due_s = loop.time() + timeout_s  # the deadline is made just after it
             task = callers.start(1, timeout_s=timeout_s)
-            due_s = loop.time() + timeout_s
             task.add_done_callback(lambda _, due_s=due_s: ended.append(loop.time() - due_s))
         await until(lambda: len(ended) == 40)
         assert min(ended) > -0.01
