@@ -64,7 +64,7 @@ def faked_stack(folder: Path, fake: FakeServing, **settings: object) -> Iterator
     with serving(fake) as port:
         running = FakedStack(folder, fake, port, **settings)
         try:
-            wait_for(running.is_ready, 240)
+            wait_for(running.is_ready, 400)
             yield running
         finally:
             running.gateway.stop()
