@@ -21,12 +21,13 @@ WORKERS = 3
 
 @pytest.fixture
 def gateway(tmp_path, monkeypatch):
-    """A gateway whose workers share a folder in ``tmp_path``."""
+    """A gateway whose workers share a folder in ``tmp_path``. It records: what came before its first tick is in no tick."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     fake = FakeServing()
     with serving(fake) as port:
         running = Gateway(tmp_path / "gateway.log", fake, port, WORKERS)
         wait_for(running.is_ready)
+        wait_for(lambda: Seen(tmp_path).times())
         yield running
         running.process.stop()
 
@@ -67,9 +68,7 @@ def asked(gateway: Gateway) -> dict:
 
 
 def test_nothing_is_missing_whichever_workers_are_killed(gateway, tmp_path):
-    seen = Seen(tmp_path)
-    wait_for(lambda: len(seen.times()) >= 2)
-    sent = 0
+    seen, sent = Seen(tmp_path), 0
     for worker in gateway.workers:  # the one that records is among them
         for _ in range(20):
             gateway.predict()
