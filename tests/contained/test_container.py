@@ -121,4 +121,5 @@ def test_when_one_dies_the_other_is_stopped_and_the_container_ends(place_model, 
         os.kill(running.child(dies), signal.SIGKILL)
         assert running.process.wait(60) == 1
         assert not Path(f"/proc/{other}").exists()
-        assert running.log.read_text().splitlines()[-1] == f"container: the {name} ended with exit code -9"
+        # Workers of a gateway that was killed may still log for a moment.
+        assert f"container: the {name} ended with exit code -9" in running.log.read_text().splitlines()
