@@ -277,7 +277,7 @@ def test_four_slow_uploads_keep_nobody_out():
 def test_uploads_beyond_the_bound_wait_for_the_oldest_and_all_are_answered():
     """Seven of 20 MB, where 80 MB may be held: their time does not run while they are held up.
 
-    A body that is whole and not yet answered does not hold up the next one, so that it is not counted here.
+    Bodies that are whole and not yet answered have a bound of their own, so that they are not counted here.
     """
     with Served(limits(max_body_bytes=20_000_000, read_timeout_ms=5000)) as served:
         body = b'{"x": "%s"}' % (b"y" * 19_900_000)
