@@ -41,10 +41,10 @@ class Readiness:
         if problem or (not models and not self._catalog.is_reachable()):
             away = "the gateway has no connection to the model server"
             return [f"{away}: {problem}" if problem else away]
-        here = {model.name: "; ".join(model.problems) for model in models if not model.is_ready}
-        found = here or {
-            model.name: "not every worker can reach it yet" for model in models if model.name in self._not_ready_elsewhere()
-        }
+        found = {model.name: "; ".join(model.problems) for model in models if not model.is_ready}
+        if not found:
+            elsewhere = self._not_ready_elsewhere()
+            found = {model.name: "not every worker can reach it yet" for model in models if model.name in elsewhere}
         shown = [f"{name}: {problem}" for name, problem in found.items() if may_see(name)]
         hidden = [model for model in models if model.name in found and not may_see(model.name)]
         return [*shown, _counted(hidden)] if hidden else shown

@@ -60,6 +60,11 @@ class Group:
 
         await until(is_so)
 
+    async def answered(self) -> None:
+        """Wait until no call is under way, so that the next question is not one that was put before something changed."""
+        await until(lambda: not any(server.in_flight for server in self.servers.members))
+        await asyncio.sleep(0)  # a task ends a step after its call
+
     def predicted(self) -> list[int]:
         """How many Predict calls each fake has had."""
         return [fake.calls.count("Predict") for fake in self.fakes]

@@ -331,8 +331,10 @@ async def test_the_status_of_a_version_is_that_of_all_servers():
 @on_loop
 async def test_a_server_that_does_not_say_its_status_keeps_what_it_said_while_others_answer(status):
     async with group_of(2) as group:
+        await group.answered()
         group.fakes[1].status_failures["m"] = (status, "busy")
         assert (await group.status()).available == (1,)
+        await group.answered()
         group.fakes[0].status_failures["m"] = (status, "busy")
         with pytest.raises(errors.GatewayError, match=r"busy|no answer within") as refused:
             await group.status()
