@@ -204,7 +204,12 @@ class Settings:
         100,
         600_000,
     )
-    catalog_poll_ms: int = _number(1000, "How often the server is asked for its models' versions, in milliseconds.", 50, 60_000)
+    catalog_poll_ms: int = _number(
+        1000,
+        "How often the server is asked for its models' versions, in milliseconds; with over 250 models, a second for each 250.",
+        50,
+        60_000,
+    )
     batch_max_rows: int = _number(
         64, "The largest batch that waiting requests are joined into, in rows; 0: requests are never joined.", 0, 65_536
     )

@@ -31,9 +31,9 @@ class Catalog:
         client: Asked,
         config_file: ModelConfigFile | None,
         poll_s: float,
-        on_gone: Collection[Callable[[str, int], None]] = (),
+        on_gone: Collection[Callable[[Collection[tuple[str, int]]], None]] = (),
     ) -> None:
-        """Each of ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait."""
+        """Each of ``on_gone`` is called with the names and numbers of versions that are no longer served; it must not wait."""
         self._client = client
         self._config_file = config_file
         self._known = KnownModels(config_file, poll_s, on_gone)
@@ -66,8 +66,8 @@ class Catalog:
 
     def configured(self) -> tuple[ModelStatus, ...]:
         """The models of the config file; none without one: so every worker answers the same."""
-        names = () if self._config_file is None else self._config_file.names
-        return tuple(model for model in self.models() if model.name in names)
+        known = {} if self._config_file is None else self._config_file.labels
+        return tuple(model for model in self.models() if model.name in known)
 
     def is_reachable(self) -> bool:
         """Whether the connection to the server stands."""

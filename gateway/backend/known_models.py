@@ -24,11 +24,14 @@ class KnownModels:
     """The models that are followed: always those of ``config_file``, and others while they are served.
 
     What the server answered to a request counts for ``remember_s`` seconds even if no status report has it yet. Each of
-    ``on_gone`` is called with the name and number of a version that is no longer served; it must not wait.
+    ``on_gone`` is called with the names and numbers of versions that are no longer served; it must not wait.
     """
 
     def __init__(
-        self, config_file: ModelConfigFile | None, remember_s: float, on_gone: Collection[Callable[[str, int], None]]
+        self,
+        config_file: ModelConfigFile | None,
+        remember_s: float,
+        on_gone: Collection[Callable[[Collection[tuple[str, int]]], None]],
     ) -> None:
         self._config_file = config_file
         self._remember_s = remember_s
@@ -112,17 +115,18 @@ class KnownModels:
 
     def note_away(self) -> None:
         """The server cannot be reached: it may come back with other models under the same names and numbers."""
-        for name in self._statuses:
-            status = ModelStatus(name, problem=AWAY)
-            self._set(status)
-            self._drop_unavailable(status)
+        for status in list(self._statuses.values()):
+            # Each look that was under way tells of it: what is known already costs nothing once more.
+            if status.versions or status.problem != AWAY:
+                self._set(ModelStatus(status.name, problem=AWAY))
+        self._drop({(name, version) for name, versions in self._served.items() for version in versions})
 
     def note_missing(self, model: ModelRef) -> bool:
         """A call has found that ``model`` is not served: forget what is known of it. Returns whether anything was."""
         gone = {
             version for version in self._served.get(model.name, ()) if model.label is None and model.version in (None, version)
         }
-        self._drop(model.name, gone)
+        self._drop({(model.name, version) for version in gone})
         return bool(gone)
 
     def _set(self, status: ModelStatus) -> None:
@@ -134,17 +138,21 @@ class KnownModels:
 
     def _drop_unavailable(self, status: ModelStatus) -> None:
         """A version that is not available any more may come back as another model under the same number."""
-        self._drop(status.name, {version for version in self._served.get(status.name, ()) if version not in status.available})
+        known = self._served.get(status.name, ())
+        self._drop({(status.name, version) for version in known if version not in status.available})
 
-    def _drop(self, name: str, gone: set[int]) -> None:
+    def _drop(self, gone: set[tuple[str, int]]) -> None:
+        """Forget versions, by name and number. All at once: each time looks through all that is remembered."""
         if not gone:
             return
-        for version in gone:
+        for name, version in gone:
             del self._served[name][version]
-            for forget in self._on_gone:
-                forget(name, version)
-        if not self._served[name]:
-            del self._served[name]
+            if not self._served[name]:
+                del self._served[name]
+        for forget in self._on_gone:
+            forget(gone)
         self._answered = {
-            model: answer for model, answer in self._answered.items() if answer[1].name != name or answer[1].version not in gone
+            model: (until_s, served)
+            for model, (until_s, served) in self._answered.items()
+            if (served.name, served.version) not in gone
         }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from gateway.backend import stubs, tensor_proto
 from gateway.errors import Unavailable
@@ -15,9 +16,14 @@ _COMPOSITES: Final = {"RAGGED_TENSOR_SPEC": "ragged", "SPARSE_TENSOR_SPEC": "spa
 
 def model_status(name: str, response: stubs.GetModelStatusResponse) -> ModelStatus:
     """The status of the model ``name`` that a GetModelStatus reply holds."""
-    entries = sorted(map(_json, response.model_version_status), key=lambda entry: int(entry["version"]), reverse=True)
+    entries = sorted(response.model_version_status, key=lambda entry: entry.version, reverse=True)
     versions = (
-        VersionStatus(int(entry["version"]), entry["state"], entry["status"]["error_code"], entry["status"]["error_message"])
+        VersionStatus(
+            entry.version,
+            _enum_name(entry, "state", entry.state),
+            _enum_name(entry.status, "error_code", entry.status.error_code),
+            entry.status.error_message,
+        )
         for entry in entries
     )
     return ModelStatus(name, tuple(versions))
@@ -77,6 +83,12 @@ def _signature_defs(response: stubs.GetModelMetadataResponse) -> stubs.Signature
     if not response.metadata["signature_def"].Unpack(signatures):
         raise Unavailable("the model server's metadata holds no signatures")
     return signatures
+
+
+def _enum_name(message: Message, field: str, number: int) -> str:
+    """The name of an enum's value; the number itself if these messages do not know it."""
+    known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return str(number) if known is None else known.name
 
 
 def _json(message: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ them alone, if the model refuses some). An output that has another number of row
 holds for as long as the version is served, in all workers.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Final
 
@@ -60,9 +61,9 @@ class ExampleRows:
         self._records.take_news()
         return (known - self._records.without_rows(key)) & of_one_row
 
-    def forget(self, model: str, version: int) -> None:
-        """Forget a version that is no longer served."""
-        for key in [key for key in self._known if key[:2] == (model, version)]:
+    def forget(self, gone: Collection[tuple[str, int]]) -> None:
+        """Forget versions that are no longer served, by name and number."""
+        for key in [key for key in self._known if key[:2] in gone]:
             del self._known[key]
 
     async def _find_out(

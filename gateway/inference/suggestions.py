@@ -2,8 +2,11 @@
 
 import copy
 import difflib
+import heapq
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import GatewayError, InvalidArgument, NotFound, Unimplemented, UnknownModel
@@ -14,6 +17,7 @@ from gateway.inference.status import ModelStatus
 _MOST_NAMES: Final = 10
 _NAME_LENGTH: Final = 100
 _HINT_LENGTH: Final = 1000
+_MOST_COMPARED: Final = 50
 
 # model_server's (and upstream's classifier.cc, regressor.cc) refusals of a signature, some of which end in a dump of the proto.
 _WRONG_SIGNATURE: Final = re.compile(
@@ -46,7 +50,7 @@ def not_found(error: GatewayError, model: ModelRef, known: Sequence[ModelStatus]
 def with_served(error: GatewayError, unknown: UnknownModel, may_see: Callable[[str], bool]) -> GatewayError:
     """``error``, which is about ``unknown``, with the models that are served and that its caller may know of."""
     served = [name for name in unknown.served if may_see(name)]
-    close = difflib.get_close_matches(short_name(unknown.name), served, n=3)
+    close = _close(short_name(unknown.name), tuple(served))
     if close:
         return with_hint(error, f"Did you mean {' or '.join(map(short_name, close))}?")
     if unknown.served and not served:
@@ -135,6 +139,21 @@ def listed_names(names: Iterable[object]) -> str:
 def short_name(name: str) -> str:
     """A client's name, shortened if it is very long."""
     return name if len(name) <= _NAME_LENGTH else name[:_NAME_LENGTH] + "…"
+
+
+@lru_cache(maxsize=256)
+def _close(name: str, served: tuple[str, ...]) -> list[str]:
+    """The names that are most like ``name``, for a client that may well ask again.
+
+    difflib takes 50 ms for a thousand names that are alike, so it gets those that begin and end most like ``name``.
+    """
+    alike = heapq.nlargest(_MOST_COMPARED, served, key=lambda known: _common(name, known) + _common(name[::-1], known[::-1]))
+    return difflib.get_close_matches(name, alike, n=3)
+
+
+def _common(one: str, other: str) -> int:
+    """With how many letters both begin."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _unknown(model: ModelRef, known: Sequence[ModelStatus]) -> UnknownModel:

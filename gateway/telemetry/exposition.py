@@ -1,11 +1,14 @@
 """What the metrics of all workers say: as text for Prometheus, perhaps with exemplars, and which models are away."""
 
 import glob
+import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Exemplar, Sample
@@ -18,6 +21,8 @@ from gateway.telemetry.traceparent import format_trace_id
 TEXT: Final = CONTENT_TYPE_LATEST
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+# prometheus_client's key of a value in a file: the JSON of the metric's name, the sample's name, its labels and the help.
+_MODEL_READY: Final = '["gateway_model_ready"'
 _WITH_EXEMPLARS: Final = "gateway_request_seconds"
 
 
@@ -50,11 +55,14 @@ class Exposition:
         """The models that some worker does not see ready; none without a shared folder, when this process is the only one."""
         if self._folder is None:
             return frozenset()
-        # Only the files of such gauges: the histograms' are large.
-        files = glob.glob(os.path.join(glob.escape(self._folder), "gauge_livemin_*.db"))
-        families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        samples = [sample for family in families if family.name == "gateway_model_ready" for sample in family.samples]
-        return frozenset(sample.labels["model"] for sample in samples if sample.value == 0)
+        # Only the files of such gauges, and in them only what is 0: this is read at each look at the readiness.
+        found: set[str] = set()
+        for path in glob.glob(os.path.join(glob.escape(self._folder), "gauge_livemin_*.db")):
+            with suppress(FileNotFoundError):  # that of a worker that has just ended
+                for key, value, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+                    if value == 0 and key.startswith(_MODEL_READY):
+                        found.add(json.loads(key)[2]["model"])
+        return frozenset(found)
 
     def _registry(self) -> CollectorRegistry:
         if self._folder is None:

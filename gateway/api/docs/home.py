@@ -4,6 +4,7 @@ It needs no key; where all else does, it tells of no model.
 """
 
 import html
+import itertools
 from typing import Final
 from urllib.parse import quote
 
@@ -31,6 +32,9 @@ _NEEDS_KEY: Final = (
     "<p>A request needs a key: <code>Authorization: Bearer KEY</code>. The models are listed by "
     '<code>GET /v1/models</code>, and on <a href="docs">/docs</a>.</p>'
 )
+_MOST_WRITTEN: Final = 20
+"""Of so many models a program is written, to show the shortest."""
+
 _NO_MODEL: Final = "<p>No model can be called now: /readyz says why.</p>"
 
 
@@ -50,10 +54,10 @@ def home_answer(call: Call, catalog: Catalog, *, needs_key: bool, has_console: b
 
 
 def _example(call: Call, catalog: Catalog, models: tuple[ModelStatus, ...]) -> str:
-    """The shortest curl that calls one of the models; empty when none can be called."""
+    """The shortest curl that calls one of the first models; empty when none of them can be called."""
     here = address.gateway_address(call)
-    served = [known for model in models if model.is_ready for known in catalog.known(model.name)[:1]]
-    programs = filter(None, (predict_curl(DocumentedModel(known, here)) for known in served))
+    served = (known for model in models if model.is_ready for known in catalog.known(model.name)[:1])
+    programs = filter(None, (predict_curl(DocumentedModel(known, here)) for known in itertools.islice(served, _MOST_WRITTEN)))
     return min(programs, key=len, default="")
 
 

@@ -33,7 +33,9 @@ def merged(name: str, views: Sequence[View]) -> ModelStatus:
     known = [view.status for view in views if view.status is not None]
     answering = [status for status in known if status.is_ready]
     counting = _agreeing(answering) if answering else [status for status in known if status.versions]
-    lags = tuple(lag for view in views if (lag := _lag(view, answering, counting)) is not None)
+    # Those that do not count lag behind the others, which do not lack what they alone have.
+    wanted = {version for status in counting for version in status.available}
+    lags = tuple(lag for view in views if (lag := _lag(view, answering, counting, wanted)) is not None)
     if counting:
         return ModelStatus(name, _versions(counting, _newer(counting, answering)), lagging=lags)
     problems = [status.problem for status in known] or [view.absence for view in views]
@@ -69,20 +71,18 @@ def _rank(version: VersionStatus) -> int:
     return _STATES.index(version.state) if version.state in _STATES else 0
 
 
-def _lag(view: View, answering: Sequence[ModelStatus], counting: Sequence[ModelStatus]) -> Lag | None:
-    """What this server lacks of that which others have; None if it lacks nothing."""
+def _lag(view: View, answering: Sequence[ModelStatus], counting: Sequence[ModelStatus], wanted: set[int]) -> Lag | None:
+    """What this server lacks of the versions that are ``wanted``, or that others have; None if it lacks nothing."""
     status = view.status
     if status is None:
         return Lag(view.address, view.absence)
     if not status.is_ready:
         return Lag(view.address, status.problem or _NO_VERSION) if answering else None
     own = {version.version: version for version in status.versions}
-    # Those that do not count lag behind the others, which do not lack what they alone have.
-    others = {version for other in counting for version in other.available}
     newest = status.available[0]
-    lacks = [_lack(own.get(version), version, newest) for version in sorted(others - set(status.available))]
+    lacks = [_lack(own.get(version), version, newest) for version in sorted(wanted.difference(status.available))]
     lacks += [_lack(version, version.version, newest) for version in status.versions if _failed_here(version, newest, counting)]
-    told = "; ".join(filter(None, lacks)) or _ahead(newest, max(others, default=newest))
+    told = "; ".join(filter(None, lacks)) or _ahead(newest, max(wanted, default=newest))
     return Lag(view.address, told) if told else None
 
 

@@ -5,7 +5,7 @@ ends it: this signature of this version is never joined again. All workers of a 
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from gateway.inference.batching.difference import NOT_ROWS, Difference
@@ -86,12 +86,13 @@ class Records:
             if "refused" in news:
                 self._take_over(ServedSignature(*news["refused"]), Difference(news["output"], news["how"]))
             else:
-                self._forget(*news["gone"])
+                self._forget({(model, version) for model, version in news["gone"]})
 
-    def forget(self, model: str, version: int) -> None:
-        """The version is no longer served: if it comes back under its number, it may be another one and starts anew."""
-        if self._forget(model, version):
-            self._tell({"gone": [model, version]})
+    def forget(self, gone: Collection[tuple[str, int]]) -> None:
+        """These versions are no longer served: one that comes back under its number may be another one, and starts anew."""
+        known = self._forget(gone)
+        if known:
+            self._tell({"gone": sorted(known)})
 
     def verdict(self, key: ServedSignature) -> str | None:
         """Why the signature of this version is not joined any more; None when there is no verdict against it."""
@@ -132,18 +133,18 @@ class Records:
             self.on_verdict(key.model)
         return True
 
-    def _forget(self, model: str, version: int) -> bool:
-        """Whether anything was known of it."""
-        known = [key for key in self._by_version if key[0][:2] == (model, version)]
+    def _forget(self, gone: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of which anything was known."""
+        known = [key for key in self._by_version if key[0][:2] in gone]
         for key in known:
             # Calls that are under way still hold the record.
             self._by_version.pop(key).is_joined = False
-        refused = [key for key in self._verdicts if key[:2] == (model, version)]
+        refused = [key for key in self._verdicts if key[:2] in gone]
         for verdict in refused:
             del self._verdicts[verdict]
-        for kind in [kind for kind, record in self._by_kind.items() if record.key[:2] == (model, version)]:
+        for kind in [kind for kind, record in self._by_kind.items() if record.key[:2] in gone]:
             del self._by_kind[kind]
-        return bool(known or refused)
+        return {(key.model, key.version) for key in (*(signature for signature, _ in known), *refused)}
 
     def _tell(self, news: dict[str, Any]) -> None:
         try:

@@ -256,6 +256,20 @@ async def test_while_the_server_is_away_every_model_says_so_and_its_return_is_no
 
 
 @on_loop
+async def test_when_the_server_goes_away_all_its_versions_are_told_of_at_once(fake, tmp_path):
+    """Who forgets them looks through all that it remembers: a thousand times would hold up the requests."""
+    gone = []
+    names = [f"m{number}" for number in range(40)]  # more than are asked about at a time
+    fake.models = {name: {1: Version()} for name in names}
+    async with looking(fake, write_config(tmp_path / "models.config", *names), on_gone=(gone.append,)) as catalog:
+        assert all(catalog.known(name) for name in names)
+        fake.stop()
+        await until(lambda: not any(model.is_ready for model in catalog.models()))
+        assert not any(catalog.known(name) for name in names)
+    assert gone == [{(name, 1) for name in names}]
+
+
+@on_loop
 async def test_a_model_without_a_version_is_not_ready_and_says_why(fake, tmp_path):
     async with following(fake.port, write_config(tmp_path / "models.config", "m", "empty")) as catalog:
         await until(lambda: "Could not find any versions" in str(catalog.required()[0].problems))
@@ -313,13 +327,13 @@ async def test_a_version_that_has_answered_is_asked_for_once_and_makes_the_catal
 async def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_file):
     fake.models["m"][2] = Version()
     gone = []
-    async with looking(fake, config_file, on_gone=(lambda *version: gone.append(version),)) as catalog:
+    async with looking(fake, config_file, on_gone=(gone.append,)) as catalog:
         assert [served.version for served in catalog.known("m")] == [2]
         await served(catalog, ModelRef("m", 1))
         assert [served.version for served in catalog.known("m")] == [2, 1]
         del fake.models["m"][2]
         await until(lambda: [served.version for served in catalog.known("m")] == [1])
-        assert gone == [("m", 2)]
+        assert gone == [{("m", 2)}]
         assert catalog.known("other") == ()
 
 
@@ -327,22 +341,22 @@ async def test_a_version_that_is_not_served_any_more_is_told_once(fake, config_f
 async def test_a_version_that_a_call_did_not_find_is_forgotten_at_once(fake, config_file):
     """It may be back under its number, as another model, before the next poll."""
     gone = []
-    async with looking(fake, config_file, SELDOM_S, (lambda *version: gone.append(version),)) as catalog:
+    async with looking(fake, config_file, SELDOM_S, (gone.append,)) as catalog:
         before = catalog.known("m")
         for missing in (ModelRef("m", 2), ModelRef("other"), ModelRef("m", label="stable")):
             catalog.note_missing(missing)
         assert (gone, catalog.known("m")) == ([], before)
         catalog.note_missing(ModelRef("m", 1))
-        assert gone == [("m", 1)]
+        assert gone == [{("m", 1)}]
         assert await served(catalog, ModelRef("m", 1)) is not before[0]
 
 
 @on_loop
 async def test_a_model_that_left_with_all_its_versions_is_forgotten_and_read_anew_when_it_returns(fake, config_file):
     gone = []
-    async with looking(fake, config_file, on_gone=(lambda *version: gone.append(version),)) as catalog:
+    async with looking(fake, config_file, on_gone=(gone.append,)) as catalog:
         del fake.models["m"]
-        await until(lambda: gone == [("m", 1)])
+        await until(lambda: gone == [{("m", 1)}])
         assert catalog.known("m") == ()
         fake.models["m"] = {1: Version(signatures={"serving_default": WIDER})}
         await until(lambda: catalog.models()[0].is_ready)
@@ -476,6 +490,15 @@ async def test_a_question_that_its_asker_gave_up_is_asked_by_the_next(fake, conf
         fake.metadata_release.set()
         assert [answer.version for answer in await asyncio.gather(*others)] == [1] * 5
         assert count(fake, "GetModelMetadata") == 2
+
+
+@on_loop
+async def test_between_two_polls_is_some_time_for_each_model(fake, config_file, monkeypatch):
+    monkeypatch.setattr("gateway.backend.poll._LOOK_S", 60.0)
+    async with looking(fake, config_file):
+        before = count(fake, "GetModelStatus")
+        await asyncio.sleep(10 * POLL_S)
+        assert count(fake, "GetModelStatus") == before
 
 
 @on_loop

@@ -192,8 +192,8 @@ def test_a_version_that_left_is_forgotten():
     rows = ExampleRows(model, records)
     ask(rows, model, signature(), np.float32([0.9, 0]))
     model.run = lambda x: x[:, 0]
-    rows.forget("m", 1)
-    records.forget("m", 1)
+    rows.forget({("m", 1)})
+    records.forget({("m", 1)})
     assert ask(rows, model, signature(), np.float32([0.9, 0])) == {"y"}
 
 

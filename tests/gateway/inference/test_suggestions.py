@@ -56,6 +56,13 @@ def test_what_nobody_serves_is_answered_with_what_its_caller_may_see(model, hidd
     assert (for_all.message, explained.message) == ("upstream's words", f"upstream's words. {hint}")
 
 
+def test_the_nearest_of_many_names_that_are_alike_is_found():
+    served = tuple(f"team-07-model-{number:04}" for number in range(1_000))
+    for mistyped in ("team-07-modl-0123", "tema-07-model-0123", "Team-07-model-0123", "team-07-model-01233"):
+        hint = with_served(NotFound("no"), UnknownModel(mistyped, served), lambda name: True).message
+        assert "team-07-model-0123" in hint
+
+
 def test_nothing_served_is_said():
     assert with_served(NotFound("no"), UnknownModel("m", ()), lambda name: True).message == "no. Served are: none"
 

@@ -7,6 +7,8 @@ from urllib.parse import urljoin
 
 import pytest
 
+from gateway.api.advice.worked_example import predict_curl
+from gateway.api.docs import home
 from tests.gateway.fake_serving import Version
 from tests.waiting import wait_for
 
@@ -40,6 +42,23 @@ def test_the_program_that_it_shows_works(client):
     _, option, body, url = shlex.split(client.get("/", headers={"Host": "models.example:8080"}).json["example"])
     assert (option, url) == ("-d", "http://models.example:8080/v1/models/m:predict")
     assert client.post("/v1/models/m:predict", json.loads(body)).status_code == 200
+
+
+def test_of_many_models_a_few_programs_are_written_to_show_one(client, monkeypatch):
+    written = []
+
+    def counted(model):
+        written.append(model.name)
+        return predict_curl(model)
+
+    monkeypatch.setattr(home, "predict_curl", counted)
+    for number in range(30):
+        client.fake.models[f"other{number}"] = {1: Version()}
+        assert client.post(f"/v1/models/other{number}:predict", {"instances": [[1.0, 2.0]]}).status_code == 200
+    wait_for(lambda: sum(model["ready"] for model in client.get("/").json["models"]) == 31)
+    written.clear()
+    assert client.get("/").json["example"]
+    assert 0 < len(written) <= 20
 
 
 def test_a_model_that_does_not_answer_is_told_with_the_reason_and_has_no_program(client):

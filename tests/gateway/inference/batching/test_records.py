@@ -91,7 +91,7 @@ def test_a_version_that_left_and_came_back_starts_anew_in_every_worker(workers):
     one, other = workers
     refuse(one)
     other.take_news()
-    one.forget("m", 1)
+    one.forget({("m", 1)})
     for records in workers:
         assert records.verdict(VERSION_1) is None
         assert not records.of(KIND).is_joined
@@ -101,7 +101,7 @@ def test_a_version_that_left_and_came_back_starts_anew_in_every_worker(workers):
 def test_a_version_that_was_proven_and_left_is_not_proven_when_it_comes_back(workers):
     records = workers[0]
     record = proven(records)
-    records.forget("m", 1)
+    records.forget({("m", 1)})
     assert not record.is_joined
     assert not records.answered(KIND, 1).is_joined
 
@@ -110,7 +110,7 @@ def test_a_version_that_one_worker_saw_leave_starts_anew_in_all(workers):
     one, other = workers
     theirs = proven(other)
     proven(one)
-    one.forget("m", 1)
+    one.forget({("m", 1)})
     other.take_news()
     assert not theirs.is_joined
     assert not other.of(KIND).is_joined
