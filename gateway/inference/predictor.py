@@ -89,8 +89,9 @@ class Predictor:
             prediction = await self._backend.predict(model, signature, inputs, outputs, deadline, spans=trace.spans)
             queue_s = prediction.queue_s
             trace.batch_rows = prediction.batch_rows or trace.rows
-        except NotFound:
-            self._catalog.note_missing(model)
+        except NotFound as error:
+            if suggestions.is_unserved(error):
+                self._catalog.note_missing(model)
             raise
         finally:
             trace.queue_s += queue_s

@@ -31,6 +31,11 @@ _PARTS: Final = {
 }
 _INTEGER_FOR_FLOAT: Final = "Data type: int64 but expected type: float"
 
+# How the server begins when it does not serve what a request is for: get_model_status_impl.cc and server_core.h.
+_NO_VERSIONS: Final = "Could not find any versions of model"
+_NO_VERSION: Final = "Could not find version"
+_NOT_SERVED: Final = "Servable not found"
+
 
 def not_found(error: GatewayError, model: ModelRef, known: Sequence[ModelStatus], labels: Sequence[str] = ()) -> GatewayError:
     """``error``, a backend's refusal to find ``model``, with what there is instead. Any other error is given back as it is.
@@ -67,13 +72,18 @@ def unserved(model: ModelRef, known: Sequence[ModelStatus], *, is_status: bool =
     if model.label is not None:
         error = InvalidArgument(f"Unrecognized servable version label: {model.label}")
     elif is_status:
-        which = "any versions" if model.version is None else f"version {model.version}"
-        error = NotFound(f"Could not find {which} of model {model.name}")
+        which = _NO_VERSIONS if model.version is None else f"{_NO_VERSION} {model.version} of model"
+        error = NotFound(f"{which} {model.name}")
     else:
         wanted = f"Latest({model.name})" if model.version is None else f"Specific({model.name}, {model.version})"
-        error = NotFound(f"Servable not found for request: {wanted}")
+        error = NotFound(f"{_NOT_SERVED} for request: {wanted}")
     error.unknown_model = _unknown(model, known)
     return error
+
+
+def is_unserved(error: GatewayError) -> bool:
+    """Whether the server says that it does not serve what the request is for. Any other NOT_FOUND is an error of the model."""
+    return isinstance(error, NotFound) and error.message.startswith((_NOT_SERVED, _NO_VERSIONS, _NO_VERSION))
 
 
 def no_signature(name: str, served: ServedModel) -> str:

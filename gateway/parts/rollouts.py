@@ -52,7 +52,7 @@ class RunningRollouts:
         self.plan_ids = rollouts.plan_ids
         self._opinions = opinions = SecondOpinions(most_of(settings.max_in_flight))
         self._shadow = shadow = Shadow(way.backend, way.catalog, rollouts.keep_sample)
-        router = Router(opinions, rollouts.keep_sample)
+        router = Router(opinions, rollouts.keep_sample, way.catalog)
         self.predictor: AnyPredictor = RolloutPredictor(
             way.predictor, rollouts, router, shadow, catalog=way.catalog, backend=way.backend
         )

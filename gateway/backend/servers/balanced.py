@@ -18,6 +18,7 @@ from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExh
 from gateway.inference.examples import Classifications, Examples, Regressions
 from gateway.inference.signature import ModelRef, Prediction, Signature, Tensors
 from gateway.inference.status import Lag, ModelStatus
+from gateway.inference.suggestions import is_unserved
 from gateway.telemetry.logs import logger
 from gateway.telemetry.spans import Spans
 
@@ -30,9 +31,6 @@ _NO_NEWS: Final = (DeadlineExceeded, ResourceExhausted, Unavailable)
 _NOT_CONNECTED: Final = "it is not connected"
 _EJECTED: Final = "it is left out for a while, because its calls fail or it answers nothing"
 _NO_ANSWER: Final = "it has not answered"
-
-# How TensorFlow Serving's error begins when it has not what a call is for; others with this code are the model's own.
-_NOT_SERVED: Final = "Servable not found"
 
 
 class Balanced:
@@ -163,7 +161,7 @@ class Balanced:
     def _other(self, model: ModelRef, server: Server, error: GatewayError, deadline: Deadline) -> Server | None:
         """The server that a call goes to after the ``error`` of ``server``; None: its error is the answer."""
         if isinstance(error, NotFound):
-            if not (server.has(model) and error.message.startswith(_NOT_SERVED)):
+            if not (server.has(model) and is_unserved(error)):
                 return None
             server.forget(model.name)
             other = self._servers.pick(model, but=server)

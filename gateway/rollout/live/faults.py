@@ -18,6 +18,7 @@ from gateway.errors import (
     Unimplemented,
     Unknown,
 )
+from gateway.inference.suggestions import is_unserved
 
 _FAULTS: Final = (Unavailable, Internal, Unknown, DataLoss, Unimplemented, ResourceExhausted, DeadlineExceeded)
 _REFUSALS: Final = (InvalidArgument, FailedPrecondition, OutOfRange)
@@ -33,11 +34,16 @@ class Kind(Enum):
     OTHER = "other"  # something else, such as a bound of the gateway
 
 
+def is_refusal(error: GatewayError) -> bool:
+    """Whether a version that was called does not take the request. What the model itself does not find is such an error."""
+    return isinstance(error, _REFUSALS) or (isinstance(error, NotFound) and not is_unserved(error))
+
+
 def kind_of(error: GatewayError, *, was_called: bool = True) -> Kind:
     """What ``error`` says of the version. ``was_called``: the request had got as far as the call of the model server."""
-    if isinstance(error, NotFound):
+    if is_unserved(error) or (isinstance(error, NotFound) and not was_called):
         return Kind.MISSING
-    if isinstance(error, _REFUSALS):
+    if is_refusal(error):
         return Kind.REFUSAL if was_called else Kind.UNSENT
     if isinstance(error, Unimplemented) and not was_called:
         return Kind.UNSENT

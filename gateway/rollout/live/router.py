@@ -13,18 +13,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from gateway.deadline import Deadline
-from gateway.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    GatewayError,
-    InvalidArgument,
-    NotFound,
-    OutOfRange,
-    Unavailable,
-)
+from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ModelRef
+from gateway.inference.suggestions import is_unserved
 from gateway.rollout.live.exposure import Exposure
-from gateway.rollout.live.faults import Kind, kind_of
+from gateway.rollout.live.faults import Kind, is_refusal, kind_of
 from gateway.rollout.live.kept_sample import KeepSample, failure, of_request
 from gateway.rollout.live.running import Running
 from gateway.rollout.live.second_opinion import Check, SecondOpinions, count_opinion
@@ -65,11 +59,13 @@ class Router:
     """Answers the requests of models with a rollout. For one event loop.
 
     ``keep_sample`` gets the requests that the canary has failed and stable has answered: the log has them as answered.
+    ``catalog`` knows what answers where stable is not loaded.
     """
 
-    def __init__(self, opinions: SecondOpinions, keep_sample: KeepSample) -> None:
+    def __init__(self, opinions: SecondOpinions, keep_sample: KeepSample, catalog: Catalog) -> None:
         self._opinions = opinions
         self._keep_sample = keep_sample
+        self._catalog = catalog
 
     async def answer(self, running: Running, question: Question[Answer]) -> Answer:
         """What the version of the caller's arm answers, or stable if that is the canary and it fails. Raises GatewayError."""
@@ -104,16 +100,29 @@ class Router:
         running, question = attempt.running, attempt.question
         try:
             answer = await question.ask(running.ref(arm), question.deadline)
-        except NotFound:
-            pass
         except GatewayError as error:
-            await self._note_fault(attempt.ended(), attempt.kind(error))
-            raise
+            kind = attempt.kind(error)
+            if kind is not Kind.MISSING:
+                await self._note_fault(attempt.ended(), kind)
+                raise
         else:
             attempt.note_answer()
             return answer
-        # Somebody has unloaded the version that the plan takes for stable: whatever is served then is better than nothing.
-        return await question.ask(ModelRef(running.plan.model), question.deadline)
+        return await self._without_stable(running, question)
+
+    async def _without_stable(self, running: Running, question: Question[Answer]) -> Answer:
+        """What another version answers, since stable is not loaded, or not loaded any more. It is no evidence."""
+        name = running.plan.model
+        available = next((status.available for status in self._catalog.models() if status.name == name), ())
+        other = running.without_stable(available)
+        if other.version is not None:
+            try:
+                return await question.ask(other, question.deadline)
+            except GatewayError as error:
+                if not is_unserved(error):
+                    raise
+        # Whatever is served is better than nothing.
+        return await question.ask(ModelRef(name), question.deadline)
 
     async def _note_fault(self, attempt: "_Attempt[Answer]", kind: Kind) -> None:
         """Stable's own request has failed: the canary is asked the same, so that both arms are measured alike."""
@@ -158,13 +167,13 @@ class Router:
         try:
             with self._opinions.waited_for():
                 answer = await question.ask(running.ref(Arm.STABLE), question.deadline)
-        except (InvalidArgument, FailedPrecondition, OutOfRange):
-            count_opinion(running.plan.model, "failed")
-            (exposure.both_failed if kind is Kind.FAULT else exposure.answered)()
-            raise
         except DeadlineExceeded:
             self._check_afterwards(attempt, Arm.STABLE)
         except GatewayError as error:
+            if is_refusal(error):
+                count_opinion(running.plan.model, "failed")
+                (exposure.both_failed if kind is Kind.FAULT else exposure.answered)()
+                raise
             has_failed = kind_of(error, was_called=trace.answered_s != called_s) is Kind.FAULT
             count_opinion(running.plan.model, "failed" if has_failed else "unchecked")
             (exposure.both_failed if has_failed else exposure.unchecked)()

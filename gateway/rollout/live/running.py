@@ -1,7 +1,7 @@
 """An open plan as requests see it: to which arm a caller belongs, and which version answers it there."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.access.limits.addresses import Network, client_of, network_of
@@ -86,6 +86,16 @@ class Running:
     def check_ref(self, arm: Arm) -> ModelRef:
         """The version of ``arm`` for a call that no caller waits for."""
         return ModelRef(self.plan.model, self._refs[arm].version, lane=_CHECK_LANE)
+
+    def without_stable(self, available: Iterable[int]) -> ModelRef:
+        """What answers while stable is not loaded, where the model server has the versions that are ``available``.
+
+        To the server the newest one answers, which may be the canary: unwarmed, and without a gate. So any other version comes
+        before it, and last of these what the rollout before has left, which may have been taken back.
+        """
+        plan = self.plan
+        others = (version for version in available if version not in (plan.stable, plan.canary))
+        return ModelRef(plan.model, max(others, key=lambda version: (version not in plan.leaves, version), default=None))
 
 
 def _key_of(mode: str, proxies: Sequence[Network]) -> KeyOf:

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded, GatewayError, NotFound, ResourceExhausted, Unavailable
+from gateway.errors import DeadlineExceeded, GatewayError, ResourceExhausted, Unavailable
 from gateway.inference.backend import Backend
 from gateway.inference.caching.key import tensors_key
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import signature_of
 from gateway.inference.signature import Prediction, ServedModel, Tensors
+from gateway.rollout.live.faults import Kind, kind_of
 from gateway.rollout.live.kept_sample import KeepSample, failure, of_request
 from gateway.rollout.live.running import Running
 from gateway.rollout.live.second_opinion import LONGEST_S
@@ -32,8 +33,9 @@ MOST_BYTES: Final = 32 * 2**20
 _LARGE_BYTES: Final = 65_536  # to compare more of them would hold up the event loop
 _CELLS: Final = 65_536
 
-# These say nothing about what the canary would have answered. After any other error, it answers what stable does not.
-_UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted, NotFound)
+# These say nothing about what the canary would have answered, nor does it that it is not loaded. After any other error, it
+# answers otherwise than stable does.
+_UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted)
 
 
 class Result(StrEnum):
@@ -116,11 +118,10 @@ class Shadow:
         result = Result.UNANSWERED
         try:
             result = await self._compared(request)
-        except _UNANSWERED:
-            pass
         except GatewayError as error:
-            result = Result.FAILED
-            self._keep(request, failure(error))
+            if not isinstance(error, _UNANSWERED) and kind_of(error) is not Kind.MISSING:
+                result = Result.FAILED
+                self._keep(request, failure(error))
         except Exception:  # nobody waits for it, so nobody would tell
             log.exception("rollout.shadow_failed", model=request.stable.model)
         finally:

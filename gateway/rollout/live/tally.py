@@ -8,6 +8,9 @@ from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.evidence.windows import Windows
 from gateway.rollout.plan import Plan
 from gateway.telemetry import metrics
+from gateway.telemetry.logs import logger
+
+log = logger("rollout")
 
 StepKey: TypeAlias = tuple[str, int]
 """A plan's id, and the number of one of its steps."""
@@ -23,12 +26,17 @@ _BAD: Final = (
 
 
 class Tally:
-    """The windows of the steps that run, and the sums of those that are over. For one event loop."""
+    """The windows of the steps that run, and the sums of those that are over. For one event loop.
+
+    A plan goes back to an earlier step when its database has lost what was written last. What this worker had counted there
+    stays in its sums: ``_earlier``.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._windows: dict[StepKey, Windows] = {}
         self._ended: dict[StepKey, Totals] = {}
+        self._earlier: dict[StepKey, Totals] = {}
         self._models: dict[str, str] = {}
         self._shown: dict[StepKey, Totals] = {}
 
@@ -42,18 +50,25 @@ class Tally:
                 metrics.begin_rollout(plan.model)
             before = next((windows for (owner, _), windows in self._windows.items() if owner == plan.id), None)
             found = self._windows[key] = Windows.of(plan, self._now, before)
+            if key in self._ended:
+                self._earlier[key] = self._ended.pop(key)
         return found
 
     def end_all_but(self, current: Collection[StepKey]) -> None:
         """The other steps are over: their windows that are still open are not weighed."""
         for key in self._windows.keys() - set(current):
-            self._ended[key] = self._windows.pop(key).totals()
+            self._ended[key] = self._sums(key)
+            del self._windows[key]
+            self._earlier.pop(key, None)
 
     def report(self) -> dict[StepKey, Totals]:
         """The sums of every step of the plans that run, and of plans that are over and not written yet. Shows the metrics."""
-        sums = self._ended | {key: windows.totals() for key, windows in self._windows.items()}
-        for key, totals in sums.items():
-            self._show(key, totals)
+        sums = self._ended | {key: self._sums(key) for key in self._windows}
+        try:
+            for key, totals in sums.items():
+                self._show(key, totals)
+        except Exception:  # the worker goes on to tell the database, and to follow the plans
+            log.exception("rollout.metrics_failed")
         return sums
 
     def note_written(self, report: Mapping[StepKey, Totals]) -> None:
@@ -66,11 +81,17 @@ class Tally:
         held = running | {plan for plan, _ in self._ended}
         self._models = {plan: model for plan, model in self._models.items() if plan in held}
 
+    def _sums(self, key: StepKey) -> Totals:
+        """What was counted in a step that runs."""
+        totals, earlier = self._windows[key].totals(), self._earlier.get(key)
+        return totals if earlier is None else earlier + totals
+
     def _show(self, key: StepKey, totals: Totals) -> None:
         model, before = self._models[key[0]], self._shown.get(key) or Totals()
         for arm in _EXPOSED:
             more = getattr(totals, f"{arm}_cells") - getattr(before, f"{arm}_cells")
-            metrics.ROLLOUT_EXPOSED.labels(model, arm).inc(more)
+            metrics.ROLLOUT_EXPOSED.labels(model, arm).inc(max(0, more))
         for arm, metric, name in _BAD:
-            metrics.ROLLOUT_BAD.labels(model, arm, metric).inc(getattr(totals, name) - getattr(before, name))
+            more = getattr(totals, name) - getattr(before, name)
+            metrics.ROLLOUT_BAD.labels(model, arm, metric).inc(max(0, more))
         self._shown[key] = totals

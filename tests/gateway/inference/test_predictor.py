@@ -147,9 +147,16 @@ def test_a_refusal_stands_when_the_catalog_cannot_be_asked():
 def test_other_errors_are_not_looked_into():
     catalog = FakeCatalog(version(1), version(2, width=5))
     with pytest.raises(NotFound):
-        predict(catalog, FakeBackend(version(1), NotFound("gone")))
+        predict(catalog, FakeBackend(version(1), NotFound("Servable not found for request: Latest(m)")))
     assert catalog.refreshes == 0
     assert catalog.missing == [ModelRef("m")]
+
+
+def test_what_the_model_itself_does_not_find_leaves_the_catalog_as_it_is():
+    catalog = FakeCatalog(version(1))
+    with pytest.raises(NotFound):
+        predict(catalog, FakeBackend(version(1), NotFound("no such key in the table")))
+    assert catalog.missing == []
 
 
 def test_an_unknown_signature_names_those_there_are():

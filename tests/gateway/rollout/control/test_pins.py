@@ -1,8 +1,10 @@
 """What the last plans said is known at a start without the database."""
 
+import fcntl
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.rollout.control.pins import FILE, Pins
 from gateway.rollout.plan import State
@@ -46,3 +48,36 @@ def test_a_folder_that_is_gone_is_no_reason_to_stop(tmp_path):
     pins.note([a_plan(stable=2, state=State.ABORTED)])
     assert pins.read() == ()
     assert Pins(None).read() == ()
+
+
+def test_a_file_that_could_not_be_written_is_written_later_and_each_reason_is_told_once(tmp_path):
+    path = tmp_path / "later" / FILE
+    pins, plans = Pins(path), [a_plan(stable=2, state=State.ROLLED_BACK)]
+    with capture_logs() as told:
+        for _ in range(3):
+            pins.note(plans)
+        path.parent.touch()
+        for _ in range(3):
+            pins.note(plans)
+        path.parent.unlink()
+        path.parent.mkdir()
+        pins.note(plans)
+    assert [(event["event"], event["reason"]) for event in told] == [
+        ("rollout.pins_not_written", "No such file or directory"),
+        ("rollout.pins_not_written", "Not a directory"),
+    ]
+    assert json.loads(path.read_text()) == {"digits": 2}
+
+
+def test_a_file_that_another_process_keeps_is_told_once_and_written_later(path, monkeypatch):
+    monkeypatch.setattr("gateway.rollout.control.pins._PATIENCE_S", 0.05)
+    path.touch()
+    pins, plans = Pins(path), [a_plan(stable=2, state=State.ROLLED_BACK)]
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with capture_logs() as told:
+            for _ in range(2):
+                pins.note(plans)
+    assert len(told) == 1
+    pins.note(plans)
+    assert json.loads(path.read_text()) == {"digits": 2}

@@ -14,6 +14,7 @@ from gateway.inference.caching.cache import PredictionCache
 from gateway.inference.caching.store import CacheLimits, CacheStore
 from gateway.inference.predictor import Predictor
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, TensorSpec
+from gateway.inference.status import ModelStatus, VersionStatus
 from gateway.rollout.live.predictor import RolloutPredictor
 from gateway.rollout.live.rollouts import Rollouts
 from gateway.rollout.live.router import Router
@@ -76,6 +77,11 @@ class Server:
     async def refreshed(self, model, deadline):
         return await self.served(model, deadline)
 
+    def models(self):
+        return (
+            ModelStatus("m", tuple(VersionStatus(version, "AVAILABLE") for version in sorted(self.versions, reverse=True))),
+        )
+
     def note_missing(self, model):
         pass
 
@@ -101,6 +107,11 @@ def fails(error=Internal, text="boom"):
         raise error(text)
 
     return act
+
+
+def is_missing():
+    """Fails as the server does when it does not serve the version."""
+    return fails(NotFound, "Servable not found for request: Specific(m, 1)")
 
 
 def hangs():
@@ -141,7 +152,7 @@ class Scene:
         self.predictor = RolloutPredictor(
             Predictor(server, server, cache),
             self.rollouts,
-            Router(self.opinions, self.rollouts.keep_sample),
+            Router(self.opinions, self.rollouts.keep_sample, server),
             self.shadow,
             catalog=server,
             backend=server,

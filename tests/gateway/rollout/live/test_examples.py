@@ -38,7 +38,7 @@ class Scene:
         self.rollouts = Rollouts(draw=lambda: draw)
         self.rollouts.use([plan(**values)])
         inner = ExamplePredictor(server, server, lambda examples: {})
-        router = Router(SecondOpinions(8), self.rollouts.keep_sample)
+        router = Router(SecondOpinions(8), self.rollouts.keep_sample, server)
         self.predictor = RolloutExamplePredictor(inner, self.rollouts, router, backend=server)
 
     async def ask(self, method, model=ModelRef("m")):  # noqa: B008

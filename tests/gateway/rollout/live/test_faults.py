@@ -4,13 +4,13 @@ import pytest
 
 from gateway import errors
 from gateway.deadline import Deadline
-from gateway.rollout.live.faults import Kind, kind_of
+from gateway.rollout.live.faults import Kind, is_refusal, kind_of
 
 OF_SERVER = {
     "INVALID_ARGUMENT": Kind.REFUSAL,
     "FAILED_PRECONDITION": Kind.REFUSAL,
     "OUT_OF_RANGE": Kind.REFUSAL,
-    "NOT_FOUND": Kind.MISSING,
+    "NOT_FOUND": Kind.REFUSAL,  # the model itself does not find something
     "RESOURCE_EXHAUSTED": Kind.FAULT,
     "UNKNOWN": Kind.FAULT,
     "INTERNAL": Kind.FAULT,
@@ -43,6 +43,32 @@ def test_every_error_that_a_server_can_give_is_looked_at():
     }
     codes = {kind.code for kind in errors.GatewayError.__subclasses__()} - of_http - {"HEADER_FIELDS_TOO_LARGE"}
     assert {code for code in codes if code.isupper()} - set(OF_SERVER) <= {"INTERNAL_ERROR"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Servable not found for request: Specific(m, 7)",
+        "Servable not found for request: Specific(m, 7). m has the versions: 8",
+        "Could not find any versions of model m",
+        "Could not find version 7 of model m",
+    ],
+)
+def test_a_version_that_the_server_does_not_serve_is_missing(words):
+    assert kind_of(errors.NotFound(words)) is kind_of(errors.NotFound(words), was_called=False) is Kind.MISSING
+    assert not is_refusal(errors.NotFound(words))
+
+
+@pytest.mark.parametrize(
+    "words", ["no such key in the table", "Could not find variable dense/kernel", "Not found: Servable not found"]
+)
+def test_what_the_model_itself_does_not_find_is_a_refusal(words):
+    assert kind_of(errors.NotFound(words)) is Kind.REFUSAL
+    assert is_refusal(errors.NotFound(words))
+
+
+def test_before_the_call_it_is_not_the_model_that_finds_nothing():
+    assert kind_of(errors.NotFound("no metadata"), was_called=False) is Kind.MISSING
 
 
 def test_the_gateways_own_refusal_says_nothing():

@@ -1,8 +1,11 @@
 """The snapshot of the open plans, and the sums that this worker keeps until the database has them."""
 
+import pytest
+
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.live.rollouts import Rollouts
 from gateway.rollout.plan import Arm, State
+from gateway.telemetry import metrics
 from tests.gateway.rollout.live.scene import metric, plan
 
 
@@ -43,6 +46,47 @@ def test_another_step_begins_at_zero_and_the_sums_of_the_last_stay():
     assert {step: totals.canary_requests for (_, step), totals in rollouts.report().items()} == {0: 3, 1: 1}
     rollouts.note_written(rollouts.report())
     assert len(rollouts.report()) == 2  # a decision without the database looks at all steps
+
+
+def test_a_step_that_begins_again_keeps_what_was_counted_in_it():
+    """A database that has lost what was written last sends a plan back."""
+    rollouts = Rollouts()
+    sums = []
+    exposed = metric("gateway_rollout_exposed_total", arm="canary")
+    for step, times in ((0, 3), (1, 2), (0, 1), (1, 4), (0, 1)):
+        rollouts.use([plan(step=step)])
+        count(rollouts, times)
+        sums.append({number: totals.canary_requests for (_, number), totals in rollouts.report().items()})
+        rollouts.note_written(rollouts.report())
+    assert sums == [{0: 3}, {0: 3, 1: 2}, {0: 4, 1: 2}, {0: 4, 1: 6}, {0: 5, 1: 6}]
+    assert metric("gateway_rollout_exposed_total", arm="canary") == exposed + 11
+    rollouts.use([])
+    rollouts.note_written(rollouts.report())
+    assert rollouts.report() == {}
+
+
+def test_the_evidence_of_a_step_that_begins_again_is_added_to_that_from_before():
+    now = 0.0
+    rollouts = Rollouts(now=lambda: now)
+    weights = []
+    for _ in range(2):
+        rollouts.use([plan()])
+        for _ in range(9):
+            rollouts.of("m").windows.answered(Arm.STABLE, None)
+        rollouts.of("m").windows.failed(Arm.CANARY, None)
+        now += 11
+        weights.append(rollouts.report()["m-2-abcd", 0].error)
+        rollouts.use([plan(step=1)])
+    assert weights[0] != Totals().error
+    assert weights[1] == pytest.approx([2 * weight for weight in weights[0]])
+
+
+def test_metrics_that_cannot_be_shown_do_not_keep_the_sums_from_being_told(monkeypatch):
+    rollouts = Rollouts()
+    rollouts.use([plan()])
+    count(rollouts)
+    monkeypatch.setattr(metrics, "ROLLOUT_EXPOSED", None)
+    assert rollouts.report()["m-2-abcd", 0].canary_requests == 1
 
 
 def test_what_is_slow_is_known_from_the_step_before():

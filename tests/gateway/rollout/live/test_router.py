@@ -30,6 +30,7 @@ from tests.gateway.rollout.live.scene import (
     Server,
     fails,
     hangs,
+    is_missing,
     metric,
     plan,
     served,
@@ -114,7 +115,7 @@ async def test_what_both_fail_counts_against_neither_and_the_caller_gets_the_can
 
 
 @pytest.mark.parametrize("draw", [ON_CANARY, ON_STABLE, ON_BASELINE], ids=["canary", "stable", "baseline"])
-@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
+@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition, NotFound], ids=lambda error: error.code)
 @on_loop
 async def test_an_input_that_both_refuse_takes_nothing_back(error, draw):
     scene = Scene(Server(), plan(), draw=draw, most=20)
@@ -128,7 +129,7 @@ async def test_an_input_that_both_refuse_takes_nothing_back(error, draw):
     assert totals.canary_cells + totals.stable_cells + totals.baseline_cells == 20
 
 
-@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition], ids=lambda error: error.code)
+@pytest.mark.parametrize("error", [InvalidArgument, FailedPrecondition, NotFound], ids=lambda error: error.code)
 @on_loop
 async def test_refusals_that_are_not_the_versions_count_against_both_arms_alike(error):
     """One of two replicas refuses: each version is asked by chance."""
@@ -185,10 +186,11 @@ async def test_without_second_opinions_what_the_gateway_refuses_by_the_same_sign
     assert (scene.totals().canary_cells, scene.totals().canary_errors) == (0, 0)
 
 
+@pytest.mark.parametrize("error", [InvalidArgument, NotFound], ids=lambda error: error.code)
 @on_loop
-async def test_an_input_that_only_the_canary_refuses_is_answered_by_stable_and_counts():
+async def test_an_input_that_only_the_canary_refuses_is_answered_by_stable_and_counts(error):
     scene = Scene(Server(), plan(), draw=ON_CANARY)
-    scene.server.acts[CANARY] = fails(InvalidArgument)
+    scene.server.acts[CANARY] = fails(error)
     trace, prediction = await scene.predict()
     assert (prediction.version, trace.note) == (STABLE, "canary-failed")
     assert scene.totals().canary_errors == 1
@@ -327,10 +329,60 @@ async def test_a_caller_that_goes_away_leaves_its_place_in_the_pool():
 @on_loop
 async def test_a_canary_that_is_not_loaded_is_no_fault_and_its_callers_get_stables_answer():
     scene = Scene(Server(), plan(), draw=ON_CANARY, most=0)
-    scene.server.acts[CANARY] = fails(NotFound)
+    scene.server.acts[CANARY] = is_missing()
     trace, prediction = await scene.predict()
     assert (prediction.version, trace.note) == (STABLE, "canary-not-loaded")
     assert scene.totals().canary_cells == scene.totals().stable_cells == 0
+
+
+@on_loop
+async def test_what_stable_itself_does_not_find_is_its_answer_and_the_latest_version_is_not_asked_for_the_caller():
+    scene = Scene(Server(), plan(), draw=ON_STABLE)
+    scene.server.acts[STABLE] = fails(NotFound, "no such key")
+    with pytest.raises(NotFound, match="no such key"):
+        await scene.predict()
+    await until(lambda: scene.totals().stable_errors == 1)
+    assert scene.server.asked == [(STABLE, ""), (CANARY, "shadow")]
+
+
+@pytest.mark.parametrize("state", [State.DRAFT, State.LOADING, State.RUNNING, State.HOLDING, State.ROLLED_BACK])
+@on_loop
+async def test_while_stable_is_not_loaded_any_other_version_answers_before_the_canary(state):
+    scene = Scene(Server(served(0), served(5), served(7), served(8)), plan(stable=6, canary=8, leaves=(7,), state=state))
+    trace, prediction = await scene.predict()
+    assert (prediction.version, trace.version, scene.server.asked) == (5, 5, [(5, "")])
+    assert scene.totals().stable_cells == 0
+
+
+@pytest.mark.parametrize("draw", [ON_CANARY, ON_STABLE], ids=["canary", "stable"])
+@on_loop
+async def test_a_version_that_is_gone_since_the_catalog_has_seen_it_is_no_reason_to_fail(draw):
+    scene = Scene(Server(served(3), served(5)), plan(), draw=draw)
+    gone = is_missing()
+
+    async def by_number(inputs, deadline):
+        if scene.server.calls[-1].version is not None:
+            await gone(inputs, deadline)
+
+    scene.server.acts[5] = by_number
+    _, prediction = await scene.predict()
+    assert (prediction.version, scene.server.asked) == (5, [(5, ""), (None, "")])
+
+
+@on_loop
+async def test_an_error_of_the_version_that_answers_instead_is_the_answer():
+    scene = Scene(Server(served(CANARY), served(5)), plan())
+    scene.server.acts[5] = fails(NotFound, "no such key")
+    with pytest.raises(NotFound, match="no such key"):
+        await scene.predict()
+    assert scene.server.asked == [(5, "")]
+
+
+@on_loop
+async def test_the_canary_answers_where_nothing_else_is_loaded():
+    scene = Scene(Server(served(CANARY)), plan())
+    _, prediction = await scene.predict()
+    assert (prediction.version, scene.server.asked) == (CANARY, [(None, "")])
 
 
 @pytest.mark.parametrize("draw", [ON_CANARY, ON_STABLE], ids=["canary", "stable"])
@@ -489,11 +541,12 @@ async def test_after_the_promotion_stable_still_answers_for_a_canary_that_fails(
         (None, None, 0),
         (None, fails(Internal), 1),
         (None, fails(InvalidArgument), 1),
-        (None, fails(NotFound), 1),
+        (None, is_missing(), 1),
+        (None, fails(NotFound, "no such key"), 1),
         (fails(Internal), fails(Internal), 0),
         (fails(InvalidArgument), fails(InvalidArgument), 0),
     ],
-    ids=["answers", "fails", "refuses", "is-missing", "both-fail", "both-refuse"],
+    ids=["answers", "fails", "refuses", "is-missing", "finds-nothing", "both-fail", "both-refuse"],
 )
 @on_loop
 async def test_what_stable_answers_instead_of_a_promoted_canary_is_counted(state, stable, canary, failed):

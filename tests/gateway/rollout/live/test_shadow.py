@@ -20,6 +20,7 @@ from tests.gateway.rollout.live.scene import (
     Scene,
     Server,
     fails,
+    is_missing,
     metric,
     plan,
     served,
@@ -86,7 +87,7 @@ async def test_answers_within_the_tolerance_are_the_same():
     await outcome(scene, "same")
 
 
-@pytest.mark.parametrize("error", [Internal, InvalidArgument], ids=lambda error: error.code)
+@pytest.mark.parametrize("error", [Internal, InvalidArgument, NotFound], ids=lambda error: error.code)
 @on_loop
 async def test_what_the_canary_fails_and_stable_answers_is_a_disagreement(error):
     scene = shadowed()
@@ -96,11 +97,19 @@ async def test_what_the_canary_fails_and_stable_answers_is_a_disagreement(error)
     assert scene.rollouts.take_samples()[0][1]["error"] == error.code
 
 
-@pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded, ResourceExhausted, NotFound], ids=lambda error: error.code)
+@pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded, ResourceExhausted], ids=lambda error: error.code)
 @on_loop
 async def test_what_the_canary_cannot_answer_now_is_no_pair(error):
     scene = shadowed()
     scene.server.acts[CANARY] = fails(error)
+    await outcome(scene, "unanswered")
+    assert scene.totals().pairs == 0
+
+
+@on_loop
+async def test_a_canary_that_is_not_loaded_is_no_pair():
+    scene = shadowed()
+    scene.server.acts[CANARY] = is_missing()
     await outcome(scene, "unanswered")
     assert scene.totals().pairs == 0
 
