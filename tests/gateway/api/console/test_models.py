@@ -15,6 +15,7 @@ from gateway.errors import Unavailable
 from gateway.inference.dtypes import FLOAT
 from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
 from gateway.inference.status import Lag, ModelStatus, VersionStatus
+from gateway.rollout.control.pins import Pins
 from gateway.rollout.plan import Hold, State
 from tests.event_loop import on_loop
 from tests.gateway.access.made_keys import make_key, write
@@ -220,6 +221,19 @@ async def test_the_weights_are_those_of_the_plans_state(state, hold, weights, ar
     versions = (await listed(models))["m"]["versions"]
     assert [version["weight"] for version in versions] == weights
     assert [version["arm"] for version in versions] == arms
+
+
+@on_loop
+async def test_a_version_that_was_kept_for_a_start_without_the_database_gets_every_request(tmp_path):
+    pins = Pins(tmp_path / "pins.json")
+    pins.note([plan(state=State.RUNNING)])
+    [pinned] = pins.read()
+    model = (await listed(made(Catalog(status("m", 2, 1)), lambda name: pinned)))["m"]
+    assert [(version["version"], version["weight"], version["arm"]) for version in model["versions"]] == [
+        ("2", 0.0, None),
+        ("1", 1.0, None),
+    ]
+    assert model["rollout"] is None
 
 
 @on_loop
