@@ -237,6 +237,17 @@ async def test_a_version_that_was_kept_for_a_start_without_the_database_gets_eve
 
 
 @on_loop
+async def test_a_version_that_was_taken_back_is_told_with_what_it_did():
+    bad = plan(state=State.ROLLED_BACK, reason="errors 7 of 9 bad cells on the canary with 10 % of the exposure")
+    models = made(Catalog(status("m", 2, 1), status("n", 2, 1)), lambda name: bad if name == "m" else plan())
+    told = {name: model["rollout"] for name, model in (await listed(models)).items()}
+    assert told == {
+        "m": {"version": "2", "stands": "failed requests and was taken back; Rollouts shows the evidence", "is_bad": True},
+        "n": {"version": "2", "stands": "running", "is_bad": False},
+    }
+
+
+@on_loop
 async def test_since_when_and_which_servers_lag_is_told():
     lagging = ModelStatus("m", status("m").versions, lagging=(Lag("10.0.0.1:8500", "version 2"),))
     found = await listed(made(Catalog(lagging), since=lambda model, version: 1e9 + version))
