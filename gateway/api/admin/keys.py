@@ -17,7 +17,6 @@ from gateway.access.key import Key
 from gateway.access.key_changes import KeyChangeError, why_none
 from gateway.access.key_file import KeyFileError, KeyFileFixed
 from gateway.access.key_text import hide_secrets
-from gateway.access.managed_keys import Keys as KeysOfFile
 from gateway.access.managed_keys import Made, ManagedKeys
 from gateway.access.wanted_key import WantedKey
 from gateway.api.admin.key_bodies import read_nothing, read_overlap, read_wanted
@@ -58,7 +57,7 @@ class Keys:
         self._one_at_a_time = asyncio.Lock()
 
     def routes(self) -> list[Route]:
-        """The routes. None is answered on the event loop: they read and write a file."""
+        """The routes. None is answered on the event loop: they read and write a file, and there may be thousands of keys."""
         return [
             Route(_RULE, ("GET",), self.all, scope="admin"),
             Route(_RULE, ("POST",), self.new, scope="admin"),
@@ -68,9 +67,7 @@ class Keys:
 
     async def all(self, call: Call) -> Answer:
         """The keys that the caller may manage, without their secrets."""
-        keys, authority = self._keys(), _authority(call)
-        seen, rows = await self._asked(_listed, keys, authority)
-        return _answer({"keys": rows}, seen)
+        return await self._asked(_listed, self._keys(), _authority(call))
 
     async def new(self, call: Call) -> Answer:
         """Make a key."""
@@ -78,7 +75,7 @@ class Keys:
         wanted = read_wanted(await self._bodies.read(call, is_strict=True))
         made = await self._asked(keys.add, wanted, partial(_check_new, authority, strong_tags(call), wanted))
         _note(call, "new", wanted.name)
-        return await self._made(keys, authority, made)
+        return await self._asked(_made, keys, authority, made)
 
     async def rotate(self, call: Call, name: str) -> Answer:
         """Make a second key of a name. It may do what the first one may, which expires after the overlap."""
@@ -86,7 +83,7 @@ class Keys:
         overlap = read_overlap(await self._bodies.read(call, is_strict=True))
         made = await self._asked(keys.rotate, name, overlap, partial(_check_known, authority, strong_tags(call), name))
         _note(call, "rotate", name)
-        return await self._made(keys, authority, made)
+        return await self._asked(_made, keys, authority, made)
 
     async def disable(self, call: Call, name: str) -> Answer:
         """Let nobody in with any key of a name any more."""
@@ -94,12 +91,7 @@ class Keys:
         read_nothing(await self._bodies.read(call, is_strict=True))
         after = await self._asked(keys.disable, name, partial(_check_known, authority, strong_tags(call), name))
         _note(call, "disable", name)
-        rows = await self._asked(keys.rows, [key for key in after if key.name == name])
-        return _answer({"keys": rows}, authority.visible(after))
-
-    async def _made(self, keys: ManagedKeys, authority: Authority, made: Made) -> Answer:
-        (row,) = await self._asked(keys.rows, [made.key])
-        return _answer({"key": made.new.text, **row}, authority.visible(made.keys), 201)
+        return await self._asked(_disabled, keys, authority, after, name)
 
     async def _asked(self, ask: Callable[..., Result], *arguments: Any) -> Result:
         """What ``ask`` answers in a thread. What the file and the rules say against it becomes an error of the tree."""
@@ -120,9 +112,19 @@ class Keys:
         return self._managed
 
 
-def _listed(keys: ManagedKeys, authority: Authority) -> tuple[KeysOfFile, list[dict[str, object]]]:
+def _listed(keys: ManagedKeys, authority: Authority) -> Answer:
     seen = authority.visible(keys.all())
-    return seen, keys.rows(seen)
+    return _answer({"keys": keys.rows(seen)}, seen)
+
+
+def _made(keys: ManagedKeys, authority: Authority, made: Made) -> Answer:
+    (row,) = keys.rows([made.key])
+    return _answer({"key": made.new.text, **row}, authority.visible(made.keys), 201)
+
+
+def _disabled(keys: ManagedKeys, authority: Authority, after: Sequence[Key], name: str) -> Answer:
+    rows = keys.rows([key for key in after if key.name == name])
+    return _answer({"keys": rows}, authority.visible(after))
 
 
 def _check_seen(authority: Authority, tags: frozenset[str] | None, keys: Sequence[Key]) -> None:

@@ -11,11 +11,18 @@ from threading import Barrier, Thread
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from gateway.access import key_text
 from gateway.access.commands import keys as keys_command
 from gateway.access.key_file import read
 from gateway.access.limits.limit import parse_limits
+from gateway.access.managed_keys import ManagedKeys
+from gateway.api.admin.keys import Keys
+from gateway.api.body import Bodies
+from gateway.api.errors import json_answer
+from gateway.call import Call
+from tests.event_loop import on_loop
 from tests.gateway.access.made_keys import make_key, write
 from tests.waiting import wait_for
 
@@ -116,6 +123,42 @@ def test_without_keys_the_answer_names_the_setting(make_client, config_file):
         assert answer.status_code == 404
         assert "GATEWAY_KEYS_FILE" in answer.json["message"]
         assert "keys new NAME --scope admin" in answer.json["message"]
+
+
+class Boss:
+    """A caller that may do everything with every key."""
+
+    name, scopes, models = "boss", ("admin",), ("*",)
+
+
+@on_loop
+async def test_no_answer_is_made_on_the_event_loop(path, keys):
+    """That of ten thousand keys takes tens of milliseconds."""
+    handlers = Keys(ManagedKeys(path, parse_limits), Bodies(None, 10_000))
+
+    def call(body=b""):
+        return Call("POST", RULE, "", {}, body, complete_s=0.0, caller=Boss())
+
+    here = []
+
+    def note(frame, event, called):
+        if event == "c_call" and called.__name__ in ("dumps", "encode", "to_builtins"):
+            here.append(called.__name__)
+
+    sys.setprofile(note)  # of this thread alone, which is that of the event loop
+    try:
+        with capture_logs():  # a line of the log would be encoded too
+            answers = [
+                await handlers.all(call()),
+                await handlers.new(call(b'{"name": "new"}')),
+                await handlers.rotate(call(), "user"),
+                await handlers.disable(call(), "user"),
+            ]
+        json_answer([])
+    finally:
+        sys.setprofile(None)
+    assert [answer.status for answer in answers] == [200, 201, 201, 200]
+    assert here == ["dumps"]  # that of the last line
 
 
 def test_a_key_needs_the_scope_admin(client, keys, path):
