@@ -4,12 +4,24 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any, TypeVar
 
 import uvloop
 
 Value = TypeVar("Value")
+
+
+class CountingThreads(ThreadPoolExecutor):
+    """Threads for an event loop, and how often one was ``asked`` for."""
+
+    asked = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Count it, and do it."""
+        self.asked += 1
+        return super().submit(*args, **kwargs)
 
 
 def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

@@ -153,7 +153,7 @@ MAY_IMPORT = {
         *LEAVES,
     },
     "gateway.rollout.commands": {"gateway.rollout.store", "gateway.settings", *ROLLOUT, *LEAVES},
-    "gateway.api.console": {"gateway.api", "gateway.api.tfserving", "gateway.inference", "gateway.rollout.plan", *LEAVES},
+    "gateway.api.console": {"gateway.api", "gateway.api.tfserving", "gateway.inference", *ROLLOUT, *LEAVES},
     "gateway.api.console.recent": {
         "gateway.api",
         "gateway.api.console",

@@ -34,6 +34,10 @@ class Authority:
         """Those of ``keys`` that the caller may see."""
         return tuple(filter(self.may_manage, keys))
 
+    def hides(self, name: str, keys: Iterable[Key]) -> bool:
+        """Whether the caller may not see each of ``keys`` that is called ``name``."""
+        return any(key.name == name and not self.may_manage(key) for key in keys)
+
     def require(self, name: str, scopes: Sequence[str], models: Sequence[str]) -> None:
         """Raise PermissionDenied, which says why, unless the caller may manage a key ``name`` that has these."""
         lack = None if self._has_all else self._lack(scopes, models)

@@ -22,8 +22,9 @@ class KeySet:
     """Holds the keys of the file at ``path``, by their ids. A thread of its own does all I/O, ``find`` and ``note_use`` none.
 
     A file that is broken, or that others can write, is told once in the log, and the keys from before stay; a worker that
-    starts with such a file lets nobody in. A file without a valid key lets nobody in either, nor does a missing or
-    deleted one: when that happens after the start, the log says it and why.
+    starts with such a file lets nobody in. A file that the system does not let it read is tried again at every look, and told
+    when the reason changes. A file without a valid key lets nobody in either, nor does a missing or deleted one: when that
+    happens after the start, the log says it and why.
 
     A file that was written less than ``settle_s`` seconds ago is left for the next look, because an editor or ``cp`` may have
     written only a part of it. Last uses are written every ``flush_every_s`` seconds.
@@ -39,6 +40,7 @@ class KeySet:
         self._live: Key | None = None  # one that is valid, so that not all must be looked at
         self._used: set[str] = set()
         self._seen: tuple[int, ...] | None = None
+        self._unread = ""  # why the system did not let it read the file
         self._is_closed = threading.Event()
         self._thread: threading.Thread | None = None
         self.note_use: Callable[[str], None] = self._used.add
@@ -63,10 +65,11 @@ class KeySet:
         self._last_use.flush()
 
     def look(self) -> None:
-        """Read the file if it has changed since the last look, and is settled."""
+        """Read the file if it has changed since the last look, or could not be read then, and is settled."""
         seen = _mark(self._path)
         is_first = self._seen is None
-        if seen == self._seen or (not is_first and 0 <= time.time_ns() - seen[0] < self._settle_ns):
+        is_read = seen == self._seen and not self._unread
+        if is_read or (not is_first and 0 <= time.time_ns() - seen[0] < self._settle_ns):
             if self._live is not None and self._live.state(datetime.now(UTC)) != "live":
                 self._find_live()
             return
@@ -74,8 +77,11 @@ class KeySet:
         try:
             keys = key_file.read(self._path, self._check_limits)
         except KeyFileError as error:
-            log.warning("keys.unreadable", reason=str(error), kept=len(self._keys))
+            told, self._unread = self._unread, str(error) if isinstance(error.__cause__, OSError) else ""
+            if not self._unread or self._unread != told:
+                log.warning("keys.unreadable", reason=str(error), kept=len(self._keys))
             return
+        self._unread = ""
         self._keys = {key.id: key for key in keys}
         now = datetime.now(UTC)
         log.info("keys.read", path=str(self._path), keys=len(keys), live=sum(key.state(now) == "live" for key in keys))

@@ -8,6 +8,7 @@ accepts as the same tensors. A body that is no JSON is refused before the model 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.codec import large_json
@@ -18,7 +19,9 @@ from gateway.inference.signature import DEFAULT_SIGNATURE, ModelRef, Signature
 
 Loaded = TypeVar("Loaded")
 
-_MAX_KNOWN: Final = 256  # models whose signatures are remembered
+MOST_KNOWN: Final = 4096
+"""Of so many models the decoders are kept, each of up to 16 KiB, so that a gateway of a thousand makes each of them once."""
+
 # The typed decoders are the fastest for small bodies, and for larger ones with less than so much between quotation marks.
 _MAX_TYPED_BYTES: Final = 65_536
 _DENSE_BYTES: Final = 2048
@@ -60,6 +63,7 @@ class Known(Generic[Loaded]):
 
     def __init__(self, form: Form[Loaded]) -> None:
         self.form = form
+        self._lock = Lock()
         self._decoders: dict[ModelRef, tuple[Signature, Callable[[bytes], Loaded | None]]] = {}
 
     def decode(self, model: ModelRef, data: bytes) -> tuple[Signature, Loaded] | None:
@@ -75,9 +79,12 @@ class Known(Generic[Loaded]):
         known, _ = self._decoders.get(model, (None, None))
         if known is signature or signature.name != DEFAULT_SIGNATURE:
             return
-        if len(self._decoders) >= _MAX_KNOWN:
-            self._decoders.clear()
-        self._decoders[model] = (signature, self.form.typed(signature))
+        decoder = self.form.typed(signature)
+        with self._lock:
+            self._decoders.pop(model, None)
+            if len(self._decoders) >= MOST_KNOWN:
+                del self._decoders[next(iter(self._decoders))]  # the one that was noted before all others
+            self._decoders[model] = (signature, decoder)
 
 
 class JsonBody(Generic[Loaded]):

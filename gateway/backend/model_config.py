@@ -18,6 +18,8 @@ class ModelConfigError(Exception):
 class ModelConfigFile:
     """The config file, read again when it changes. A broken file is logged once, and what was read before stays.
 
+    A file that the system does not let it read is tried again at every look, and logged when the reason changes.
+
     ``path`` is a text-format ``tensorflow.serving.ModelServerConfig``; ``labels`` are those of each model, by name, and
     ``folders`` their base paths, as the model server sees them.
     """
@@ -26,6 +28,7 @@ class ModelConfigFile:
         """Raises ModelConfigError."""
         self._path = path
         self._seen = self._fingerprint()
+        self._unread = ""  # why the system did not let it read the file
         self.labels, self.folders = _models(path)
 
     @property
@@ -34,16 +37,19 @@ class ModelConfigFile:
         return tuple(self.labels)
 
     def refresh(self) -> None:
-        """Read the file again if it has changed since the last look."""
+        """Read the file again if it has changed since the last look, or could not be read then."""
         seen = self._fingerprint()
-        if seen == self._seen:
+        if seen == self._seen and not self._unread:
             return
         self._seen = seen
         try:
             self.labels, self.folders = _models(self._path)
         except ModelConfigError as error:
-            log.warning("model_config.unreadable", reason=str(error))
+            told, self._unread = self._unread, str(error) if isinstance(error.__cause__, OSError) else ""
+            if not self._unread or self._unread != told:
+                log.warning("model_config.unreadable", reason=str(error))
             return
+        self._unread = ""
         log.info("model_config.read", path=str(self._path), models=self.names)
 
     def _fingerprint(self) -> tuple[int, int] | None:

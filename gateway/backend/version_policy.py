@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf import text_format
 
@@ -22,6 +22,8 @@ _POLICY: Final = "model_version_policy"
 _ODD: Final = "the model config file is written in a way that cannot be edited here"
 _PATIENCE_S: Final = 5.0
 """How long another process may hold the file."""
+
+Found = TypeVar("Found")
 
 
 class NotWritable(Exception):
@@ -67,17 +69,30 @@ def parsed(text: str) -> ModelServerConfig:
         raise ModelConfigError(f"no ModelServerConfig in text format: {error}") from error
 
 
+class Policies:
+    """What ``text`` asks for of every model in it, read once: that takes long where there are many models."""
+
+    def __init__(self, text: str) -> None:
+        self._by_model: dict[str, list[VersionPolicy]] = {}
+        self._problem = ""  # why nothing can be told
+        try:
+            config = parsed(text)
+            for at, fields in enumerate(_entries(text, config)):
+                name = config.model_config_list.config[at].name
+                self._by_model.setdefault(name, []).append(_policy(text, config, at, fields))
+        except ModelConfigError as error:
+            self._problem = str(error)
+
+    def of(self, model: str) -> VersionPolicy:
+        """What it asks for of ``model``. Raises ModelConfigError, also when the model is not in it."""
+        if self._problem:
+            raise ModelConfigError(self._problem)
+        return _only(self._by_model.get(model, ()), model)
+
+
 def policy_of(text: str, model: str) -> VersionPolicy:
     """What ``text`` asks for of ``model``. Raises ModelConfigError, also when the model is not in it."""
-    config = parsed(text)
-    at = _index(config, model)
-    field = next((field for field in _entry(text, config, at) if field.name == _POLICY), None)
-    policy = config.model_config_list.config[at].model_version_policy
-    is_specific = policy.WhichOneof("policy_choice") == "specific"
-    return VersionPolicy(
-        "" if field is None else text[field.start : field.end],
-        tuple(sorted(set(policy.specific.versions))) if is_specific else None,
-    )
+    return Policies(text).of(model)
 
 
 def with_versions(text: str, model: str, versions: Sequence[int]) -> str:
@@ -92,7 +107,7 @@ def with_policy(text: str, model: str, source: str) -> str:
     """
     config = parsed(text)
     at = _index(config, model)
-    fields = _entry(text, config, at)
+    fields = _entries(text, config)[at]
     field = next((field for field in fields if field.name == _POLICY), None)
     if field is not None:
         edited = text[: field.start] + source + text[field.end :] if source else _without(text, field)
@@ -142,14 +157,18 @@ def _why(error: OSError) -> str:
 
 
 def _index(config: ModelServerConfig, model: str) -> int:
-    found = [at for at, entry in enumerate(config.model_config_list.config) if entry.name == model]
+    return _only([at for at, entry in enumerate(config.model_config_list.config) if entry.name == model], model)
+
+
+def _only(found: Sequence[Found], model: str) -> Found:
+    """What was found of ``model``, if that is one."""
     if len(found) != 1:
         raise ModelConfigError(f"model {model} is {'not' if not found else 'more than once'} in the model config file")
     return found[0]
 
 
-def _entry(text: str, config: ModelServerConfig, at: int) -> Sequence[Field]:
-    """The fields of the entry ``at``, where they are in ``text``: protobuf's own parser keeps the order of entries."""
+def _entries(text: str, config: ModelServerConfig) -> Sequence[Sequence[Field]]:
+    """The fields of each entry, where they are in ``text``: protobuf's own parser keeps the order of entries."""
     try:
         lists = [body for field in fields_of(text) if field.name == "model_config_list" for body in field.bodies]
     except ValueError as error:
@@ -157,7 +176,17 @@ def _entry(text: str, config: ModelServerConfig, at: int) -> Sequence[Field]:
     entries = [body for fields in lists for field in fields if field.name == "config" for body in field.bodies]
     if len(entries) != len(config.model_config_list.config):
         raise ModelConfigError(_ODD)
-    return entries[at]
+    return entries
+
+
+def _policy(text: str, config: ModelServerConfig, at: int, fields: Sequence[Field]) -> VersionPolicy:
+    field = next((field for field in fields if field.name == _POLICY), None)
+    policy = config.model_config_list.config[at].model_version_policy
+    is_specific = policy.WhichOneof("policy_choice") == "specific"
+    return VersionPolicy(
+        "" if field is None else text[field.start : field.end],
+        tuple(sorted(set(policy.specific.versions))) if is_specific else None,
+    )
 
 
 def _inserted(text: str, last: Field, source: str) -> str:

@@ -8,15 +8,14 @@ import msgspec
 
 from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.totals import Totals
-from gateway.rollout.figures import DISAGREEMENT, ERRORS, SLOW, counted, leading, log_e_of
+from gateway.rollout.figures import counted, leading, log_e_of
 from gateway.rollout.orders import UNDONE, orders_of
 from gateway.rollout.plan import WHOLE, Event, Plan, State
 from gateway.rollout.samples import Sample, differences, unused_tolerances
-from gateway.rollout.sentences import explain, told
+from gateway.rollout.sentences import FAULTS, explain, told
 
 _TIMES: Final = {"created_us": "created", "state_us": "state_since", "step_us": "step_since"}
 _PARTS: Final = ("weight", "shadow")
-_FAULTS: Final = {ERRORS: "failed requests", SLOW: "was too slow", DISAGREEMENT: "gave other answers"}
 
 
 class Follower(Protocol):
@@ -86,7 +85,7 @@ def _summary(plan: Plan, by_step: Mapping[int, Totals], samples: Sequence[Sample
         return ""
     if plan.reason.startswith(UNDONE):
         return f"The promotion of version {plan.canary} was undone: every request goes to version {plan.stable} again."
-    what = _FAULTS[leading(counted(plan, by_step)).metric]
+    what = FAULTS[leading(counted(plan, by_step)).metric]
     failed = next((sample for sample in samples if "error" in sample), None)
     said = f", such as {failed['error']}: {failed['message']}" if failed else ""
     told = f"Version {plan.canary} {what} and was taken back{said}. Every request goes to version {plan.stable} again."

@@ -8,13 +8,16 @@ from typing import Final
 from gateway.rollout.evidence.eprocess import rollback_at
 from gateway.rollout.evidence.gate import gate, upper_bound, wilson
 from gateway.rollout.evidence.totals import Totals
-from gateway.rollout.figures import DISAGREEMENT, ERRORS, Figure, counted, figures, leading, log_e_of
-from gateway.rollout.orders import orders_of
+from gateway.rollout.figures import DISAGREEMENT, ERRORS, SLOW, Figure, counted, figures, leading, log_e_of
+from gateway.rollout.orders import UNDONE, orders_of
 from gateway.rollout.plan import GATEWAY, PER_REQUEST, Event, Hold, Plan, State, standing
 from gateway.rollout.steps import share_text
 
 _MOST_EXP: Final = 700.0
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+FAULTS: Final = {ERRORS: "failed requests", SLOW: "was too slow", DISAGREEMENT: "gave other answers"}
+"""What a canary did that was found to be worse, by the metric."""
 
 
 def explain(plan: Plan, by_step: Mapping[int, Totals], event: Event | None = None) -> str:
@@ -30,6 +33,22 @@ def told(event: Event) -> str:
     who = "the gateway" if event.by == GATEWAY else event.by
     change = "" if event.before == event.after else f" ({stood(event.before) or 'new'} to {stood(event.after)})"
     return f"{who} {_DID.get(event.what, event.what)}{change}" + (f": {event.reason}" if event.reason else "")
+
+
+def found_worse(plan: Plan) -> str:
+    """What a canary that was found to be worse did, what became of it, and where to go on; empty for any other."""
+    # A reason begins as ``proof`` does, where the evidence has led to it.
+    fault = next((did for metric, did in FAULTS.items() if plan.reason.startswith(metric)), "was found to be worse")
+    if plan.state in (State.ROLLING_BACK, State.ROLLED_BACK):
+        if plan.reason.startswith(UNDONE):
+            return "its promotion was undone; Rollouts says by whom"
+        return f"{fault} and was taken back; Rollouts shows the evidence"
+    if plan.hold is Hold.FROZEN:
+        share = share_text(plan.canary_weight)
+        return f"{fault} and keeps {share} of the requests until somebody decides; Rollouts has the evidence and the orders"
+    if plan.hold is Hold.FAILING:
+        return f"was promoted, and fails requests that version {plan.stable} answers; an order in Rollouts leads back to that"
+    return ""
 
 
 def proof(plan: Plan, by_step: Mapping[int, Totals]) -> str:

@@ -17,15 +17,15 @@ from gateway.access.key import Key
 from gateway.access.key_changes import KeyChangeError, why_none
 from gateway.access.key_file import KeyFileError, KeyFileFixed
 from gateway.access.key_text import hide_secrets
-from gateway.access.managed_keys import Keys as KeysOfFile
 from gateway.access.managed_keys import Made, ManagedKeys
+from gateway.access.wanted_key import WantedKey
 from gateway.api.admin.key_bodies import read_nothing, read_overlap, read_wanted
 from gateway.api.body import Bodies
 from gateway.api.errors import json_answer
 from gateway.api.preconditions import strong_tag, strong_tags
 from gateway.api.routes import Route
 from gateway.call import Answer, Call
-from gateway.errors import FailedPrecondition, NotFound, PreconditionFailed, Unavailable
+from gateway.errors import FailedPrecondition, NotFound, PermissionDenied, PreconditionFailed, Unavailable
 from gateway.telemetry.logs import logger
 
 log = logger("access")
@@ -57,7 +57,7 @@ class Keys:
         self._one_at_a_time = asyncio.Lock()
 
     def routes(self) -> list[Route]:
-        """The routes. None is answered on the event loop: they read and write a file."""
+        """The routes. None is answered on the event loop: they read and write a file, and there may be thousands of keys."""
         return [
             Route(_RULE, ("GET",), self.all, scope="admin"),
             Route(_RULE, ("POST",), self.new, scope="admin"),
@@ -67,24 +67,15 @@ class Keys:
 
     async def all(self, call: Call) -> Answer:
         """The keys that the caller may manage, without their secrets."""
-        keys, authority = self._keys(), _authority(call)
-        seen, rows = await self._asked(_listed, keys, authority)
-        return _answer({"keys": rows}, seen)
+        return await self._asked(_listed, self._keys(), _authority(call))
 
     async def new(self, call: Call) -> Answer:
         """Make a key."""
         keys, authority = self._keys(), _authority(call)
         wanted = read_wanted(await self._bodies.read(call, is_strict=True))
-        check = partial(_check, authority, strong_tags(call), wanted.name)
-
-        def check_both(there: Sequence[Key]) -> None:
-            check(there)
-            # Its members are valid by now, so that the refusal repeats no odd text.
-            authority.require(wanted.name, wanted.scopes, wanted.models)
-
-        made = await self._asked(keys.add, wanted, check_both)
+        made = await self._asked(keys.add, wanted, partial(_check_new, authority, strong_tags(call), wanted))
         _note(call, "new", wanted.name)
-        return await self._made(keys, authority, made)
+        return await self._asked(_made, keys, authority, made)
 
     async def rotate(self, call: Call, name: str) -> Answer:
         """Make a second key of a name. It may do what the first one may, which expires after the overlap."""
@@ -92,7 +83,7 @@ class Keys:
         overlap = read_overlap(await self._bodies.read(call, is_strict=True))
         made = await self._asked(keys.rotate, name, overlap, partial(_check_known, authority, strong_tags(call), name))
         _note(call, "rotate", name)
-        return await self._made(keys, authority, made)
+        return await self._asked(_made, keys, authority, made)
 
     async def disable(self, call: Call, name: str) -> Answer:
         """Let nobody in with any key of a name any more."""
@@ -100,12 +91,7 @@ class Keys:
         read_nothing(await self._bodies.read(call, is_strict=True))
         after = await self._asked(keys.disable, name, partial(_check_known, authority, strong_tags(call), name))
         _note(call, "disable", name)
-        rows = await self._asked(keys.rows, [key for key in after if key.name == name])
-        return _answer({"keys": rows}, authority.visible(after))
-
-    async def _made(self, keys: ManagedKeys, authority: Authority, made: Made) -> Answer:
-        (row,) = await self._asked(keys.rows, [made.key])
-        return _answer({"key": made.new.text, **row}, authority.visible(made.keys), 201)
+        return await self._asked(_disabled, keys, authority, after, name)
 
     async def _asked(self, ask: Callable[..., Result], *arguments: Any) -> Result:
         """What ``ask`` answers in a thread. What the file and the rules say against it becomes an error of the tree."""
@@ -126,27 +112,51 @@ class Keys:
         return self._managed
 
 
-def _listed(keys: ManagedKeys, authority: Authority) -> tuple[KeysOfFile, list[dict[str, object]]]:
+def _listed(keys: ManagedKeys, authority: Authority) -> Answer:
     seen = authority.visible(keys.all())
-    return seen, keys.rows(seen)
+    return _answer({"keys": keys.rows(seen)}, seen)
 
 
-def _check(authority: Authority, tags: frozenset[str] | None, name: str, keys: Sequence[Key]) -> None:
-    """Refuse a change of the keys ``name`` by a caller that may not, or that has seen other keys than those there are."""
-    for key in keys:
-        if key.name == name:
-            authority.require(name, key.scopes, key.models)
+def _made(keys: ManagedKeys, authority: Authority, made: Made) -> Answer:
+    (row,) = keys.rows([made.key])
+    return _answer({"key": made.new.text, **row}, authority.visible(made.keys), 201)
+
+
+def _disabled(keys: ManagedKeys, authority: Authority, after: Sequence[Key], name: str) -> Answer:
+    rows = keys.rows([key for key in after if key.name == name])
+    return _answer({"keys": rows}, authority.visible(after))
+
+
+def _check_seen(authority: Authority, tags: frozenset[str] | None, keys: Sequence[Key]) -> None:
+    """Refuse a change by a caller that has seen other keys than those there are."""
     if tags is not None and _tag(authority.visible(keys)) not in tags:
         raise PreconditionFailed(
             "the list of keys has changed since it was read, and nothing was done: read it again, then decide"
         )
 
 
+def _check_new(authority: Authority, tags: frozenset[str] | None, wanted: WantedKey, keys: Sequence[Key]) -> None:
+    """Refuse a key that the caller may not give. A name that is taken by a key that it may not see is told without that key.
+
+    The members of ``wanted`` are valid by now, so that the refusal repeats no odd text.
+    """
+    _check_seen(authority, tags, keys)
+    authority.require(wanted.name, wanted.scopes, wanted.models)
+    if authority.hides(wanted.name, keys):
+        raise KeyChangeError(f"the name {wanted.name} is taken: give the key another one")
+
+
 def _check_known(authority: Authority, tags: frozenset[str] | None, name: str, keys: Sequence[Key]) -> None:
-    """As ``_check``. A name that no key has is told with the names that the caller may see."""
-    _check(authority, tags, name, keys)
-    if all(key.name != name for key in keys):
-        raise NotFound(why_none(authority.visible(keys), hide_secrets(name)[:_MOST_NAME]))
+    """Refuse a change of keys ``name`` that the caller may not see, in the words for a name that no key has.
+
+    The names that it may see are told with it.
+    """
+    _check_seen(authority, tags, keys)
+    seen = authority.visible(keys)
+    if all(key.name != name for key in seen):
+        raise NotFound(why_none(seen, hide_secrets(name)[:_MOST_NAME]))
+    if authority.hides(name, keys):
+        raise PermissionDenied(f"the key {authority.name} may not manage each key {name}")
 
 
 def _authority(call: Call) -> Authority:

@@ -22,7 +22,8 @@ from gateway.call import Answer, Call
 from gateway.inference.catalog import Catalog
 from gateway.inference.signature import ServedModel
 from gateway.inference.status import ModelStatus, VersionStatus
-from gateway.rollout.plan import WHOLE, Arm, Hold, Plan, State, standing
+from gateway.rollout.plan import WHOLE, Arm, Plan, standing
+from gateway.rollout.sentences import found_worse
 
 _KEPT_S: Final = 1.0
 _MOST_KEPT_S: Final = 5.0
@@ -116,16 +117,19 @@ def _weights(status: ModelStatus, plan: Plan | None) -> dict[int | None, float]:
     """The part of the requests that name no version, by version; empty when none is answered."""
     if plan is not None:
         weight = plan.canary_weight / WHOLE
-        return {plan.stable: 1.0 - weight, plan.canary: weight}
+        weights: dict[int | None, float] = {plan.canary: weight}
+        # Both are one version after a start without the database.
+        weights[plan.stable] = weights.get(plan.stable, 0.0) + 1.0 - weight
+        return weights
     return {status.available[0]: 1.0} if status.is_ready else {}
 
 
 def _rollout(plan: Plan | None) -> dict[str, Any] | None:
-    """Where the open rollout of a model stands, and whether its new version was found to be worse."""
-    if plan is None:
+    """Where the open rollout of a model stands, and whether its new version was found to be worse; None: it has no two."""
+    if plan is None or plan.stable == plan.canary:
         return None
-    is_bad = plan.state in (State.ROLLING_BACK, State.ROLLED_BACK) or plan.hold in (Hold.FROZEN, Hold.FAILING)
-    return {"version": str(plan.canary), "stands": standing(plan.state, plan.hold), "is_bad": is_bad}
+    worse = found_worse(plan)
+    return {"version": str(plan.canary), "stands": worse or standing(plan.state, plan.hold), "is_bad": bool(worse)}
 
 
 def _reason(version: VersionStatus) -> str:

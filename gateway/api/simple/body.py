@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.api.json_body import Form
+from gateway.api.json_body import MOST_KNOWN, Form
 from gateway.api.tensor_field import InvalidTensors, example_dims, load_tensors
 from gateway.codec import typed
 from gateway.codec.elements import Array, element
@@ -24,10 +24,8 @@ from gateway.inference.signature import Signature, TensorSpec
 DATA_KEY: Final = "data"
 """What a body may call the only input."""
 
-_MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 
-
-@lru_cache(maxsize=_MAX_SIGNATURES)
+@lru_cache(maxsize=MOST_KNOWN)
 def example_decoder(signature: Signature) -> Callable[[bytes], dict[str, Array] | None]:
     """What decodes a /predict body: one example, without a batch dimension that is free; it gives None for any other body."""
     values = typed_values([(spec.name, element(spec.dtype, strict=True), example_dims(spec)) for spec in signature.inputs])

@@ -5,8 +5,9 @@ They check names, types and shapes. What they accept, the module ``body`` accept
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
+from gateway.api.json_body import MOST_KNOWN
 from gateway.api.tfserving import columns, rows
 from gateway.api.tfserving.body import SIGNATURE_KEY, PredictBody
 from gateway.codec import b64, typed
@@ -14,10 +15,8 @@ from gateway.codec.elements import element
 from gateway.codec.typed import NAME_QUOTES, TypedValue, first_typed_form, typed_decoder, typed_object, typed_values
 from gateway.inference.signature import DEFAULT_SIGNATURE, Signature
 
-_MAX_SIGNATURES: Final = 256  # that a process keeps decoders for
 
-
-@lru_cache(maxsize=_MAX_SIGNATURES)
+@lru_cache(maxsize=MOST_KNOWN)
 def predict_body_decoder(signature: Signature) -> Callable[[bytes], PredictBody | None]:
     """What decodes a :predict body in either format, for a body that is for the default signature.
 

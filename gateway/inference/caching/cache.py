@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, Unavailable
-from gateway.inference.caching.key import tensors_key
+from gateway.inference.caching.key import tensors_key_beside
 from gateway.inference.caching.store import CacheKey, CacheStore, read_only_prediction
 from gateway.inference.caching.versions import AnsweredVersions
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature, Tensors
@@ -90,9 +90,10 @@ class PredictionCache:
             DeadlineExceeded: the call that this one shared did not end in time.
             GatewayError: whatever ``call`` raises.
         """
-        key = (id(question.served), question.signature.name, question.outputs, tensors_key(question.inputs))
         trace.cache = CacheOutcome.MISS
         try:
+            inputs = await tensors_key_beside(question.inputs)
+            key = (id(question.served), question.signature.name, question.outputs, inputs)
             while True:
                 with suppress(Abandoned):
                     return await self._attempt(question, key, trace, deadline, call)

@@ -4,8 +4,9 @@ So 0.0 and -0.0 differ, and so do two NaNs of different bits: the model may tell
 ``EXACT_BYTES`` are held by a digest of 256 bits (BLAKE2b): no two tensors with the same digest can be found.
 """
 
+import asyncio
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from gateway.inference.signature import Tensors
 
 EXACT_BYTES = 1024
 _DIGEST_BYTES = 32
+
+LARGE_BYTES: Final = 65_536
+"""To read more bytes of tensors would hold up the event loop."""
 
 Content: TypeAlias = bytes | tuple[bytes, ...]
 TensorsKey: TypeAlias = tuple[tuple[str, "np.dtype[Any]", tuple[int, ...], Content], ...]
@@ -24,9 +28,21 @@ def tensors_key(inputs: Tensors) -> TensorsKey:
     return tuple((name, inputs[name].dtype, inputs[name].shape, _content(inputs[name])) for name in sorted(inputs))
 
 
+async def tensors_key_beside(inputs: Tensors) -> TensorsKey:
+    """As ``tensors_key``; that of large ``inputs`` is made in a thread. They must not change meanwhile."""
+    if sum(map(_size, inputs.values())) > LARGE_BYTES:
+        return await asyncio.to_thread(tensors_key, inputs)
+    return tensors_key(inputs)
+
+
 def key_bytes(key: TensorsKey) -> int:
     """Bytes of the contents that a key holds."""
     return sum(len(content) if isinstance(content, bytes) else sum(map(len, content)) for *_, content in key)
+
+
+def _size(array: "npt.NDArray[Any]") -> int:
+    is_counted = array.dtype.hasobject and array.nbytes <= LARGE_BYTES
+    return array.nbytes + (sum(map(len, array.ravel().tolist())) if is_counted else 0)
 
 
 def _content(array: "npt.NDArray[Any]") -> Content:

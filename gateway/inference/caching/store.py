@@ -7,7 +7,6 @@ with large answers cannot drive out the others. For one event loop.
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
@@ -59,11 +58,14 @@ class _Entries(TTLCache[CacheKey, _Kept]):
         self._bytes = metrics.CACHE_BYTES.labels(model)
         self._evictions = {reason: metrics.CACHE_EVICTIONS.labels(model, reason) for reason in ("entries", "bytes")}
 
-    def evict(self, reason: str) -> None:
-        """Give up the answer that was not asked for the longest."""
-        with suppress(KeyError):  # the last one may have expired since it was looked at
-            self.popitem()
-            self._evictions[reason].inc()
+    def evict(self, reason: str) -> int:
+        """Give up the answer that was not asked for the longest, and return its bytes."""
+        try:
+            _, kept = self.popitem()
+        except KeyError:  # the last one has expired since it was looked at
+            return 0
+        self._evictions[reason].inc()
+        return kept.size
 
     def measure(self) -> None:
         """Show what is held now."""
@@ -77,6 +79,7 @@ class CacheStore:
     def __init__(self, limits: Mapping[str, CacheLimits], max_bytes: int, timer: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = max_bytes
         self._models = {model: _Entries(model, limit, max_bytes, timer) for model, limit in limits.items()}
+        self._most_held = 0  # bytes: what has expired since they were counted is among them
 
     @property
     def models(self) -> Collection[str]:
@@ -85,7 +88,7 @@ class CacheStore:
 
     @property
     def bytes_held(self) -> int:
-        """What the answers of all models take."""
+        """What the answers of all models take. Where there are many models, it takes long to count."""
         return int(sum(entries.currsize for entries in self._models.values()))
 
     def get(self, key: CacheKey, model: str) -> Prediction | None:
@@ -104,12 +107,11 @@ class CacheStore:
         if key in entries:
             return prediction
         if len(entries) >= entries.most_entries:
-            entries.evict("entries")
-        while self.bytes_held + size > self._max_bytes:
-            largest = max(self._models.values(), key=attrgetter("currsize"))
-            largest.evict("bytes")
-            largest.measure()
+            self._most_held -= entries.evict("entries")
+        if self._most_held + size > self._max_bytes:
+            self._make_room(size)
         entries[key] = _Kept(prediction, served, size)
+        self._most_held += size
         entries.measure()
         return prediction
 
@@ -119,8 +121,16 @@ class CacheStore:
         if entries is None:
             return
         for key in [key for key, kept in entries.items() if kept.prediction.is_shared]:
-            entries.pop(key, None)
+            dropped = entries.pop(key, None)
+            self._most_held -= 0 if dropped is None else dropped.size
         entries.measure()
+
+    def _make_room(self, size: int) -> None:
+        while (held := self.bytes_held) + size > self._max_bytes:
+            largest = max(self._models.values(), key=attrgetter("currsize"))
+            largest.evict("bytes")
+            largest.measure()
+        self._most_held = held
 
 
 def read_only_prediction(prediction: Prediction, *, own: bool = False) -> Prediction:

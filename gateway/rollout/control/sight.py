@@ -1,6 +1,7 @@
 """What a worker sees of a model outside of the database: what each model server serves, and what the model config file says."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.backend.model_config import ModelConfigError
-from gateway.backend.version_policy import VersionPolicy, policy_of, read
+from gateway.backend.version_policy import Policies, VersionPolicy, read
 from gateway.errors import DeadlineExceeded, GatewayError, ResourceExhausted
 from gateway.inference.status import ModelStatus
 from gateway.rollout.control.jobs import Jobs
@@ -50,9 +51,15 @@ class Sight:
 class Sights:
     """Looks at models again and again, beside the follower. ``config_file``: None: there is none. For one event loop."""
 
-    def __init__(self, servers: Servers, config_file: Path | None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        config_file: Path | None,
+        now: Callable[[], float] = time.monotonic,
+        policies: Callable[[str], Policies] = Policies,
+    ) -> None:
         self._servers = servers
-        self._config_file = config_file
+        self._file = None if config_file is None else _ConfigFile(config_file, policies)
         self._now = now
         self._jobs = Jobs()
         self._seen: dict[str, Sight] = {}
@@ -84,10 +91,10 @@ class Sights:
         self._seen[model] = Sight(told, silent, policy, problem, before.looks + 1 if before is not None and is_same else 1)
 
     def _read(self, model: str) -> tuple[VersionPolicy | None, str]:
-        if self._config_file is None:
+        if self._file is None:
             return None, ""
         try:
-            return policy_of(read(self._config_file), model), ""
+            return self._file.policy_of(model), ""
         except ModelConfigError as error:
             return None, str(error)
 
@@ -110,3 +117,22 @@ class Sights:
             told[address] = kept[address][0]
         self._heard[model] = kept
         return told, silent
+
+
+class _ConfigFile:
+    """The model config file. Each look reads it, and parses it if its text is another one. Thread-safe."""
+
+    def __init__(self, path: Path, policies: Callable[[str], Policies]) -> None:
+        self._path = path
+        self._policies_of = policies
+        self._lock = threading.Lock()
+        self._last: tuple[str, Policies] | None = None
+
+    def policy_of(self, model: str) -> VersionPolicy:
+        """What it asks for of ``model``. Raises ModelConfigError."""
+        with self._lock:  # the threads of many models read it at once, and one parses it
+            text = read(self._path)
+            if self._last is None or self._last[0] != text:
+                self._last = text, self._policies_of(text)
+            _, policies = self._last
+        return policies.of(model)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, GatewayError, ResourceExhausted, Unavailable
 from gateway.inference.backend import Backend
-from gateway.inference.caching.key import tensors_key
+from gateway.inference.caching.key import LARGE_BYTES, tensors_key
 from gateway.inference.catalog import Catalog
 from gateway.inference.predictor import signature_of
 from gateway.inference.signature import Prediction, ServedModel, Tensors
@@ -30,7 +30,6 @@ log = logger("rollout")
 MOST_CALLS: Final = 4
 MOST_WAITING: Final = 64
 MOST_BYTES: Final = 32 * 2**20
-_LARGE_BYTES: Final = 65_536  # to compare more of them would hold up the event loop
 _CELLS: Final = 65_536
 
 # These say nothing about what the canary would have answered, nor does it that it is not loaded. After any other error, it
@@ -65,7 +64,7 @@ class Shadowed(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether it takes long to read all of its tensors."""
-        return self.size > _LARGE_BYTES
+        return self.size > LARGE_BYTES
 
     @property
     def size(self) -> int:

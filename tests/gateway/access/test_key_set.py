@@ -1,8 +1,10 @@
 """The keys that a worker lets in follow their file, whatever becomes of it."""
 
 import os
+import resource
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,6 +95,49 @@ def test_with_a_file_that_is_no_good_the_keys_stay_and_one_line_says_so(path, ke
     harm(path)
     assert events_of(lambda: [keys.look() for _ in range(5)]) == ["keys.unreadable"]
     assert keys.find(key.id) == key
+
+
+@contextmanager
+def without_descriptors():
+    """Nothing can be opened, as in a process that has used them all up. What a file's status is can still be asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_could_not_be_opened_for_a_moment_is_read_at_the_next_look(path, keys):
+    """The key that was disabled meanwhile must not stay valid until the file changes once more."""
+    _, key = make_key()
+    write(path, key)
+    keys.look()
+    write(path, replace(key, disabled=True))
+    with without_descriptors():
+        keys.look()
+        assert keys.find(key.id) == key
+    keys.look()
+    assert keys.find(key.id).disabled
+
+
+def test_a_file_that_cannot_be_opened_is_told_once_for_each_reason(path, keys):
+    write(path, make_key()[1])
+    keys.look()
+    folder(path)
+    with capture_logs() as events:
+        for _ in range(3):
+            keys.look()
+        with without_descriptors():
+            for _ in range(3):
+                keys.look()
+        path.rmdir()
+        write(path, make_key()[1])
+        keys.look()
+        folder(path)
+        keys.look()
+    told = [event.get("reason", event["event"]).removeprefix(f"{path}: ") for event in events]
+    assert told == ["Is a directory", "Too many open files", "keys.read", "Is a directory"]
 
 
 def disabled(path):

@@ -1,11 +1,12 @@
 """Plainly good bodies do take the fast ways: they cannot quietly stop to be used."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gateway.api.json_body import JsonBody, Known
+from gateway.api.json_body import MOST_KNOWN, JsonBody, Known
 from gateway.api.openinference.request import InferRequest
 from gateway.api.simple.body import FORM as SIMPLE
 from gateway.api.simple.body import accept_example, example_decoder
@@ -191,12 +192,28 @@ def test_a_large_list_hides_nothing_of_the_body_that_it_stands_in(body):
         assert parse_json(whole)["instances"] == block.values.tolist()
 
 
-def test_what_is_known_of_models_is_bounded():
-    known = Known(PREDICT)
-    for number in range(1000):
+def test_of_a_thousand_models_each_decoder_is_made_once():
+    made = []
+    form = replace(PREDICT, typed=lambda signature: made.append(signature) or PREDICT.typed(signature))
+    known, signatures = Known(form), [signature(**{f"x{number}": (dtypes.FLOAT, (None, 2))}) for number in range(1000)]
+    misses = typed_body.predict_body_decoder.cache_info().misses
+    for _ in range(3):
+        for number, declared in enumerate(signatures):
+            known.note(ModelRef(f"m{number}"), declared)
+            typed_body.predict_body_decoder(declared)
+    assert made == signatures
+    assert typed_body.predict_body_decoder.cache_info().misses - misses == 1000
+
+
+def test_of_more_models_than_are_known_the_first_are_forgotten():
+    known, body = Known(PREDICT), b'{"instances": [[1, 2]]}'
+    for number in range(MOST_KNOWN):
         known.note(ModelRef(f"m{number}"), X)
-    assert len(known._decoders) <= 256
-    assert known.decode(ModelRef("m999"), b'{"instances": [[1, 2]]}') is not None
+    known.note(ModelRef("m0"), replace(X))  # of another version, so that it is the newest
+    for number in range(10):
+        known.note(ModelRef(f"n{number}"), X)
+    refs = [*(f"m{number}" for number in range(MOST_KNOWN)), *(f"n{number}" for number in range(10))]
+    assert [name for name in refs if known.decode(ModelRef(name), body) is None] == [f"m{number}" for number in range(1, 11)]
 
 
 def test_a_body_is_decoded_once_its_model_is_known():

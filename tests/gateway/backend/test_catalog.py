@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import resource
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from gateway import errors
 from gateway.backend import poll
@@ -295,6 +297,25 @@ async def test_a_config_file_that_breaks_leaves_the_last_good_names(config_file,
         with pytest.raises(ModelConfigError):
             ModelConfigFile(config_file)
         assert [model.name for model in catalog.required()] == ["m"]
+
+
+def test_a_config_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(config_file):
+    """What its status is can be asked while the process has used up its descriptors."""
+    file = ModelConfigFile(config_file)
+    write_config(config_file, "m", "second")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as events:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            for _ in range(3):
+                file.refresh()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert file.names == ("m",)
+        for _ in range(3):
+            file.refresh()
+    assert file.names == ("m", "second")
+    assert [event["event"] for event in events] == ["model_config.unreadable", "model_config.read"]
 
 
 @pytest.mark.parametrize(

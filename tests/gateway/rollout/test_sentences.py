@@ -7,8 +7,8 @@ from gateway.rollout.evidence.eprocess import rate_weights, ratio_weights
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.figures import known, leading
 from gateway.rollout.orders import Order, obey, orders_of
-from gateway.rollout.plan import Hold, State
-from gateway.rollout.sentences import explain, proof, status_lines, told
+from gateway.rollout.plan import Hold, OnBad, State
+from gateway.rollout.sentences import explain, found_worse, proof, status_lines, told
 from tests.gateway.rollout.plans import GOOD, MISSING, NOW, SECOND, held, plan, proven, sound
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -130,6 +130,33 @@ def test_a_hold_is_as_old_as_its_reason():
 def test_a_promoted_version_that_fails_has_plain_words():
     told = status_lines(plan(State.BAKE_AFTER, hold=Hold.FAILING), {}, NOW + 5 * SECOND)[0]
     assert "promoted (the old version is still loaded), while the new version fails requests for 5s" in told
+
+
+def test_a_list_says_what_a_worse_version_did_and_what_became_of_it():
+    slow = Totals(canary_timed=100, baseline_timed=100, canary_slow=40, baseline_slow=2, slow=ratio_weights(40, 42, 0.5, 2))
+    other = Totals(pairs=200, disagreements=30, disagree=rate_weights(30, 200, 0.01))
+    for totals, did in ((proven(), "failed requests"), (slow, "was too slow"), (other, "gave other answers")):
+        rolling, _ = decide(plan(), {0: totals}, GOOD, NOW + SECOND)
+        rolled, _ = decide(rolling, {}, GOOD, NOW + 2 * SECOND)
+        assert (rolling.state, rolled.state) == (State.ROLLING_BACK, State.ROLLED_BACK)
+        assert found_worse(rolling) == found_worse(rolled) == f"{did} and was taken back; Rollouts shows the evidence"
+        frozen, _ = decide(plan(on_bad=OnBad.FREEZE), {0: totals}, GOOD, NOW + SECOND)
+        assert found_worse(frozen).startswith(f"{did} and keeps 1 % of the requests until somebody decides; Rollouts has ")
+    assert found_worse(held(Hold.FROZEN)).startswith("was found to be worse and keeps ")
+    failing = found_worse(plan(State.BAKE_AFTER, hold=Hold.FAILING))
+    assert failing == "was promoted, and fails requests that version 2 answers; an order in Rollouts leads back to that"
+
+
+def test_a_promotion_that_a_person_undid_is_no_fault_of_the_version():
+    undone, _ = obey(plan(State.BAKE_AFTER), Order.UNDO, NOW, "anna")
+    assert found_worse(undone) == "its promotion was undone; Rollouts says by whom"
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("hold", Hold)
+def test_only_of_a_worse_version_a_list_says_so(state, hold):
+    is_worse = state in (State.ROLLING_BACK, State.ROLLED_BACK) or hold in (Hold.FROZEN, Hold.FAILING)
+    assert bool(found_worse(plan(state, hold=hold))) == is_worse
 
 
 def test_a_row_of_the_history_is_a_sentence_of_who_did_what_and_why():

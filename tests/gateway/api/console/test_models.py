@@ -15,6 +15,7 @@ from gateway.errors import Unavailable
 from gateway.inference.dtypes import FLOAT
 from gateway.inference.signature import ModelRef, ServedModel, Signature, TensorSpec
 from gateway.inference.status import Lag, ModelStatus, VersionStatus
+from gateway.rollout.control.pins import Pins
 from gateway.rollout.plan import Hold, State
 from tests.event_loop import on_loop
 from tests.gateway.access.made_keys import make_key, write
@@ -220,6 +221,30 @@ async def test_the_weights_are_those_of_the_plans_state(state, hold, weights, ar
     versions = (await listed(models))["m"]["versions"]
     assert [version["weight"] for version in versions] == weights
     assert [version["arm"] for version in versions] == arms
+
+
+@on_loop
+async def test_a_version_that_was_kept_for_a_start_without_the_database_gets_every_request(tmp_path):
+    pins = Pins(tmp_path / "pins.json")
+    pins.note([plan(state=State.RUNNING)])
+    [pinned] = pins.read()
+    model = (await listed(made(Catalog(status("m", 2, 1)), lambda name: pinned)))["m"]
+    assert [(version["version"], version["weight"], version["arm"]) for version in model["versions"]] == [
+        ("2", 0.0, None),
+        ("1", 1.0, None),
+    ]
+    assert model["rollout"] is None
+
+
+@on_loop
+async def test_a_version_that_was_taken_back_is_told_with_what_it_did():
+    bad = plan(state=State.ROLLED_BACK, reason="errors 7 of 9 bad cells on the canary with 10 % of the exposure")
+    models = made(Catalog(status("m", 2, 1), status("n", 2, 1)), lambda name: bad if name == "m" else plan())
+    told = {name: model["rollout"] for name, model in (await listed(models)).items()}
+    assert told == {
+        "m": {"version": "2", "stands": "failed requests and was taken back; Rollouts shows the evidence", "is_bad": True},
+        "n": {"version": "2", "stands": "running", "is_bad": False},
+    }
 
 
 @on_loop

@@ -10,10 +10,11 @@ import pytest
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, ResourceExhausted, Unavailable
 from gateway.inference.caching.cache import PredictionCache, Question
+from gateway.inference.caching.key import LARGE_BYTES
 from gateway.inference.caching.store import CacheLimits, CacheStore
 from gateway.inference.signature import ModelRef, Prediction, ServedModel, Signature
 from gateway.telemetry.trace import Trace
-from tests.event_loop import on_loop, until
+from tests.event_loop import CountingThreads, on_loop, until
 
 LATEST = ModelRef("m")
 
@@ -168,6 +169,18 @@ async def test_strings_are_answered_from_before():
         await callers.ask(text)
         assert await callers.how(text.copy()) == ("hit", 1)
         assert await callers.how(np.array([b"ab", b"c"], object)) == ("miss", 1)
+
+
+@on_loop
+async def test_a_large_question_is_read_in_a_thread():
+    async with calling() as callers:
+        threads = CountingThreads(1)
+        asyncio.get_running_loop().set_default_executor(threads)
+        assert await callers.how(np.zeros(LARGE_BYTES // 8)) == ("miss", 1)
+        assert threads.asked == 0
+        for asked, how in ((1, "miss"), (2, "hit")):
+            assert await callers.how(np.zeros(LARGE_BYTES // 8 + 1)) == (how, 1)
+            assert threads.asked == asked
 
 
 @on_loop

@@ -1,10 +1,13 @@
 """Two requests have one key exactly when their tensors are the same, bit for bit."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from gateway.inference import dtypes
-from gateway.inference.caching.key import EXACT_BYTES, key_bytes, tensors_key
+from gateway.inference.caching.key import EXACT_BYTES, LARGE_BYTES, key_bytes, tensors_key, tensors_key_beside
+from tests.event_loop import CountingThreads, on_loop
 
 SMALL, LARGE = 3, 3000
 WITH_ARRAYS = [dtype for dtype in dtypes.DTYPES if dtype.numpy is not None]
@@ -86,3 +89,23 @@ def test_a_key_keeps_no_tensor_alive_and_stays_small(dtype):
 
 def test_a_key_knows_its_bytes():
     assert key_bytes(tensors_key({"a": np.zeros(5, np.float32), "b": np.array([b"abc", b""], object)})) == 23
+
+
+HALF = LARGE_BYTES // 2
+AS_LARGE_AS_MAY_BE = {
+    "numbers": {"a": np.zeros(HALF, np.uint8), "b": np.zeros(HALF // 4, np.float32)},
+    "strings": {"a": np.array([b"x" * HALF, b"y" * (HALF - 16)], object)},
+    "many strings": {"a": np.array([b""] * (LARGE_BYTES // 8), object)},
+}
+
+
+@pytest.mark.parametrize("inputs", AS_LARGE_AS_MAY_BE.values(), ids=AS_LARGE_AS_MAY_BE)
+@on_loop
+async def test_only_large_tensors_are_read_beside_the_event_loop(inputs):
+    threads = CountingThreads(1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    assert await tensors_key_beside(inputs) == tensors_key(inputs)
+    assert threads.asked == 0
+    larger = inputs | {"c": np.zeros(1, np.uint8)}
+    assert await tensors_key_beside(larger) == tensors_key(larger)
+    assert threads.asked == 1

@@ -128,6 +128,43 @@ def test_room_that_expired_answers_took_is_free_again():
     assert sample("gateway_cache_evictions_total", model="short", reason="bytes") == before
 
 
+class Counted(CacheStore):
+    """A store that knows how often the bytes of all models were counted."""
+
+    counts = 0
+
+    @property
+    def bytes_held(self):
+        self.counts += 1
+        return super().bytes_held
+
+
+def test_the_models_are_counted_only_when_the_bytes_may_be_used_up():
+    """With a thousand models that takes more than a millisecond."""
+    shop = Shop(200_000, a=(3, 60.0), b=(1000, 60.0))
+    shop.store = Counted({"a": CacheLimits(3, 60.0), "b": CacheLimits(1000, 60.0)}, 200_000, shop.clock)
+    for number in range(100):
+        shop.put("a", number, 20_000)  # of which three are held
+    for number in range(4):
+        shop.put("b", number, 20_000)
+    assert shop.store.counts == 0
+    for number in range(4, 20):
+        shop.put("b", number, 20_000)
+    assert 0 < shop.store.counts <= 2 * 16
+    assert shop.store.bytes_held <= 200_000
+
+
+def test_after_they_were_given_up_answers_do_not_count_any_more():
+    shop = Shop(m=(1000, 60.0))
+    shop.store = Counted({"m": CacheLimits(1000, 60.0)}, 1 << 20, shop.clock)
+    for number in range(100):
+        prediction = Prediction("m", 1, "s", {"y": np.zeros(100_000, np.uint8)}, 0.0, 2)
+        assert prediction.is_shared
+        shop.store.keep(shop.key("m", number), shop.served["m"], prediction)
+        shop.store.drop_shared("m")
+    assert shop.store.counts == 0
+
+
 def test_an_answer_above_an_eighth_of_the_bytes_is_not_kept():
     shop = Shop(80_000, m=(10, 60.0))
     shop.put("m", 1, 10_001)

@@ -1,5 +1,6 @@
 """A look at a model's servers and at the file."""
 
+from gateway.backend.version_policy import Policies, with_versions
 from gateway.errors import DeadlineExceeded, Internal, Unavailable
 from gateway.rollout.control.sight import Sights
 from tests.event_loop import on_loop, until
@@ -42,6 +43,49 @@ async def test_a_look_has_what_each_server_says_and_what_the_file_says(tmp_path)
     assert broken.file_problem.startswith("no ModelServerConfig")
     file.unlink()
     assert (await looked(sights)).file_problem.endswith("No such file or directory")
+    await sights.close()
+
+
+@on_loop
+async def test_the_file_is_parsed_once_for_all_models_and_looks_until_its_text_changes(tmp_path):
+    """In a file of a thousand models that takes most of a second, and each model with a rollout is looked at each second."""
+    models = [f"m{number}" for number in range(20)]
+    entries = "".join(f'config {{ name: "{name}" base_path: "/{name}" model_platform: "tensorflow" }}\n' for name in models)
+    file, parsed = tmp_path / "models.config", []
+
+    def policies(text):
+        parsed.append(text)
+        return Policies(text)
+
+    def replace(text):
+        """As one step, because looks that have begun may read the file meanwhile."""
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(file)
+
+    sights = Sights(Replying(), file, policies=policies)
+
+    async def told(is_right):
+        """Look until each model was seen as ``is_right`` says, ten times."""
+
+        def is_told():
+            sights.look(models)
+            return all(seen and is_right(seen) and seen.looks >= 10 for seen in map(sights.of, models))
+
+        await until(is_told)
+
+    await told(lambda seen: seen.file_problem == f"{file}: No such file or directory")
+    texts = [f"model_config_list {{ {entries} }}"]
+    texts += [with_versions(texts[0], "m7", [version]) for version in (1, 2)]  # of one length
+    for text, versions in zip(texts, (None, (1,), (2,)), strict=True):
+        replace(text)
+        await until(lambda: sights.look(models) or sights.of("m7").policy == Policies(text).of("m7"))  # noqa: B023
+        assert sights.of("m7").policy.specific == versions
+        await told(lambda seen: seen.policy is not None)
+    replace("model_config_list {")
+    await told(lambda seen: seen.file_problem.startswith("no ModelServerConfig"))
+    file.unlink()
+    await told(lambda seen: seen.file_problem.endswith("No such file or directory"))
+    assert parsed == [*texts, "model_config_list {"]
     await sights.close()
 
 
