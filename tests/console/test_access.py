@@ -60,6 +60,27 @@ def test_a_key_that_is_forgotten_is_asked_for_again(page):
     assert "half_plus_two" not in page.run("return document.body.textContent")
 
 
+def test_the_key_is_asked_for_once_when_it_is_valid_no_more(page, console_stack):
+    page.open("models")
+    page.between("""
+    const answer = await ask(url, window.isValid ? options : {...options, headers: {Authorization: "Bearer sgk_x"}});
+    window.refused = (window.refused ?? 0) + (answer.status === 401);
+    return answer;""")
+    page.wait("dialog[open]")
+    page.button("Cancel", "dialog").click()
+    before = page.run("return window.refused")
+    wait_for(lambda: page.run("return window.refused") >= before + 4)
+    assert not page.find("dialog[open]")
+    # A person may give another one, and is asked again when that is refused too.
+    page.button("Forget the key").click()
+    page.wait("dialog[open]")
+    page.run("window.isValid = true")
+    page.press(console_stack.keys["admin"], Keys.ENTER)
+    page.wait("tr[data-model=half_plus_two]")
+    page.run("window.isValid = false")
+    page.wait("dialog[open]")
+
+
 @pytest.mark.parametrize("name", ["predicts", "looks", "some"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_that_a_scope_does_not_allow_names_the_scope(page, console_stack, name, view):

@@ -14,8 +14,10 @@ from tests.console.compared_versions import (
     BROKEN_IN_NEW,
     KINDS,
     MODEL,
+    NEW,
     NEW_CLASS,
     NOT_A_NUMBER,
+    OLD,
     ONE_MORE,
     ONLY_NEW_NOT_A_NUMBER,
     PLANTED,
@@ -107,6 +109,15 @@ def test_equal_answers_are_said_to_be_equal(compared_page):
     start(compared_page)
     assert compared(compared_page).startswith("1 of 1 rows were compared. No numbers differ. Rows beyond the tolerance: 0;")
     assert rows(compared_page) == {}
+
+
+def test_a_result_says_what_was_compared_whatever_is_chosen_next(compared_page):
+    compared_page.field("Input as JSON").send_keys("[1, 2]")
+    start(compared_page)
+    compared(compared_page)
+    compared_page.go("compare", model=MODEL, a=NEW, b=OLD)
+    wait_for(lambda: compared_page.field("Version of A").get_attribute("value") == str(NEW))
+    assert compared_page.text("section h2") == f"Result: A is version {OLD} of {MODEL}, B is version {NEW} of {MODEL}"
 
 
 def test_rows_that_fail_are_told_one_by_one_and_the_others_are_compared(compared_page, tmp_path):

@@ -10,6 +10,7 @@ from gateway.rollout.plan import WHOLE, State
 from tests.console.page import Page
 from tests.console.stack import PLANTED, ConsoleStack
 from tests.stack.browser import look
+from tests.stack.conftest import ROOT
 from tests.stack.rollout_versions import EQUAL, STABLE
 from tests.waiting import wait_for
 
@@ -18,14 +19,14 @@ pytestmark = pytest.mark.timeout(240)
 STEPS = "10%:manual,50%:manual"
 
 
-KEYBOARD, ANNOUNCED, DISPUTED = "by_keyboard", "announced", "disputed"
+KEYBOARD, ANNOUNCED, DISPUTED, REFUSED = "by_keyboard", "announced", "disputed", "refused"
 """A model for each of the tests that begin a rollout."""
 
 
 @pytest.fixture(scope="module")
 def rollout_stack(exported, rollout_versions, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rollout_stack")
-    running = ConsoleStack(folder, exported, rollout_versions, planted=(KEYBOARD, ANNOUNCED, DISPUTED))
+    running = ConsoleStack(folder, exported, rollout_versions, planted=(KEYBOARD, ANNOUNCED, DISPUTED, REFUSED))
     try:
         yield running.start()
     finally:
@@ -184,6 +185,34 @@ def test_the_second_of_two_operators_is_told_what_the_first_has_changed(rollout_
     finally:
         page.driver.close()
         page.to_tab(first)
+
+
+def test_a_weight_that_was_refused_can_be_ordered_again_for_what_stands_now(rollout_page, rollout_stack):
+    start(rollout_stack, REFUSED)
+    page = rollout_page.open("rollouts", model=REFUSED)
+    page.between("""
+    if (!url.endsWith("/weight") || window.isRefused) return ask(url, options);
+    window.isRefused = true;
+    return ask(url, {...options, headers: {...options.headers, "If-Match": '"of-before"'}});""")
+    type_into(page, "Weight in %", "62.5")
+    page.press(Keys.ENTER)
+    page.wait_text("revision", "main [role=alert]")
+    assert page.field("Weight in %").get_attribute("value") == "62.5"
+    page.button("Set the weight", "main").click()
+    wait_for(lambda: weight_now(rollout_stack, REFUSED) == 0.625, 60)
+
+    # Its figures are those that the documentation describes, and a sample leads to the signature that was asked.
+    page.wait(".chart")
+    titles = page.run("return [...document.querySelectorAll('.chart strong')].map(title => title.textContent.toLowerCase())")
+    documented = (ROOT / "docs" / "console.md").read_text()
+    assert [title for title in titles if f"| {title} |" not in documented] == []
+    page.between("""
+    const answer = await ask(url, options);
+    if (!url.endsWith("/refused") || !answer.ok) return answer;
+    const sample = {time: new Date(), request_id: "one", signature: "other", output: "y", how: "differs"};
+    return new Response(JSON.stringify({...await answer.json(), samples: [sample]}), {headers: answer.headers});""")
+    assert "signature=other" in page.wait("[aria-label=Samples] a[href^='#/try']").get_attribute("href")
+    assert page.faults() == {}
 
 
 @pytest.mark.parametrize("name", ["predicts", "looks", "some"])

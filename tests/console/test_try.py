@@ -13,6 +13,7 @@ import requests
 from selenium.webdriver import Keys
 from selenium.webdriver.common.action_chains import ActionChains
 
+from gateway.api.admin.log_query import MOST_ROWS as MOST_LISTED
 from tests.waiting import wait_for
 
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.62, 0.4), (0.54, 0.6), (0.46, 0.84)]
@@ -75,10 +76,12 @@ def set_value(page, field, value: str) -> None:
     page.run("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", field, value)
 
 
-def paste(page, field, text: str) -> None:
-    page.run(
+def paste(page, field, text: str) -> bool:
+    """Paste a text into a field; whether the page has put it somewhere else."""
+    return not page.run(
         "const data = new DataTransfer(); data.setData('text/plain', arguments[1]);"
-        "arguments[0].dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}))",
+        "const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});"
+        "return arguments[0].dispatchEvent(event)",
         field,
         text,
     )
@@ -163,9 +166,43 @@ def test_a_line_is_drawn_by_the_keyboard(page, predictions):
     assert all(max(row) > 0 for row in image), "the ink is as high as the picture"
     assert {row.index(max(row)) for row in image} <= {2, 3, 4, 5}, "and in its middle"
     page.find("canvas.paper").send_keys(Keys.DELETE)
+    predict(page)
+    page.find("canvas.paper").send_keys(" ", Keys.ARROW_UP)
     page.button("Clear").click()
     predict(page)
-    assert json.loads(predictions()[0])["instances"] == [[[0] * 8] * 8]
+    assert [json.loads(body)["instances"] for body in predictions()] == [[[[0] * 8] * 8]] * 2
+
+
+def test_black_and_white_are_typed_key_by_key(page):
+    page.open("try", model="digits")
+    # The log shall not have such a picture: what is in it decides what black and white are for others.
+    page.between("""
+    if (!url.includes(":predict")) return ask(url, options);
+    window.sent = options.body;
+    return Response.json({error: "It is kept here."}, {status: 400});""")
+    wait_for(lambda: page.field("White is").get_attribute("value") == "16")
+    page.wait("canvas.paper").send_keys(" ", *[Keys.ARROW_DOWN] * 6)
+    for label, text in (("Black is", "-1"), ("White is", "0.5")):
+        page.run("arguments[0].focus()", page.field(label))
+        page.replace("")
+        page.press(Keys.BACKSPACE, *text)
+        assert page.field(label).get_attribute("value") == text
+    predict(page)
+    image = json.loads(page.run("return sent"))["instances"][0]
+    assert (min(map(min, image)), max(map(max, image))) == (-1, 0.5)
+
+
+def test_white_is_255_for_an_input_of_bytes(page):
+    page.open("about")
+    page.between("""
+    const answer = await ask(url, options);
+    if (!url.includes("/metadata")) return answer;
+    return Response.json(JSON.parse((await answer.text()).replaceAll("DT_FLOAT", "DT_UINT8")));
+    """)
+    page.go("try", model="digits")
+    choice = page.field("Fill with")
+    wait_for(lambda: "the digits from 0 to 9" in choice.text)
+    assert page.field("White is").get_attribute("value") == "255"
 
 
 def test_a_picture_is_dropped_inverted_and_stretched(page, predictions):
@@ -201,6 +238,12 @@ def test_rows_of_a_spreadsheet_are_pasted_with_their_header(page, predictions):
     ]
     assert [row["total_cents"] for row in outputs(page)] == ["710", "150"]
     assert page.field("Rows").get_attribute("value") == "2"
+
+
+def test_a_sentence_is_pasted_as_it_is_into_a_field_for_text(page):
+    page.open("try", model="basket")
+    assert not paste(page, page.field("sku, row 0"), "One, two; three")
+    assert paste(page, page.field("quantity, row 0"), "1;2")
 
 
 def test_a_row_of_numbers_is_pasted_and_the_digits_stay_as_typed(page, predictions):
@@ -275,8 +318,33 @@ def test_the_inputs_of_a_logged_request_are_tried_again(page, console_stack, pre
     wait_for(lambda: page.field("features[0], row 0").get_attribute("value") == "9.25")
     predict(page)
     assert [json.loads(body) for body in predictions()] == [asked]
+    # However many have come since then.
+    with requests.Session() as session:
+        session.headers.update(console_stack.bearer())
+        for _ in range(MOST_LISTED):
+            session.post(f"{console_stack.address}/v1/models/dense:predict", json=asked, timeout=30)
+        wait_for(lambda: "try-this-again" not in session.get(f"{rows}&n={MOST_LISTED}", timeout=30).text)
+    page.open("try", model="dense", request="try-this-again")
+    wait_for(lambda: page.field("features[0], row 0").get_attribute("value") == "9.25")
     page.open("try", model="dense", request="nobody-sent-this")
     page.wait_text("The log shows no inputs of the request nobody-sent-this.")
+
+
+@pytest.mark.parametrize("answer", ["return ask(url, options);", "throw new TypeError('it is late');"])
+def test_a_late_answer_for_the_model_before_leaves_the_form_as_it_is(page, answer):
+    page.open("about")
+    page.between(f"""
+    if (!url.includes("digits/metadata")) return ask(url, options);
+    await new Promise(resolve => {{ window.goOn = resolve; }});
+    try {{ {answer} }} finally {{ requestAnimationFrame(() => setTimeout(() => {{ window.isLate = true; }}, 200)); }}""")
+    page.driver.execute_script("location.hash = '#/try?model=digits'")
+    wait_for(lambda: page.run("return !!window.goOn"))
+    page.go("try", model="dense")
+    page.field("features[0], row 0")
+    page.run("goOn()")
+    wait_for(lambda: page.run("return !!window.isLate"))
+    assert page.has_button("Predict")
+    assert not page.find("main [role=alert]")
 
 
 def test_facts_of_the_answer_are_told(page):
@@ -321,6 +389,19 @@ def test_json_is_there_by_choice_and_says_where_it_is_wrong(page, predictions):
     set_value(page, area, "[[1,2,3,4,5,6,7,8,9,10.50]]")
     predict(page)
     assert predictions() == ['{"instances":[[1,2,3,4,5,6,7,8,9,10.50]]}']
+
+
+def test_json_that_is_broken_is_not_sent_and_nothing_in_its_place(page, predictions):
+    page.open("try", model="dense")
+    page.button("As JSON").click()
+    area = page.field("as JSON")
+    set_value(page, area, "[[1,2,3,4,5,6,7,8,9,10]]")
+    set_value(page, area, "[[1,2,3,")
+    page.button("Predict").click()
+    assert "features: expected float at character 9" in page.text("main [role=alert]")
+    set_value(page, area, "[[1,2,3,4,5,6,7,8,9,11]]")
+    predict(page)
+    assert predictions() == ['{"instances":[[1,2,3,4,5,6,7,8,9,11]]}']
 
 
 def test_many_rows_are_sent_and_few_of_them_drawn(page, predictions):

@@ -92,6 +92,9 @@ NUMBERS = [{"label": "a", "dtype": "float"}, {"label": "b", "dtype": "int32"}]
         ("a,1\nb,", COLUMNS, [["a", "1"], ["b", ""]]),
         ("first,second\n1,2", NUMBERS, [["1", "2"]]),
         ("1,2\n3,4", NUMBERS, [["1", "2"], ["3", "4"]]),
+        ("1,5\t2,5", NUMBERS, [["1,5", "2,5"]]),
+        ("1,5\n2,5", NUMBERS[:1], [["1,5"], ["2,5"]]),
+        ("One, two\nthree; four", COLUMNS[:1], [["One, two"], ["three; four"]]),
         ('a\t"b', COLUMNS, "line 1 of the table: expected cells, got a quote that is not closed"),
     ],
 )

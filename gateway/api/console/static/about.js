@@ -4,7 +4,6 @@ import {html} from "./vendor/htm-preact.js";
 import {usePoll} from "./api.js";
 import {Table, Waiting} from "./parts.js";
 
-/** The view of versions and settings. */
 export default function About({caller}) {
   const isAllowed = caller.can_read("admin");
   const about = usePoll(isAllowed && "admin/settings", 60);

@@ -1,4 +1,4 @@
-// The answer to a prediction: a table, bars, pictures, what the gateway says of it, and what it should have been.
+// The answer to a prediction: a table, bars, pictures, what the gateway says of it, and feedback.
 
 import {html, useState} from "./vendor/htm-preact.js";
 import {call} from "./api.js";
@@ -7,7 +7,7 @@ import {parse, shown} from "./json.js";
 import {Bar, Problem, Table} from "./parts.js";
 
 const [MOST_ROWS, MOST_VALUES, MOST_FIRST, MOST_BARS, MOST_CLASSES] = [50, 20, 5, 5, 1000];
-const HEADERS = {Version: "X-Model-Version", Arm: "X-Rollout", Cache: "X-Cache", Request: "X-Request-Id"};
+const HEADERS = {Version: "X-Model-Version", Rollout: "X-Rollout", Cache: "X-Cache", Request: "X-Request-Id"};
 
 /** The sizes of nested arrays. */
 export const sizes = (value) => (Array.isArray(value) ? [value.length, ...sizes(value[0])] : []);
@@ -61,7 +61,7 @@ function Drawn({output: {name, dtype}, value, strings}) {
     <${Picture} row=${value} shape=${picture} ...${found} label=${`${name} as a picture`} /></figure>`;
 }
 
-/** `answer`: {headers, json, ms} of :predict; `outputs`: those of the signature; `isRows`: whether their first size is that of rows. */
+/** `answer`: {headers, json, ms} of :predict; `outputs`: those of the signature; `isRows`: whether each has rows. */
 export function Answer({answer: {headers, json, ms}, outputs, isRows}) {
   const [chosen, setChosen] = useState(0);
   const tensors = outputsOf(json, outputs);

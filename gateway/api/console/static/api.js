@@ -1,4 +1,4 @@
-// Calls of the gateway. Addresses are relative to its root, so that the page works behind a prefix.
+// Calls of the gateway. Paths are relative to its root, so that the page works behind a prefix.
 
 import {useEffect, useState} from "./vendor/htm-preact.js";
 import {parse, stringify} from "./json.js";
@@ -12,9 +12,9 @@ const tell = (type, detail) => events.dispatchEvent(new CustomEvent(type, {detai
 
 /** A refusal as the server gave it: `status` (0: nobody answered), `message`, `details` ([{pointer, expected, got}]). */
 export class ApiError extends Error {
-  constructor(status, document, headers) {
+  constructor(status, document) {
     super(document?.message || document?.error || `The gateway answered with the status ${status}.`);
-    Object.assign(this, {status, details: document?.details ?? [], headers});
+    Object.assign(this, {status, details: document?.details ?? []});
   }
 }
 
@@ -28,14 +28,14 @@ export function setKey(text) {
   tell("key");
 }
 
-/** One request; `body` is a value, a text or bytes. -> {status, headers, text, json, ms}; throws ApiError. */
-export async function call(path, {method, body, headers, ifMatch, signal} = {}) {
+/** One request; `body` is a value or a text. -> {status, headers, text, json, ms}; throws ApiError. */
+export async function call(path, {body, headers, ifMatch, signal} = {}) {
   const began = performance.now();
   let answer, text;
   try {
-    answer = await fetch(`../${path.replace(/^(\.\.)?\//, "")}`, {
-      method: method ?? (body === undefined ? "GET" : "POST"),
-      body: typeof body === "string" || body instanceof Uint8Array ? body : stringify(body),
+    answer = await fetch(`../${path}`, {
+      method: body === undefined ? "GET" : "POST",
+      body: typeof body === "string" ? body : stringify(body),
       headers: {
         ...(body !== undefined && {"Content-Type": "application/json"}),
         ...(key() && {Authorization: `Bearer ${key()}`}),
@@ -61,18 +61,16 @@ export async function call(path, {method, body, headers, ifMatch, signal} = {}) 
   };
   tell("away", !isJson && [502, 503, 504].includes(answer.status));
   if (answer.ok || answer.status === 304) return result;
-  const refusal = new ApiError(answer.status, result.json, answer.headers);
+  const refusal = new ApiError(answer.status, result.json);
   if (answer.status === 401) tell("unauthorized", refusal);
   throw refusal;
 }
-
-const newest = (old, fresh) => fresh;
 
 /**
  * The JSON at `path`, asked for again every `seconds`; not while the page is hidden, and more seldom after errors. Without a
  * path: not at all. `join(old, fresh)` makes the data of both, `more(data)` what is put behind the path.
  */
-export function usePoll(path, seconds, {join = newest, more = () => ""} = {}) {
+export function usePoll(path, seconds, {join = (old, fresh) => fresh, more = () => ""} = {}) {
   const [state, setState] = useState({data: null, error: null});
   const [round, setRound] = useState(0);
   useEffect(() => {
@@ -87,8 +85,8 @@ export function usePoll(path, seconds, {join = newest, more = () => ""} = {}) {
       try {
         const answer = await call(path + (data ? more(data) : ""), {headers: etag && {"If-None-Match": etag}, signal});
         if (answer.status !== 304) data = join(data, answer.json);
-        if (answer.status !== 304 || failures) setState({data, error: null, etag: answer.headers.get("ETag")});
         etag = answer.headers.get("ETag");
+        if (answer.status !== 304 || failures) setState({data, error: null, etag});
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;

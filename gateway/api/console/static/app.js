@@ -2,7 +2,7 @@
 
 import {html, render, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 import {call, events, key, setKey} from "./api.js";
-import {Form, hashOf, Problem} from "./parts.js";
+import {Form, hashOf, Problem, Waiting} from "./parts.js";
 import About from "./about.js";
 import Compare from "./compare.js";
 import Keys from "./keys.js";
@@ -11,7 +11,7 @@ import Models from "./models.js";
 import Rollouts from "./rollouts.js";
 import Try from "./try.js";
 
-// By address: title, component and the scopes that it reads with. "g" and the first letter lead to a view.
+// By address: title, component and the scopes that it reads with.
 const VIEWS = {
   models: ["Models", Models, "metadata"],
   try: ["Try", Try, "metadata"],
@@ -61,18 +61,20 @@ function App() {
   useLetters();
 
   useEffect(() => {
+    let isAsked = false; // for a key, once: polls go on after Cancel
     const refuse = (error) => {
       setRefusal(error);
-      setAsking(error.status === 401);
+      if (error.status !== 401 || !isAsked) setAsking((isAsked = error.status === 401));
     };
     async function identify() {
+      isAsked = false;
       setCaller(null);
       setRefusal(null);
       try {
         const {json} = await call("admin/console/caller");
         const can = (scope) => json.scopes.includes(scope);
         setCaller({...json, can, can_read: (scope) => !scope || json.keys === "off" || can(scope)});
-        setAsking(false);
+        setAsking((isAsked = false));
       } catch (error) {
         refuse(error);
         if (error.status !== 401) setTimeout(identify, RETRY_MS);
@@ -129,8 +131,7 @@ function Missing({caller, scope, refusal, onAsk}) {
     return html`<p>This view needs a key with the scope <code>${scope}</code>. The key <strong>${caller.name}</strong> has
       ${" "}${caller.scopes.join(", ")}.</p>`;
   }
-  if (!refusal) return html`<p aria-busy="true">Loading…</p>`;
-  if (refusal.status !== 401) return html`<${Problem} error=${refusal} />`;
+  if (refusal?.status !== 401) return html`<${Waiting} error=${refusal} />`;
   return html`<p>The gateway shows its models to callers with a key.</p><button onClick=${onAsk}>Enter a key</button>`;
 }
 

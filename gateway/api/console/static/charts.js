@@ -16,7 +16,7 @@ const clock = (seconds, style = "medium") => new Date(seconds * 1000).toLocaleTi
  * A chart: t (unix seconds), series [{label, values}], marks [{t, text}] (upright lines), bounds [{value, text}] (level lines).
  * It stands still while the pointer is on it.
  */
-export function Chart({height = 180, title, unit, ...given}) {
+export function Chart({title, unit, ...given}) {
   const [place, plot, isHeld, kept] = [useRef(), useRef(), useRef(false), useRef()];
   const [pointed, setPointed] = useState(null);
   const [isOpen, setOpen] = useState(false);
@@ -27,7 +27,7 @@ export function Chart({height = 180, title, unit, ...given}) {
 
   useEffect(() => {
     const axis = {stroke: colour("--text"), grid: {stroke: colour("--grid"), width: 1}};
-    const size = () => ({width: place.current.clientWidth, height});
+    const size = () => ({width: place.current.clientWidth, height: 180});
     plot.current = new uPlot({
       ...size(),
       legend: {show: false},
@@ -113,7 +113,7 @@ function Figures({title, t, series, marks, bounds}) {
 
 /** ring.json, and of one model its versions, asked for each second and kept for ten minutes. */
 export function useRing(model = "") {
-  const more = ({t, now}) => `&since=${t.at(-1) ?? now}`;
+  const more = ({t}) => `&since=${t.at(-1) ?? 0}`;
   return usePoll(`admin/console/ring.json?${new URLSearchParams({model})}`, 1, {join, more});
 }
 

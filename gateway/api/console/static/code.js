@@ -1,6 +1,7 @@
 // The request as a program, in each dialect.
 
 import {html, useRef, useState} from "./vendor/htm-preact.js";
+import {sizes} from "./answer.js";
 import {Select} from "./parts.js";
 import {write} from "./tensor.js";
 
@@ -20,7 +21,6 @@ export function requests({model, version, inputs, signature, isRows}, tokens) {
   const all = (pick) => inputs.map(({name}) => [name, write(pick(tokens[name]))]);
   const some = (pick) => (only ? write(pick(tokens[only])) : object(all(pick)));
   const rows = isRows && tokens[inputs[0].name].map((_, row) => some((tensor) => tensor[row]));
-  const sizes = (tensor) => (Array.isArray(tensor) ? [tensor.length, ...sizes(tensor[0])] : []);
   const infer = inputs.map(({name, dtype}) => object(Object.entries({
     name: json(name),
     datatype: json(DATATYPES[dtype] ?? dtype.toUpperCase()),

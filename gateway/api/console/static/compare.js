@@ -46,8 +46,7 @@ function save(rows, isCsv) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-const select = (label, value = "", all, onChoose) => html`<${Select} label=${label} value=${value}
-  options=${all.includes(value) ? all : [value, ...all]} onChoose=${onChoose} />`;
+const select = (label, value, options, onChoose) => html`<${Select} ...${{label, value, options, onChoose}} />`;
 
 function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides, signature}) {
   const answered = rows.filter(({failed}) => !failed);
@@ -66,7 +65,7 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
     <td>${sides.map((side, i) => html`<a href=${tried(row, side)}
       aria-label=${`Try ${row.where} in ${"AB"[i]}`}>${"AB"[i]}</a> `)}</td></tr>`;
   return html`<section>
-    <h2>Result</h2>
+    <h2>Result: ${sides.map(({model, version}, i) => `${"AB"[i]} is version ${version} of ${model}`).join(", ")}</h2>
     <${Problem} error=${error} />
     <p id="sentence" class=${isBad ? "bad" : "ok"}>${said}</p>
     ${unlikeness.map((text) => html`<p class="warn">${text}</p>`)}
@@ -90,7 +89,7 @@ function Result({rows, worst, asked, left, isCut, unlikeness, error, said, sides
   </section>`;
 }
 
-/** The view; `params`: model, a and b (versions), model_b where B is another model's, signature. */
+/** `params`: model, a and b (versions), model_b where B is another model's, signature. */
 export default function Compare({params, go, announce}) {
   const models = usePoll("admin/console/models.json", 10);
   const [tolerance, setTolerance] = useState(TOLERANCE);

@@ -3,12 +3,11 @@
 import {outputsOf, sizes} from "./answer.js";
 import {call} from "./api.js";
 import {stringify} from "./json.js";
-import {hasRows, write} from "./tensor.js";
+import {hasRows, LARGEST, write} from "./tensor.js";
 
 const BATCH = 64; // rows
 const LANES = 2; // each asks both versions at the same time
 const ENDING = [0, 401, 403, 404, 429]; // statuses that the next request would get too
-const FLOATS = ["float", "double", "half", "bfloat16"];
 const MOST_CLASSES = 1000;
 
 const top = (numbers) =>
@@ -35,7 +34,7 @@ export function difference(a, b, outputs, {rtol, atol}) {
       return {...found, gap: Infinity, relative: Infinity, isBeyond: true, told};
     }
     const [ones, others] = [[a[name]].flat(Infinity), [b[name]].flat(Infinity)];
-    const [isFloat, isText] = [FLOATS.includes(dtype), dtype === "string"];
+    const [isFloat, isText] = [dtype in LARGEST, dtype === "string"];
     ones.forEach((one, i) => {
       const other = others[i];
       if (one === other || stringify(one) === stringify(other)) return;
@@ -76,7 +75,7 @@ export const unlike = (signatures) => ["inputs", "outputs"].flatMap((kind) => {
     `The ${kind} differ: ${name} is ${ones.get(name) ?? "missing"} in A and ${others.get(name) ?? "missing"} in B.`);
 });
 
-// For each row its {answer} or {error}. A batch that fails is asked again in halves, so that each row fails for itself.
+// For each row its {answer} or {error}. A batch that fails is asked again in halves, down to the rows that fail.
 async function ask(side, rows, request, signal) {
   const {inputs, signature, isRows} = request;
   const tensor = ({name}) => write(isRows ? rows.map(({values}) => values[name]) : rows[0].values[name]);

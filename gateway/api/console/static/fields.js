@@ -34,7 +34,7 @@ function replaced(value, [at, ...inner], part, input) {
   return copy;
 }
 
-/** Inputs of few elements: a line for each row, into which the cells of a spreadsheet can be pasted. */
+/** Inputs of few elements: a line for each row, into which cells can be pasted. */
 export function Grid({inputs, isRows, count, values, setValues, problem, setProblem}) {
   const columns = inputs.flatMap((input) => {
     const [size] = rowShape(input, isRows);
@@ -48,7 +48,7 @@ export function Grid({inputs, isRows, count, values, setValues, problem, setProb
   });
   const paste = (event, row, first) => {
     const pasted = event.clipboardData.getData("text/plain").replace(/\r?\n$/, "");
-    if (!/[\t\n;,]/.test(pasted)) return;
+    if (!(columns[first].dtype === "string" ? /[\t\n]/ : /[\t\n;,]/).test(pasted)) return;
     event.preventDefault();
     try {
       const lines = table(pasted, columns.slice(first)).slice(0, isRows ? MOST_ROWS - row : 1);
@@ -100,9 +100,11 @@ function JsonField({input, label, value, onValue, problem, setProblem}) {
   const change = ({target}) => {
     setWritten(target.value);
     try {
+      target.setCustomValidity("");
       onValue(readJson(target.value, input));
       setProblem(null);
     } catch (error) {
+      target.setCustomValidity(error.message); // nothing is sent in its place
       setProblem(error);
     }
   };

@@ -19,8 +19,8 @@ export function imageShape(shape) {
 }
 
 /**
- * RGBA pixels as a row of texts from `min` (black) to `max` (white): each is the mean of the pixels under it. `fit` cuts out the
- * ink and puts it into the middle, `margin` from the edge, at least `least` pixels wide; else all of the picture is stretched.
+ * RGBA pixels as a row of texts from `min` (black) to `max` (white), each the mean of the pixels under it. `fit` centres the ink,
+ * `margin` from the edge and at least `least` pixels wide; else the whole picture is stretched.
  */
 export function toRow({data, width, height}, shape, {min, max, whole, invert, fit, margin = 0, least = 0}) {
   const light = (x, y, channel) => {
@@ -62,7 +62,7 @@ function inkBox(width, height, light) {
   return right >= 0 && {left, top, width: right - left + 1, height: bottom - top + 1};
 }
 
-/** A row (nested numbers or texts of them) as an enlarged picture, from black (`min`) to white (`max`). */
+/** A row (nested numbers or their texts) as a picture, from black (`min`) to white (`max`). */
 export function Picture({row, shape: {height, width, channels}, min, max, label}) {
   const canvas = useRef();
   useEffect(() => {
@@ -77,13 +77,13 @@ export function Picture({row, shape: {height, width, channels}, min, max, label}
   return html`<canvas ref=${canvas} role="img" aria-label=${label} class="picture"></canvas>`;
 }
 
-/** Draw, drop, paste or choose a picture: onRow gets its row. `range` {min, max}: what black and white are until they are set. */
+/** Draw, drop, paste or choose a picture: onRow gets its row. `range` {min, max}: black and white until they are set. */
 export function ImageField({label, row, shape, dtype, range, onRow}) {
   const paper = useRef();
   const pen = useRef({x: PAPER / 2, y: PAPER / 2});
   const [chosen, setChosen] = useState({invert: false, fit: shape.channels === 1});
   const [status, setStatus] = useState("");
-  // As data sets of digits were made: of 28 pixels the ink fills 20, of 8 pixels nearly all, and 5 of the width.
+  // As in data sets of digits: the ink fills 20 of 28 pixels, or nearly all of 8, and 5 of the width.
   const frame = shape.height < 20 ? {margin: 0.5, least: (5 / 8) * shape.width} : {margin: Math.round(shape.height / 7)};
   const options = {...range, ...frame, whole: dtype.includes("int"), ...chosen};
   const ink = () => paper.current.getContext("2d", {willReadFrequently: true});
@@ -93,6 +93,10 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
     read({...options, ...change});
   };
   const clear = () => ink().fillRect(0, 0, PAPER, PAPER);
+  const wipe = () => {
+    clear();
+    set({fit: shape.channels === 1});
+  };
   useEffect(clear, []);
 
   const moveTo = (x, y, draws) => {
@@ -114,7 +118,7 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
   };
   const pressed = (event) => {
     const [right, down] = ARROWS[event.key] ?? [];
-    if (event.key === "Delete") clear();
+    if (event.key === "Delete") wipe();
     else if (right === undefined) return;
     event.preventDefault();
     if (event.key === " ") pen.current.down = !pen.current.down;
@@ -136,8 +140,8 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
       setStatus(`The browser cannot read ${file.name} as a picture.`);
     }
   };
-  const number = (name, title) => html`<label>${title} <input type="number" step="any" value=${options[name]}
-    onInput=${({target}) => set({[name]: Number(target.value)})} /></label>`;
+  const number = (name, title) => html`<label>${title} <input type="number" step="any" defaultValue=${range[name]}
+    onInput=${({target}) => target.value && set({[name]: Number(target.value)})} /></label>`;
   const tick = (name, title) => html`<label><input type="checkbox" checked=${options[name]}
     onChange=${({target}) => set({[name]: target.checked})} /> ${title}</label>`;
   return html`<fieldset onPaste=${(event) => load(event, event.clipboardData.files)}
@@ -153,7 +157,7 @@ export function ImageField({label, row, shape, dtype, range, onRow}) {
     <div class="row">
       <label>File <input type="file" accept="image/*" onChange=${(event) => load(event, event.target.files)} /></label>
       ${number("min", "Black is")}${number("max", "White is")}${tick("invert", "Invert")}${tick("fit", "Cut out and centre")}
-      <button type="button" onClick=${() => { clear(); set({fit: shape.channels === 1}); }}>Clear</button>
+      <button type="button" onClick=${wipe}>Clear</button>
     </div>
   </fieldset>`;
 }

@@ -7,7 +7,6 @@ import {Ago, Confirm, Dialog, Form, Table, Waiting} from "./parts.js";
 const SCOPES = ["predict", "metadata", "admin", "metrics"];
 const HEAD = ["Name", "Id", "State", "Scopes", "Models", "Limits", "Made", "Expires", "Last used", "Change"];
 
-/** The view of the keys. */
 export default function Keys({caller, announce}) {
   const keys = usePoll("admin/keys", 5);
   const [{Shown, name}, setForm] = useState({});
@@ -69,7 +68,7 @@ const Disable = ({name, send, onClose}) => html`<${Confirm} title="Disable a key
 
 function Made({text, onClose}) {
   const [said, setSaid] = useState("");
-  const copy = () => navigator.clipboard.writeText(text).then(() => setSaid("Copied."), () => setSaid("Copy it by hand."));
+  const copy = () => (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(() => setSaid("Copied."), () => setSaid("Copy it by hand."));
   return html`<${Dialog} title="The new key" onClose=${onClose}>
     <p>Keep it now: it is not shown again.</p>
     <label>Key <input readonly value=${text} onFocus=${({target}) => target.select()} /></label>

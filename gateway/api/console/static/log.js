@@ -1,6 +1,6 @@
 // The newest rows of the prediction log.
 
-import {html, useState} from "./vendor/htm-preact.js";
+import {html, useEffect, useState} from "./vendor/htm-preact.js";
 import {usePoll} from "./api.js";
 import {stringify} from "./json.js";
 import {Table, Waiting} from "./parts.js";
@@ -8,11 +8,13 @@ import {Table, Waiting} from "./parts.js";
 const MOST_LETTERS = 5000;
 const HEAD = ["Time", "Model", "Version", "Status", ["Rows", "number"], ["ms", "number"], "Cache", "Key", "Request"];
 
-/** The view of the log; `params` are its filters. */
+/** `params` are the filters. */
 export default function Log({params, go}) {
   const [isPaused, setPaused] = useState(false);
   const [opened, setOpened] = useState("");
-  const log = usePoll(!isPaused && `admin/log?${new URLSearchParams({...params, n: 50})}`, 2);
+  const path = `admin/log?${new URLSearchParams({...params, n: 50})}`;
+  const log = usePoll(!isPaused && path, 2);
+  useEffect(() => setPaused(false), [path]);
   const toggle = (request) => {
     setOpened(opened === request ? "" : request);
     setPaused(true); // so that a row stays while it is read

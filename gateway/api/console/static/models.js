@@ -16,7 +16,7 @@ const WORDS = {
 const HEAD = ["Model", "Version", "State", "Since", ["Requests/s", "number"], ["Failed/s", "number"],
   ["p95 (ms)", "number"], "Weight", "Joined", "Go to"];
 
-/** The view of all models; the versions of `params.model` are drawn. */
+/** The versions of `params.model` are drawn. */
 export default function Models({params}) {
   const models = usePoll("admin/console/models.json", 2);
   const ring = useRing(params.model);
@@ -24,10 +24,11 @@ export default function Models({params}) {
   const [only, setOnly] = useState("");
   const [most, setMost] = useState(PAGE);
 
-  const rows = (models.data?.models ?? []).filter(({name}) => name.includes(text)).flatMap(rowsOf)
+  const all = models.data?.models ?? [];
+  const rows = all.filter(({name}) => name.includes(text)).flatMap(rowsOf)
     .filter(({state}) => !only || (state === "AVAILABLE") === (only === "ready"));
   return html`<div><h1>Models</h1>
-    ${(models.data?.models ?? []).filter(({rollout}) => rollout?.is_bad).map(({name, rollout}) => html`<p class="error">
+    ${all.filter(({rollout}) => rollout?.is_bad).map(({name, rollout}) => html`<p class="error">
       <a href=${hashOf("rollouts", {model: name})}>Version ${rollout.version} of ${name}: ${rollout.stands}</a></p>`)}
     <${Charts} ring=${ring} model=${params.model} />
     <div class="row">
@@ -44,9 +45,9 @@ export default function Models({params}) {
   </div>`;
 }
 
-function rowsOf({name, problems, lagging, versions}) {
-  const late = lagging.map(({server, lacks}) => `${server}: ${lacks}`);
-  const common = {name, notes: [...problems, ...late], newest: versions.map(({version}) => version).sort((a, b) => b - a)};
+function rowsOf({name, problems: notes, versions}) {
+  const newest = versions.filter(({state}) => state === "AVAILABLE").map(({version}) => version);
+  const common = {name, notes, newest};
   return versions.length ? versions.map((version) => ({...version, ...common})) : [{signatures: [], ...common}];
 }
 
@@ -73,22 +74,20 @@ function Version({name, version, state, reason, notes, since, now, weight, arm, 
 
 function Charts({ring: {data, error}, model}) {
   if (!data) return html`<${Waiting} data="" error=${error} />`;
-  const {t} = data;
+  const chart = (title, unit, series) => html`<${Chart} t=${data.t} ...${{title, unit, series}} />`;
   const total = (names) => Object.entries(names).map(([name, label]) => ({label, values: data.total[name]}));
   if (!model) {
     return html`<div class="charts">
-      <${Chart} title="Requests" unit="per second" t=${t}
-        series=${total({requests: "all", failed: "failed (5xx)", refused: "refused (4xx)"})} />
-      <${Chart} title="Time to answer" unit="ms" t=${t} series=${total({p50_ms: "p50", p95_ms: "p95"})} />
-      <${Chart} title="Waiting" t=${t} series=${total({in_flight: "requests in flight", queue_rows: "rows in queues"})} />
+      ${chart("Requests", "per second", total({requests: "all", failed: "failed (5xx)", refused: "refused (4xx)"}))}
+      ${chart("Time to answer", "ms", total({p50_ms: "p50", p95_ms: "p95"}))}
+      ${chart("Waiting", "", total({in_flight: "requests in flight", queue_rows: "rows in queues"}))}
     </div>`;
   }
   const versions = Object.entries((data.model?.name === model && data.model.versions) || {});
   const of = (name) => versions.map(([version, columns]) => ({label: `version ${version}`, values: columns[name]}));
   return html`<p>The last ten minutes of <strong>${model}</strong> · <a href="#/models">draw all models</a></p>
     ${versions.length ? html`<div class="charts">
-      <${Chart} title="Requests by version" unit="per second" t=${t} series=${of("requests")} />
-      <${Chart} title="Failed by version" unit="per second" t=${t} series=${of("failed")} />
-      <${Chart} title="p95 by version" unit="ms" t=${t} series=${of("p95_ms")} />
+      ${chart("Requests by version", "per second", of("requests"))}
+      ${chart("Failed by version", "per second", of("failed"))} ${chart("p95 by version", "ms", of("p95_ms"))}
     </div>` : html`<p>It had no requests.</p>`}`;
 }

@@ -1,6 +1,6 @@
 // What several views show in the same way.
 //
-// A component with a state of its own renders one element: of several, this Preact may put new ones before the old.
+// A component with state renders one element: of several, this Preact may put new ones before the old.
 
 import {html, useEffect, useRef, useState} from "./vendor/htm-preact.js";
 
@@ -40,16 +40,18 @@ export function Ago({at, none = "–"}) {
 /** A number with three digits that count, or a dash. */
 export const figure = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : "–");
 
-/** A choice; `options` are values or [value, title]. */
-export const Select = ({label, value, options, onChoose}) => html`<label>${label}
-  <select value=${value} onChange=${({target}) => onChoose(target.value)}>
-    ${options.map((option) => [option].flat()).map(([one, title = one]) => html`
-      <option value=${one} selected=${one === value}>${title}</option>`)}</select></label>`;
+/** A choice; `options` are values or [value, title]. A value that is none of them is offered too. */
+export function Select({label, value = "", options, onChoose}) {
+  const all = options.map((option) => [option].flat());
+  if (!all.some(([one]) => one === value)) all.unshift([value]);
+  return html`<label>${label} <select value=${value} onChange=${({target}) => onChoose(target.value)}>
+    ${all.map(([one, title = one]) => html`<option value=${one} selected=${one === value}>${title}</option>`)}</select></label>`;
+}
 
 /** A part of 1 as a bar. */
 export const Bar = ({part}) => html`<span class="bar"><span style=${{width: `${100 * part}%`}} /></span>`;
 
-/** A table that scrolls sideways when the page is narrow. `head` are texts, and [text, class] of those with a class. */
+/** A table that scrolls sideways when the page is narrow. `head`: texts, or [text, class]. */
 export const Table = ({label, head, children}) => html`
   <div class="scroll" tabindex="0" role="region" aria-label=${label}><table aria-label=${label}>
     <thead><tr>${head.map((one) => [one].flat()).map(([text, kind]) => html`<th scope="col" class=${kind}>${text}</th>`)}</tr></thead><tbody>${children}</tbody>
@@ -74,7 +76,7 @@ export function Dialog({title, onClose, children}) {
   return html`<dialog ref=${box} onCancel=${cancel} aria-label=${title}><h2>${title}</h2>${children}</dialog>`;
 }
 
-/** A dialog with a form. onDo(FormData) may return a promise; it is closed afterwards, unless there was an error or it `stays`. */
+/** A dialog with a form. After onDo(FormData), which may be async, it closes unless there was an error or it `stays`. */
 export function Form({title, action, isReady = true, stays, onDo, onClose, children}) {
   const [error, setError] = useState(null);
   const submit = async (event) => {

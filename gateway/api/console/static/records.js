@@ -1,4 +1,4 @@
-// TFRecords of tensorflow.serving.PredictionLog, as `log export` and TensorFlow Serving write them.
+// TFRecords of PredictionLog, as `log export` and TensorFlow Serving write them.
 
 import {InputError} from "./tensor.js";
 

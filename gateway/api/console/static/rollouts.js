@@ -18,9 +18,10 @@ const link = (view, text, params) => html`<a href=${hashOf(view, params)}>${text
 const At = ({time}) => html`<time datetime=${time}>${new Date(time).toLocaleString([], {hourCycle: "h23"})}</time>`;
 // What else a gateway notes must refuse no order.
 const stood = ({state, hold, step, weight}) => `${[state, hold, step, weight]}`;
+const ONCE = "counted once in 10 s";
 const percent = (part) => `${+(part * 100).toFixed(2)}%`;
 
-/** The view of all rollouts; `params.model` chooses one. */
+/** `params.model` chooses a rollout. */
 export default function Rollouts({caller, params: {model}, go, announce}) {
   const polled = usePoll("admin/rollouts", 2);
   const choose = (event) => {
@@ -32,12 +33,12 @@ export default function Rollouts({caller, params: {model}, go, announce}) {
     ${polled.data && html`
       <${Table} label="Newest rollouts" head=${["Model", "New", "Old", "State", ["Weight", "number"]]}>
         ${polled.data.rollouts.map(({model, canary, stable, state, canary_weight}) => html`<tr data-model=${model}>
-          <th scope="row"><a href=${hashOf("rollouts", {model})}>${model}</a></th>
+          <th scope="row">${link("rollouts", model, {model})}</th>
           <td>${canary}<//><td>${stable}<//><td>${state.replace("_", " ")}<//><td class="number">${percent(canary_weight)}<//></tr>`)}
       <//>
       ${!polled.data.rollouts[0] && html`<p>There was no rollout yet.</p>`}
       <form class="row" onSubmit=${choose}>
-        <label>Model <input name="model" required value=${model} /></label><button>Show</button>
+        <label>Model <input name="model" required key=${model} defaultValue=${model} /></label><button>Show</button>
       </form>
       ${model && html`<${One} key=${model} ...${{caller, model, announce}} />`}`}</div>`;
 }
@@ -48,8 +49,7 @@ function One({caller, model, announce}) {
   const events = usePoll(`${path}/history`, 2).data?.events ?? [];
   const [told, setTold] = useState(null);
   const [asked, ask] = useState(null);
-  const note = useRef();
-  const before = useRef();
+  const [note, before, isFree] = [useRef(), useRef(), useRef()];
   const stands = plan && plan.id + plan.revision;
   useEffect(() => {
     if (before.current && before.current !== stands) announce(`${model}: ${plan.explained}`);
@@ -62,22 +62,23 @@ function One({caller, model, announce}) {
     try {
       await call(path + order, {body, ifMatch: seen});
       if (note.current) note.current.value = "";
+      return true;
     } catch (problem) {
-      setTold(problem);
+      return setTold(problem);
+    } finally {
+      reload();
     }
-    reload();
   };
   const give = (order, seen, more) => send(`/${order}`, seen, {note: note.current.value, ...more});
   const can = (order) => caller.can_change && plan.orders.includes(order);
   const press = (order) => (["abort", "undo"].includes(order) ? ask({order, seen: etag, stood: stood(plan)}) : give(order, etag));
-  const isFree = plan ? plan.is_ended : error?.status === 404;
+  if (plan || error?.status === 404) isFree.current = !plan || plan.is_ended; // else one poll has failed
   return html`<section aria-label=${model}><h2>${model}</h2>
-    <${Problem} error=${told ?? (isFree ? null : error)} />
+    <${Problem} error=${told ?? (error?.status === 404 ? null : error)} />
     ${plan && html`
       ${plan.summary && html`<p><strong>${plan.summary}</strong></p>`}
       <p role="status" aria-live="off">${plan.explained}</p>
-      <p>${link("log", "Log", {model})} 
-        · ${link("compare", "Compare both", {model, a: plan.stable, b: plan.canary})}</p>
+      <p>${link("log", "Log", {model})} · ${link("compare", "Compare both", {model, a: plan.stable, b: plan.canary})}</p>
       <${Steps} plan=${plan} />
       <${Weight} plan=${plan} etag=${etag} disabled=${!can("weight")} give=${give} />
       <div class="row"><label>Note for the history <input ref=${note} maxlength="1000" disabled=${!caller.can_change} /></label>
@@ -90,7 +91,7 @@ function One({caller, model, announce}) {
       <${Samples} ...${plan} />`}
     ${events[0] && html`<h2>History</h2><ul>${events.slice(0, 50).map((event) => html`
       <li><${At} time=${event.time} />: ${event.told}</li>`)}</ul>`}
-    ${isFree && html`<${Start} disabled=${!caller.can_change} told=${told}
+    ${isFree.current && html`<${Start} disabled=${!caller.can_change} told=${told}
       send=${(body) => send("", plan && etag, body)} />`}</section>`;
 }
 
@@ -104,14 +105,14 @@ function Steps({plan}) {
 }
 
 function Weight({plan, etag, disabled, give}) {
-  const [chosen, choose] = useState(null);
-  const {value, seen} = chosen ?? {value: +(plan.weight * 100).toFixed(2), seen: etag};
+  const [chosen, choose] = useState({});
+  const {value = +(plan.weight * 100).toFixed(2), seen = etag} = chosen;
   const input = (type, label) => html`<label>${label} <input type=${type} min="0.01" max="99.99" step="0.01" required
     value=${value} disabled=${disabled} onInput=${({target}) => choose({value: target.value, seen})} /></label>`;
   const submit = async (event) => {
     event.preventDefault();
-    await give("weight", seen, {weight: Math.round(value * 100) / 10000});
-    choose(null);
+    const isDone = await give("weight", seen, {weight: Math.round(value * 100) / 10000});
+    choose(isDone ? {} : {value}); // the refusal is told beside what stands now
   };
   return html`<form class="row" onSubmit=${submit}>${input("range", "Weight")}${input("number", "Weight in %")}
     <button disabled=${disabled}>Set the weight</button></form>`;
@@ -127,7 +128,8 @@ function Evidence({plan, events}) {
   const chart = (title, unit, columns, more) => html`<${Chart} title=${title} unit=${unit} t=${trail.t} marks=${marks}
     series=${Object.entries(columns).map(([label, values]) => ({label, values}))} ...${more} />`;
   return html`<div class="charts">${chart("Evidence against the new version", "ln E", trail.log_e, {bounds})}
-    ${chart("Exposure by arm", "cells", trail.exposed)}${chart("Bad by arm", "cells", trail.bad)}
+    ${chart("Callers answered", ONCE, trail.exposed)}
+    ${chart("Callers with failed, slow or other answers", ONCE, trail.bad)}
     ${chart("p95 by version", "ms", trail.p95_ms)}</div>`;
 }
 
@@ -135,8 +137,8 @@ function Samples({model, canary, stable, samples}) {
   if (!samples?.length) return null;
   const head = ["Time", "Request", "What differs", `Version ${stable}`, `Version ${canary}`];
   return html`<h2>What the new version failed or answered otherwise</h2><${Table} label="Samples" head=${head}>
-    ${samples.map(({time, request_id: request, output, how, stable, canary, error, message}) => html`<tr>
-      <td><${At} time=${time} /></td><td>${link("log", request, {request})} ${link("try", "Try", {model, request})}</td>
+    ${samples.map(({time, request_id: request, signature, output, how, stable, canary, error, message}) => html`<tr>
+      <td><${At} time=${time} /></td><td>${link("log", request, {request})} ${link("try", "Try", {model, signature, request})}</td>
       <td>${error ? "failed" : `${output} ${how}`}</td><td>${stable}</td><td>${canary} ${error} ${message}</td></tr>`)}<//>`;
 }
 

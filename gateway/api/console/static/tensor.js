@@ -1,9 +1,9 @@
-// Tensors as people write them: nested arrays of texts as they were typed, with their rows; a string may be {b64} too.
+// Tensors as people write them: nested arrays of texts as they were typed; a string may be {b64} too.
 
 import {stringify} from "./json.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-const LARGEST = {float: 3.4028235677973366e38, double: Number.MAX_VALUE, half: 65519, bfloat16: 3.39e38};
+export const LARGEST = {float: 3.4028235677973366e38, double: Number.MAX_VALUE, half: 65519, bfloat16: 3.39e38};
 const TOKEN = /\s*(?:([[\],])|(\{\s*"b64"\s*:\s*"([^"\\]*)"\s*\})|("(?:[^"\\]|\\.)*")|([^\s[\]{},":]+))/y;
 
 /** What does not fit an input: `field` names it, down to the element. */
@@ -109,7 +109,7 @@ function element(leaf, dtype, fail) {
   return Math.abs(number) <= LARGEST[dtype] ? String(number) : refuse(`a number (${dtype})`);
 }
 
-/** The JSON text of each element of a tensor, nested alike. Throws InputError where it does not fit the input. */
+/** The JSON text of each element of a tensor, nested alike. Throws InputError. */
 export function tokens(value, {name, dtype, shape}) {
   const [sizes, path] = [[], []];
   let rank = shape?.length;
@@ -135,9 +135,9 @@ export function tokens(value, {name, dtype, shape}) {
   return walk(value);
 }
 
-/** Rows of cells of a pasted table (tabs, semicolons or commas) in the order of `columns` [{label, dtype}], which a header names. */
+/** Rows of cells of a pasted table in the order of `columns` [{label, dtype}]. A cell of one column may have commas. */
 export function table(pasted, columns) {
-  const separator = ["\t", ";", ","].find((sign) => pasted.includes(sign)) ?? "\t";
+  const separator = (columns[1] ? ["\t", ";", ","] : []).find((sign) => pasted.includes(sign)) ?? "\t";
   const cell = new RegExp(`("(?:[^"]|"")*"|[^"${separator}\\r\\n]*)(${separator}|\\r?\\n|$)`, "y");
   const rows = [[]];
   while (cell.lastIndex < pasted.length) {
@@ -150,6 +150,6 @@ export function table(pasted, columns) {
   const titles = rows[0].map((title) => title.trim().toLowerCase());
   const order = columns.map(({label}) => titles.indexOf(label.toLowerCase()));
   if (order.some((at) => at >= 0)) return rows.slice(1).map((row) => order.map((at) => row[at]));
-  const isHeader = columns.every(({dtype}) => !/string|bool/.test(dtype)) && titles.every((title) => title && isNaN(title));
+  const isHeader = columns.every(({dtype}) => !/string|bool/.test(dtype)) && titles.every((title) => title && isNaN(title.replace(",", ".")));
   return isHeader ? rows.slice(1) : rows;
 }

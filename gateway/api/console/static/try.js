@@ -6,14 +6,14 @@ import {call} from "./api.js";
 import {Code, requests} from "./code.js";
 import {Field, Grid, kindsOf, MOST_ROWS} from "./fields.js";
 import {parse} from "./json.js";
-import {Problem, Select} from "./parts.js";
+import {Problem, Select, Waiting} from "./parts.js";
 import {filled, hasRows, InputError, random, tensorsOf, tokens, typed} from "./tensor.js";
 
 const DEFAULT = "serving_default";
-const [MOST_LOGGED, MOST_LOOKED_THROUGH] = [10, 500];
+const MOST_LOGGED = 10;
 const isReady = ({state}) => state === "AVAILABLE";
 
-/** The view. Its params: model, version, signature, request (the id of a logged one to try again), inputs (JSON). */
+/** `params`: model, version, signature, request (the id of a logged one to try again), inputs (JSON). */
 export default function Try({caller, params, go, announce}) {
   const [models, setModels] = useState(null);
   const [metadata, setMetadata] = useState(null);
@@ -26,24 +26,28 @@ export default function Try({caller, params, go, announce}) {
   }, []);
   useEffect(() => {
     setError(null);
-    if (model) call(`v1/models/${place}/metadata`).then(({json}) => setMetadata({...json, place}), setError);
+    const stop = new AbortController();
+    const {signal} = stop;
+    if (model) {
+      call(`v1/models/${place}/metadata`, {signal})
+        .then(({json}) => setMetadata({...json, place}), (refusal) => signal.aborted || setError(refusal));
+    }
+    return () => stop.abort();
   }, [place]);
   const isThere = metadata?.place === place;
   const signatures = isThere ? metadata.metadata.signature_def.signature_def : {};
   const names = Object.keys(signatures).filter((name) => !name.startsWith("__"));
   const signature = params.signature ?? (names.includes(DEFAULT) ? DEFAULT : names[0]);
   const versions = models?.find(({name}) => name === model)?.versions.filter(isReady) ?? [];
-  const choose = (label, value, options, param) => html`<${Select} label=${label} value=${value}
-    options=${options.some(([one]) => one === value) ? options : [[value], ...options]}
+  const choose = (label, value, options, param) => html`<${Select} ...${{label, value, options}}
     onChoose=${(chosen) => go("try", {...(param !== "model" && {model, version}), [param]: chosen})} />`;
   return html`<div><h1>Try</h1>
     <div class="row">
-      ${choose("Model", model, ready.map(({name}) => [name]), "model")}
-      ${choose("Version", version, [["", "as clients get it"], ...versions.map((one) => [one.version])], "version")}
-      ${choose("Signature", signature, names.map((name) => [name]), "signature")}
+      ${choose("Model", model, ready.map(({name}) => name), "model")}
+      ${choose("Version", version, [["", "as clients get it"], ...versions.map((one) => one.version)], "version")}
+      ${choose("Signature", signature, names, "signature")}
     </div>
-    <${Problem} error=${error} />
-    ${!error && !isThere && (models && !model ? html`<p>No model is ready. The view Models says why.</p>` : html`<p aria-busy="true">Loading…</p>`)}
+    ${models && !model ? html`<p>No model is ready. The view Models says why.</p>` : html`<${Waiting} error=${error} data=${isThere} />`}
     ${isThere && (names.includes(signature) ? html`<${Form} key=${`${place} ${signature} ${params.request} ${params.inputs}`}
         ...${{caller, announce, model, version, signature}} wanted=${params.request} given=${params.inputs} number=${metadata.model_spec.version}
         spec=${tensorsOf(metadata, signature)} />`
@@ -77,7 +81,7 @@ function Form({caller, announce, model, version, signature, wanted, given, numbe
     const found = (path, read) => call(path, {headers: {Accept: "application/json"}}).then(({json}) => read(json), () => []);
     const own = (all = []) => all.filter((one) => (one.signature_name ?? DEFAULT) === signature);
     const name = encodeURIComponent(model);
-    const query = new URLSearchParams({model, n: wanted ? MOST_LOOKED_THROUGH : 2 * MOST_LOGGED});
+    const query = new URLSearchParams({model, n: 2 * MOST_LOGGED, request: wanted ?? ""});
     Promise.all([
       found(`admin/console/examples/${name}/${number}`, own),
       found(`docs/models/${name}`, ({bodies}) => own(bodies)),
@@ -138,7 +142,7 @@ function Form({caller, announce, model, version, signature, wanted, given, numbe
       ${inputs.filter((input) => !small.includes(input)).map((input) => html`<${Field} key=${input.name}
         ...${{input, isRows, row, filling, setProblem}} kind=${kinds[input.name]} setKind=${(kind) => setKinds({...kinds, [input.name]: kind})}
         value=${values[input.name]} onValue=${(value) => setValues((before) => ({...before, [input.name]: value}))}
-        range=${rangeOf(examples.map((one) => one.values[input.name]))} problem=${input === about ? problem : null} />`)}
+        range=${rangeOf(examples.map((one) => one.values[input.name]), input.dtype)} problem=${input === about ? problem : null} />`)}
       <button disabled=${isBusy || !caller.can("predict")} aria-busy=${isBusy}>Predict</button>
       ${!caller.can("predict") && html`<p>Predictions need a key with the scope <code>predict</code>.</p>`}
       ${!about && html`<${Problem} error=${problem} />`}
@@ -155,13 +159,13 @@ function columns({inputs: given, instances}, inputs) {
 }
 
 /** What black and white are in the pictures of the examples. */
-function rangeOf(given) {
+function rangeOf(given, dtype) {
   const values = given.flat(Infinity).map(Number).filter(Number.isFinite);
-  const high = values.reduce((most, value) => Math.max(most, value), 0);
+  const high = values.reduce((most, value) => Math.max(most, value), dtype === "uint8" ? 255 : 0);
   return {min: values.some((value) => value < 0) ? -1 : 0, max: [1, 16, 255].find((most) => high <= most) ?? high};
 }
 
-/** Whether a problem names an input: by its field, by the pointer of a detail, or by one in a refusal's text. */
+/** Whether a problem names an input: by its field, or by a pointer in its details or its text. */
 function isAbout({field, details = [], message = ""}, name, isOnly) {
   if (field) return field === name || field.startsWith(`${name}[`);
   const pointers = [...details.map(({pointer}) => pointer), ...(message.match(/^\/(inputs|instances)[^\s:]*/gm) ?? [])];
