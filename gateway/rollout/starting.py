@@ -97,9 +97,9 @@ def plan_of(model: str, wanted: Wanted, author: str, now_us: int, previous: Plan
 
 
 def _left(previous: Plan) -> tuple[int, ...]:
-    """What an ended rollout has left loaded, and its ``clean`` would let go."""
-    pair = {previous.stable, previous.canary} - {previous.kept}
-    return tuple(sorted(version for version in pair if version is not None))
+    """What an ended rollout, and those before it, have left loaded, and its ``clean`` would let go."""
+    known = {previous.stable, previous.canary, *previous.leaves} - {previous.kept}
+    return tuple(sorted(version for version in known if version is not None))
 
 
 def read_wanted(body: bytes) -> Wanted:

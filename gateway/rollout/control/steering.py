@@ -76,9 +76,7 @@ class Steering:
         is_unknown = versions.loaded(plan, sight).is_loaded is None
         if change is not None and not (is_unknown and _needs_servers(plan, change[0])):
             return change
-        if plan.drops_other and plan.versions and self._loading.file_state(plan, sight) is FileState.BEHIND:
-            return self._loading.write(plan, view.at_us)
-        return None
+        return self._loading.let_go(plan, sight, view.at_us) if plan.drops_other and plan.versions else None
 
     def _facts(self, plan: Plan, sight: Sight, view: View) -> Facts:
         look, file = versions.loaded(plan, sight), self._loading.file_state(plan, sight)
@@ -86,9 +84,7 @@ class Steering:
         if plan.is_ended:
             # Where there is no file, or somebody else has changed the entry, nothing is written any more.
             file = FileState.BEHIND if file is FileState.BEHIND else FileState.AGREES
-            # Requests stay pinned while the newest one of those that are kept is not the one that should answer.
-            may_close = is_everywhere and versions.answers_unnamed(plan)
-            return Facts(is_loaded=may_close, missing=look.missing, file=file, workers_seen=is_everywhere)
+            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
             return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, entry=entry, workers_seen=is_everywhere)

@@ -205,4 +205,5 @@ def test_the_draft_holds_for_nothing():
 def test_what_the_rollout_before_left_loaded_goes_with_the_next_one():
     aborted = plan(State.ABORTED, drops_other=False)
     assert made(aborted, canary=4).leaves == (3,)
+    assert made(plan(State.ABORTED, stable=1, leaves=(2,)), canary=4).leaves == (2, 3), "what earlier ones left, too"
     assert made(plan(State.DONE, is_open=False), canary=4).leaves == ()

@@ -37,14 +37,17 @@ class World:
         self._every_s = every_s
         self._stack = AsyncExitStack()
 
-    async def gateway(self, workers: int = 1, *, servers: Servers | None = None, host: str = "h1", **given) -> None:
-        """Another gateway, with so many workers."""
+    async def gateway(
+        self, workers: int = 1, *, servers: Servers | None = None, host: str = "h1", has_file: bool = True, **given
+    ) -> None:
+        """Another gateway, with so many workers. ``has_file``: it knows of the file that its servers read."""
         for _ in range(workers):
             number = len(self.workers)
             rollouts, database = Counted(), Away(Store(self.address))
             at = servers or self.servers
+            file = at.file if has_file else None
             follower = Follower(
-                database, rollouts, at, at.file, every_s=self._every_s, host=host, boot=f"{host}-{number}", **given
+                database, rollouts, at, file, every_s=self._every_s, host=host, boot=f"{host}-{number}", **given
             )
             self.workers.append(rollouts)
             self.databases.append(database)
@@ -81,6 +84,11 @@ class World:
     def events(self, *but: str) -> list[str]:
         """What has happened, the oldest first."""
         return [event.what for event in reversed(self.store.history("digits")) if event.what not in ("wait", *but)]
+
+    async def looked(self) -> None:
+        """Until each worker has had time for any change that it would make."""
+        before = [database.syncs for database in self.databases]
+        await until(lambda: all(now.syncs >= then + 15 for now, then in zip(self.databases, before, strict=True)))
 
     async def until(self, state: State, hold: Hold = Hold.NONE) -> Plan:
         await until(lambda: (self.plan.state, self.plan.hold) == (state, hold), 30)
@@ -442,10 +450,51 @@ async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_
         world.order(Order.PROMOTE)
         await world.until(State.BAKE_AFTER)
         world.order(Order.CLEAN)
-        plan = await world.until(State.DONE)
-        await until(lambda: world.says == (1, 3) and world.seen() == [plan.revision])
+        await world.until(State.DONE)
+        await until(lambda: world.says == (1, 3) and world.servers.loaded() == (3, 1))
+        await world.looked()
         assert world.plan.is_open
         assert world.weight(world.workers[0]) == 1_000_000
+
+
+@pytest.mark.parametrize("has_file", [True, False], ids=["file", "no file"])
+@on_loop
+async def test_requests_stay_pinned_while_what_failed_in_the_rollout_before_is_loaded(tmp_path, has_file):
+    """A rollout that ended before it had its versions loaded has left the file as the one before it wrote it."""
+    async with a_world(tmp_path) as world:
+        both = specific((1, 2))
+        # A label, and no other policy can be written.
+        labelled = with_policy(PLAIN, "digits", both).replace("# ours", 'version_labels { key: "new" value: 2 }')
+        world.file.write_text(labelled)
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        world.start(id="digits-2-0", stable=1, canary=2, state=State.ROLLED_BACK)
+        await world.gateway(2, has_file=has_file)
+        world.start(stable=1, canary=3, state=State.ABORTED, stays_open=True, leaves=(2,))
+        world.order(Order.CLEAN)
+        await world.looked()
+        assert world.plan.is_open
+        assert [world.weight(worker) for worker in world.workers] == [0, 0]
+        world.file.write_text(with_policy(PLAIN, "digits", both if has_file else specific((1,))))
+        world.servers.look()
+        await until(lambda: not world.plan.is_open)
+        assert (world.says, world.servers.loaded()) == ((1,), (1,))
+
+
+@on_loop
+async def test_requests_stay_pinned_while_another_gateways_servers_would_send_them_elsewhere(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((2, 3, 4))))  # by hand
+        other = Servers(file, "two:8500", versions=(2, 3, 4))
+        world.start(stable=2, state=State.ROLLED_BACK, drops_other=True)
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        await world.looked()
+        assert world.plan.is_open
+        write_policy(file, "digits", specific((2,)))
+        other.look()
+        await until(lambda: not world.plan.is_open)
 
 
 @on_loop

@@ -219,6 +219,53 @@ def test_without_a_file_the_operator_is_told_and_waited_for(writing, clock):
     assert not writing.written
 
 
+CLEANED = a_plan(stable=2, state=State.ROLLED_BACK, reason="errors 6 of 9", drops_other=True)
+ALONE = VersionPolicy(specific((2,)), (2,))
+
+
+def let_go(loading, clock, seen):
+    """What is said once the plan has waited for long."""
+    assert loading.let_go(CLEANED, seen, NOW + 1) is None
+    clock.now_s += 15.0
+    return loading.let_go(CLEANED, seen, NOW + 1)
+
+
+@pytest.mark.parametrize(
+    ("here", "policy", "why"),
+    [
+        (status(3, 2), ALONE, "one:8500 still serves version 3"),
+        (status(), ALONE, "one:8500 does not serve version 2 (which it does not know)"),
+        (status(4, 2), ALONE, "one:8500 answers requests that name no version with version 4, not with 2"),
+        (
+            status(3, 2),
+            VersionPolicy("model_version_policy { all {} }"),
+            "one:8500 still serves version 3; write into the entry of digits in {file}, which says: "
+            "model_version_policy { all {} }: model_version_policy { specific { versions: 2 } }",
+        ),
+    ],
+    ids=["left", "gone", "newer", "changed"],
+)
+def test_a_clean_that_waits_says_why(loading, clock, here, policy, why):
+    after, event = let_go(loading, clock, sight(here, policy))
+    file = loading._config_file
+    assert (event.what, event.reason) == ("wait", f"requests stay pinned to version 2: {why.replace('{file}', str(file))}")
+    assert (after.reason, after.is_open) == ("errors 6 of 9", True)
+    assert loading.let_go(after, sight(here, policy), NOW + 2) is None
+    assert not loading._writing.written
+
+
+def test_a_clean_without_a_file_that_waits_says_what_the_operator_must_do(writing, clock):
+    _, event = let_go(Loading(writing, None, 600.0, clock), clock, sight(status(3, 2), None))
+    assert event.reason.endswith(
+        "GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep only these by "
+        "model_version_policy { specific { versions: 2 } }"
+    )
+
+
+def test_a_clean_that_other_workers_are_not_so_far_with_says_nothing(loading, clock):
+    assert let_go(loading, clock, sight(status(2), ALONE)) is None
+
+
 def test_a_plan_that_was_pinned_before_stays_so_when_it_is_refused(loading, clock):
     plan = a_plan(stable=2, state=State.LOADING, stays_open=True)
     step(loading, sight(status(2, v3="END: no")), plan)
