@@ -6,8 +6,10 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.backend.version_policy import policy_of, specific, with_policy
+from gateway.rollout.changes import change
 from gateway.rollout.control.follower import Follower
 from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.writing import write_policy
@@ -21,6 +23,12 @@ from tests.gateway.rollout.control.worlds import PLAIN, Away, Counted, Servers, 
 
 PINNED = with_policy(PLAIN, "digits", specific((2,)))
 ONCE = (Step(100_000, 0),)
+
+
+def labelled(*versions: int) -> str:
+    """A file with a label for the last of these versions: no policy without that one can be written there."""
+    label = f'version_labels {{ key: "new" value: {versions[-1]} }}'
+    return with_policy(PLAIN, "digits", specific(versions)).replace("# ours", label)
 
 
 class World:
@@ -462,10 +470,7 @@ async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_
 async def test_requests_stay_pinned_while_what_failed_in_the_rollout_before_is_loaded(tmp_path, has_file):
     """A rollout that ended before it had its versions loaded has left the file as the one before it wrote it."""
     async with a_world(tmp_path) as world:
-        both = specific((1, 2))
-        # A label, and no other policy can be written.
-        labelled = with_policy(PLAIN, "digits", both).replace("# ours", 'version_labels { key: "new" value: 2 }')
-        world.file.write_text(labelled)
+        world.file.write_text(labelled(1, 2))
         world.servers = Servers(world.file, versions=(1, 2, 3))
         world.start(id="digits-2-0", stable=1, canary=2, state=State.ROLLED_BACK)
         await world.gateway(2, has_file=has_file)
@@ -474,7 +479,7 @@ async def test_requests_stay_pinned_while_what_failed_in_the_rollout_before_is_l
         await world.looked()
         assert world.plan.is_open
         assert [world.weight(worker) for worker in world.workers] == [0, 0]
-        world.file.write_text(with_policy(PLAIN, "digits", both if has_file else specific((1,))))
+        world.file.write_text(with_policy(PLAIN, "digits", specific((1, 2) if has_file else (1,))))
         world.servers.look()
         await until(lambda: not world.plan.is_open)
         assert (world.says, world.servers.loaded()) == ((1,), (1,))
@@ -538,6 +543,94 @@ async def test_a_refused_canary_stays_out_until_every_file_lets_go_of_it(tmp_pat
         await until(lambda: not world.plan.is_open)
         assert policy_of(file.read_text(), "digits").specific == (2,)
         assert world.plan.reason == "no"
+
+
+def closed_by_others(world: World, **values) -> None:
+    """The other gateways have let the plan go."""
+    plan = world.plan
+    after, event = change(plan, plan.state_us, "close", is_open=False, drops_other=True, **values)
+    assert world.store.change(plan, after, event)
+
+
+async def missed(world: World, **values) -> None:
+    """The gateways follow the database again, and others have let the plan go meanwhile."""
+    for database in world.databases:
+        database.is_away = True
+    closed_by_others(world, **values)
+    for database in world.databases:
+        database.is_away = False
+    await world.looked()
+
+
+@on_loop
+async def test_a_gateway_that_missed_the_end_goes_on_pinned_until_its_own_servers_let_go_of_what_failed(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(labelled(2, 3))
+        world.servers.look()
+        world.start(state=State.ROLLED_BACK, stable=2)
+        pins = Pins(tmp_path / "pins.json")
+        await world.gateway(2, pins=pins)
+        await world.followed(0)
+        with capture_logs() as lines:
+            await missed(world)
+        told = [(line["version"], line["missing"]) for line in lines if line["event"] == "rollout.pin_kept"]
+        assert told == [(2, "one:8500 still serves version 3")] * 2
+        assert [worker.of("digits").plan.kept for worker in world.workers] == [2, 2]
+        assert [plan.stable for plan in pins.read()] == [2], "a start of this host would need it"
+        world.file.write_text(with_policy(PLAIN, "digits", specific((2, 3))))
+        await until(lambda: all(worker.of("digits") is None for worker in world.workers))
+        assert (world.says, world.servers.loaded()) == ((2,), (2,))
+        await until(lambda: not pins.read())
+
+
+@on_loop
+async def test_what_is_kept_after_a_missed_end_is_what_the_rollout_has_come_to(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.servers = Servers(world.file, versions=(1, 2))
+        world.file.write_text(labelled(1, 2))
+        world.servers.look()
+        world.start(state=State.RUNNING, stable=2, canary=1, weight=100_000)
+        await world.gateway()
+        await world.followed(100_000)
+        await missed(world, state=State.DONE)
+        assert world.weight(world.workers[0]) == 1_000_000
+        assert world.workers[0].of("digits").plan.kept == 1
+
+
+@on_loop
+async def test_a_start_after_a_missed_end_goes_on_with_the_last_pin(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(labelled(2, 3))
+        world.servers.look()
+        world.start(state=State.ROLLED_BACK, stable=2)
+        pins = Pins(tmp_path / "pins.json")
+        pins.note([world.plan])
+        closed_by_others(world)
+        await world.gateway(pins=pins)
+        await world.looked()
+        assert world.workers[0].of("digits").plan.kept == 2
+        world.start(id="digits-4-0", canary=4, stable=2)
+        await until(lambda: world.workers[0].of("digits").plan.id == "digits-4-0")
+
+
+@pytest.mark.parametrize(
+    ("values", "newest"),
+    [({"state": State.ROLLED_BACK}, 2), ({"state": State.ROLLED_BACK}, 4), ({"state": State.ABORTED}, 3)],
+    ids=["let go here too", "newer by hand", "a draft"],
+)
+@on_loop
+async def test_no_pin_stays_where_the_servers_do_not_need_it(tmp_path, values, newest):
+    async with a_world(tmp_path) as world:
+        world.servers = Servers(world.file, versions=(2, 3, 4))
+        write_policy(world.file, "digits", specific((2, newest)))
+        world.servers.look()
+        world.start(stable=2, **values)
+        await world.gateway()
+        await world.followed(0)
+        plan = world.plan
+        after, event = change(plan, plan.state_us, "close", is_open=False, drops_other=plan.state is State.ROLLED_BACK)
+        assert world.store.change(plan, after, event)
+        await until(lambda: world.workers[0].of("digits") is None)
 
 
 @on_loop
