@@ -73,17 +73,19 @@ class Loading:
         The other versions that answer are kept, those of every gateway's servers: clients may name them.
 
         ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one, and has its versions kept.
+        If the plan ``moves_to`` another one: no worker knows a server that answers with stable.
         """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
         if not versions.is_known_model(sight) and now_us - plan.created_us < _LEFT_TO_OTHERS_US:
             return None
-        values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
+        values = _checked(plan, sight, failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
         others = others_of(plan, values["stable"], versions.present(sight), failed)
-        if plan.stable is None:
-            return changes.pinned(plan, values | {"others": others}, now_us)
+        if plan.stable != values["stable"]:
+            may_pin = plan.stable is None or is_everywhere
+            return changes.pinned(plan, values | {"others": others}, now_us) if may_pin else None
         if others != plan.others:
             return changes.kept(plan, others, now_us)
         return self._accepted(plan, values, sight, now_us) if is_everywhere else None
@@ -141,6 +143,8 @@ class Loading:
         """What an operator may do about a plan that cannot let go."""
         if not self.has_file:
             return f"; {_no_file(plan)}"
+        if plan.kept not in versions.present(sight):
+            return f"; `rollout start {plan.model}` with --stable N sends them to version N"
         if self.file_state(plan, sight) is FileState.AGREES:
             return ""
         return f"; write into {self.entry(plan, sight)}: {specific(plan.versions)}"
@@ -230,3 +234,17 @@ class Loading:
 def _no_file(plan: Plan) -> str:
     what = "only these" if plan.drops_other else "both"
     return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep {what} by {specific(plan.versions)}"
+
+
+def _checked(plan: Plan, sight: Sight, failed: Mapping[int, Plan]) -> dict[str, Any] | Refusal:
+    """As ``check_draft``; a version that takes the place of a pinned one is checked as one that is not pinned yet."""
+    asked = plan if plan.moves_to is None else dataclasses.replace(plan, stable=plan.moves_to, stays_open=False)
+    values = check_draft(asked, versions.available(sight), versions.states(sight), failed)
+    if plan.moves_to is None or isinstance(values, Refusal):
+        return values
+    if not versions.has_lost_pin(plan, sight):
+        why = f"every request goes to version {plan.stable} since the last rollout, and a model server answers with it"
+        ends = f"start without --stable, or end that by `rollout clean {plan.model}` first"
+        return Refusal(f"version {plan.moves_to} cannot take its place: {why}: {ends}")
+    leaves = tuple(sorted({*plan.leaves, *versions.pair(plan)} - {plan.canary, plan.moves_to}))
+    return values | {"moves_to": None, "leaves": leaves}

@@ -54,7 +54,7 @@ class Steering:
         if sight is None:
             return None
         failed = await asyncio.to_thread(self._store.failed_versions, plan.model) if plan.state is State.DRAFT else {}
-        if self._has_done_its_part(plan, sight, view) and not _lacks_others(plan, sight, failed):
+        if self._has_done_its_part(plan, sight, view) and _is_as_noted(plan, sight, failed):
             self.seen[plan.id] = plan.revision
         elif self.seen.get(plan.id) == plan.revision:
             del self.seen[plan.id]  # a version is gone again
@@ -139,10 +139,13 @@ class Steering:
         return sum(boot < self._boot for boot, worker in view.workers.items() if worker.host == self._host)
 
 
-def _lacks_others(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
-    """Whether a draft has not noted yet what this worker's servers serve besides its versions."""
-    is_found = plan.state is State.DRAFT and plan.stable is not None
-    return is_found and plan.others != others_of(plan, plan.stable or 0, versions.present(sight), failed)
+def _is_as_noted(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
+    """Whether this worker's servers are as a draft says: they serve its ``others``, or have lost the version it moves from."""
+    if plan.state is not State.DRAFT or plan.stable is None:
+        return True
+    if plan.moves_to is not None:
+        return versions.has_lost_pin(plan, sight)
+    return plan.others == others_of(plan, plan.stable, versions.present(sight), failed)
 
 
 def _needs_servers(before: Plan, after: Plan) -> bool:

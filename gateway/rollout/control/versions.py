@@ -93,6 +93,11 @@ def present(sight: Sight) -> frozenset[int]:
     return frozenset(version for status in sight.told.values() for version in status.available)
 
 
+def has_lost_pin(plan: Plan, sight: Sight) -> bool:
+    """Whether servers answer, and none of them with the version that a draft's requests are pinned to."""
+    return bool(sight.told) and plan.stable not in present(sight)
+
+
 def is_known_model(sight: Sight) -> bool:
     """Whether any server that answers knows a version of the model, in whatever state."""
     return any(status.versions for status in sight.told.values())

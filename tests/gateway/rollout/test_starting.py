@@ -148,10 +148,13 @@ def test_a_last_rollout_that_is_closed_pins_nothing():
     assert (draft.stable, draft.stays_open) == (None, False)
 
 
-def test_no_other_version_is_taken_than_the_one_that_is_pinned():
-    assert set(problems(plan(State.ROLLED_BACK), canary=4, stable=1)) == {"/stable"}
+def test_another_version_than_the_one_that_is_pinned_is_only_asked_for():
+    draft = made(plan(State.ROLLED_BACK), canary=4, stable=1)
+    assert (draft.stable, draft.kept, draft.moves_to) == (2, 2, 1)
     assert set(problems(plan(State.ROLLED_BACK), canary=2)) == {"/canary"}
-    assert made(plan(State.ROLLED_BACK), canary=4, stable=2).stable == 2
+    draft = made(plan(State.ROLLED_BACK), canary=4, stable=2)
+    assert (draft.stable, draft.moves_to) == (2, None)
+    assert made(canary=4, stable=1).moves_to is made(plan(State.ROLLED_BACK), canary=4).moves_to is None
 
 
 def test_a_body_has_the_members_of_a_wish():

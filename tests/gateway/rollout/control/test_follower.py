@@ -16,6 +16,7 @@ from gateway.rollout.control.writing import write_policy
 from gateway.rollout.decision import FileState
 from gateway.rollout.orders import Order, obey
 from gateway.rollout.plan import Hold, Plan, State, Step
+from gateway.rollout.starting import Wanted, plan_of
 from gateway.rollout.store.store import Store
 from gateway.telemetry import metrics
 from tests.event_loop import on_loop, until
@@ -483,6 +484,34 @@ async def test_requests_stay_pinned_while_what_failed_in_the_rollout_before_is_l
         world.servers.look()
         await until(lambda: not world.plan.is_open)
         assert (world.says, world.servers.loaded()) == ((1,), (1,))
+
+
+@on_loop
+async def test_a_pin_on_a_version_that_is_lost_is_ended_by_a_rollout_with_another_stable(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        world.servers = Servers(world.file, versions=(2, 3))  # version 1 is not there any more
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        other = Servers(file, "two:8500", versions=(1, 2, 3))
+        world.start(id="digits-2-0", stable=1, canary=2, state=State.ABORTED)
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        for name in ("one", "two"):
+            previous = world.plan
+            plan = plan_of("digits", Wanted(canary=3, stable=2), name, time.time_ns() // 1000, previous)
+            assert world.store.create(plan, started(plan))
+            if name == "two":
+                break
+            refused = await world.until(State.REFUSED)
+            assert (refused.kept, refused.is_open) == (1, True), "another gateway's server answers with it"
+            other.versions = (2, 3)
+            other.look()
+            await world.looked()
+        await world.until(State.RUNNING)
+        assert (world.plan.stable, world.plan.others, world.says) == (2, (), (2, 3))
+        await world.followed(world.plan.weight)
 
 
 @on_loop

@@ -117,6 +117,35 @@ def test_a_plan_that_ended_says_once_what_it_waits_for_and_keeps_why_it_ended(lo
     assert loading.waits(after, "another gateway's", NOW + 10**12) is None
 
 
+MOVES = a_plan(stable=1, stays_open=True, moves_to=2, leaves=(4,))  # requests are pinned to version 1
+
+
+def test_a_pin_moves_to_another_version_once_no_worker_knows_a_server_that_answers_with_its_own(loading):
+    here = sight(status(2, v1="END: no such file"))
+    assert loading.drafted(MOVES, here, {}, NOW, is_everywhere=False) is None
+    after, event = loading.drafted(MOVES, here, {}, NOW, is_everywhere=True)
+    assert (after.state, after.kept, after.moves_to, after.leaves, event.what) == (State.DRAFT, 2, None, (1, 4), "pin")
+    assert after.stays_open, "requests are pinned, whatever becomes of the rollout"
+    assert loading.drafted(after, here, {}, NOW, is_everywhere=True)[0].state is State.LOADING
+
+
+@pytest.mark.parametrize(
+    ("plan", "seen", "failed", "why"),
+    [
+        (MOVES, sight(status(2, 1)), {}, "version 2 cannot take its place: every request goes to version 1"),
+        (MOVES, Sight({HERE: status(2), "two:8500": status(1)}), {}, "every request goes to version 1 since the last rollout"),
+        (MOVES, sight(status(2)), {2: a_plan(canary=2, state=State.ROLLED_BACK)}, "the version to go back to, was taken back"),
+    ],
+    ids=["it answers", "one server has it", "failed"],
+)
+def test_a_pin_stays_where_it_is_while_any_server_answers_with_that_or_for_a_version_that_failed(
+    loading, plan, seen, failed, why
+):
+    after, event = loading.drafted(plan, seen, failed, NOW, is_everywhere=True)
+    assert (after.state, after.kept, after.is_open, event.what) == (State.REFUSED, 1, True, "refuse")
+    assert why in after.reason
+
+
 def test_a_model_that_no_server_here_knows_is_left_to_other_gateways_for_a_while(loading):
     def drafted(plan, seen, waited_s):
         return loading.drafted(plan, seen, {}, NOW + waited_s * 1_000_000, is_everywhere=True)
@@ -234,7 +263,12 @@ def let_go(loading, clock, seen):
     ("here", "policy", "why"),
     [
         (status(3, 2), ALONE, "one:8500 still serves version 3"),
-        (status(), ALONE, "one:8500 does not serve version 2 (which it does not know)"),
+        (
+            status(),
+            ALONE,
+            "one:8500 does not serve version 2 (which it does not know); "
+            "`rollout start digits` with --stable N sends them to version N",
+        ),
         (status(4, 2), ALONE, "one:8500 answers requests that name no version with version 4, not with 2"),
         (
             status(3, 2),
