@@ -67,7 +67,7 @@ SAMPLE = {"request_id": "r1", "ts_us": 1_700_000_000_000_000, "step": 0, "signat
 
 def begin(store, canary=8):
     """A rollout that a person has begun by the command line."""
-    return ordering.start(store, "m", Wanted(canary=canary), "ada", NOW_US)
+    return ordering.start(store, "m", Wanted(canary=canary), "ada")
 
 
 def running(store):
@@ -413,7 +413,7 @@ def test_a_rollout_is_begun_after_the_one_that_was_seen(guarded, keys, store):
 
 def test_a_model_of_any_name_has_an_entity_tag(store, tmp_path):
     (tmp_path / "state").mkdir()
-    plan = ordering.start(store, r'a "b", <img src=x>\é', Wanted(canary=8), "ada", NOW_US)
+    plan = ordering.start(store, r'a "b", <img src=x>\é', Wanted(canary=8), "ada")
     [(_, tag), _] = headers_of(plan)
     assert tag.isascii()
     assert tag.isprintable()
