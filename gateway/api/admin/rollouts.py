@@ -19,7 +19,7 @@ from gateway.call import Answer, Call
 from gateway.errors import AlreadyExists, NotFound, PermissionDenied, Unavailable
 from gateway.rollout.documents import event_document, explained_document, plan_document, status_document
 from gateway.rollout.orders import Order
-from gateway.rollout.plan import Plan
+from gateway.rollout.plan import GATEWAY, Plan
 from gateway.rollout.samples import Sample
 from gateway.rollout.sentences import explain
 from gateway.rollout.starting import read_wanted
@@ -169,7 +169,9 @@ def _samples(store: "Store", plan: Plan, may_see: bool) -> Sequence[Sample] | No
 
 
 def _name(call: Call) -> str:
-    return call.caller.name or "somebody"
+    """For the history. No new key has the name by which the gateway itself stands there; an older one is marked."""
+    name = call.caller.name or "somebody"
+    return f"key {name}" if name == GATEWAY else name
 
 
 def _shown(model: str) -> str:

@@ -34,6 +34,7 @@ def keys(tmp_path):
         "boss": make_key("boss", scopes=("admin",), **created),
         "digits_boss": make_key("digits_boss", scopes=("admin",), models=("digits",), **created),
         "user": make_key("user", scopes=("predict", "metadata"), **created),
+        "gateway": make_key("gateway", scopes=("admin",), **created),  # of a time when it could be made
     }
     write(tmp_path / "keys.jsonl", *(key for _, key in made.values()))
     return {name: {"Authorization": f"Bearer {text}"} for name, (text, _) in made.items()}
@@ -83,6 +84,10 @@ def running(store):
 
 def start(client, headers, **wanted):
     return client.post(f"{RULE}/m", {"canary": 8} | wanted, headers=headers)
+
+
+def test_a_key_that_is_called_gateway_is_not_taken_for_the_gateway(guarded, keys):
+    assert start(guarded, keys["gateway"]).json["author"] == "key gateway"
 
 
 @pytest.mark.parametrize("path", POSTS)
