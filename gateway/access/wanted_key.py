@@ -15,6 +15,7 @@ from gateway.errors import InvalidArgument, Problem
 DEFAULT_SCOPES: Final = ("predict", "metadata")
 DEFAULT_OVERLAP: Final = "24h"
 LEAST_LIFETIME: Final = timedelta(seconds=1)
+_GATEWAY: Final = "gateway"
 _LONGEST: Final = timedelta(days=36500)
 
 
@@ -35,6 +36,10 @@ class WantedKey:
             InvalidArgument: a member is not valid. Its problems are all that is wrong.
         """
         problems = [*problems_of(self.name, self.scopes, self.models), *self._limits_problems(check_limits)]
+        if self.name == _GATEWAY:
+            problems.append(
+                Problem("/name", "another name: the history of rollouts calls the gateway itself so", repr(self.name))
+            )
         if problems:
             raise InvalidArgument("; ".join(map(str, problems)), problems)
         return Key(

@@ -156,7 +156,9 @@ class Plan:
     - ``next_look``: how many cells the canary must have in this step before the gate, which it did not pass, is asked again.
     - ``last_look``: what was known when it was last asked whether the canary fails after the promotion.
     - ``others``: the other versions that answered when the draft was accepted. Clients may name them, so they stay loaded; they
-      are no part of the rollout. ``leaves``: what the rollout before it left loaded beside ``stable``, which goes with it.
+      are no part of the rollout. ``leaves``: what the rollouts before it left loaded beside ``stable``, which goes with it.
+    - ``moves_to``: the version that somebody wants in the place of ``stable``, to which requests are pinned, since no server
+      answers with that any more. None: none, or it has taken that place.
     - ``former``: what the model config file ``former_in`` said of the model before; None if that is not known.
     - ``stays_open``: also when it is refused, since requests were pinned to ``stable`` already: by the rollout before it, or by
       itself before its versions had to be loaded once more.
@@ -201,6 +203,7 @@ class Plan:
     stays_open: bool = False
     others: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
+    moves_to: int | None = None
     told_us: int = 0
     former: str | None = None
     former_in: str = ""

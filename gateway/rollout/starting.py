@@ -68,10 +68,11 @@ def plan_of(model: str, wanted: Wanted, author: str, now_us: int, previous: Plan
     """The draft of a rollout of ``model``. ``previous``: the newest rollout of the model that there was.
 
     If that one is still open, it pins a version: the draft takes this over as stable, so that no request ever goes unpinned to
-    the newest version that is loaded, which may be the one that failed. Raises Unfit.
+    the newest version that is loaded, which may be the one that failed. Another stable only takes its place if no model server
+    answers with it, which a gateway knows. Raises Unfit.
     """
     pinned = previous.kept if previous is not None and previous.is_open else None
-    problems = [problem for check in _CHECKS for problem in check(wanted)] + list(_pinned_problems(wanted, pinned, model))
+    problems = [problem for check in _CHECKS for problem in check(wanted)] + list(_pinned_problems(wanted, pinned))
     read = {name: _read(wanted, name, parse, problems) for name, parse in _READERS.items()}
     if problems:
         raise Unfit(problems)
@@ -90,6 +91,7 @@ def plan_of(model: str, wanted: Wanted, author: str, now_us: int, previous: Plan
         state_us=now_us,
         step_us=now_us,
         stays_open=pinned is not None,
+        moves_to=wanted.stable if pinned not in (None, wanted.stable) else None,
         leaves=_left(previous) if previous is not None and previous.is_open else (),
         least_cells=LOW_TRAFFIC_CELLS if wanted.low_traffic else ENOUGH_CELLS,
         **{_NAMES.get(name, name): value for name, value in (read | own).items()},
@@ -97,9 +99,9 @@ def plan_of(model: str, wanted: Wanted, author: str, now_us: int, previous: Plan
 
 
 def _left(previous: Plan) -> tuple[int, ...]:
-    """What an ended rollout has left loaded, and its ``clean`` would let go."""
-    pair = {previous.stable, previous.canary} - {previous.kept}
-    return tuple(sorted(version for version in pair if version is not None))
+    """What an ended rollout, and those before it, have left loaded, and its ``clean`` would let go."""
+    known = {previous.stable, previous.canary, *previous.leaves} - {previous.kept}
+    return tuple(sorted(version for version in known if version is not None))
 
 
 def read_wanted(body: bytes) -> Wanted:
@@ -203,14 +205,9 @@ def _first_step(wanted: Wanted) -> Iterator[Problem]:
 _CHECKS: Final = (_versions, _numbers, _tolerances, _first_step)
 
 
-def _pinned_problems(wanted: Wanted, pinned: int | None, model: str) -> Iterator[Problem]:
-    if pinned is None:
-        return
+def _pinned_problems(wanted: Wanted, pinned: int | None) -> Iterator[Problem]:
     if wanted.canary == pinned:
         yield Problem("/canary", "another version than the one that answers alone since the last rollout", str(pinned))
-    elif wanted.stable not in (None, pinned):
-        why = f"{pinned}, to which the last rollout still sends every request (`rollout clean {model}` ends that)"
-        yield Problem("/stable", why, str(wanted.stable))
 
 
 def _problem_of(message: str) -> Problem:

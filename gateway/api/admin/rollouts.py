@@ -5,7 +5,6 @@ may order anything: any client would decide which version answers. An order with
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -20,7 +19,7 @@ from gateway.call import Answer, Call
 from gateway.errors import AlreadyExists, NotFound, PermissionDenied, Unavailable
 from gateway.rollout.documents import event_document, explained_document, plan_document, status_document
 from gateway.rollout.orders import Order
-from gateway.rollout.plan import Plan
+from gateway.rollout.plan import GATEWAY, Plan
 from gateway.rollout.samples import Sample
 from gateway.rollout.sentences import explain
 from gateway.rollout.starting import read_wanted
@@ -89,14 +88,14 @@ class Rollouts:
         wanted = read_wanted(await self._bodies.read(call, is_strict=True))
         if model not in self._models():
             raise NotFound(f"there is no model {_shown(model)}")
-        plan = await self._asked(partial(ordering.start, seen=seen_by(call)), store, model, wanted, _name(call), _now_us())
+        plan = await self._asked(partial(ordering.start, seen=seen_by(call)), store, model, wanted, _name(call))
         return _answer(plan, plan_document(plan), 201)
 
     async def order(self, call: Call, model: str, order: str) -> Answer:
         """Give the newest rollout of a model an order."""
         store = self._store_for(call, model, changes=True)
         note, weight = read_order(Order(order), await self._bodies.read(call, is_strict=True))
-        given = ordering.Given(Order(order), _name(call), _now_us(), note, weight, seen_by(call))
+        given = ordering.Given(Order(order), _name(call), note, weight, seen_by(call))
         _, after = await self._asked(ordering.give, store, model, given)
         return _answer(after, plan_document(after))
 
@@ -170,12 +169,10 @@ def _samples(store: "Store", plan: Plan, may_see: bool) -> Sequence[Sample] | No
 
 
 def _name(call: Call) -> str:
-    return call.caller.name or "somebody"
+    """For the history. No new key has the name by which the gateway itself stands there; an older one is marked."""
+    name = call.caller.name or "somebody"
+    return f"key {name}" if name == GATEWAY else name
 
 
 def _shown(model: str) -> str:
     return hide_secrets(model)[:_MOST_NAME]
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

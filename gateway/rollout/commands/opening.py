@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from gateway.rollout.plan import GATEWAY
 from gateway.rollout.store.away import StoreAway
 from gateway.rollout.store.ordering import NoRollout
 from gateway.settings import Settings
@@ -76,11 +77,12 @@ def _make_folder(settings: Settings) -> None:
 
 
 def user() -> str:
-    """Who gives the order, for the history."""
+    """Who gives the order, for the history. A user with the name by which the gateway itself stands there is marked."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a user id that has no name, such as in a container
         return "command line"
+    return f"user {name}" if name == GATEWAY else name
 
 
 def now_us() -> int:

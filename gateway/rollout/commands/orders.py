@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
+from gateway.rollout.commands.opening import Surroundings, opened, user
 from gateway.rollout.commands.screen import nobody_follows, printable
 from gateway.rollout.orders import Order, OrderRefused
 from gateway.rollout.plan import Plan, State
@@ -46,7 +46,7 @@ def _command(order: Order) -> click.Command:
     def run(around: Surroundings, /, model: str, note: str, weight: int | None = None) -> None:
         with opened(around) as store:
             try:
-                before, after = ordering.give(store, model, ordering.Given(order, user(), now_us(), note, weight))
+                before, after = ordering.give(store, model, ordering.Given(order, user(), note, weight))
             except OrderRefused as refused:
                 raise click.ClickException(printable(refused.message)) from None
             click.echo(printable(_what_now(before, after)))

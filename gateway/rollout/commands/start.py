@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import msgspec
 
-from gateway.rollout.commands.opening import Surroundings, now_us, opened, user
+from gateway.rollout.commands.opening import Surroundings, opened, user
 from gateway.rollout.commands.screen import Screen, nobody_follows, printable, watch
 from gateway.rollout.plan import ANY_OUTPUT, OnBad, Plan, State
 from gateway.rollout.starting import Unfit, Wanted
@@ -131,7 +131,7 @@ def _is_new(store: "Store") -> bool:
 
 def _started(store: "Store", model: str, options: Mapping[str, Any]) -> Plan:
     try:
-        return ordering.start(store, model, _wanted(options), user(), now_us())
+        return ordering.start(store, model, _wanted(options), user())
     except Unfit as unfit:
         lines = [f"{_option_of(problem.pointer)}: expected {problem.expected}, got {problem.got}" for problem in unfit.problems]
         raise click.UsageError("\n".join(lines)) from None

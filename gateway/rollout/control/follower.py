@@ -19,6 +19,7 @@ from gateway.backend.servers.each import Each
 from gateway.prediction_log.sinks.sink import Sink
 from gateway.rollout.changes import Change
 from gateway.rollout.control.alone import Alone
+from gateway.rollout.control.leaving import Leaving
 from gateway.rollout.control.loading import LOAD_TIMEOUT_S, Loading
 from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.shown import Shown, count_decision
@@ -28,7 +29,7 @@ from gateway.rollout.control.warming import Warming
 from gateway.rollout.control.writing import Writing
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.live.rollouts import Rollouts, Sample
-from gateway.rollout.plan import Plan
+from gateway.rollout.plan import Plan, State
 from gateway.rollout.store.away import StoreAway
 from gateway.rollout.store.view import Report, View
 from gateway.telemetry.logs import logger
@@ -78,6 +79,7 @@ class Follower:
         self._warming = Warming(servers, sink)
         loading = Loading(self._writing, config_file, load_timeout_s, host=self._host)
         self._steering = Steering(store, self._sights, loading, self._warming, boot=self._boot, host=self._host)
+        self._leaving = Leaving(store, self._sights, loading)
         self._alone = Alone()
         self._shown = Shown()
         self._pins = pins or Pins(None)
@@ -159,12 +161,14 @@ class Follower:
             samples=tuple(self._samples),
         )
         try:
-            self._view = await asyncio.to_thread(self._store.sync, report)
+            view = await asyncio.to_thread(self._store.sync, report)
         except StoreAway as error:
             self._note_away(str(error))
             self._alone.look(self._view.plans, sums, len(self._view.workers))
-            self._use(self._view.plans if self._has_followed.is_set() else self._pinned)
+            self._use(self._leaving.beside(self._view.plans) if self._has_followed.is_set() else self._pinned)
             return False
+        self._leaving.follow(self._view.plans if self._has_followed.is_set() else self._pinned, view.plans)
+        self._view = view
         self._synced_s = time.monotonic()
         if self._is_away:
             self._is_away = False
@@ -172,8 +176,8 @@ class Follower:
         self._samples = []
         self._rollouts.note_written(sums)
         self._alone.forget_all_but({plan.id for plan in self._view.plans})
-        self._use(self._view.plans)
-        await self._note_pins()
+        self._use(self._leaving.beside(self._view.plans))
+        await asyncio.to_thread(self._pins.note, self._leaving.beside(self._view.plans))
         self._has_followed.set()
         self._shown.show(self._view.plans, self._view.totals)
         return True
@@ -181,22 +185,15 @@ class Follower:
     def _use(self, plans: tuple[Plan, ...]) -> None:
         """Requests follow ``plans`` from now on."""
         decided = self._alone.as_decided(plans, self._now_us())
-        if [(plan.id, plan.revision) for plan in decided] != [(plan.id, plan.revision) for plan in self._used]:
+        if list(map(_followed, decided)) != list(map(_followed, self._used)):
             self._rollouts.use(decided)
             self._used = decided
 
-    async def _note_pins(self) -> None:
-        """Keep the pins of the plans; say at the first look which models have none any more, as after a lost database."""
-        await asyncio.to_thread(self._pins.note, self._view.plans)
-        if not self._has_followed.is_set():
-            open_models = {plan.model for plan in self._view.plans}
-            for plan in self._pinned:
-                if plan.model not in open_models:
-                    log.warning("rollout.pin_gone", model=plan.model, version=plan.stable)
-
     async def _act(self) -> bool:
         """See to what each plan needs. The changes of others are seen with the next look."""
-        self._steering.look(self._view.plans)
+        self._steering.look((*self._view.plans, *self._leaving.plans))
+        await self._leaving.look()
+        self._use(self._leaving.beside(self._view.plans))
         has_changed = False
         for plan in self._view.plans:
             change = self._alone.change_of(plan, self._now_us()) or await self._steering.change_of(plan, self._view)
@@ -219,3 +216,8 @@ class Follower:
     def _now_us(self) -> int:
         """The database's time, also while it is away."""
         return self._view.at_us + int((time.monotonic() - self._synced_s) * 1e6)
+
+
+def _followed(plan: Plan) -> tuple[str, int, State]:
+    """What requests would notice of another plan."""
+    return plan.id, plan.revision, plan.state

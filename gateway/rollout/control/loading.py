@@ -58,7 +58,7 @@ class Loading:
         self._place = "" if config_file is None else f"{host}:{config_file.absolute()}"
         self._timeout_s = timeout_s
         self._now = now
-        self._right_since: dict[str, float] = {}
+        self._right_since: dict[tuple[str, State], float] = {}
 
     @property
     def has_file(self) -> bool:
@@ -73,17 +73,19 @@ class Loading:
         The other versions that answer are kept, those of every gateway's servers: clients may name them.
 
         ``is_everywhere``: every worker sends requests to the plan's stable version, if it has one, and has its versions kept.
+        If the plan ``moves_to`` another one: no worker knows a server that answers with stable.
         """
         if not sight.told:
             return self.waits(plan, versions.no_server(sight), now_us)
         if not versions.is_known_model(sight) and now_us - plan.created_us < _LEFT_TO_OTHERS_US:
             return None
-        values = check_draft(plan, versions.available(sight), versions.states(sight), failed)
+        values = _checked(plan, sight, failed)
         if isinstance(values, Refusal):
             return changes.refused(plan, values.reason, now_us)
         others = others_of(plan, values["stable"], versions.present(sight), failed)
-        if plan.stable is None:
-            return changes.pinned(plan, values | {"others": others}, now_us)
+        if plan.stable != values["stable"]:
+            may_pin = plan.stable is None or is_everywhere
+            return changes.pinned(plan, values | {"others": others}, now_us) if may_pin else None
         if others != plan.others:
             return changes.kept(plan, others, now_us)
         return self._accepted(plan, values, sight, now_us) if is_everywhere else None
@@ -101,12 +103,11 @@ class Loading:
             return changes.loaded(plan, now_us)
         look = versions.loaded(plan, sight)
         if self.file_state(plan, sight) is FileState.BEHIND:
-            self._right_since.pop(plan.id, None)
+            self._right_since.pop((plan.id, plan.state), None)
             return self.write(plan, now_us)
         if look.is_loaded:
             return None  # the other workers are not so far
-        now_s = self._now()
-        waited_s = now_s - self._right_since.setdefault(plan.id, now_s)
+        waited_s = self._waited_s(plan)
         words = self._given_up(plan, sight, waited_s, look.missing)
         if words:
             return self._refused(plan, words, now_us)
@@ -127,6 +128,26 @@ class Loading:
             return None
         cannot = f"{self._config_file} cannot be changed here ({attempt.problem})"
         return self.waits(plan, f"{cannot}: write into the entry of model {plan.model}: {source}", now_us)
+
+    def let_go(self, plan: Plan, sight: Sight, now_us: int) -> Change | None:
+        """Have the file name only what stays. A plan that is pinned for longer than that takes says what it waits for."""
+        if self.file_state(plan, sight) is FileState.BEHIND:
+            return self.write(plan, now_us)
+        missing = versions.loaded(plan, sight).missing
+        if not missing or self._waited_s(plan) < _GIVEN_UP_S:
+            return None
+        reason = f"requests stay pinned to version {plan.kept}: {missing}{self._advice(plan, sight)}"
+        return self.waits(plan, reason, now_us)
+
+    def _advice(self, plan: Plan, sight: Sight) -> str:
+        """What an operator may do about a plan that cannot let go."""
+        if not self.has_file:
+            return f"; {_no_file(plan)}"
+        if plan.kept not in versions.present(sight):
+            return f"; `rollout start {plan.model}` with --stable N sends them to version N"
+        if self.file_state(plan, sight) is FileState.AGREES:
+            return ""
+        return f"; write into {self.entry(plan, sight)}: {specific(plan.versions)}"
 
     def refused(self, plan: Plan, sight: Sight, now_us: int, *, is_everywhere: bool) -> Change | None:
         """Put the file back to what it said, and then let the plan go. ``is_everywhere``: every worker has found it so.
@@ -179,9 +200,13 @@ class Loading:
 
     def forget_all_but(self, plan_ids: Collection[str]) -> None:
         """Other plans are over."""
-        for gone in self._right_since.keys() - set(plan_ids):
-            del self._right_since[gone]
+        self._right_since = {key: since for key, since in self._right_since.items() if key[0] in plan_ids}
         self._writing.forget_all_but(plan_ids)
+
+    def _waited_s(self, plan: Plan) -> float:
+        """For how long the file has been right, as far as this worker knows, and the servers have not followed it."""
+        now_s = self._now()
+        return now_s - self._right_since.setdefault((plan.id, plan.state), now_s)
 
     def _given_up(self, plan: Plan, sight: Sight, waited_s: float, missing: str) -> str:
         """Why it will not be loaded any more, in the server's words; empty while it may."""
@@ -207,4 +232,19 @@ class Loading:
 
 
 def _no_file(plan: Plan) -> str:
-    return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by {specific(plan.versions)}"
+    what = "only these" if plan.drops_other else "both"
+    return f"GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep {what} by {specific(plan.versions)}"
+
+
+def _checked(plan: Plan, sight: Sight, failed: Mapping[int, Plan]) -> dict[str, Any] | Refusal:
+    """As ``check_draft``; a version that takes the place of a pinned one is checked as one that is not pinned yet."""
+    asked = plan if plan.moves_to is None else dataclasses.replace(plan, stable=plan.moves_to, stays_open=False)
+    values = check_draft(asked, versions.available(sight), versions.states(sight), failed)
+    if plan.moves_to is None or isinstance(values, Refusal):
+        return values
+    if not versions.has_lost_pin(plan, sight):
+        why = f"every request goes to version {plan.stable} since the last rollout, and a model server answers with it"
+        ends = f"start without --stable, or end that by `rollout clean {plan.model}` first"
+        return Refusal(f"version {plan.moves_to} cannot take its place: {why}: {ends}")
+    leaves = tuple(sorted({*plan.leaves, *versions.pair(plan)} - {plan.canary, plan.moves_to}))
+    return values | {"moves_to": None, "leaves": leaves}

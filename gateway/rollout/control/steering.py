@@ -54,7 +54,7 @@ class Steering:
         if sight is None:
             return None
         failed = await asyncio.to_thread(self._store.failed_versions, plan.model) if plan.state is State.DRAFT else {}
-        if self._has_done_its_part(plan, sight, view) and not _lacks_others(plan, sight, failed):
+        if self._has_done_its_part(plan, sight, view) and _is_as_noted(plan, sight, failed):
             self.seen[plan.id] = plan.revision
         elif self.seen.get(plan.id) == plan.revision:
             del self.seen[plan.id]  # a version is gone again
@@ -76,9 +76,7 @@ class Steering:
         is_unknown = versions.loaded(plan, sight).is_loaded is None
         if change is not None and not (is_unknown and _needs_servers(plan, change[0])):
             return change
-        if plan.drops_other and plan.versions and self._loading.file_state(plan, sight) is FileState.BEHIND:
-            return self._loading.write(plan, view.at_us)
-        return None
+        return self._loading.let_go(plan, sight, view.at_us) if plan.drops_other and plan.versions else None
 
     def _facts(self, plan: Plan, sight: Sight, view: View) -> Facts:
         look, file = versions.loaded(plan, sight), self._loading.file_state(plan, sight)
@@ -86,9 +84,7 @@ class Steering:
         if plan.is_ended:
             # Where there is no file, or somebody else has changed the entry, nothing is written any more.
             file = FileState.BEHIND if file is FileState.BEHIND else FileState.AGREES
-            # Requests stay pinned while the newest one of those that are kept is not the one that should answer.
-            may_close = is_everywhere and versions.answers_unnamed(plan)
-            return Facts(is_loaded=may_close, missing=look.missing, file=file, workers_seen=is_everywhere)
+            return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, workers_seen=is_everywhere)
         if plan.hold is Hold.NOT_LOADED:
             # One gateway's servers may have it, and another's not.
             return Facts(is_loaded=is_everywhere, missing=look.missing, file=file, entry=entry, workers_seen=is_everywhere)
@@ -143,10 +139,13 @@ class Steering:
         return sum(boot < self._boot for boot, worker in view.workers.items() if worker.host == self._host)
 
 
-def _lacks_others(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
-    """Whether a draft has not noted yet what this worker's servers serve besides its versions."""
-    is_found = plan.state is State.DRAFT and plan.stable is not None
-    return is_found and plan.others != others_of(plan, plan.stable or 0, versions.present(sight), failed)
+def _is_as_noted(plan: Plan, sight: Sight, failed: Collection[int]) -> bool:
+    """Whether this worker's servers are as a draft says: they serve its ``others``, or have lost the version it moves from."""
+    if plan.state is not State.DRAFT or plan.stable is None:
+        return True
+    if plan.moves_to is not None:
+        return versions.has_lost_pin(plan, sight)
+    return plan.others == others_of(plan, plan.stable, versions.present(sight), failed)
 
 
 def _needs_servers(before: Plan, after: Plan) -> bool:

@@ -21,9 +21,10 @@ class Loaded:
 
 
 def loaded(plan: Plan, sight: Sight) -> Loaded:
-    """Whether every server that answers serves what the plan needs, and of its two versions no other one if that is to go.
+    """Whether every server that answers serves what the plan needs, and what is to go no more.
 
-    Its ``others`` are asked for, and not waited for: a rollout need not hold because of them.
+    Its ``others`` are asked for, and not waited for: a rollout need not hold because of them. If a version is to go, each
+    server must also answer requests that name no version with the one that is kept: they are pinned to it until then.
     """
     if not sight.told:
         return Loaded(None, no_server(sight))
@@ -34,8 +35,8 @@ def loaded(plan: Plan, sight: Sight) -> Loaded:
 def file_state(plan: Plan, sight: Sight, *, has_file: bool) -> FileState:
     """What the model config file says of the plan's model.
 
-    It is ``BEHIND`` where a gateway has to write: while the versions are loaded, and when the other one is to go. Somebody who
-    has changed the entry of a rollout that ended may keep it so.
+    It is ``BEHIND`` where a gateway has to write: while the versions are loaded, and when others are to go. Somebody who has
+    changed the entry of a rollout that ended may keep it so.
     """
     if not has_file:
         return FileState.UNKNOWN
@@ -43,7 +44,7 @@ def file_state(plan: Plan, sight: Sight, *, has_file: bool) -> FileState:
     if said == plan.versions:
         return FileState.AGREES
     if plan.drops_other:
-        return FileState.BEHIND if said is not None and said == both(plan) else FileState.CHANGED
+        return FileState.BEHIND if _names_left(plan, said) else FileState.CHANGED
     if not plan.is_sharing:
         return FileState.BEHIND
     return FileState.CHANGED if sight.looks >= _SURE_LOOKS else FileState.UNKNOWN
@@ -72,9 +73,14 @@ def _unnamed(plan: Plan, sight: Sight) -> list[int]:
     return [version for version in plan.needed if version not in named]
 
 
-def both(plan: Plan) -> tuple[int, ...]:
-    """What the file says before one of the plan's two versions goes: both and the others, lowest first."""
-    return tuple(sorted({*pair(plan), *plan.others}))
+def _names_left(plan: Plan, said: tuple[int, ...] | None) -> bool:
+    """Whether the file names all that stays, and beside that only what this rollout or the one before it has left."""
+    return said is not None and set(plan.versions) < set(said) <= {*plan.versions, *left(plan)}
+
+
+def left(plan: Plan) -> frozenset[int]:
+    """The versions that a plan that ``drops_other`` lets go: of its two, and of what the rollout before it left loaded."""
+    return frozenset({*pair(plan), *plan.leaves} - {*plan.versions})
 
 
 def pair(plan: Plan) -> frozenset[int]:
@@ -87,14 +93,14 @@ def present(sight: Sight) -> frozenset[int]:
     return frozenset(version for status in sight.told.values() for version in status.available)
 
 
+def has_lost_pin(plan: Plan, sight: Sight) -> bool:
+    """Whether servers answer, and none of them with the version that a draft's requests are pinned to."""
+    return bool(sight.told) and plan.stable not in present(sight)
+
+
 def is_known_model(sight: Sight) -> bool:
     """Whether any server that answers knows a version of the model, in whatever state."""
     return any(status.versions for status in sight.told.values())
-
-
-def answers_unnamed(plan: Plan) -> bool:
-    """Whether the model servers themselves send requests that name no version to the plan's ``kept``: it is the newest one."""
-    return not plan.versions or plan.kept == max(plan.versions)
 
 
 def available(sight: Sight) -> tuple[int, ...]:
@@ -146,11 +152,13 @@ def _lacks(plan: Plan, status: ModelStatus, sight: Sight) -> Iterator[str]:
     for version in plan.needed:
         if version not in status.available:
             yield f"does not serve version {version} ({states.get(version, status.problem or 'which it does not know')})"
-    other = pair(plan) - set(plan.needed)
     if not plan.drops_other or not plan.needed:
         return
-    is_ours = sight.policy is not None and sight.policy.specific in (plan.versions, both(plan))
-    for version in sorted(other & set(status.available)):
-        # Where somebody else decides what is loaded, it is enough that requests without a version get the right one.
-        if is_ours or version == max(status.available):
-            yield f"still serves version {version}"
+    said = None if sight.policy is None else sight.policy.specific
+    newest, leaves = max(status.available, default=plan.kept), left(plan)
+    # Where somebody else decides what is loaded, it is enough that requests without a version get the right one.
+    stays = leaves & {*status.available} if said == plan.versions or _names_left(plan, said) else leaves & {newest}
+    for version in sorted(stays):
+        yield f"still serves version {version}"
+    if newest != plan.kept and newest not in stays:
+        yield f"answers requests that name no version with version {newest}, not with {plan.kept}"

@@ -1,6 +1,7 @@
 """What a person asks of a rollout, carried out in the database: begin one, or give the newest one of a model an order.
 
-The command line and /admin/rollouts do the same by these. Every gateway follows what they write within two seconds.
+The command line and /admin/rollouts do the same by these. Every gateway follows what they write within two seconds. The times
+are the database's: by another clock a step that a person begins would seem to be over, or to last.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class NoRollout(Exception):
         super().__init__(f"there is no rollout of {model}")
 
 
-def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int, *, seen: Seen | None = None) -> Plan:
+def start(store: "Store", model: str, wanted: Wanted, by: str, *, seen: Seen | None = None) -> Plan:
     """The draft of a new rollout, which is in the database now.
 
     ``seen``: what the newest one before it must be; None: whatever that is.
@@ -58,9 +59,10 @@ def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int, *, s
     store.make_ready()
     previous = store.newest(model)
     check_seen(store, model, previous, seen)
-    plan = plan_of(model, wanted, by, now_us, previous)
+    at_us = store.now_us()
+    plan = plan_of(model, wanted, by, at_us, previous)
     event = Event(
-        plan=plan.id, model=model, revision=plan.revision, ts_us=now_us, by=by, what="start", before="", after=plan.state
+        plan=plan.id, model=model, revision=plan.revision, ts_us=at_us, by=by, what="start", before="", after=plan.state
     )
     if store.create(plan, event):
         return plan
@@ -69,14 +71,13 @@ def start(store: "Store", model: str, wanted: Wanted, by: str, now_us: int, *, s
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An order: who has given it and when, and why, in words of their own.
+    """An order: who has given it, and why, in words of their own.
 
     ``weight``: of the order ``weight``, in millionths; None with every other. ``seen``: None for whatever the plan is by then.
     """
 
     order: Order
     by: str
-    now_us: int
     note: str = ""
     weight: int | None = None
     seen: Seen | None = None
@@ -94,7 +95,7 @@ def give(store: "Store", model: str, given: Given) -> tuple[Plan, Plan]:
     for _ in range(_ATTEMPTS):
         before = newest(store, model)
         check_seen(store, model, before, given.seen)
-        after, event = obey(before, given.order, given.now_us, given.by, given.note, weight=given.weight)
+        after, event = obey(before, given.order, store.now_us(), given.by, given.note, weight=given.weight)
         if store.change(before, after, event):
             return before, after
     raise OrderRefused(f"the rollout of {model} changed each time that the order was tried; try again")

@@ -79,6 +79,11 @@ class Store:
         with row_faults(), self._database.writing() as connection:
             return writing.change(connection, before, after, event)
 
+    def now_us(self) -> int:
+        """The database's time in microseconds since 1970, by which orders are dated as the gateways' own decisions are."""
+        with self._reading() as connection:
+            return now_us(connection)
+
     def newest(self, model: str) -> Plan | None:
         """The newest plan of a model."""
         return self._first(reading.IS_CURRENT, PLANS.c.model == model)

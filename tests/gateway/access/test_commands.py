@@ -90,6 +90,7 @@ class TestNew:
             ((), "Missing argument 'NAME'"),
             (("-x",), "No such option"),
             (("a b",), "name: expected 1 to 64 letters"),
+            (("gateway",), "name: expected another name: the history of rollouts calls the gateway itself so"),
             (("a", "--scope", "predict,predct"), "some of predict, metadata, admin, metrics, got 'predct'"),
             (("a", "--scope", ""), "scopes: expected some of"),
             (("a", "--models", "a b"), "models: expected names of models or patterns"),

@@ -148,10 +148,13 @@ def test_a_last_rollout_that_is_closed_pins_nothing():
     assert (draft.stable, draft.stays_open) == (None, False)
 
 
-def test_no_other_version_is_taken_than_the_one_that_is_pinned():
-    assert set(problems(plan(State.ROLLED_BACK), canary=4, stable=1)) == {"/stable"}
+def test_another_version_than_the_one_that_is_pinned_is_only_asked_for():
+    draft = made(plan(State.ROLLED_BACK), canary=4, stable=1)
+    assert (draft.stable, draft.kept, draft.moves_to) == (2, 2, 1)
     assert set(problems(plan(State.ROLLED_BACK), canary=2)) == {"/canary"}
-    assert made(plan(State.ROLLED_BACK), canary=4, stable=2).stable == 2
+    draft = made(plan(State.ROLLED_BACK), canary=4, stable=2)
+    assert (draft.stable, draft.moves_to) == (2, None)
+    assert made(canary=4, stable=1).moves_to is made(plan(State.ROLLED_BACK), canary=4).moves_to is None
 
 
 def test_a_body_has_the_members_of_a_wish():
@@ -205,4 +208,5 @@ def test_the_draft_holds_for_nothing():
 def test_what_the_rollout_before_left_loaded_goes_with_the_next_one():
     aborted = plan(State.ABORTED, drops_other=False)
     assert made(aborted, canary=4).leaves == (3,)
+    assert made(plan(State.ABORTED, stable=1, leaves=(2,)), canary=4).leaves == (2, 3), "what earlier ones left, too"
     assert made(plan(State.DONE, is_open=False), canary=4).leaves == ()

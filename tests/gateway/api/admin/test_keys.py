@@ -229,6 +229,7 @@ def test_a_key_of_a_name_only_is_what_the_command_makes_without_options(client, 
         ({"name": "a", "models": ["m"] * 1001}, ["/models"]),
         ({"name": "a", "expires": "0s"}, ["/expires"]),
         ({"name": "a", "expires": "soon"}, ["/expires"]),
+        ({"name": "gateway", "scopes": []}, ["/name", "/scopes"]),
     ],
     ids=str,
 )  # fmt: skip

@@ -34,6 +34,7 @@ def keys(tmp_path):
         "boss": make_key("boss", scopes=("admin",), **created),
         "digits_boss": make_key("digits_boss", scopes=("admin",), models=("digits",), **created),
         "user": make_key("user", scopes=("predict", "metadata"), **created),
+        "gateway": make_key("gateway", scopes=("admin",), **created),  # of a time when it could be made
     }
     write(tmp_path / "keys.jsonl", *(key for _, key in made.values()))
     return {name: {"Authorization": f"Bearer {text}"} for name, (text, _) in made.items()}
@@ -67,7 +68,7 @@ SAMPLE = {"request_id": "r1", "ts_us": 1_700_000_000_000_000, "step": 0, "signat
 
 def begin(store, canary=8):
     """A rollout that a person has begun by the command line."""
-    return ordering.start(store, "m", Wanted(canary=canary), "ada", NOW_US)
+    return ordering.start(store, "m", Wanted(canary=canary), "ada")
 
 
 def running(store):
@@ -83,6 +84,10 @@ def running(store):
 
 def start(client, headers, **wanted):
     return client.post(f"{RULE}/m", {"canary": 8} | wanted, headers=headers)
+
+
+def test_a_key_that_is_called_gateway_is_not_taken_for_the_gateway(guarded, keys):
+    assert start(guarded, keys["gateway"]).json["author"] == "key gateway"
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -413,7 +418,7 @@ def test_a_rollout_is_begun_after_the_one_that_was_seen(guarded, keys, store):
 
 def test_a_model_of_any_name_has_an_entity_tag(store, tmp_path):
     (tmp_path / "state").mkdir()
-    plan = ordering.start(store, r'a "b", <img src=x>\é', Wanted(canary=8), "ada", NOW_US)
+    plan = ordering.start(store, r'a "b", <img src=x>\é', Wanted(canary=8), "ada")
     [(_, tag), _] = headers_of(plan)
     assert tag.isascii()
     assert tag.isprintable()

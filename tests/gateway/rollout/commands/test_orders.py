@@ -10,6 +10,7 @@ import pytest
 
 from gateway.rollout import changes
 from gateway.rollout.commands.screen import NOBODY_FOLLOWS
+from gateway.rollout.documents import event_document
 from gateway.rollout.evidence.totals import Totals
 from gateway.rollout.orders import Order
 from gateway.rollout.plan import Hold, State
@@ -29,6 +30,13 @@ def test_an_order_changes_the_plan_and_stands_in_the_history_with_its_note(desk,
     assert event.by == before.author
     assert event.before.startswith("running")
     assert "it is Friday" in event.reason
+
+
+def test_a_user_who_is_called_gateway_is_not_taken_for_the_gateway(desk, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "gateway")
+    assert desk.running().author == "user gateway"
+    desk.run("pause", "digits")
+    assert "user gateway paused it" in event_document(desk.store.history("digits", 1)[0])["told"]
 
 
 def test_a_paused_rollout_goes_on_after_resume(desk):

@@ -6,14 +6,17 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.backend.version_policy import policy_of, specific, with_policy
+from gateway.rollout.changes import change
 from gateway.rollout.control.follower import Follower
 from gateway.rollout.control.pins import Pins
 from gateway.rollout.control.writing import write_policy
 from gateway.rollout.decision import FileState
 from gateway.rollout.orders import Order, obey
 from gateway.rollout.plan import Hold, Plan, State, Step
+from gateway.rollout.starting import Wanted, plan_of
 from gateway.rollout.store.store import Store
 from gateway.telemetry import metrics
 from tests.event_loop import on_loop, until
@@ -21,6 +24,12 @@ from tests.gateway.rollout.control.worlds import PLAIN, Away, Counted, Servers, 
 
 PINNED = with_policy(PLAIN, "digits", specific((2,)))
 ONCE = (Step(100_000, 0),)
+
+
+def labelled(*versions: int) -> str:
+    """A file with a label for the last of these versions: no policy without that one can be written there."""
+    label = f'version_labels {{ key: "new" value: {versions[-1]} }}'
+    return with_policy(PLAIN, "digits", specific(versions)).replace("# ours", label)
 
 
 class World:
@@ -37,14 +46,17 @@ class World:
         self._every_s = every_s
         self._stack = AsyncExitStack()
 
-    async def gateway(self, workers: int = 1, *, servers: Servers | None = None, host: str = "h1", **given) -> None:
-        """Another gateway, with so many workers."""
+    async def gateway(
+        self, workers: int = 1, *, servers: Servers | None = None, host: str = "h1", has_file: bool = True, **given
+    ) -> None:
+        """Another gateway, with so many workers. ``has_file``: it knows of the file that its servers read."""
         for _ in range(workers):
             number = len(self.workers)
             rollouts, database = Counted(), Away(Store(self.address))
             at = servers or self.servers
+            file = at.file if has_file else None
             follower = Follower(
-                database, rollouts, at, at.file, every_s=self._every_s, host=host, boot=f"{host}-{number}", **given
+                database, rollouts, at, file, every_s=self._every_s, host=host, boot=f"{host}-{number}", **given
             )
             self.workers.append(rollouts)
             self.databases.append(database)
@@ -81,6 +93,11 @@ class World:
     def events(self, *but: str) -> list[str]:
         """What has happened, the oldest first."""
         return [event.what for event in reversed(self.store.history("digits")) if event.what not in ("wait", *but)]
+
+    async def looked(self) -> None:
+        """Until each worker has had time for any change that it would make."""
+        before = [database.syncs for database in self.databases]
+        await until(lambda: all(now.syncs >= then + 15 for now, then in zip(self.databases, before, strict=True)))
 
     async def until(self, state: State, hold: Hold = Hold.NONE) -> Plan:
         await until(lambda: (self.plan.state, self.plan.hold) == (state, hold), 30)
@@ -442,10 +459,76 @@ async def test_requests_stay_pinned_while_a_newer_version_than_the_promoted_one_
         world.order(Order.PROMOTE)
         await world.until(State.BAKE_AFTER)
         world.order(Order.CLEAN)
-        plan = await world.until(State.DONE)
-        await until(lambda: world.says == (1, 3) and world.seen() == [plan.revision])
+        await world.until(State.DONE)
+        await until(lambda: world.says == (1, 3) and world.servers.loaded() == (3, 1))
+        await world.looked()
         assert world.plan.is_open
         assert world.weight(world.workers[0]) == 1_000_000
+
+
+@pytest.mark.parametrize("has_file", [True, False], ids=["file", "no file"])
+@on_loop
+async def test_requests_stay_pinned_while_what_failed_in_the_rollout_before_is_loaded(tmp_path, has_file):
+    """A rollout that ended before it had its versions loaded has left the file as the one before it wrote it."""
+    async with a_world(tmp_path) as world:
+        world.file.write_text(labelled(1, 2))
+        world.servers = Servers(world.file, versions=(1, 2, 3))
+        world.start(id="digits-2-0", stable=1, canary=2, state=State.ROLLED_BACK)
+        await world.gateway(2, has_file=has_file)
+        world.start(stable=1, canary=3, state=State.ABORTED, stays_open=True, leaves=(2,))
+        world.order(Order.CLEAN)
+        await world.looked()
+        assert world.plan.is_open
+        assert [world.weight(worker) for worker in world.workers] == [0, 0]
+        world.file.write_text(with_policy(PLAIN, "digits", specific((1, 2) if has_file else (1,))))
+        world.servers.look()
+        await until(lambda: not world.plan.is_open)
+        assert (world.says, world.servers.loaded()) == ((1,), (1,))
+
+
+@on_loop
+async def test_a_pin_on_a_version_that_is_lost_is_ended_by_a_rollout_with_another_stable(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        world.servers = Servers(world.file, versions=(2, 3))  # version 1 is not there any more
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((1, 2))))
+        other = Servers(file, "two:8500", versions=(1, 2, 3))
+        world.start(id="digits-2-0", stable=1, canary=2, state=State.ABORTED)
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        for name in ("one", "two"):
+            previous = world.plan
+            plan = plan_of("digits", Wanted(canary=3, stable=2), name, time.time_ns() // 1000, previous)
+            assert world.store.create(plan, started(plan))
+            if name == "two":
+                break
+            refused = await world.until(State.REFUSED)
+            assert (refused.kept, refused.is_open) == (1, True), "another gateway's server answers with it"
+            other.versions = (2, 3)
+            other.look()
+            await world.looked()
+        await world.until(State.RUNNING)
+        assert (world.plan.stable, world.plan.others, world.says) == (2, (), (2, 3))
+        await world.followed(world.plan.weight)
+
+
+@on_loop
+async def test_requests_stay_pinned_while_another_gateways_servers_would_send_them_elsewhere(tmp_path):
+    async with a_world(tmp_path) as world:
+        (tmp_path / "other").mkdir()
+        file = tmp_path / "other" / "models.config"
+        file.write_text(with_policy(PLAIN, "digits", specific((2, 3, 4))))  # by hand
+        other = Servers(file, "two:8500", versions=(2, 3, 4))
+        world.start(stable=2, state=State.ROLLED_BACK, drops_other=True)
+        await world.gateway(1)
+        await world.gateway(1, servers=other, host="h2")
+        await world.looked()
+        assert world.plan.is_open
+        write_policy(file, "digits", specific((2,)))
+        other.look()
+        await until(lambda: not world.plan.is_open)
 
 
 @on_loop
@@ -489,6 +572,94 @@ async def test_a_refused_canary_stays_out_until_every_file_lets_go_of_it(tmp_pat
         await until(lambda: not world.plan.is_open)
         assert policy_of(file.read_text(), "digits").specific == (2,)
         assert world.plan.reason == "no"
+
+
+def closed_by_others(world: World, **values) -> None:
+    """The other gateways have let the plan go."""
+    plan = world.plan
+    after, event = change(plan, plan.state_us, "close", is_open=False, drops_other=True, **values)
+    assert world.store.change(plan, after, event)
+
+
+async def missed(world: World, **values) -> None:
+    """The gateways follow the database again, and others have let the plan go meanwhile."""
+    for database in world.databases:
+        database.is_away = True
+    closed_by_others(world, **values)
+    for database in world.databases:
+        database.is_away = False
+    await world.looked()
+
+
+@on_loop
+async def test_a_gateway_that_missed_the_end_goes_on_pinned_until_its_own_servers_let_go_of_what_failed(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(labelled(2, 3))
+        world.servers.look()
+        world.start(state=State.ROLLED_BACK, stable=2)
+        pins = Pins(tmp_path / "pins.json")
+        await world.gateway(2, pins=pins)
+        await world.followed(0)
+        with capture_logs() as lines:
+            await missed(world)
+        told = [(line["version"], line["missing"]) for line in lines if line["event"] == "rollout.pin_kept"]
+        assert told == [(2, "one:8500 still serves version 3")] * 2
+        assert [worker.of("digits").plan.kept for worker in world.workers] == [2, 2]
+        assert [plan.stable for plan in pins.read()] == [2], "a start of this host would need it"
+        world.file.write_text(with_policy(PLAIN, "digits", specific((2, 3))))
+        await until(lambda: all(worker.of("digits") is None for worker in world.workers))
+        assert (world.says, world.servers.loaded()) == ((2,), (2,))
+        await until(lambda: not pins.read())
+
+
+@on_loop
+async def test_what_is_kept_after_a_missed_end_is_what_the_rollout_has_come_to(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.servers = Servers(world.file, versions=(1, 2))
+        world.file.write_text(labelled(1, 2))
+        world.servers.look()
+        world.start(state=State.RUNNING, stable=2, canary=1, weight=100_000)
+        await world.gateway()
+        await world.followed(100_000)
+        await missed(world, state=State.DONE)
+        assert world.weight(world.workers[0]) == 1_000_000
+        assert world.workers[0].of("digits").plan.kept == 1
+
+
+@on_loop
+async def test_a_start_after_a_missed_end_goes_on_with_the_last_pin(tmp_path):
+    async with a_world(tmp_path) as world:
+        world.file.write_text(labelled(2, 3))
+        world.servers.look()
+        world.start(state=State.ROLLED_BACK, stable=2)
+        pins = Pins(tmp_path / "pins.json")
+        pins.note([world.plan])
+        closed_by_others(world)
+        await world.gateway(pins=pins)
+        await world.looked()
+        assert world.workers[0].of("digits").plan.kept == 2
+        world.start(id="digits-4-0", canary=4, stable=2)
+        await until(lambda: world.workers[0].of("digits").plan.id == "digits-4-0")
+
+
+@pytest.mark.parametrize(
+    ("values", "newest"),
+    [({"state": State.ROLLED_BACK}, 2), ({"state": State.ROLLED_BACK}, 4), ({"state": State.ABORTED}, 3)],
+    ids=["let go here too", "newer by hand", "a draft"],
+)
+@on_loop
+async def test_no_pin_stays_where_the_servers_do_not_need_it(tmp_path, values, newest):
+    async with a_world(tmp_path) as world:
+        world.servers = Servers(world.file, versions=(2, 3, 4))
+        write_policy(world.file, "digits", specific((2, newest)))
+        world.servers.look()
+        world.start(stable=2, **values)
+        await world.gateway()
+        await world.followed(0)
+        plan = world.plan
+        after, event = change(plan, plan.state_us, "close", is_open=False, drops_other=plan.state is State.ROLLED_BACK)
+        assert world.store.change(plan, after, event)
+        await until(lambda: world.workers[0].of("digits") is None)
 
 
 @on_loop

@@ -117,6 +117,35 @@ def test_a_plan_that_ended_says_once_what_it_waits_for_and_keeps_why_it_ended(lo
     assert loading.waits(after, "another gateway's", NOW + 10**12) is None
 
 
+MOVES = a_plan(stable=1, stays_open=True, moves_to=2, leaves=(4,))  # requests are pinned to version 1
+
+
+def test_a_pin_moves_to_another_version_once_no_worker_knows_a_server_that_answers_with_its_own(loading):
+    here = sight(status(2, v1="END: no such file"))
+    assert loading.drafted(MOVES, here, {}, NOW, is_everywhere=False) is None
+    after, event = loading.drafted(MOVES, here, {}, NOW, is_everywhere=True)
+    assert (after.state, after.kept, after.moves_to, after.leaves, event.what) == (State.DRAFT, 2, None, (1, 4), "pin")
+    assert after.stays_open, "requests are pinned, whatever becomes of the rollout"
+    assert loading.drafted(after, here, {}, NOW, is_everywhere=True)[0].state is State.LOADING
+
+
+@pytest.mark.parametrize(
+    ("plan", "seen", "failed", "why"),
+    [
+        (MOVES, sight(status(2, 1)), {}, "version 2 cannot take its place: every request goes to version 1"),
+        (MOVES, Sight({HERE: status(2), "two:8500": status(1)}), {}, "every request goes to version 1 since the last rollout"),
+        (MOVES, sight(status(2)), {2: a_plan(canary=2, state=State.ROLLED_BACK)}, "the version to go back to, was taken back"),
+    ],
+    ids=["it answers", "one server has it", "failed"],
+)
+def test_a_pin_stays_where_it_is_while_any_server_answers_with_that_or_for_a_version_that_failed(
+    loading, plan, seen, failed, why
+):
+    after, event = loading.drafted(plan, seen, failed, NOW, is_everywhere=True)
+    assert (after.state, after.kept, after.is_open, event.what) == (State.REFUSED, 1, True, "refuse")
+    assert why in after.reason
+
+
 def test_a_model_that_no_server_here_knows_is_left_to_other_gateways_for_a_while(loading):
     def drafted(plan, seen, waited_s):
         return loading.drafted(plan, seen, {}, NOW + waited_s * 1_000_000, is_everywhere=True)
@@ -217,6 +246,58 @@ def test_without_a_file_the_operator_is_told_and_waited_for(writing, clock):
     assert after.state is State.LOADING
     assert "GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep both by model_version_policy" in after.reason
     assert not writing.written
+
+
+CLEANED = a_plan(stable=2, state=State.ROLLED_BACK, reason="errors 6 of 9", drops_other=True)
+ALONE = VersionPolicy(specific((2,)), (2,))
+
+
+def let_go(loading, clock, seen):
+    """What is said once the plan has waited for long."""
+    assert loading.let_go(CLEANED, seen, NOW + 1) is None
+    clock.now_s += 15.0
+    return loading.let_go(CLEANED, seen, NOW + 1)
+
+
+@pytest.mark.parametrize(
+    ("here", "policy", "why"),
+    [
+        (status(3, 2), ALONE, "one:8500 still serves version 3"),
+        (
+            status(),
+            ALONE,
+            "one:8500 does not serve version 2 (which it does not know); "
+            "`rollout start digits` with --stable N sends them to version N",
+        ),
+        (status(4, 2), ALONE, "one:8500 answers requests that name no version with version 4, not with 2"),
+        (
+            status(3, 2),
+            VersionPolicy("model_version_policy { all {} }"),
+            "one:8500 still serves version 3; write into the entry of digits in {file}, which says: "
+            "model_version_policy { all {} }: model_version_policy { specific { versions: 2 } }",
+        ),
+    ],
+    ids=["left", "gone", "newer", "changed"],
+)
+def test_a_clean_that_waits_says_why(loading, clock, here, policy, why):
+    after, event = let_go(loading, clock, sight(here, policy))
+    file = loading._config_file
+    assert (event.what, event.reason) == ("wait", f"requests stay pinned to version 2: {why.replace('{file}', str(file))}")
+    assert (after.reason, after.is_open) == ("errors 6 of 9", True)
+    assert loading.let_go(after, sight(here, policy), NOW + 2) is None
+    assert not loading._writing.written
+
+
+def test_a_clean_without_a_file_that_waits_says_what_the_operator_must_do(writing, clock):
+    _, event = let_go(Loading(writing, None, 600.0, clock), clock, sight(status(3, 2), None))
+    assert event.reason.endswith(
+        "GATEWAY_MODEL_CONFIG_FILE is not set: have the model server keep only these by "
+        "model_version_policy { specific { versions: 2 } }"
+    )
+
+
+def test_a_clean_that_other_workers_are_not_so_far_with_says_nothing(loading, clock):
+    assert let_go(loading, clock, sight(status(2), ALONE)) is None
 
 
 def test_a_plan_that_was_pinned_before_stays_so_when_it_is_refused(loading, clock):

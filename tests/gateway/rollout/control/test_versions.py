@@ -37,7 +37,13 @@ def sight(*servers, says=(2, 3), looks=2, silent=None) -> Sight:
         (DROPPING, sight(status(3, 2)), False, "s0 still serves version 2"),
         (DROPPING, sight(status(3, 2), says=(3,)), False, "s0 still serves version 2"),
         (DROPPING, sight(status(2)), False, "s0 does not serve version 3 (which it does not know); s0 still serves version 2"),
-        (DROPPING, sight(status(4, 3, 2), says=()), True, ""),
+        (DROPPING, sight(status(3, 2, 1), says=()), True, ""),
+        (
+            DROPPING,
+            sight(status(4, 3, 2), says=()),
+            False,
+            "s0 answers requests that name no version with version 4, not with 3",
+        ),
     ],
     ids=[
         "all",
@@ -51,6 +57,7 @@ def sight(*servers, says=(2, 3), looks=2, silent=None) -> Sight:
         "soon",
         "wrong",
         "by hand",
+        "newer by hand",
     ],
 )
 def test_what_is_loaded(plan, seen, is_loaded, missing):
@@ -63,6 +70,23 @@ def test_a_failed_canary_that_somebody_keeps_as_the_newest_is_not_let_go():
     back = a_plan(stable=2, state=State.ROLLED_BACK, drops_other=True)
     assert loaded(back, sight(status(3, 2), says=())).is_loaded is False
     assert loaded(back, sight(status(2), says=())).is_loaded is True
+
+
+AFTER_ANOTHER = a_plan(stable=1, state=State.ABORTED, drops_other=True, leaves=(2,))  # version 2 failed in the rollout before
+
+
+@pytest.mark.parametrize(("says", "is_ours"), [((1, 2), True), ((1,), True), ((), False), ((1, 2, 4), False)])
+def test_what_the_rollout_before_left_is_let_go_and_answers_nobody(says, is_ours):
+    assert loaded(AFTER_ANOTHER, sight(status(2, 1), says=says)).missing == "s0 still serves version 2"
+    assert loaded(AFTER_ANOTHER, sight(status(1), status(2, 1), says=says)).is_loaded is False
+    assert loaded(AFTER_ANOTHER, sight(status(1), says=says)).is_loaded is True
+    assert (file_state(AFTER_ANOTHER, sight(says=says), has_file=True) is not FileState.CHANGED) is is_ours
+
+
+def test_no_version_that_clients_name_may_answer_instead_of_the_one_that_is_kept():
+    back = a_plan(stable=1, state=State.ABORTED, drops_other=True, others=(2,))
+    missing = "s0 answers requests that name no version with version 2, not with 1"
+    assert loaded(back, sight(status(2, 1), says=(1, 2))).missing == missing
 
 
 @pytest.mark.parametrize(
@@ -79,6 +103,12 @@ def test_a_failed_canary_that_somebody_keeps_as_the_newest_is_not_let_go():
         (DROPPING, (3,), 1, FileState.AGREES),
         (DROPPING, (), 2, FileState.CHANGED),
         (DROPPING, (2, 3, 4), 2, FileState.CHANGED),
+        (DROPPING, (2,), 2, FileState.CHANGED),
+        (AFTER_ANOTHER, (1, 2), 1, FileState.BEHIND),
+        (AFTER_ANOTHER, (1, 2, 3), 1, FileState.BEHIND),
+        (AFTER_ANOTHER, (1, 3), 1, FileState.BEHIND),
+        (AFTER_ANOTHER, (1,), 1, FileState.AGREES),
+        (AFTER_ANOTHER, (2,), 2, FileState.CHANGED),
     ],
 )
 def test_what_the_file_says(plan, says, looks, state):

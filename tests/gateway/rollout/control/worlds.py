@@ -127,11 +127,12 @@ class Counted(Rollouts):
 
 
 class Away:
-    """A database that is away while ``is_away``."""
+    """A database that is away while ``is_away``. ``syncs``: how often a worker has followed it."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
         self.is_away = False
+        self.syncs = 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
@@ -139,6 +140,7 @@ class Away:
         def call(*arguments: Any) -> Any:
             if self.is_away and name != "close":
                 raise StoreAway("it is being restarted")
+            self.syncs += name == "sync"
             return method(*arguments)
 
         return call
