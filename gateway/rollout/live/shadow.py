@@ -32,8 +32,8 @@ MOST_WAITING: Final = 64
 MOST_BYTES: Final = 32 * 2**20
 _CELLS: Final = 65_536
 
-# These say nothing about what the canary would have answered, nor does it that it is not loaded. After any other error, it
-# answers otherwise than stable does.
+# These say nothing about what the canary would have answered, and a canary that is not loaded says nothing either.
+# After any other error it answers otherwise than stable does.
 _UNANSWERED: Final = (Unavailable, DeadlineExceeded, ResourceExhausted)
 
 
